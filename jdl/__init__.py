@@ -1,0 +1,48 @@
+"""jdl: JAX decentralized learning. Thousands of peers that train together without a server, as one compiled program.
+
+Importing jdl computes nothing and touches no device.
+"""
+
+from jdl import (
+    algorithms,
+    checks,
+    data,
+    exchange,
+    metrics,
+    models,
+    oracle,
+    problems,
+    schedule,
+    sim,
+    topology,
+    tree,
+    types,
+)
+from jdl.compose import simulation
+from jdl.history import History
+from jdl.result import Result
+from jdl.run import run
+from jdl.sim import simulate
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "History",
+    "Result",
+    "algorithms",
+    "checks",
+    "data",
+    "exchange",
+    "metrics",
+    "models",
+    "oracle",
+    "problems",
+    "run",
+    "schedule",
+    "sim",
+    "simulate",
+    "simulation",
+    "topology",
+    "tree",
+    "types",
+]

@@ -1,0 +1,68 @@
+"""Federated averaging."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jdl import local, tree
+from jdl.types import Info, Message, Node, PyTree, State, number, static
+
+__all__ = ["FedAvg"]
+
+
+@struct.dataclass
+class FedAvg:
+    """FedAvg: y_k = H local steps from x on each of m sampled clients;  x <- x + server_lr sum_k p_k (y_k - x).
+
+    p_k = n_k / sum of n over the sampled clients (`weighted`), or 1/m. With server_lr = 1 the new model is the
+    weighted mean of the clients' models. One model on the server; clients keep nothing between rounds.
+
+    Sends: the server its model to m clients, each of them its change of it; cost is proportional to m.
+    Memory: 1 model in all, and m while a round lasts.
+
+    Args:
+      lr: the clients' rate. server_lr: the server's. local_steps: H. weighted: by number of examples.
+      optimizer, decay: as in `DPSGD`; the optimizer starts afresh every round.
+
+    References: McMahan, Moore, Ramage, Hampson, Aguera y Arcas 2017, Communication-Efficient Learning of Deep
+    Networks from Decentralized Data, Algorithm 1.
+    """
+
+    lr: float = number(0.1, minimum=0)
+    server_lr: float = number(1.0, minimum=0)
+    local_steps: int = static(1, minimum=1)
+    weighted: bool = static(True)
+    optimizer: local.Optimizer = static("sgd")
+    decay: Callable | None = static(None)
+
+    needs: ClassVar[frozenset[str]] = frozenset({"server", "grad"})
+
+    def init(self, params: PyTree) -> State:
+        return params
+
+    def client_init(self, params: PyTree, node: Node) -> State:
+        return ()
+
+    def broadcast(self, server_state: State) -> Message:
+        return server_state
+
+    def client(self, broadcast: Message, client_state: State, node: Node) -> tuple[Message, State]:
+        lr = local.rate(self.lr, self.decay, node.t)
+        start = local.transform(self.optimizer).init(broadcast)
+        y, _ = local.local_steps(broadcast, start, node, lr, self.local_steps, self.optimizer)
+        return tree.sub(y, broadcast), client_state
+
+    def weight(self, node: Node) -> jax.Array:
+        examples = node.num_examples.astype(jnp.result_type(float))
+        return examples if self.weighted else jnp.ones_like(examples)
+
+    def server(self, server_state: State, aggregate: Message, info: Info) -> State:
+        return tree.axpy(self.server_lr, aggregate, server_state)
+
+    def model(self, server_state: State) -> PyTree:
+        return server_state

@@ -1,0 +1,119 @@
+"""Sentences for bad input: what was got, what is needed, what to do. Checked on the host, once, at the boundary."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import numbers
+import os
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = ["InputError", "available_memory", "fields", "fits", "known", "nearest", "require", "whole"]
+
+
+class InputError(ValueError):
+    """The caller's input cannot be used; the text says what was got, what is needed, what to do."""
+
+
+def require(condition: bool, sentence: str) -> None:
+    """Raise `InputError(sentence)` unless `condition` holds.
+
+    >>> require(7 & (7 - 1) == 0, "got n=7, a hypercube needs a power of two; try n=8")
+    Traceback (most recent call last):
+    jdl.checks.InputError: got n=7, a hypercube needs a power of two; try n=8
+    """
+    if not condition:
+        raise InputError(sentence)
+
+
+def whole(name: str, value: Any, minimum: int, why: str = "") -> int:
+    """`value` as an int that is at least `minimum`, or a sentence.
+
+    >>> whole("rounds", 0, 1)
+    Traceback (most recent call last):
+    jdl.checks.InputError: got rounds=0, need a whole number of at least 1; try rounds=1
+    """
+    good = isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= minimum
+    require(good, f"got {name}={value!r}, {why or 'need'} a whole number of at least {minimum}; try {name}={minimum}")
+    return int(value)
+
+
+def nearest(name: str, valid: Iterable[str]) -> list[str]:
+    """The valid names closest to `name`, best first; all of them if none is close."""
+    valid = sorted(valid)
+    return difflib.get_close_matches(name.lower(), valid, n=3, cutoff=0.4) or valid
+
+
+def known(kind: str, name: str, valid: Iterable[str]) -> str:
+    """`name` as it is spelled in `valid`, ignoring case, `-` and `_`; a sentence with the nearest names if unknown.
+
+    >>> known("topology", "Random-Regular", ["ring", "random_regular"])
+    'random_regular'
+    >>> known("topology", "rnig", ["ring", "torus"])
+    Traceback (most recent call last):
+    jdl.checks.InputError: got topology 'rnig', which does not exist; did you mean ring? (known: ring, torus)
+    """
+    valid = sorted(valid)
+
+    def plain(text):
+        return text.lower().replace("-", "").replace("_", "")
+
+    for candidate in valid:
+        if plain(candidate) == plain(name):
+            return candidate
+    close = " or ".join(nearest(name, valid)[:3])
+    raise InputError(f"got {kind} {name!r}, which does not exist; did you mean {close}? (known: {', '.join(valid)})")
+
+
+def fields(part: Any) -> None:
+    """Check every bounded number of a part (see `types.number`, `types.static`), and of the parts inside it."""
+    if not dataclasses.is_dataclass(part):
+        return
+    for field in dataclasses.fields(part):
+        value = getattr(part, field.name)
+        minimum, maximum = field.metadata.get("minimum"), field.metadata.get("maximum")
+        if dataclasses.is_dataclass(value):
+            fields(value)
+        elif minimum is not None or maximum is not None:
+            bounded(f"{type(part).__name__}.{field.name}", value, minimum, maximum)
+
+
+def bounded(name: str, value: Any, minimum: float | None, maximum: float | None) -> None:
+    """A sentence unless `value` (a number, or an array of them) lies within the inclusive bounds."""
+    import numpy as np
+
+    array = np.asarray(value)
+    low, high = -math.inf if minimum is None else minimum, math.inf if maximum is None else maximum
+    numeric = np.issubdtype(array.dtype, np.number)
+    if numeric and array.size and bool(np.all((array >= low) & (array <= high))):  # NaN fails both comparisons
+        return
+    span = f"between {low} and {high}" if minimum is not None and maximum is not None else (f"of at least {low}" if maximum is None else f"of at most {high}")
+    raise InputError(f"got {name}={value!r}, need a number {span}; try {name}={minimum if minimum is not None else maximum}")
+
+
+def available_memory() -> int | None:
+    """Bytes of main memory that a new run can take on this host, or None where the system does not say."""
+    try:
+        with open("/proc/meminfo") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def fits(needed_bytes: int, what: str, available_bytes: int | None = None) -> None:
+    """A sentence if `needed_bytes` for `what` is more than is available (by default: of main memory)."""
+    available = available_memory() if available_bytes is None else available_bytes
+    if available is not None and needed_bytes > available:
+        gib = 1024**3
+        raise InputError(
+            f"got {what}, which needs about {needed_bytes / gib:,.1f} GiB; {available / gib:,.1f} GiB are available; "
+            "use fewer nodes, a smaller model, or a larger machine"
+        )

@@ -1,0 +1,177 @@
+"""Parts into one checked `Simulation`: everything that can be refused is refused here, on the host, in a sentence."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from jdl import checks, schedule, topology, tree
+from jdl import exchange as exchanges
+from jdl import plan as plans
+from jdl.exchange.stack import breaks_of, needs_of
+from jdl.mapping import Mapping
+from jdl.oracle import Minibatch
+from jdl.sim import Simulation, init, step
+from jdl.types import Algorithm, Circulant, Exchange, Federated, Oracle, Plan, Problem, Schedule
+
+__all__ = ["fits_in_memory", "free_bytes", "memory_bytes", "simulation"]
+
+STOCHASTIC = frozenset({"row_stochastic", "column_stochastic", "doubly_stochastic"})
+
+REMEDIES = {
+    "doubly_stochastic": "use an undirected graph with Metropolis weights, or push_sum, which only needs columns to sum to one",
+    "column_stochastic": "give weights whose columns sum to one, and a linear exchange",
+    "row_stochastic": "give weights whose rows sum to one, or use push_sum",
+    "symmetric": "use an undirected graph, or gradient_tracking, which takes directed doubly stochastic weights",
+    "reliable": "drop the lossy links, or compress without memory (top_k)",
+    "peers": "give a graph, not a schedule of clients",
+    "server": "give jdl.schedule.sampling(n, participants)",
+}
+
+
+def simulation(
+    problem: Problem,
+    algorithm: Algorithm | Federated,
+    topology: Any = None,
+    network: Sequence[Exchange] = (),
+    *,
+    oracle: Oracle | None = None,
+    seed: int = 0,
+    mapping: Mapping = "vmap",
+) -> Simulation:
+    """Compose a simulation, or refuse it with a sentence.
+
+    Args:
+      problem: data of n nodes and a loss, e.g. `jdl.problems.digits(nodes=1024)`.
+      algorithm: e.g. `jdl.algorithms.DPSGD(lr=0.1)`.
+      topology: who talks: a `Topology`, a list of them (one period), a `Schedule`, a networkx graph, or a weight
+        matrix. None for a method that does not mix, and for a server with all clients in every round.
+      network: exchanges in the order in which a message meets them, nearest the sender first.
+      oracle: what the data say; `jdl.oracle.Minibatch()` by default, or a wrapper of it.
+      seed: of all randomness of the run. (Graphs and data have seeds of their own.)
+      mapping: "vmap"; a number of nodes at a time, for less memory; "loop", to debug (see `jdl.run`).
+
+    Raises:
+      InputError: what was got, what is needed, what to do.
+    """
+    checks.whole("seed", seed, 0)
+    good = mapping in ("vmap", "loop") or (isinstance(mapping, int) and not isinstance(mapping, bool) and mapping > 0)
+    checks.require(good, f'got mapping={mapping!r}, need "vmap", "loop" or a number of nodes at a time; try "vmap"')
+    fits_in_memory(problem)
+    exchange = exchanges.stack(list(network))
+    oracle = Minibatch() if oracle is None else oracle
+    for part in (algorithm, exchange, oracle):
+        checks.fields(part)
+    talk = _schedule(topology, algorithm, problem.n)
+    checks.require(
+        talk.n == problem.n,
+        f"got a topology of {talk.n} nodes and a problem of {problem.n}, need one number; make both with n={problem.n}",
+    )
+    parts = tree.numbers_to_arrays((algorithm, talk, exchange, oracle))
+    built = Simulation(problem, *parts, key=jax.random.key(seed), mapping=mapping)
+    plan = jax.eval_shape(built.schedule, jnp.int32(0), built.key)
+    built = built.replace(reads_as=_reads_as(plan, algorithm, breaks_of(exchange)))
+    _needs(built, plan)
+    _keeps_shape(built)
+    return built
+
+
+def _schedule(given: Any, algorithm: Algorithm | Federated, n: int) -> Schedule:
+    if given is None and isinstance(algorithm, Federated):
+        return schedule.sampling(n, participants=n)
+    if given is None:
+        name = type(algorithm).__name__
+        mixes = algorithm.needs & STOCHASTIC
+        checks.require(not mixes, f"got no topology, {name} needs one to mix over; try jdl.topology.ring({n})")
+        return schedule.Fixed(_nobody(n))
+    if isinstance(given, topology.Topology):
+        return schedule.fixed(given)
+    if isinstance(given, list | tuple) and given and all(isinstance(one, topology.Topology) for one in given):
+        return schedule.cyclic(list(given))
+    if isinstance(given, Schedule) and callable(given):
+        return given
+    if isinstance(given, np.ndarray | jax.Array) or "scipy.sparse" in type(given).__module__:
+        return schedule.fixed(topology.from_weights(given))
+    if "networkx" in type(given).__module__:
+        return schedule.fixed(topology.from_graph(given))
+    raise checks.InputError(
+        f"got a topology of type {type(given).__name__}, need a Topology, a list of them, a Schedule, a networkx graph "
+        f"or a weight matrix; try jdl.topology.ring({n})"
+    )
+
+
+def _nobody(n: int) -> Plan:
+    """A plan without links: W = I."""
+    none = jnp.zeros((n, 0))
+    links = Circulant(weights=none, used=none.astype(bool), shifts=())
+    return Plan(links=links, self_weights=jnp.ones(n), symmetric=True)
+
+
+def _reads_as(plan: Plan, algorithm: Algorithm | Federated, breaks: frozenset[str]) -> str | None:
+    """A directed, doubly stochastic plan whose links fail one at a time stays stochastic on one side only.
+
+    A method that needs columns (push-sum) reads it as column-stochastic: the sender keeps what is lost. Others read
+    it as row-stochastic: the receiver makes up for it with its own.
+    """
+    if plan.kind != "doubly" or plan.symmetric or "reliable" not in breaks or algorithm.needs & {"server"}:
+        return None
+    return "column" if "column_stochastic" in algorithm.needs else "row"
+
+
+def _needs(built: Simulation, plan: Plan) -> None:
+    kind = plan.kind if built.reads_as is None else built.reads_as
+    breaks, offers = breaks_of(built.exchange), built.oracle.offers
+    has = (plans.provides(plan.replace(kind=kind)) | offers | {"reliable"}) - breaks
+    for name, needs in (
+        (type(built.algorithm).__name__, built.algorithm.needs),
+        ("the network", needs_of(built.exchange)),
+    ):
+        for need in sorted(needs - has):
+            why = "which the network breaks" if need in breaks else "which these parts do not offer"
+            do = REMEDIES.get(need, "choose another algorithm or problem")
+            raise checks.InputError(f"got {name} that needs {need!r}, {why}; {do}")
+
+
+def _keeps_shape(built: Simulation) -> None:
+    """A round must return the state in the shape in which it came, or the loop cannot be compiled."""
+    abstract = built.replace(mapping="vmap")
+    before = jax.eval_shape(functools.partial(init, abstract))
+    after, _ = jax.eval_shape(functools.partial(step, abstract), before)
+    old, new = jax.tree_util.tree_flatten_with_path(before), jax.tree_util.tree_flatten_with_path(after)
+    name = type(built.algorithm).__name__
+    checks.require(
+        old[1] == new[1],
+        f"got {name} whose round changes the structure of its state, need the same before and after; got {new[1]}, "
+        f"need {old[1]}; return the state type that `init` returns",
+    )
+    for (path, was), (_, is_) in zip(old[0], new[0], strict=True):
+        where = jax.tree_util.keystr(path)
+        same = (was.shape, was.dtype) == (is_.shape, is_.dtype)
+        checks.require(
+            same, f"got {name} whose round turns {where} from {was} into {is_}, need the same; cast it where it is made"
+        )
+
+
+def memory_bytes(problem: Problem, copies: int = 4) -> int:
+    """About what a run holds at its peak: the data, and `copies` of all models (state, message, inbox, gradient)."""
+    params = jax.eval_shape(problem.init, jax.random.key(0))
+    one = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
+    data = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(problem))
+    return data + copies * problem.n * one
+
+
+def free_bytes() -> int | None:
+    """Bytes that a run can still take on the device, or None where it does not say."""
+    stats = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
+    return stats["bytes_limit"] - stats["bytes_in_use"] if stats else checks.available_memory()
+
+
+def fits_in_memory(problem: Problem) -> None:
+    """A sentence with the estimate if a run of this problem does not fit the device."""
+    checks.fits(memory_bytes(problem), f"{problem.n:,} nodes", free_bytes())

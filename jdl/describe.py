@@ -1,0 +1,82 @@
+"""A run in words and JSON: the fields of every object, versions, commit, device."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jdl.sim import Simulation
+
+__all__ = ["describe", "differences", "environment", "part_name"]
+
+PARTS = ("problem", "algorithm", "schedule", "exchange", "oracle")
+
+
+def describe(simulation: Simulation) -> dict[str, Any]:
+    """The type and fields of every part, as JSON: numbers by value, arrays by shape, dtype and SHA-256."""
+    parts = {name: _value(getattr(simulation, name)) for name in PARTS}
+    return {**parts, "key": jax.random.key_data(simulation.key).tolist(), "mapping": simulation.mapping}
+
+
+def _value(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        own = {field.name: _value(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {"type": f"{type(value).__module__}.{type(value).__qualname__}", **own}
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
+        array = np.asarray(value)
+        if array.ndim == 0:
+            return array.item()
+        digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+        return {"shape": list(array.shape), "dtype": str(array.dtype), "sha256": digest}
+    if isinstance(value, dict):
+        return {str(key): _value(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_value(one) for one in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return getattr(value, "__qualname__", None) or type(value).__qualname__  # a function: its address would differ
+
+
+def differences(was: Any, now: Any, path: str = "") -> list[str]:
+    """Where two descriptions differ, e.g. `algorithm.lr was 0.1, is 0.2`."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        keys = sorted(was.keys() | now.keys())
+        return [text for key in keys for text in differences(was.get(key), now.get(key), f"{path}.{key}".lstrip("."))]
+    return [] if was == now else [f"{path} was {was!r}, is {now!r}"]
+
+
+def environment() -> dict[str, Any]:
+    """Versions, commit and device: what a number may hang on beside its configuration."""
+    versions = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")}
+    from jdl import __version__
+
+    return {
+        "versions": {"jdl": __version__, "python": platform.python_version(), **versions},
+        "commit": _commit(),
+        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind} ({jax.default_backend()})",
+    }
+
+
+def _commit() -> str | None:
+    """The commit of jdl's own source where it runs from a checkout, with `-dirty` where that has changes."""
+    here = Path(__file__).parent
+    if not (here.parent / ".git").exists():
+        return None
+    call = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(call, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def part_name(part: Any) -> str:
+    """The public name of a part: the file it is written in, for algorithms and exchanges."""
+    return type(part).__module__.rsplit(".", 1)[-1]

@@ -1,0 +1,27 @@
+"""What my neighbours say: the only place where rows meet. Exchanges wrap exchanges, nearest the sender first."""
+
+from jdl.exchange.attacks import SignFlip, sign_flip
+from jdl.exchange.choco import Choco, choco
+from jdl.exchange.compress import Compressed, Compressor, TopK, top_k
+from jdl.exchange.faults import Lossy, lossy
+from jdl.exchange.linear import Linear, linear
+from jdl.exchange.robust import CoordinateMedian, coordinate_median
+from jdl.exchange.stack import stack
+
+__all__ = [
+    "Choco",
+    "Compressed",
+    "Compressor",
+    "CoordinateMedian",
+    "Linear",
+    "Lossy",
+    "SignFlip",
+    "TopK",
+    "choco",
+    "coordinate_median",
+    "linear",
+    "lossy",
+    "sign_flip",
+    "stack",
+    "top_k",
+]

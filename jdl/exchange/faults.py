@@ -1,0 +1,62 @@
+"""Links that fail."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jdl import plan as plans
+from jdl.exchange.linear import Linear
+from jdl.types import Exchange, Key, Link, Message, Plan, Server, Traffic, Wire, number
+
+__all__ = ["Lossy", "lossy"]
+
+
+@struct.dataclass
+class Lossy:
+    """Every link fails this round with `probability`; its weight goes home (see `jdl.plan.drop`)."""
+
+    probability: float = number(0.1, minimum=0, maximum=1)
+    inner: Exchange = Linear()
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    breaks: ClassVar[frozenset[str]] = frozenset({"reliable"})
+
+    def init(self, message: Message) -> Link:
+        return self.inner.init(message)
+
+    def apply(self, link: Link, wire: Wire, key: Key) -> tuple[Message, Link, Traffic]:
+        here, inside = jax.random.split(key)
+        keep = _uniform_of_links(wire.plan, here) >= self.probability
+        return self.inner.apply(link, wire.replace(plan=plans.drop(wire.plan, keep)), inside)
+
+
+def _uniform_of_links(plan: Plan, key: Key) -> jax.Array:
+    """A uniform number for each link, the same in every form of a plan: it hangs on the two ids alone.
+
+    In a symmetric plan both directions share it: the link fails, not one message.
+    """
+    ids = plans.ids(plan)
+    sender = ids[plans.senders(plan.links)]
+    if isinstance(plan.links, Server):
+        receiver = jnp.full_like(sender, -1)
+    else:
+        receiver = jnp.broadcast_to(ids[:, None], sender.shape)
+    if plan.symmetric:
+        sender, receiver = jnp.minimum(sender, receiver), jnp.maximum(sender, receiver)
+    fold = jnp.vectorize(lambda i, j: jax.random.uniform(jax.random.fold_in(jax.random.fold_in(key, i), j)))
+    return fold(receiver, sender)
+
+
+def lossy(probability: float = 0.1) -> Lossy:
+    """Lossy links: each fails with a probability, anew every round; an undirected link fails both ways.
+
+    W keeps its kind: lost weight goes back to both ends of an undirected link, to the receiver where W is
+    row-stochastic, to the sender where it is column-stochastic. With a server, lost messages leave the average.
+
+    Sends: what the sender puts on the link is counted, lost or not.
+    """
+    return Lossy(probability=probability)

@@ -1,0 +1,37 @@
+"""Gossip: a multiplication by the mixing matrix."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from flax import struct
+
+from jdl.exchange import mixing
+from jdl.types import Key, Link, Message, Traffic, Wire
+
+__all__ = ["Linear", "linear"]
+
+
+@struct.dataclass
+class Linear:
+    """inbox_i = W_ii own_i + sum_j W_ij sent_j; with a server, the weighted mean of what arrives."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    breaks: ClassVar[frozenset[str]] = frozenset()
+
+    def init(self, message: Message) -> Link:
+        return ()
+
+    def apply(self, link: Link, wire: Wire, key: Key) -> tuple[Message, Link, Traffic]:
+        return mixing.mix(wire.plan, wire.own, wire.sent), link, mixing.traffic(wire)
+
+
+def linear() -> Linear:
+    """Plain gossip, the innermost exchange by default: inbox_i = W_ii own_i + sum_j W_ij sent_j.
+
+    Sends: the message, as it is, on every link of the plan.
+
+    >>> linear()
+    Linear()
+    """
+    return Linear()

@@ -1,0 +1,56 @@
+"""One exchange out of a list of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from jdl import checks
+from jdl.exchange.linear import Linear
+from jdl.types import Exchange
+
+__all__ = ["breaks_of", "layers", "needs_of", "stack"]
+
+
+def stack(network: Sequence[Exchange]) -> Exchange:
+    """Nest exchanges in the order in which a message meets them, nearest the sender first.
+
+    The last may be an aggregation rule (such as `coordinate_median()`); otherwise plain gossip closes the stack.
+
+    >>> from jdl import exchange
+    >>> [type(layer).__name__ for layer in layers(stack([exchange.top_k(0.1), exchange.lossy(0.2)]))]
+    ['Compressed', 'Lossy', 'Linear']
+    """
+    if not network:
+        return Linear()
+    *wrappers, last = network
+    if not wraps(last):
+        inner = last
+    else:
+        inner = Linear()
+        wrappers = list(network)
+    for outer in reversed(wrappers):
+        name = type(outer).__name__
+        checks.require(wraps(outer), f"got {name} before other exchanges, it replaces the mean; put it last")
+        inner = outer.replace(inner=inner)
+    return inner
+
+
+def wraps(exchange: Exchange) -> bool:
+    """Whether an exchange acts on messages and hands them on, rather than aggregating them."""
+    return any(field.name == "inner" for field in dataclasses.fields(exchange))
+
+
+def layers(exchange: Exchange) -> list[Exchange]:
+    """The exchanges of a stack, outermost (nearest the sender) first."""
+    return [exchange, *layers(exchange.inner)] if wraps(exchange) else [exchange]
+
+
+def needs_of(exchange: Exchange) -> frozenset[str]:
+    """The union of `needs` over a stack."""
+    return frozenset().union(*(layer.needs for layer in layers(exchange)))
+
+
+def breaks_of(exchange: Exchange) -> frozenset[str]:
+    """The union of `breaks` over a stack."""
+    return frozenset().union(*(layer.breaks for layer in layers(exchange)))

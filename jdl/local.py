@@ -1,0 +1,69 @@
+"""Local work of one node: optimizers without their rate, and H local steps."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jdl import checks, tree
+from jdl.types import Node, PyTree
+
+__all__ = ["OPTIMIZERS", "Optimizer", "local_steps", "rate", "transform"]
+
+# A rate is an array leaf, so optax transforms come without theirs. Built once each: two calls to optax give two
+# closures, and two closures are two programs.
+OPTIMIZERS: dict[str, Callable[[], optax.GradientTransformation]] = {
+    "sgd": optax.identity,
+    "momentum": lambda: optax.trace(decay=0.9),
+    "nesterov": lambda: optax.trace(decay=0.9, nesterov=True),
+    "adam": optax.scale_by_adam,
+}
+
+Optimizer = str | optax.GradientTransformation
+
+
+@functools.cache
+def transform(optimizer: Optimizer) -> optax.GradientTransformation:
+    """The optax transform of a name in `OPTIMIZERS`, the same object each time; a transform is passed through.
+
+    >>> transform("adam") is transform("adam")
+    True
+    """
+    if isinstance(optimizer, str):
+        return OPTIMIZERS[checks.known("optimizer", optimizer, OPTIMIZERS)]()
+    return optimizer
+
+
+def rate(lr: jax.Array, decay: Callable[[jax.Array], jax.Array] | None, t: jax.Array) -> jax.Array:
+    """`lr decay(t)`, or `lr` where there is no decay."""
+    return lr if decay is None else lr * decay(t)
+
+
+def local_steps(
+    params: PyTree, opt_state: PyTree, node: Node, lr: jax.Array, steps: int, optimizer: Optimizer
+) -> tuple[PyTree, PyTree]:
+    """`x <- x - lr T(g_k(x))` for minibatches k = 0 .. steps - 1, T the optax transform; fewer where `node.steps` is.
+
+    Args:
+      params: the node's model x. opt_state: the state of T. lr: rate. steps: H, static. optimizer: T or its name.
+
+    Returns:
+      The model after the steps, and the state of T.
+    """
+    update = transform(optimizer).update
+
+    def step(carry, k):
+        x, opt = carry
+        direction, new_opt = update(node.grad(x, k)[0], opt, x)
+        new = tree.axpy(-lr, direction, x), new_opt
+        if node.steps is None:
+            return new, None
+        return jax.tree.map(lambda new, old: jnp.where(k < node.steps, new, old), new, carry), None
+
+    if steps == 1:
+        return step((params, opt_state), 0)[0]
+    return jax.lax.scan(step, (params, opt_state), jnp.arange(steps))[0]

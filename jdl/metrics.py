@@ -1,0 +1,59 @@
+"""Pure scalars of (models, problem), computed in the compiled loop at evaluation rounds only."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jdl import tree
+from jdl.types import Problem, PyTree
+
+__all__ = ["consensus_distance", "measure", "models_at_once"]
+
+# Evaluating all n models at once would hold n times the activations of the test set. This much is held instead.
+EVALUATION_BYTES = 64 * 1024**2
+
+
+def consensus_distance(models: PyTree) -> jax.Array:
+    """(1/n) sum_i ||x_i - xbar||^2 for stacked models `[n, ...]`.
+
+    >>> import jax.numpy as jnp
+    >>> float(consensus_distance(jnp.array([[0.0, 0.0], [2.0, 0.0]])))
+    1.0
+    """
+    centre = jax.tree.map(lambda x: jnp.mean(x, axis=0, keepdims=True), models)
+    n = jax.tree.leaves(models)[0].shape[0]
+    return tree.norm_squared(jax.tree.map(jnp.subtract, models, centre)) / n
+
+
+def models_at_once(problem: Problem, models: PyTree) -> int:
+    """How many of the stacked models to evaluate at a time, from the size of one evaluation's intermediate values."""
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), models)
+    held = sum(
+        variable.aval.size * variable.aval.dtype.itemsize
+        for equation in jax.make_jaxpr(problem.evaluate)(one).eqns
+        for variable in equation.outvars
+    )
+    n = jax.tree.leaves(models)[0].shape[0]
+    return max(1, min(n, EVALUATION_BYTES // max(1, held)))
+
+
+def measure(models: PyTree, problem: Problem) -> dict[str, jax.Array]:
+    """Of stacked models `[n, ...]`: each metric of the mean model, and mean, standard deviation, worst, best over nodes.
+
+    Keys: `mean_model_loss, mean_loss, std_loss, worst_loss, best_loss`, the same with `accuracy` where the problem has
+    one, `consensus_distance`, and `suboptimality` = f(mean model) - f* where the optimum is known.
+    """
+    at_mean = problem.evaluate(tree.mean_rows(models))
+    per_node = jax.lax.map(problem.evaluate, models, batch_size=models_at_once(problem, models))
+    row = {}
+    for name, values in per_node.items():
+        low, high = jnp.min(values), jnp.max(values)
+        worst, best = (high, low) if name == "loss" else (low, high)
+        row[f"mean_model_{name}"] = at_mean[name]
+        row[f"mean_{name}"], row[f"std_{name}"] = jnp.mean(values), jnp.std(values)
+        row[f"worst_{name}"], row[f"best_{name}"] = worst, best
+    row["consensus_distance"] = consensus_distance(models)
+    if problem.optimum is not None:
+        row["suboptimality"] = at_mean["loss"] - problem.optimum.loss
+    return row

@@ -1,0 +1,55 @@
+"""Dense classifiers. Parameters take the dtype of the features, so one module serves float32 and float64."""
+
+from __future__ import annotations
+
+import jax
+from flax import linen as nn
+
+__all__ = ["MLP", "Linear"]
+
+
+class Linear(nn.Module):
+    """One dense layer to the logits: softmax regression.
+
+    `logits = x W + b`, from `f[..., features]` to `f[..., classes]`; `(features + 1) classes` parameters.
+
+    Args:
+      classes: number of logits.
+
+    >>> import jax, jax.numpy as jnp
+    >>> params = Linear(classes=10).init(jax.random.key(0), jnp.zeros((1, 64)))
+    >>> sum(leaf.size for leaf in jax.tree.leaves(params))
+    650
+    """
+
+    classes: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return nn.Dense(self.classes, param_dtype=x.dtype)(x)
+
+
+class MLP(nn.Module):
+    """Dense layers with relu between them.
+
+    From `f[..., features]` to `f[..., classes]`; layers `features - hidden[0] - ... - classes`, each of
+    `(inputs + 1) outputs` parameters.
+
+    Args:
+      hidden: widths of the hidden layers, a tuple.
+      classes: number of logits.
+
+    >>> import jax, jax.numpy as jnp
+    >>> params = MLP(hidden=(32,), classes=10).init(jax.random.key(0), jnp.zeros((1, 64)))
+    >>> sum(leaf.size for leaf in jax.tree.leaves(params))
+    2410
+    """
+
+    hidden: tuple[int, ...] = (32,)
+    classes: int = 10
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for width in self.hidden:
+            x = nn.relu(nn.Dense(width, param_dtype=x.dtype)(x))
+        return nn.Dense(self.classes, param_dtype=x.dtype)(x)

@@ -1,0 +1,74 @@
+"""What my data says: gradients and losses of one node on this round's minibatches, and wrappers that disturb them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jdl.types import Data, Oracle, PyTree, number
+
+__all__ = ["GradientNoise", "Minibatch"]
+
+
+@struct.dataclass
+class Minibatch:
+    """The problem's own minibatches: batch k of a round is drawn by (seed, round, node, k), never by the algorithm."""
+
+    offers: ClassVar[frozenset[str]] = frozenset({"grad", "loss", "full_grad", "hvp"})
+
+    def grad(self, data: Data, params: PyTree, k: int | jax.Array) -> tuple[PyTree, PyTree]:
+        return jax.grad(data.problem.loss, has_aux=True)(params, _batch(data, k))
+
+    def loss(self, data: Data, params: PyTree, k: int | jax.Array) -> jax.Array:
+        return data.problem.loss(params, _batch(data, k))[0]
+
+    def full_grad(self, data: Data, params: PyTree) -> PyTree:
+        return jax.grad(data.problem.loss, has_aux=True)(params, data.problem.full_batch(data.id))[0]
+
+    def hvp(self, data: Data, params: PyTree, vector: PyTree, k: int | jax.Array) -> PyTree:
+        return jax.jvp(lambda params: self.grad(data, params, k)[0], (params,), (vector,))[1]
+
+    def steps(self, data: Data) -> jax.Array | None:
+        return None
+
+
+def _batch(data: Data, k: int | jax.Array) -> PyTree:
+    return data.problem.batch(data.id, jax.random.fold_in(data.key, k))
+
+
+@struct.dataclass
+class GradientNoise:
+    """Adds `sigma N(0, I)` to every minibatch gradient; losses and full gradients stay clean."""
+
+    sigma: float = number(1.0, minimum=0)
+    inner: Oracle = Minibatch()
+
+    @property
+    def offers(self) -> frozenset[str]:
+        return self.inner.offers
+
+    def grad(self, data: Data, params: PyTree, k: int | jax.Array) -> tuple[PyTree, PyTree]:
+        grads, aux = self.inner.grad(data, params, k)
+        leaves, structure = jax.tree.flatten(grads)
+        # One further fold apart from the minibatch's key, which is fold_in(data.key, k).
+        keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(data.key, k), 1), len(leaves))
+        noisy = [
+            g + jnp.asarray(self.sigma, g.dtype) * jax.random.normal(key, g.shape, g.dtype)
+            for g, key in zip(leaves, keys, strict=True)
+        ]
+        return structure.unflatten(noisy), aux
+
+    def loss(self, data: Data, params: PyTree, k: int | jax.Array) -> jax.Array:
+        return self.inner.loss(data, params, k)
+
+    def full_grad(self, data: Data, params: PyTree) -> PyTree:
+        return self.inner.full_grad(data, params)
+
+    def hvp(self, data: Data, params: PyTree, vector: PyTree, k: int | jax.Array) -> PyTree:
+        return self.inner.hvp(data, params, vector, k)
+
+    def steps(self, data: Data) -> jax.Array | None:
+        return self.inner.steps(data)

@@ -1,0 +1,237 @@
+"""Regularised logistic regression: strongly convex but not quadratic, with its optimum found once on the host."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from scipy.special import expit
+
+from jdl import checks
+from jdl.problems.newton import minimise
+from jdl.problems.optimum import Optimum
+from jdl.types import Key
+
+__all__ = ["Logistic", "logistic"]
+
+Batch = tuple[jax.Array, jax.Array, jax.Array]
+
+# A GPU may round float32 products to ten bits, which would hide the optimum.
+PRECISION = "highest"
+
+
+@struct.dataclass
+class Logistic:
+    """Binary logistic regression with an l2 penalty; the optimum belongs to these very arrays.
+
+    `f_i(x) = sum_j w_ij (log(1 + exp(-y_ij a_ij . x)) + reg / 2 ||x||^2)`, where `w_ij = 1 / num_examples_i` on
+    node i's examples and zero on its padding. A node without data has `f_i = 0`, penalty included. The global
+    objective is the mean of `f_i` over the nodes that have data, each with the same weight: it has the minimiser
+    of the mean over all nodes.
+
+    A minibatch draws `batch_size` of the node's own examples with replacement; if `batch_size` is 0, or at least
+    `m`, it is all of them and nothing is drawn.
+
+    Args:
+      features: f[n, m, d], `a_ij`, padded to the largest node.
+      labels: f[n, m], `y_ij`, -1 or 1.
+      weights: f[n, m], `w_ij`.
+      num_examples: i32[n], how many rows of each node are real; they come first.
+      regularization: f[], reg. Another value has another optimum: make another problem.
+      optimum: the global minimum.
+      batch_size: examples a minibatch, 0 for all of the node's.
+    """
+
+    features: jax.Array
+    labels: jax.Array
+    weights: jax.Array
+    num_examples: jax.Array
+    regularization: jax.Array
+    optimum: Optimum
+    batch_size: int = struct.field(pytree_node=False, default=0)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        features: np.ndarray,
+        labels: np.ndarray,
+        num_examples: np.ndarray,
+        regularization: float = 0.1,
+        batch_size: int = 0,
+    ) -> Self:
+        """The problem on given data f[n, m, d], labels [n, m] in {-1, 1} and counts i[n]; finds the optimum.
+
+        Raises:
+          InputError: shapes or labels do not fit, no node has data, or the optimum is out of reach.
+        """
+        dtype = jnp.result_type(float)
+        features, labels = np.asarray(features, dtype), np.asarray(labels, dtype)
+        counts = np.asarray(num_examples, np.int32)
+        checks.require(
+            features.ndim == 3 and labels.shape == features.shape[:2] and counts.shape == features.shape[:1],
+            f"got features {features.shape}, labels {labels.shape} and num_examples {counts.shape}, need shapes "
+            "[n, m, d], [n, m] and [n]; pad every node to the size m of the largest",
+        )
+        most = counts.max(initial=0)
+        least = counts.min(initial=most)
+        checks.require(
+            0 <= least and 0 < most <= features.shape[1],
+            f"got num_examples from {least} to {most}, need them between 0 and m={features.shape[1]}, and a node "
+            "with data; try the number of rows of each node that are not padding",
+        )
+        real = np.arange(features.shape[1]) < counts[:, None]
+        checks.require(
+            bool(np.all(np.abs(labels[real]) == 1)),
+            "got labels other than -1 and 1, need the two classes so named; try 2 * labels - 1",
+        )
+        checks.require(
+            np.isfinite(regularization) and regularization > 0,
+            f"got regularization={regularization!r}, a unique optimum needs a finite number above 0; "
+            "try regularization=0.1",
+        )
+        regularization = np.asarray(regularization, dtype)
+        weights = real / np.maximum(counts, 1)[:, None]
+        share = weights[real] / np.sum(counts > 0)
+        optimum = minimise(features[real], labels[real], share, float(regularization))
+        return cls(
+            features=jnp.asarray(features),
+            labels=jnp.asarray(labels),
+            weights=jnp.asarray(weights, dtype),
+            num_examples=jnp.asarray(counts),
+            regularization=jnp.asarray(regularization),
+            optimum=Optimum(jnp.asarray(optimum[0], dtype), jnp.asarray(optimum[1], dtype)),
+            batch_size=checks.whole("batch_size", batch_size, 0),
+        )
+
+    @property
+    def n(self) -> int:
+        """The number of nodes."""
+        return self.num_examples.shape[0]
+
+    @property
+    def smoothness(self) -> jax.Array:
+        """L, f[]: `max_i lambda_max(sum_j w_ij a_ij a_ij^T) / 4 + reg`, a bound for every node's Hessian."""
+        weighted = self.weights[:, :, None] * self.features
+        moments = jnp.einsum("nmd,nme->nde", weighted, self.features, precision=PRECISION)
+        return jnp.max(jnp.linalg.eigvalsh(moments)) / 4 + self.regularization
+
+    @property
+    def strong_convexity(self) -> jax.Array:
+        """mu, f[]: the penalty alone, a lower bound for every node with data."""
+        return self.regularization
+
+    @property
+    def heterogeneity(self) -> jax.Array:
+        """zeta^2, f[]: the mean over nodes with data of `||grad f_i(x*)||^2`."""
+
+        def grad(id):
+            return jax.grad(lambda x: self.loss(x, self.full_batch(id))[0])(self.optimum.params)
+
+        squares = jnp.sum(jnp.square(jax.vmap(grad)(jnp.arange(self.n))), axis=1)
+        return jnp.sum(squares) / self._holders()
+
+    def init(self, key: Key) -> jax.Array:
+        """A start `f[d]`, standard normal."""
+        return jax.random.normal(key, self.features.shape[2:], self.features.dtype)
+
+    def batch(self, id: jax.Array, key: Key) -> Batch:
+        """Minibatch of node `id`: features f[B, d], labels f[B] and weights f[B]."""
+        if not 0 < self.batch_size < self.features.shape[1]:
+            return self.full_batch(id)
+        count = self.num_examples[id]
+        slots = jax.random.randint(key, (self.batch_size,), 0, jnp.maximum(count, 1), jnp.int32)
+        # Each slot has probability 1 / count, so this keeps the gradient unbiased whatever the weights.
+        weights = self.weights[id, slots] * (count.astype(self.weights.dtype) / self.batch_size)
+        return self.features[id, slots], self.labels[id, slots], weights
+
+    def full_batch(self, id: jax.Array) -> Batch:
+        """All of the examples of node `id`, with weight zero on the padding."""
+        return self.features[id], self.labels[id], self.weights[id]
+
+    def loss(self, params: jax.Array, batch: Batch) -> tuple[jax.Array, tuple[()]]:
+        """The weighted sum over examples of `log(1 + exp(-y a . x)) + reg / 2 ||x||^2`."""
+        features, labels, weights = batch
+        margins = labels * jnp.matmul(features, params, precision=PRECISION)
+        penalty = self.regularization / 2 * jnp.sum(jnp.square(params))
+        return jnp.sum(weights * jax.nn.softplus(-margins)) + jnp.sum(weights) * penalty, ()
+
+    def evaluate(self, params: jax.Array) -> dict[str, jax.Array]:
+        """The global objective at one model, as "loss"."""
+        flat = self.features.reshape(-1, self.features.shape[2])
+        loss, _ = self.loss(params, (flat, self.labels.reshape(-1), self.weights.reshape(-1) / self._holders()))
+        return {"loss": loss}
+
+    def pooled(self) -> Logistic:
+        """The same examples held by one node, weighted so that its objective is the global one exactly.
+
+        A full batch stays full; a minibatch keeps its size. For concrete arrays, not inside `jit`.
+        """
+        width = self.features.shape[1]
+        real = np.arange(width) < np.asarray(self.num_examples)[:, None]
+        return self.replace(
+            features=self.features[real][None],
+            labels=self.labels[real][None],
+            weights=(self.weights / self._holders())[real][None],
+            num_examples=jnp.asarray([real.sum()], jnp.int32),
+            batch_size=self.batch_size if self.batch_size < width else 0,
+        )
+
+    def _holders(self) -> jax.Array:
+        return jnp.sum(self.num_examples > 0, dtype=jnp.int32).astype(self.weights.dtype)
+
+
+def logistic(
+    nodes: int = 16,
+    dim: int = 10,
+    examples: int = 32,
+    heterogeneity: float = 1.0,
+    regularization: float = 0.1,
+    batch_size: int = 0,
+    seed: int = 0,
+) -> Logistic:
+    """Synthetic binary logistic regression, with its optimum found to a gradient norm of 1e-10.
+
+    Node i draws features `a ~ N(heterogeneity u_i, I) / sqrt(dim)`, about of unit norm, and labels 1 with
+    probability `1 / (1 + exp(-a . (v + heterogeneity v_i)))`, else -1; `u_i`, `v` and `v_i` are standard normal.
+    With heterogeneity 0, nodes differ by sampling alone. `Logistic.from_arrays` takes other data.
+
+    Args:
+      nodes: n, how many nodes.
+      dim: d, how many parameters.
+      examples: how many examples each node holds.
+      heterogeneity: how far features and teachers differ between nodes, at least 0. What matters to theory, zeta^2
+        at the optimum, is measured: `problem.heterogeneity`.
+      regularization: reg, above 0, a lower bound of the curvature.
+      batch_size: examples a minibatch, drawn with replacement; 0 for all of the node's.
+      seed: names the draw.
+
+    Raises:
+      InputError: a number is out of range, or the arrays `[nodes, examples, dim]` do not fit in memory.
+
+    >>> problem = logistic(nodes=4, dim=3)
+    >>> abs(float(problem.evaluate(problem.optimum.params)["loss"] - problem.optimum.loss)) < 1e-6
+    True
+    """
+    nodes, dim = checks.whole("nodes", nodes, 1), checks.whole("dim", dim, 1)
+    examples = checks.whole("examples", examples, 1)
+    checks.bounded("heterogeneity", heterogeneity, 0, None)
+    checks.require(
+        np.isfinite(heterogeneity), f"got heterogeneity={heterogeneity!r}, need a finite number; try heterogeneity=1"
+    )
+    # At the peak six arrays [nodes, examples, dim] of at most 8 bytes: the draw, the features in the default type
+    # and again without padding, in double precision, with their signs, and times the curvature.
+    needed = 6 * 8 * nodes * examples * dim
+    checks.fits(needed, f"nodes={nodes} with examples={examples} and dim={dim}")
+
+    rng = np.random.default_rng(seed)
+    teacher = rng.standard_normal(dim) + heterogeneity * rng.standard_normal((nodes, dim))
+    shift = heterogeneity * rng.standard_normal((nodes, 1, dim))
+    features = rng.standard_normal((nodes, examples, dim))
+    features += shift
+    features /= np.sqrt(dim)
+    chance = expit(np.einsum("nmd,nd->nm", features, teacher))
+    labels = np.where(rng.random((nodes, examples)) < chance, 1.0, -1.0)
+    return Logistic.from_arrays(features, labels, np.full(nodes, examples), regularization, batch_size)

@@ -1,0 +1,209 @@
+"""Run a simulation from Python: progress, evaluations, checkpoints, interruption, resumption."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jdl import checks, compose
+from jdl import sim as simulator
+from jdl.cache import use_compile_cache
+from jdl.describe import describe, environment, part_name
+from jdl.history import History
+from jdl.interrupt import interruptible
+from jdl.mapping import Mapping
+from jdl.progress import Bar
+from jdl.result import Result
+from jdl.rundir import RunDir
+from jdl.sim import Sim, Simulation
+from jdl.types import Algorithm, Exchange, Federated, Oracle, Problem, PyTree
+
+__all__ = ["run"]
+
+CHUNK_SECONDS = 0.5  # between two looks at the clock, the bar and the interrupt
+CHECKPOINT_SECONDS = 10.0  # between two checkpoints, where no number of rounds is asked for
+
+
+def run(
+    problem: Problem,
+    algorithm: Algorithm | Federated,
+    topology: Any = None,
+    network: Sequence[Exchange] = (),
+    *,
+    rounds: int = 500,
+    eval_every: int | None = None,
+    seed: int = 0,
+    oracle: Oracle | None = None,
+    params: PyTree | None = None,
+    mapping: Mapping = "vmap",
+    run_dir: str | Path | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+    command: dict[str, Any] | None = None,
+) -> Result:
+    """Simulate `rounds` rounds and evaluate as it goes.
+
+    Args:
+      problem, algorithm, topology, network, oracle, seed: see `jdl.simulation`.
+      rounds: each is one send, exchange and absorb of every node. eval_every: rounds between evaluations; a 25th of
+        all by default.
+      params: the start, one model or one for each node; by default drawn by `seed`, the same for all nodes.
+      mapping: "vmap", all nodes at once; a number, as many at a time; "loop", a Python loop without compilation that
+        names the node, round and step of an error or of the first number that is not finite.
+      run_dir: where config.json, history.csv, summary.json and checkpoint/ go; must be new or empty. None: nowhere.
+      checkpoint_every: rounds between checkpoints; by default at evaluations, every ten seconds at most.
+      resume: go on from the newest checkpoint in `run_dir`. History and models end bit for bit as if never stopped.
+      progress: show a bar; by default where there is a terminal or a notebook to show it in.
+      command: further JSON to keep in config.json.
+
+    Returns:
+      A `Result`. Divergence and interruption (Ctrl-C) are statuses of it, with a sentence, not exceptions.
+
+    Raises:
+      InputError: something cannot be used; the sentence says what was got, what is needed, what to do.
+
+    >>> import jdl
+    >>> result = jdl.run(
+    ...     jdl.problems.quadratic(nodes=8),
+    ...     jdl.algorithms.GradientTracking(lr=0.2),
+    ...     jdl.topology.ring(8),
+    ...     rounds=200,
+    ... )
+    >>> result.status, bool(result.history.suboptimality[-1] < 1e-5)
+    ('finished', True)
+    """
+    rounds = checks.whole("rounds", rounds, 1)
+    eval_every = max(1, rounds // 25) if eval_every is None else checks.whole("eval_every", eval_every, 1)
+    if checkpoint_every is not None:
+        checkpoint_every = checks.whole("checkpoint_every", checkpoint_every, 1)
+    checks.require(run_dir is not None or not resume, "got resume=True without run_dir, need the directory; give run_dir")
+    use_compile_cache()
+    simulation = compose.simulation(problem, algorithm, topology, network, oracle=oracle, seed=seed, mapping=mapping)
+    files = None
+    if run_dir is not None:
+        settings = {"rounds": rounds, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
+        config = {"command": command, "run": settings, "simulation": describe(simulation), **environment()}
+        files = RunDir(run_dir, config, resume)
+    label = part_name(algorithm)
+    with interruptible() as stop, Bar(rounds, progress, label) as bar, _eager(mapping):
+        result = _loop(simulation, params, rounds, eval_every, checkpoint_every, files, stop, bar, label)
+    if files is not None:
+        files.summary(result.summary)
+        files.close()
+    return result
+
+
+def _loop(simulation, params, rounds, eval_every, checkpoint_every, files, stop, bar, label) -> Result:
+    """Chunks of rounds until all are done, one diverges, or a stop is asked for."""
+    begun = time.monotonic()
+    first = functools.partial(simulator.init, params=params)
+    shapes = jax.eval_shape(first, simulation)
+    chunk, needed = _compile(simulation, shapes)
+    checks.fits(needed, f"{simulation.problem.n:,} nodes", compose.free_bytes())
+    found = files.restore(shapes) if files is not None else None
+    if found is None:
+        sim, before, rows = jax.jit(first)(simulation), 0.0, []
+    else:
+        sim, before, rows = jax.tree.map(jnp.asarray, found[0]), found[1]["seconds"], found[2]
+    jax.block_until_ready(sim)
+    compile_seconds = time.monotonic() - begun
+    begun = saved = time.monotonic()
+    bar.start(int(sim.t))
+    speed = 0.0
+    t, evaluated = int(sim.t), rows[-1]["round"] if rows else -1
+
+    def seconds():
+        return before + time.monotonic() - begun
+
+    def save():
+        if files is not None:
+            files.save(sim, {"rows": len(rows), "seconds": seconds()})
+        return time.monotonic()
+
+    while not stop.asked and evaluated < rounds and int(sim.status) < 0:
+        ends = [rounds, t if evaluated < 0 else _next(t, eval_every)]
+        if checkpoint_every:
+            ends.append(_next(t, checkpoint_every))
+        until = min(*ends, t + max(1, int(speed * CHUNK_SECONDS)))
+        evaluate = until == rounds or until % eval_every == 0
+        started = time.monotonic()
+        sim, row = chunk(simulation, sim, jnp.int32(until), jnp.bool_(evaluate))
+        now = int(sim.t)
+        speed = (now - t) / (time.monotonic() - started) if now > t else speed
+        t = now
+        if int(sim.status) >= 0 and not evaluate:  # the history ends with the round that broke
+            sim, row = chunk(simulation, sim, jnp.int32(t), jnp.bool_(True))
+        if evaluate or int(sim.status) >= 0:
+            evaluated = t
+            rows.append(_row(row, sim, seconds()))
+            if files is not None:
+                files.row(rows[-1])
+        bar.update(t, rows[-1])
+        due = time.monotonic() - saved > CHECKPOINT_SECONDS if checkpoint_every is None else t % checkpoint_every == 0
+        if due and evaluated < rounds and (checkpoint_every or evaluated == t):
+            saved = save()
+    save()
+    status, message = _ending(int(sim.status), t, rounds, files)
+    return Result(
+        name=label,
+        history=History(rows),
+        sim=sim,
+        simulation=simulation,
+        status=status,
+        message=message,
+        seconds=seconds(),
+        compile_seconds=compile_seconds,
+        run_dir=files.path if files is not None else None,
+    )
+
+
+def _chunk(simulation: Simulation, sim: Sim, until: jax.Array, evaluate: jax.Array) -> tuple[Sim, dict]:
+    """Rounds up to `until`, then the metrics if `evaluate`: one program for every length of chunk."""
+    sim, info = simulator.advance(simulation, sim, until, halt=True)
+    measure = functools.partial(simulator.evaluate, simulation, sim)
+    blank = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), jax.eval_shape(measure))
+    return sim, {**jax.lax.cond(evaluate, measure, lambda: blank), **info}
+
+
+def _compile(simulation: Simulation, shapes: Sim) -> tuple[Callable, int]:
+    """The compiled chunk, and the bytes it needs beside its data."""
+    if simulation.mapping == "loop":
+        return _chunk, 0
+    at = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((), jnp.bool_)
+    compiled = jax.jit(_chunk, donate_argnums=1).lower(simulation, shapes, *at).compile()
+    memory = compiled.memory_analysis()
+    return compiled, memory.temp_size_in_bytes + memory.output_size_in_bytes if memory else 0
+
+
+def _eager(mapping: Mapping) -> contextlib.AbstractContextManager:
+    return jax.disable_jit() if mapping == "loop" else contextlib.nullcontext()
+
+
+def _next(t: int, every: int) -> int:
+    """The first multiple of `every` after `t`."""
+    return (t // every + 1) * every
+
+
+def _row(metrics: dict[str, jax.Array], sim: Sim, seconds: float) -> dict[str, Any]:
+    """One evaluation on the host. Traffic is summed there, in float64: exact."""
+    totals = {name: np.asarray(getattr(sim.traffic, name), np.float64) for name in ("bits", "messages")}
+    sent = {f"{name}_sent": float(np.sum(total[0] - total[1])) for name, total in totals.items()}
+    return {"round": int(sim.t), "seconds": seconds, **sent, **{name: float(x) for name, x in metrics.items()}}
+
+
+def _ending(broken: int, t: int, rounds: int, files: RunDir | None) -> tuple[str, str]:
+    if broken >= 0:
+        return "diverged", f"diverged in round {broken}: a model is no longer finite; try a smaller rate"
+    if t < rounds:
+        how = f"; go on with `jdl resume {files.path}`" if files is not None else "; give a run_dir to be able to go on"
+        return "interrupted", f"interrupted after round {t} of {rounds}{how}"
+    return "finished", f"finished {rounds} rounds"

@@ -1,0 +1,68 @@
+"""Nodes that miss rounds at random, over any schedule between peers."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jdl import checks, plan
+from jdl.types import Key, Plan, Schedule, Server, number
+
+__all__ = ["Sleeping", "sleeping"]
+
+
+@struct.dataclass
+class Sleeping:
+    """Each node of a schedule sleeps each round independently with `probability`; see `sleeping`."""
+
+    schedule: Schedule
+    probability: float | jax.Array = number(minimum=0, maximum=1)
+
+    @property
+    def n(self) -> int:
+        """The number of nodes."""
+        return self.schedule.n
+
+    def __call__(self, t: jax.Array, key: Key) -> Plan:
+        """The plan of the schedule without the rows and columns of the sleepers that `key` draws."""
+        inner_key, own_key = jax.random.split(key)
+        full = self.schedule(t, inner_key)
+        links = full.links
+        need = "got sleeping over a schedule with a server, whose sample decides who takes part; use fewer participants"
+        checks.require(not isinstance(links, Server), need)
+
+        awake = ~jax.random.bernoulli(own_key, self.probability, (plan.rows(full),))
+        awake = awake if full.active is None else awake & full.active
+        keep = awake[:, None] & awake[plan.senders(links)]
+        rest = plan.drop(full, keep)
+        return rest.replace(
+            # Nothing is sent on a sleeper's link, while a link that `drop` cuts has carried a copy.
+            links=rest.links.replace(used=links.used & keep),
+            # W[i, i] = 1 but for rounding; a sleeper's row is exactly its own.
+            self_weights=jnp.where(awake, rest.self_weights, 1).astype(rest.self_weights.dtype),
+            active=awake,
+            # Receivers keep the weight of what they miss, so columns sum to one only where W is symmetric.
+            kind="row" if full.kind == "doubly" and not full.symmetric else full.kind,
+        )
+
+
+def sleeping(schedule: Schedule, probability: float) -> Sleeping:
+    """Every node sleeps through a round with some probability, independently of the others.
+
+    A sleeper keeps its state; its row and its column leave W, whose rest stays of its kind: W_ij of a link that falls
+    silent is added to W_ii (row stochastic, and symmetric: to both ends alike) or to W_jj (column stochastic). A
+    symmetric W stays symmetric and doubly stochastic. A doubly stochastic W that is not symmetric, such as an
+    exponential graph, is only row stochastic with sleepers, and says so.
+
+    Args:
+      schedule: who talks, between peers.
+      probability: of sleeping, between 0 and 1; a leaf, so a sweep over it is one program.
+
+    >>> import jax
+    >>> from jdl.schedule import matching
+    >>> plan = sleeping(matching(4), probability=1.0)(0, jax.random.key(0))
+    >>> print(plan.active, plan.self_weights)
+    [False False False False] [1. 1. 1. 1.]
+    """
+    return Sleeping(schedule=schedule, probability=probability)

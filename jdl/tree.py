@@ -1,0 +1,102 @@
+"""Algebra on pytrees, for algorithms (one node) and for the simulator (rows of nodes)."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jdl.types import PyTree
+
+__all__ = [
+    "add",
+    "axpy",
+    "bits",
+    "column",
+    "mean_rows",
+    "norm_squared",
+    "numbers_to_arrays",
+    "put_rows",
+    "scale",
+    "sub",
+    "take_rows",
+    "where_rows",
+    "zeros_like",
+]
+
+
+def add(x: PyTree, y: PyTree) -> PyTree:
+    """`x + y`, leaf by leaf."""
+    return jax.tree.map(jnp.add, x, y)
+
+
+def sub(x: PyTree, y: PyTree) -> PyTree:
+    """`x - y`, leaf by leaf."""
+    return jax.tree.map(jnp.subtract, x, y)
+
+
+def scale(a: float | jax.Array, x: PyTree) -> PyTree:
+    """`a x`, leaf by leaf, in the dtype of `x`."""
+    return jax.tree.map(lambda x: jnp.asarray(a, x.dtype) * x, x)
+
+
+def axpy(a: float | jax.Array, x: PyTree, y: PyTree) -> PyTree:
+    """`a x + y`, leaf by leaf, in the dtype of `y`."""
+    return jax.tree.map(lambda x, y: jnp.asarray(a, y.dtype) * x + y, x, y)
+
+
+def zeros_like(x: PyTree) -> PyTree:
+    """Zeros of the shapes of `x`, which may be a tree of `ShapeDtypeStruct`."""
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), x)
+
+
+def norm_squared(x: PyTree) -> jax.Array:
+    """The squared Euclidean norm over all leaves."""
+    return sum((jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(x)), start=jnp.zeros(()))
+
+
+def column(v: jax.Array, x: jax.Array) -> jax.Array:
+    """Reshape `v: [m]` so that it multiplies the rows of `x: [m, ...]`."""
+    return v.reshape(v.shape[:1] + (1,) * (x.ndim - 1))
+
+
+def mean_rows(x: PyTree) -> PyTree:
+    """The mean over the leading axis of every leaf."""
+    return jax.tree.map(lambda x: jnp.mean(x, axis=0), x)
+
+
+def take_rows(x: PyTree, rows: jax.Array | None) -> PyTree:
+    """Rows `rows: i32[m]` of every leaf; all of them where `rows` is None."""
+    return x if rows is None else jax.tree.map(lambda x: x[rows], x)
+
+
+def put_rows(x: PyTree, rows: jax.Array | None, new: PyTree) -> PyTree:
+    """`x` with rows `rows` replaced by those of `new`; `new` itself where `rows` is None."""
+    return new if rows is None else jax.tree.map(lambda x, new: x.at[rows].set(new), x, new)
+
+
+def where_rows(mask: jax.Array | None, x: PyTree, y: PyTree) -> PyTree:
+    """Rows of `x` where `mask: bool[m]` is true, of `y` elsewhere; `x` where `mask` is None."""
+    return x if mask is None else jax.tree.map(lambda x, y: jnp.where(column(mask, x), x, y), x, y)
+
+
+def bits(message: PyTree) -> int:
+    """Size in bits of one row of a stacked message `M[m]`, uncompressed: numbers times their width."""
+    return sum(leaf.size // leaf.shape[0] * leaf.dtype.itemsize * 8 for leaf in jax.tree.leaves(message))
+
+
+def numbers_to_arrays(x: PyTree) -> PyTree:
+    """Python numbers and 0-d floating arrays become 0-d arrays of the default float type; other arrays stay.
+
+    A float, an int and an array in the same leaf would be three programs. Integers that count something are
+    static fields, so a bare number in a leaf is always a real hyper-parameter.
+    """
+
+    def convert(leaf):
+        if isinstance(leaf, jax.Array) and (leaf.ndim or not jnp.issubdtype(leaf.dtype, jnp.floating)):
+            return leaf
+        array = jnp.asarray(leaf)
+        if array.ndim == 0 and array.dtype != bool and not jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+            return jax.lax.convert_element_type(array, jnp.result_type(float))
+        return array
+
+    return jax.tree.map(convert, x)

@@ -1,0 +1,315 @@
+"""The nouns of jdl: what a node sees, who talks to whom, what travels, and the protocols of every part.
+
+No logic lives here. Shapes: `n` nodes in all, `m` rows that take part in a round (`m = n` unless a plan names
+participants), `k` links per row. `M[m]` is a pytree `M` whose leaves carry a leading axis of length `m`.
+`W[i, j]` is the weight that receiver `i` gives to sender `j`. Always.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+from flax import struct
+
+PyTree = Any
+Key = jax.Array
+Message = PyTree
+State = PyTree
+Link = PyTree
+Info = dict[str, jax.Array]
+
+__all__ = [
+    "Algorithm",
+    "Circulant",
+    "Data",
+    "Dense",
+    "Exchange",
+    "Federated",
+    "Info",
+    "Key",
+    "Link",
+    "Links",
+    "Message",
+    "Node",
+    "Oracle",
+    "Plan",
+    "Problem",
+    "PyTree",
+    "Schedule",
+    "Server",
+    "Slots",
+    "State",
+    "Traffic",
+    "Wire",
+    "number",
+    "static",
+]
+
+
+def number(default: Any = None, *, minimum: float | None = None, maximum: float | None = None, **kwargs) -> Any:
+    """A hyper-parameter that is an array leaf: two values share one program, and a sweep is a `vmap`.
+
+    `minimum` and `maximum` are inclusive bounds, checked once on the host when a simulation is built.
+    """
+    bounds = {"minimum": minimum, "maximum": maximum}
+    return struct.field(default=default, metadata=bounds, **kwargs) if default is not None else struct.field(metadata=bounds, **kwargs)
+
+
+def static(default: Any, *, minimum: float | None = None, maximum: float | None = None) -> Any:
+    """A field that changes shapes or control flow: part of the program, hashed, never traced."""
+    return struct.field(pytree_node=False, default=default, metadata={"minimum": minimum, "maximum": maximum})
+
+
+# ---- who talks this round ---------------------------------------------------------------------------------------
+
+
+@struct.dataclass
+class Dense:
+    """Every pair may talk. `weights[i, j]` is what receiver `i` gives to sender `j`; the diagonal is zero.
+
+    `used[i, j]` says that a copy travels from `j` to `i` this round, whether or not it arrives.
+    """
+
+    weights: jax.Array  # f[m, m]
+    used: jax.Array  # bool[m, m]
+
+
+@struct.dataclass
+class Slots:
+    """At most `k` links into each node: slot `s` of receiver `i` listens to row `senders[i, s]`.
+
+    Slots that are not used point to their own row with weight zero.
+    """
+
+    weights: jax.Array  # f[m, k]
+    used: jax.Array  # bool[m, k]
+    senders: jax.Array  # i32[m, k], positions among the m rows
+
+
+@struct.dataclass
+class Circulant:
+    """Slot `s` of receiver `i` listens to row `(i + shifts[s]) mod n`: mixing is a few rolls, no gather."""
+
+    weights: jax.Array  # f[n, k]
+    used: jax.Array  # bool[n, k]
+    shifts: tuple[int, ...] = struct.field(pytree_node=False)
+
+
+@struct.dataclass
+class Server:
+    """All rows talk to one server, which averages with `weights`, normalised over the messages that arrive."""
+
+    weights: jax.Array  # f[m]
+    used: jax.Array  # bool[m]
+
+
+Links = Dense | Slots | Circulant | Server
+
+
+@struct.dataclass
+class Plan:
+    """Who talks this round, and with which weights.
+
+    links: the off-diagonal of W, in the form whose type picks the mixing backend.
+    self_weights: f[m], the diagonal of W (unused with a `Server`).
+    active: bool[m] or None for everybody. A sleeping node keeps its state; its row and column left the links.
+    participants: i32[m] node ids, or None when all n rows take part in order.
+    kind: "doubly", "row" or "column" stochastic. symmetric: W equals its transpose, so a link carries both ways.
+    """
+
+    links: Links
+    self_weights: jax.Array
+    active: jax.Array | None = None
+    participants: jax.Array | None = None
+    kind: str = struct.field(pytree_node=False, default="doubly")
+    symmetric: bool = struct.field(pytree_node=False, default=False)
+
+
+@struct.dataclass
+class Wire:
+    """What the network is given: `own` never passes through it, `sent` does; `bits` is one copy on one link."""
+
+    own: Message  # M[m]
+    sent: Message  # M[m]
+    bits: jax.Array  # f[m]
+    plan: Plan
+
+
+@struct.dataclass
+class Traffic:
+    """What each sender put on its links in a round (or, in `Sim`, since the start)."""
+
+    bits: jax.Array  # f[m]
+    messages: jax.Array  # f[m]
+
+
+# ---- what one node sees -----------------------------------------------------------------------------------------
+
+
+@struct.dataclass
+class Data:
+    """One node's data this round, for the oracle alone. key: folded with (round, id), never the algorithm's."""
+
+    problem: Problem
+    id: jax.Array
+    key: Key
+
+
+@struct.dataclass
+class Node:
+    """All that an algorithm may see: one node, this round. Built by the simulator; no other node is in reach.
+
+    id, t: i32[], this node and this round. key: for the algorithm's own randomness, folded with (round, id).
+    self_weight: f[], W[i, i]. degree: i32[], links into this node this round. num_examples: i32[].
+    steps: i32[] or None, this round's budget of local steps (None: as many as the algorithm asks for).
+    """
+
+    id: jax.Array
+    t: jax.Array
+    key: Key
+    self_weight: jax.Array
+    degree: jax.Array
+    num_examples: jax.Array
+    steps: jax.Array | None
+    _data: Data
+    _oracle: Oracle
+
+    def grad(self, params: PyTree, k: int | jax.Array = 0) -> tuple[PyTree, PyTree]:
+        """Gradient on minibatch `k` of this round, and what the loss returns beside it. Same `k`, same batch."""
+        return self._oracle.grad(self._data, params, k)
+
+    def loss(self, params: PyTree, k: int | jax.Array = 0) -> jax.Array:
+        """Loss on minibatch `k` of this round."""
+        return self._oracle.loss(self._data, params, k)
+
+    def full_grad(self, params: PyTree) -> PyTree:
+        """Gradient over all data of this node."""
+        return self._oracle.full_grad(self._data, params)
+
+    def hvp(self, params: PyTree, vector: PyTree, k: int | jax.Array = 0) -> PyTree:
+        """Hessian of the loss on minibatch `k`, times `vector`."""
+        return self._oracle.hvp(self._data, params, vector, k)
+
+
+# ---- the protocols ----------------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Algorithm(Protocol):
+    """A decentralized method, written for one node. A frozen flax dataclass: numbers are leaves, the rest static.
+
+    needs: what must hold of network and data, e.g. {"doubly_stochastic", "grad"}; refused with a sentence if not.
+    phases: the (send, recv) method names of each exchange of a round; one pair in most methods.
+    """
+
+    needs: frozenset[str]
+    phases: tuple[tuple[str, str], ...]
+
+    def init(self, params: PyTree, node: Node) -> State: ...
+
+    def send(self, state: State, node: Node) -> tuple[Message, State]: ...
+
+    def recv(self, state: State, inbox: Message, node: Node) -> tuple[State, Info]: ...
+
+    def model(self, state: State) -> PyTree: ...
+
+
+@runtime_checkable
+class Federated(Protocol):
+    """A method with a server: one copy of the server state, and m of n clients a round.
+
+    client: its message is a change (of the model, of a control variate, ...), so that a round in which nothing
+    arrives is an aggregate of zero. weight: a client's share in the aggregate, normalised over what arrives.
+    server: `info` holds `participants` (m) and `n`.
+    """
+
+    needs: frozenset[str]
+
+    def init(self, params: PyTree) -> State: ...
+
+    def client_init(self, params: PyTree, node: Node) -> State: ...
+
+    def broadcast(self, server_state: State) -> Message: ...
+
+    def client(self, broadcast: Message, client_state: State, node: Node) -> tuple[Message, State]: ...
+
+    def weight(self, node: Node) -> jax.Array: ...
+
+    def server(self, server_state: State, aggregate: Message, info: Info) -> State: ...
+
+    def model(self, server_state: State) -> PyTree: ...
+
+
+@runtime_checkable
+class Exchange(Protocol):
+    """What my neighbours say: turns what was sent into inboxes. The only place where rows meet.
+
+    init: from zeros (or shapes) of M[n] to the memory that the links keep. needs, breaks: see `Algorithm.needs`;
+    the union over the whole stack counts, whatever the order.
+    """
+
+    needs: frozenset[str]
+    breaks: frozenset[str]
+
+    def init(self, message: Message) -> Link: ...
+
+    def apply(self, link: Link, wire: Wire, key: Key) -> tuple[Message, Link, Traffic]: ...
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """Who talks: a pure function of the round and a key. `n` is the number of nodes it is made for."""
+
+    n: int
+
+    def __call__(self, t: jax.Array, key: Key) -> Plan: ...
+
+
+@runtime_checkable
+class Oracle(Protocol):
+    """What my data says. Wrappers add gradient noise, clipping, label flips, stragglers.
+
+    offers: the queries it can answer, among "grad", "loss", "full_grad", "hvp"; an algorithm's `needs` name them.
+    steps: this round's budget of local steps of one node, or None for no limit.
+    """
+
+    offers: frozenset[str]
+
+    def grad(self, data: Data, params: PyTree, k: int | jax.Array) -> tuple[PyTree, PyTree]: ...
+
+    def loss(self, data: Data, params: PyTree, k: int | jax.Array) -> jax.Array: ...
+
+    def full_grad(self, data: Data, params: PyTree) -> PyTree: ...
+
+    def hvp(self, data: Data, params: PyTree, vector: PyTree, k: int | jax.Array) -> PyTree: ...
+
+    def steps(self, data: Data) -> jax.Array | None: ...
+
+
+@runtime_checkable
+class Problem(Protocol):
+    """Data of n nodes and a loss, as a pytree: arrays are leaves, so two data sets of one shape share a program.
+
+    num_examples: i32[n], zero for a node without data (its gradient is zero; it still takes part in gossip).
+    evaluate: the global metrics of one model, on the test set or on the global objective; keys "loss" and,
+    where it makes sense, "accuracy". optimum: the global minimum, or None where it is not known.
+    """
+
+    num_examples: jax.Array
+
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def optimum(self) -> Any | None: ...
+
+    def init(self, key: Key) -> PyTree: ...
+
+    def batch(self, id: jax.Array, key: Key) -> PyTree: ...
+
+    def full_batch(self, id: jax.Array) -> PyTree: ...
+
+    def loss(self, params: PyTree, batch: PyTree) -> tuple[jax.Array, PyTree]: ...
+
+    def evaluate(self, params: PyTree) -> dict[str, jax.Array]: ...

@@ -1,0 +1,21 @@
+"""Strict everywhere: eight CPU devices, no silent dtype or rank promotion, no compile cache, warnings are errors."""
+
+import os
+
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["JDL_COMPILE_CACHE"] = "off"
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def x64():
+    """Float64, where a theory is checked."""
+    with jax.enable_x64(True):
+        yield

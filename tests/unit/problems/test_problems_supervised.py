@@ -1,0 +1,181 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jdl import checks, types
+from jdl.data import Dataset, Partition
+from jdl.models import MLP, Linear
+from jdl.problems import Supervised, digits
+
+COUNTS = np.array([3, 0, 5, 1], np.int32)
+INDICES = np.array([[8, 1, 2, 0, 0], [0, 0, 0, 0, 0], [3, 4, 5, 6, 7], [0, 0, 0, 0, 0]], np.int32)
+
+
+def small(batch_size=0, module=None):
+    """Nine examples of two features and three classes over four nodes, one without data."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((13, 2)).astype(np.float32), (np.arange(13) % 3).astype(np.int32)
+    data = Dataset(x[:9], y[:9], x[9:], y[9:], num_classes=3, name="small", source="Drawn here.")
+    return Supervised.from_data(data, Partition(INDICES, COUNTS), module or Linear(classes=3), batch_size)
+
+
+def linear_loss_and_grad(params, x, y):
+    """Mean cross-entropy of softmax regression and its gradient, in NumPy."""
+    kernel, bias = (np.asarray(params["params"]["Dense_0"][name]) for name in ("kernel", "bias"))
+    logits = x @ kernel + bias[None, :]
+    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    excess = (chances - np.eye(3)[y]) / y.size
+    return -np.mean(np.log(chances[np.arange(y.size), y])), x.T @ excess, excess.sum(axis=0)
+
+
+@jax.jit
+def grad(problem, params, batch):
+    return jax.grad(lambda params: problem.loss(params, batch)[0])(params)
+
+
+def test_masked_loss_and_gradient_equal_the_unpadded_ones(x64):
+    problem = small()
+    assert isinstance(problem, types.Problem) and problem.n == 4 and problem.optimum is None
+    params = problem.init(jax.random.key(0))
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float64")}
+    grads = jax.jit(jax.vmap(lambda id: grad(problem, params, problem.full_batch(id))))(jnp.arange(4))
+    for id in (0, 2, 3):
+        rows = INDICES[id, : COUNTS[id]]
+        x, y = np.asarray(problem.train_x)[rows], np.asarray(problem.train_y)[rows]
+        loss, kernel, bias = linear_loss_and_grad(params, x, y)
+        np.testing.assert_allclose(problem.loss(params, problem.full_batch(id))[0], loss, rtol=1e-12)
+        np.testing.assert_allclose(grads["params"]["Dense_0"]["kernel"][id], kernel, rtol=1e-10, atol=1e-15)
+        np.testing.assert_allclose(grads["params"]["Dense_0"]["bias"][id], bias, rtol=1e-10, atol=1e-15)
+
+
+@pytest.mark.parametrize("batch_size", [0, 2])
+def test_a_node_without_data_has_no_loss_and_no_gradient(batch_size):
+    problem = small(batch_size, MLP(hidden=(4,), classes=3))
+    params = problem.init(jax.random.key(0))
+    batch = problem.batch(1, jax.random.key(1))
+    assert float(problem.loss(params, batch)[0]) == 0
+    assert all(not leaf.any() for leaf in jax.tree.leaves(grad(problem, params, batch)))
+
+
+def test_large_logits_stay_finite():
+    problem = small()
+    params = jax.tree.map(lambda leaf: leaf * 1e6, problem.init(jax.random.key(0)))
+    batch = problem.full_batch(2)
+    assert np.isfinite(problem.loss(params, batch)[0])
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grad(problem, params, batch)))
+
+
+def test_evaluate_on_the_test_set(x64):
+    problem = small()
+    params = problem.init(jax.random.key(0))
+    x, y = np.asarray(problem.test_x), np.asarray(problem.test_y)
+    layer = params["params"]["Dense_0"]
+    guess = (x @ np.asarray(layer["kernel"]) + np.asarray(layer["bias"])[None, :]).argmax(axis=1)
+    metrics = problem.evaluate(params)
+    np.testing.assert_allclose(metrics["loss"], linear_loss_and_grad(params, x, y)[0], rtol=1e-12)
+    np.testing.assert_allclose(metrics["accuracy"], np.mean(guess == y), rtol=1e-12)
+
+
+def test_minibatches_take_the_nodes_own_rows_evenly():
+    problem, draws = small(batch_size=3), 4000
+    keys = jax.random.split(jax.random.key(0), draws)
+    x, y, mask = jax.vmap(problem.batch, (None, 0))(2, keys)
+    assert x.shape == (draws, 3, 2) and y.shape == mask.shape == (draws, 3) and mask.all()
+    own = [np.all(np.asarray(x) == np.asarray(problem.train_x)[row], axis=2).sum() for row in INDICES[2]]
+    assert sum(own) == 3 * draws  # from nowhere else
+    share = 3 * draws / 5
+    assert np.all(np.abs(np.array(own) - share) < 5 * np.sqrt(share * 0.8))
+
+
+def test_minibatches_name_their_key_and_keep_labels_with_features():
+    problem = small(batch_size=3)
+    one, same, other = (problem.batch(2, jax.random.key(k)) for k in (1, 1, 2))
+    np.testing.assert_array_equal(one[0], same[0])
+    assert not np.array_equal(one[0], other[0])
+    for features, label in zip(one[0], one[1], strict=True):
+        row = int(np.flatnonzero(np.all(np.asarray(problem.train_x) == np.asarray(features)[None, :], axis=1))[0])
+        assert int(label) == int(problem.train_y[row])
+
+
+@pytest.mark.parametrize("batch_size", [0, 5, 99])
+def test_a_full_batch_draws_nothing(batch_size):
+    problem = small(batch_size)
+    assert "random" not in str(jax.make_jaxpr(problem.batch)(0, jax.random.key(0)))
+    assert "random" in str(jax.make_jaxpr(small(4).batch)(0, jax.random.key(0)))
+    for drawn, whole in zip(problem.batch(0, jax.random.key(0)), problem.full_batch(0), strict=True):
+        np.testing.assert_array_equal(drawn, whole)
+
+
+def test_pooled_weighs_every_example_alike(x64):
+    problem = small()
+    pooled = problem.pooled()
+    params = problem.init(jax.random.key(0))
+    assert pooled.n == 1 and pooled.num_examples.tolist() == [9]
+    assert sorted(pooled.indices[0].tolist()) == sorted([8, 1, 2, 3, 4, 5, 6, 7, 0])
+    losses = [float(problem.loss(params, problem.full_batch(id))[0]) for id in range(4)]
+    np.testing.assert_allclose(pooled.loss(params, pooled.full_batch(0))[0], np.average(losses, weights=COUNTS))
+    assert [small(size).pooled().batch_size for size in (0, 2, 5)] == [0, 2, 0]
+
+
+@pytest.mark.parametrize("partition", ["iid", "dirichlet", "shards"])
+def test_digits_hold_every_example_once(partition):
+    problem = digits(nodes=100, partition=partition)
+    assert problem.n == 100 and problem.train_x.shape == (1437, 64) and problem.test_x.shape == (360, 64)
+    real = np.arange(problem.indices.shape[1]) < np.asarray(problem.num_examples)[:, None]
+    np.testing.assert_array_equal(np.sort(np.asarray(problem.indices)[real]), np.arange(1437))
+
+
+def test_digits_options():
+    assert digits(nodes=8).module == MLP(hidden=(32,), classes=10)
+    assert digits(nodes=8, hidden=0).module == Linear(classes=10)
+    assert digits(nodes=8, test_fraction=0.5).test_y.shape == (899,)
+    assert digits(nodes=8, batch_size=4).batch_size == 4
+    even, skewed = (digits(nodes=8, partition="dirichlet", alpha=a).num_examples for a in (1e6, 0.05))
+    assert np.ptp(even) < 25 < np.ptp(skewed)
+    assert digits(nodes=70, partition="shards", shards=20).num_examples.min() >= 20
+    assert digits(nodes=2000).num_examples.min() == 0  # more nodes than examples
+
+
+def test_softmax_regression_learns_the_digits():
+    problem = digits(nodes=4, hidden=0).pooled()
+    params = problem.init(jax.random.key(0))
+
+    @jax.jit
+    def step(params):
+        return jax.tree.map(lambda x, g: x - 0.5 * g, params, grad(problem, params, problem.full_batch(0)))
+
+    for _ in range(200):
+        params = step(params)
+    # scikit-learn's LogisticRegression reaches 0.96 to 0.97 on such splits
+    assert float(problem.evaluate(params)["accuracy"]) > 0.93
+
+
+def test_two_partitions_of_one_shape_are_one_program():
+    traces = []
+
+    @jax.jit
+    def loss(problem, params):
+        traces.append(1)
+        return problem.loss(params, problem.full_batch(0))[0]
+
+    params = digits(nodes=50).init(jax.random.key(0))
+    values = [loss(digits(nodes=50, seed=seed), params) for seed in (0, 1)]
+    assert len(traces) == 1 and values[0] != values[1]
+
+
+def test_refusals_say_what_to_do():
+    with pytest.raises(checks.InputError, match=r"got partition 'direchlet', .*did you mean dirichlet\?"):
+        digits(nodes=4, partition="direchlet")
+    with pytest.raises(checks.InputError, match=r"got nodes=0, need a whole number of at least 1; try nodes=1"):
+        digits(nodes=0)
+    with pytest.raises(checks.InputError, match=r"got hidden=-1, need a whole number of at least 0"):
+        digits(nodes=4, hidden=-1)
+    with pytest.raises(checks.InputError, match=r"got batch_size=1.5, need a whole number of at least 0"):
+        digits(nodes=4, batch_size=1.5)
+    with pytest.raises(checks.InputError, match=r"got alpha=0, a Dirichlet distribution needs"):
+        digits(nodes=4, partition="dirichlet", alpha=0)
+    with pytest.raises(checks.InputError, match=r"makes 2048 shards of 1437 examples"):
+        digits(nodes=1024, partition="shards")
+    with pytest.raises(checks.InputError, match=r"got nodes=1000000000000000, which needs about"):
+        digits(nodes=10**15)
