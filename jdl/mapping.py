@@ -9,10 +9,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["Mapping", "over_nodes"]
+__all__ = ["Mapping", "choose", "over_nodes"]
 
-# "vmap", the number of nodes at a time, or "loop"
+# "auto", "vmap", the number of nodes at a time, or "loop"
 Mapping = str | int
+
+# On a CPU, nodes whose intermediate values fit the cache together go fastest, and large n costs no more a node than
+# small n. Measured on two cores, 64-32-10 network, batch 16 (50 KB a node): at n = 16,384 all at once takes 1.6 x the
+# time of 256 at a time; at n = 1,024 they are equal, and up to there all at once compiles to the simpler program.
+CACHE_BYTES = 16 * 1024**2
+CHUNKS_WORTH_IT = 4
+
+
+def choose(nodes: int, bytes_per_node: int, backend: str) -> Mapping:
+    """What "auto" means: "vmap", or on a CPU with many nodes as many at a time as fit the cache, a power of two.
+
+    >>> choose(1024, 50_000, "cpu"), choose(16384, 50_000, "cpu"), choose(16384, 50_000, "gpu")
+    ('vmap', 256, 'vmap')
+    """
+    at_once = max(1, CACHE_BYTES // max(1, bytes_per_node))
+    chunk = 1 << (at_once.bit_length() - 1)
+    return chunk if backend == "cpu" and nodes > CHUNKS_WORTH_IT * chunk else "vmap"
 
 
 def over_nodes(function: Callable[..., Any], mapping: Mapping, what: str) -> Callable[..., Any]:
@@ -52,7 +69,7 @@ def _round(own: Any) -> str:
     row = own[0]
     if not isinstance(row, dict) or isinstance(row["id"], jax.core.Tracer):
         return ""
-    return f" (node {int(row['id'])}, round {int(row['t'])})"
+    return f" (node {int(row['id'])}, round {int(row['t']) + 1})"
 
 
 def _finite(out: Any, own: Any, where: str) -> None:

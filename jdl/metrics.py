@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jdl import tree
+from jdl.cost import held_bytes
 from jdl.types import Problem, PyTree
 
 __all__ = ["consensus_distance", "measure", "models_at_once"]
@@ -21,21 +22,17 @@ def consensus_distance(models: PyTree) -> jax.Array:
     >>> float(consensus_distance(jnp.array([[0.0, 0.0], [2.0, 0.0]])))
     1.0
     """
-    centre = jax.tree.map(lambda x: jnp.mean(x, axis=0, keepdims=True), models)
-    n = jax.tree.leaves(models)[0].shape[0]
-    return tree.norm_squared(jax.tree.map(jnp.subtract, models, centre)) / n
+    # Measured from the first node: identical models are at distance zero exactly, whatever the rounding of a mean.
+    apart = jax.tree.map(lambda x: x - x[:1], models)
+    centred = jax.tree.map(lambda x: x - jnp.mean(x, axis=0, keepdims=True), apart)
+    return tree.norm_squared(centred) / jax.tree.leaves(models)[0].shape[0]
 
 
 def models_at_once(problem: Problem, models: PyTree) -> int:
     """How many of the stacked models to evaluate at a time, from the size of one evaluation's intermediate values."""
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), models)
-    held = sum(
-        variable.aval.size * variable.aval.dtype.itemsize
-        for equation in jax.make_jaxpr(problem.evaluate)(one).eqns
-        for variable in equation.outvars
-    )
     n = jax.tree.leaves(models)[0].shape[0]
-    return max(1, min(n, EVALUATION_BYTES // max(1, held)))
+    return max(1, min(n, EVALUATION_BYTES // max(1, held_bytes(problem.evaluate, one))))
 
 
 def measure(models: PyTree, problem: Problem) -> dict[str, jax.Array]:

@@ -43,7 +43,7 @@ def run(
     seed: int = 0,
     oracle: Oracle | None = None,
     params: PyTree | None = None,
-    mapping: Mapping = "vmap",
+    mapping: Mapping = "auto",
     run_dir: str | Path | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
@@ -57,8 +57,8 @@ def run(
       rounds: each is one send, exchange and absorb of every node. eval_every: rounds between evaluations; a 25th of
         all by default.
       params: the start, one model or one for each node; by default drawn by `seed`, the same for all nodes.
-      mapping: "vmap", all nodes at once; a number, as many at a time; "loop", a Python loop without compilation that
-        names the node, round and step of an error or of the first number that is not finite.
+      mapping: see `jdl.simulation`; "loop" is a Python loop without compilation that names the node, round and step
+        of an error or of the first number that is not finite.
       run_dir: where config.json, history.csv, summary.json and checkpoint/ go; must be new or empty. None: nowhere.
       checkpoint_every: rounds between checkpoints; by default at evaluations, every ten seconds at most.
       resume: go on from the newest checkpoint in `run_dir`. History and models end bit for bit as if never stopped.

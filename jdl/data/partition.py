@@ -62,8 +62,8 @@ def dirichlet(labels: np.ndarray, nodes: int, alpha: float = 0.5, seed: int = 0)
     1000
 
     References:
-      T.-M. H. Hsu, H. Qi and M. Brown, "Measuring the Effects of Non-Identical Data Distribution for Federated
-      Visual Classification", 2019, section 3.
+      M. Yurochkin et al., "Bayesian Nonparametric Federated Learning of Neural Networks", ICML 2019, splits each
+      class so. (Hsu, Qi and Brown, 2019, draw each node's mixture of classes instead.)
     """
     labels, nodes = _checked(labels, nodes)
     checks.require(
@@ -99,8 +99,7 @@ def shards(labels: np.ndarray, nodes: int, shards_per_node: int = 2, seed: int =
     True
 
     References:
-      B. McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data", AISTATS 2017,
-      section 3.
+      B. McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data", AISTATS 2017.
     """
     labels, nodes = _checked(labels, nodes)
     shards_per_node = checks.whole("shards_per_node", shards_per_node, 1)

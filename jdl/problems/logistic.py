@@ -97,10 +97,10 @@ class Logistic:
         share = weights[real] / np.sum(counts > 0)
         optimum = minimise(features[real], labels[real], share, float(regularization))
         return cls(
-            features=jnp.asarray(features),
-            labels=jnp.asarray(labels),
+            features=jnp.array(features),  # a copy: the caller may go on to change its own
+            labels=jnp.array(labels),
             weights=jnp.asarray(weights, dtype),
-            num_examples=jnp.asarray(counts),
+            num_examples=jnp.array(counts),
             regularization=jnp.asarray(regularization),
             optimum=Optimum(jnp.asarray(optimum[0], dtype), jnp.asarray(optimum[1], dtype)),
             batch_size=checks.whole("batch_size", batch_size, 0),

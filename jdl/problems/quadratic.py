@@ -126,7 +126,7 @@ def quadratic(
     [1.0, 0.2, 2.0]
 
     References:
-      T. Vogels et al., "RelaySum for Decentralized Deep Learning on Heterogeneous Data", NeurIPS 2021, section 5.1:
+      T. Vogels et al., "RelaySum for Decentralized Deep Learning on Heterogeneous Data", NeurIPS 2021, uses
       random quadratics with controlled heterogeneity.
     """
     nodes, dim = checks.whole("nodes", nodes, 1), checks.whole("dim", dim, 1)

@@ -52,13 +52,13 @@ class Supervised:
     def from_data(cls, data: load.Dataset, split: partitions.Partition, module: nn.Module, batch_size: int = 0) -> Self:
         """The problem of learning `data`, divided by `split`, with `module`."""
         dtype = jnp.result_type(float)
-        return cls(
-            train_x=jnp.asarray(data.train_x, dtype),
-            train_y=jnp.asarray(data.train_y, jnp.int32),
-            test_x=jnp.asarray(data.test_x, dtype),
-            test_y=jnp.asarray(data.test_y, jnp.int32),
-            indices=jnp.asarray(split.indices, jnp.int32),
-            num_examples=jnp.asarray(split.counts, jnp.int32),
+        return cls(  # of copies: the caller may go on to change its own
+            train_x=jnp.array(data.train_x, dtype),
+            train_y=jnp.array(data.train_y, jnp.int32),
+            test_x=jnp.array(data.test_x, dtype),
+            test_y=jnp.array(data.test_y, jnp.int32),
+            indices=jnp.array(split.indices, jnp.int32),
+            num_examples=jnp.array(split.counts, jnp.int32),
             module=module,
             batch_size=checks.whole("batch_size", batch_size, 0),
         )

@@ -127,7 +127,7 @@ def as_matrix(W: Any, kind: str) -> tuple[csr_array, float]:
     for axis in (axis for axis in claimed if axis not in fits):
         worst = int(np.argmax(errors[axis]))
         total = matrix.sum(axis=1 if axis == "row" else 0)[worst]
-        need = f"{' and '.join(claimed)} sums of 1 for kind=\"{kind}\""
+        need = f'{" and ".join(claimed)} sums of 1 for kind="{kind}"'
         do = f'kind="{fits[0]}", which fits' if fits else "metropolis(graph), or divide by the sums"
         raise checks.InputError(f"got W with {axis} {worst} summing to {total:.6g}, need {need}; try {do}")
     return matrix, tolerance

@@ -81,6 +81,13 @@ def test_dirichlet_proportions_have_the_variance_of_the_law():
     assert error < expected / 10  # else the line above says little
 
 
+def test_dirichlet_takes_examples_and_nodes_in_random_order():
+    few = partition.dirichlet(np.zeros(1000, int), 8, alpha=1e9)
+    assert all(np.ptp(examples) > 500 for examples in held(few))  # not a run of 125
+    many = partition.dirichlet(np.zeros(100, int), 1000, alpha=1e9)
+    assert np.unique(np.diff(np.flatnonzero(many.counts))).size > 5  # not every tenth node
+
+
 def test_small_alpha_gives_fewer_labels_a_node():
     few, many = (labels_per_node(partition.dirichlet(LABELS, 20, alpha=alpha)) for alpha in (0.05, 100))
     assert few < 4 and many > 9.5

@@ -1,0 +1,132 @@
+"""What exists, and what each thing says of itself: read from `__all__`, signatures and docstrings, kept nowhere else."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import re
+import types
+import typing
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jdl import algorithms, exchange, problems, schedule, topology
+
+__all__ = ["KINDS", "Entry", "Option", "catalogue", "entry", "members", "options"]
+
+KINDS = ("algorithms", "topologies", "exchanges", "problems")
+
+PLAIN = (bool, int, float, str)
+
+
+class Entry(NamedTuple):
+    """A thing in words. paper, sends: what its docstring states under these headings, or None."""
+
+    name: str
+    summary: str
+    paper: str | None
+    sends: str | None
+
+
+class Option(NamedTuple):
+    """An argument of a thing that a command line can spell. type: plain (float, say), or plain | None."""
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+
+
+@functools.cache
+def members(kind: str) -> dict[str, Callable[..., Any]]:
+    """Name -> algorithm class, or function that makes a topology, exchange or problem.
+
+    An algorithm is called as its file is. A topology is what can be made from n alone, all else having a default:
+    one graph, a cycle of them, or a schedule.
+
+    >>> sorted(members("exchanges"))[:2]
+    ['choco', 'coordinate_median']
+    >>> members("algorithms")["fedavg"].__name__
+    'FedAvg'
+    """
+    if kind == "algorithms":
+        classes = (getattr(algorithms, name) for name in algorithms.__all__)
+        return {cls.__module__.rsplit(".", 1)[-1]: cls for cls in classes}
+    if kind == "topologies":
+        return {name: make for name, make in (_makers(topology) | _makers(schedule)).items() if _from_n_alone(make)}
+    made = _makers({"exchanges": exchange, "problems": problems}[kind])
+    return {name: make for name, make in made.items() if _all_default(make)}
+
+
+def catalogue() -> dict[str, list[Entry]]:
+    """Everything, by kind, each kind in alphabetical order."""
+    return {kind: [entry(name, members(kind)[name]) for name in sorted(members(kind))] for kind in KINDS}
+
+
+def entry(name: str, thing: Callable[..., Any]) -> Entry:
+    """What the docstring of a thing says.
+
+    >>> entry("lossy", exchange.lossy).sends
+    'what the sender puts on the link is counted, lost or not.'
+    """
+    summary = inspect.getdoc(thing).splitlines()[0]
+    return Entry(name, summary, _section(thing, "References") or None, _section(thing, "Sends") or None)
+
+
+def options(thing: Callable[..., Any]) -> list[Option]:
+    """The arguments of a thing that are plain numbers, names or switches, with their help from its docstring.
+
+    >>> [option.name for option in options(topology.random_regular)]
+    ['degree', 'seed']
+    """
+    hints = typing.get_type_hints(thing)
+    parameters = inspect.signature(thing).parameters.values()
+    found = [(one.name, _plain(hints[one.name]), one.default) for one in parameters if one.name not in ("n", "nodes")]
+    return [Option(name, kind, default, _help(thing, name)) for name, kind, default in found if kind is not None]
+
+
+def _makers(module: types.ModuleType) -> dict[str, Callable[..., Any]]:
+    return {name: getattr(module, name) for name in module.__all__ if inspect.isfunction(getattr(module, name))}
+
+
+def _all_default(make: Callable[..., Any]) -> bool:
+    """Whether it can be called without arguments: `stack` cannot, it is made of others."""
+    return all(one.default is not one.empty for one in inspect.signature(make).parameters.values())
+
+
+def _from_n_alone(make: Callable[..., Any]) -> bool:
+    first, *rest = inspect.signature(make).parameters.values()
+    return first.name == "n" and all(one.default is not one.empty for one in rest)
+
+
+def _plain(hint: Any) -> Any:
+    """What of a type a command line can spell: `str` of `str | Callable`, `int | None` as it is; or None."""
+    parts = typing.get_args(hint) if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union else (hint,)
+    plain = [part for part in PLAIN if part in parts]
+    if not plain:
+        return None
+    return plain[-1] | None if type(None) in parts else plain[-1]
+
+
+def _section(thing: Callable[..., Any], heading: str) -> str:
+    """The text under a heading of a docstring, as one line; it ends at an empty line or at the next heading."""
+    doc = inspect.getdoc(thing) or ""
+    found = re.search(rf"^{heading}:(.*(?:\n(?![A-Z]\w*:)[^\n]*\S[^\n]*)*)", doc, re.MULTILINE)
+    return " ".join(found[1].split()) if found else ""
+
+
+def _help(thing: Callable[..., Any], name: str) -> str:
+    """What the docstring says of one argument, `name: text` or `name, other: text`; "as in `X`" is looked up in X."""
+    text = _section(thing, "Args")
+    names = "|".join(re.escape(one) for one in inspect.signature(thing).parameters)
+    starts = list(re.finditer(rf"(?:^|(?<=\s))((?:{names})(?:, (?:{names}))*): ", text))
+    said = {}
+    for start, end in itertools.pairwise([*starts, None]):
+        words = text[start.end() : end.start() if end else None]
+        said |= dict.fromkeys(start[1].split(", "), words.strip().rstrip("."))
+    own = said.get(name, "" if said else text.rstrip("."))
+    other = re.match(r"as in `(\w+)`", own)
+    if other and other[1] in algorithms.__all__:
+        return _help(getattr(algorithms, other[1]), name) + own[other.end() :]
+    return own

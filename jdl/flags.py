@@ -1,0 +1,225 @@
+"""The flags of `jdl run`: those of every run, and those of the parts chosen, derived from their signatures."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Iterable
+from typing import Annotated, Any, NamedTuple
+
+import tyro
+
+from jdl import checks, data, local, schedule
+from jdl.catalogue import Option, entry, members, options
+from jdl.compose import STOCHASTIC
+
+__all__ = ["Choices", "Chosen", "Common", "First", "choose", "flags_of", "maker", "record", "refuse"]
+
+# The rate on digits where none is given; None for the algorithm's own default. Others of the main job: see below.
+DIGITS_LR: float | None = None
+
+# The words for a seed of a part, since --seed is that of the run.
+SEEDS = {"topologies": "graph_seed", "problems": "data_seed"}
+
+FLAG = {"algorithms": "algorithm", "topologies": "topology", "exchanges": "network", "problems": "problem"}
+
+
+def _note(metavar: str | None = None, default: str | None = None, help: str | None = None) -> Any:
+    """How the help writes a flag; `default` in words, where the value itself would say little."""
+    hint = {} if default is None else {"help_behavior_hint": f"(default: {default})"}
+    return tyro.conf.arg(metavar=metavar, help=help, **hint)
+
+
+def _one_of(names: Iterable[str]) -> str:
+    return "{" + ",".join(sorted(names)) + "}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Choices:
+    """What decides which further flags there are."""
+
+    algorithm: Annotated[str, _note(_one_of(members("algorithms")))] = "dpsgd"
+    """the method"""
+    topology: Annotated[str | None, _note(_one_of(members("topologies")), "random_regular, if the method mixes")] = None
+    """who talks to whom"""
+    network: Annotated[
+        tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]], _note(_one_of(members("exchanges")) + " ...", "linear")
+    ] = ()
+    """what happens to messages, in the order in which a message meets it"""
+    problem: Annotated[str, _note(_one_of(members("problems")))] = "digits"
+    """what is learnt"""
+    json: bool = False
+    """print one JSON object, and nothing else, on standard output"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Common(Choices):
+    """Simulate a run: show how it goes, how it compares, and where it is kept. Each part brings flags of its own."""
+
+    nodes: int = 1024
+    """how many peers"""
+    rounds: int = 500
+    """each is one send, exchange and absorb of every node"""
+    seed: int = 0
+    """of all randomness of the run; graph and data have their own"""
+    eval_every: Annotated[int | None, _note("INT", "a 25th of all")] = None
+    """rounds between evaluations"""
+    checkpoint_every: Annotated[int | None, _note("INT", "at evaluations, every ten seconds at most")] = None
+    """rounds between checkpoints"""
+    mapping: Annotated[str, _note("{vmap,loop,INT}")] = "vmap"
+    """all nodes at once; a Python loop, to debug; or so many nodes at a time, for less memory"""
+    out: Annotated[str | None, _note("DIR", "runs/ALGORITHM-TOPOLOGY-NODES")] = None
+    """where the run is kept: a directory that is new or empty"""
+    baselines: Annotated[bool, _note(default="on; off with --json")] = True
+    """train alone, and on all data in one place, to compare"""
+    progress: bool = True
+    """show how the run goes, on standard error"""
+    compile_cache: bool = True
+    """keep compiled programs for the next run of the same shapes"""
+
+
+@dataclasses.dataclass(frozen=True)
+class First(Choices):
+    """What is read first, of all flags."""
+
+    partition: str | None = None
+
+
+class Chosen(NamedTuple):
+    """Names of parts that exist. topology: None where nobody mixes, "sampling" where a server talks to clients.
+
+    partition: of the problem's data, or None.
+    """
+
+    algorithm: str
+    topology: str | None
+    problem: str
+    network: tuple[str, ...]
+    partition: str | None
+
+    @property
+    def parts(self) -> list[tuple[str, str]]:
+        """(kind, name) of each part, once."""
+        one_each = zip(("algorithms", "topologies", "problems"), self[:3], strict=True)
+        return [part for part in one_each if part[1]] + [("exchanges", name) for name in dict.fromkeys(self.network)]
+
+
+def choose(choices: First) -> Chosen:
+    """The names as they are spelled; a sentence for one that does not exist.
+
+    >>> chosen = choose(First(algorithm="gradient-tracking", network=(("top_k", "lossy"),)))
+    >>> chosen.algorithm, chosen.topology, chosen.network
+    ('gradient_tracking', 'random_regular', ('top_k', 'lossy'))
+    """
+    algorithm = checks.known("algorithm", choices.algorithm, members("algorithms"))
+    needs = members("algorithms")[algorithm].needs
+    topology = choices.topology and checks.known("topology", choices.topology, members("topologies"))
+    checks.require(
+        not topology or "server" not in needs,
+        f"got topology {topology!r} with {algorithm}, which has a server in place of one; leave --topology out, and "
+        "give --participants for the number of clients in a round",
+    )
+    if "server" in needs:
+        topology = "sampling"
+    elif topology is None and needs & STOCHASTIC:
+        topology = "random_regular"
+    problem = checks.known("problem", choices.problem, members("problems"))
+    names = [name for group in choices.network for name in group]
+    network = tuple(checks.known("exchange", name, members("exchanges")) for name in names)
+    own = {option.name: option.default for option in options(maker("problems", problem))}.get("partition")
+    partition = own and checks.known("partition", choices.partition or own, _partitions())
+    return Chosen(algorithm, topology, problem, network, partition)
+
+
+def _partitions(option: str = "") -> list[str]:
+    """The names of partitions; of those that take an argument that starts with `option` (as shards_per_node does)."""
+    rules = [getattr(data.partition, name) for name in data.partition.__all__]
+    return [rule.__name__ for rule in rules if inspect.isfunction(rule) and any(a.startswith(option) for a in inspect.signature(rule).parameters)]
+
+
+def maker(kind: str, name: str) -> Any:
+    """The class or function of a name."""
+    return schedule.sampling if name == "sampling" else members(kind)[name]
+
+
+def options_of(kind: str, name: str, chosen: Chosen) -> list[Option]:
+    """The options of a part that are of use: those of a partition, say, only where it is the one chosen."""
+    found = options(maker(kind, name))
+    if kind != "problems" or chosen.partition is None:
+        return found
+    return [option for option in found if not _partitions(option.name) or chosen.partition in _partitions(option.name)]
+
+
+def flags_of(chosen: Chosen) -> type:
+    """The dataclass of all flags of a run of these parts: the common ones, and a group for each part that has some."""
+    groups = [_group(kind, name, chosen) for kind, name in chosen.parts if options_of(kind, name, chosen)]
+    made = dataclasses.make_dataclass("Run", groups, bases=(Common,), frozen=True)
+    made.__doc__ = Common.__doc__
+    return made
+
+
+def _group(kind: str, name: str, chosen: Chosen) -> tuple[str, Any, Any]:
+    """The flags of one part, as a field of the whole. Those of an exchange carry its name."""
+    thing = maker(kind, name)
+    fields = []
+    for option in options_of(kind, name, chosen):
+        default, note = option.default, _note(help=option.help or None)
+        if option.name == "optimizer":
+            note = _note(_one_of(local.OPTIMIZERS), help="what turns gradients into steps")
+        if option.name == "partition":
+            note = _note(_one_of(_partitions()), help=option.help)
+        if default is inspect.Parameter.empty or default is None:  # what is left out is the part's to choose
+            default, note = None, _note("INT", "all" if name == "sampling" else "its own choice", option.help or None)
+        if option.name == "lr" and chosen.problem == "digits" and DIGITS_LR is not None:
+            default = DIGITS_LR
+        fields.append((spelled(kind, option), Annotated[option.type if default is not None else option.type | None, note], default))
+    made = dataclasses.make_dataclass(name, fields, frozen=True)
+    made.__doc__ = entry(name, thing).summary
+    return name, made if kind == "exchanges" else tyro.conf.OmitArgPrefixes[made], made()
+
+
+def spelled(kind: str, option: Option) -> str:
+    """The name of a part's option as a flag."""
+    return SEEDS[kind] if option.name == "seed" and kind in SEEDS else option.name
+
+
+def record(flags: Any, chosen: Chosen) -> dict[str, Any]:
+    """The resolved flags as JSON: what `config.json` keeps, and all that it takes to make the same run again."""
+
+    def part(kind, name):
+        values = {o.name: getattr(getattr(flags, name), spelled(kind, o)) for o in options_of(kind, name, chosen)}
+        return {"name": name, **values}
+
+    one_each = {FLAG[kind]: part(kind, name) for kind, name in chosen.parts if kind != "exchanges"}
+    whole = {name: getattr(flags, name) for name in ("nodes", "rounds", "seed", "eval_every", "checkpoint_every", "mapping")}
+    return {"topology": None, **one_each, "network": [part("exchanges", name) for name in chosen.network], **whole}
+
+
+def refuse(unknown: list[str], chosen: Chosen, flags: type) -> None:
+    """A sentence for arguments that no part chosen takes: which one would, or which flag was meant."""
+    if not unknown:
+        return
+    word = unknown[0].partition("=")[0]
+    checks.require(word.startswith("--"), f"got {word!r}, which follows no flag; see `jdl run --help`")
+    plain = word[2:].replace("_", "-").removeprefix("no-")
+    takers = [(kind, name) for kind, name, flag in _all_flags() if flag == plain]
+    if chosen.partition and _partitions(plain.replace("-", "_")) and any(name == chosen.problem for _, name in takers):
+        names = " or ".join(_partitions(plain.replace("-", "_")))
+        raise checks.InputError(f"got {word}, which the partition {chosen.partition} has no use for; leave it out, or give --partition {names}")
+    if takers:
+        kind, name = takers[0]
+        names = " and ".join(name for _, name in takers)
+        chose = ", ".join(name for _, name in chosen.parts)
+        raise checks.InputError(f"got {word}, which belongs to {names}, not to {chose}; leave it out, or give --{FLAG[kind]} {name}")
+    common = [field.name.replace("_", "-") for field in dataclasses.fields(flags)]
+    near = checks.nearest(plain, {*common, *(flag for *part, flag in _all_flags() if tuple(part) in chosen.parts)})[:3]
+    raise checks.InputError(f"got {word}, which is no flag of this run; did you mean --{' or --'.join(near)}? See `jdl run --help`")
+
+
+def _all_flags() -> Iterable[tuple[str, str, str]]:
+    """(kind, name, flag) of every option of every part."""
+    named = [(kind, name, maker(kind, name)) for kind in FLAG for name in members(kind)]
+    with_server = [("algorithms", name, schedule.sampling) for name, one in members("algorithms").items() if "server" in one.needs]
+    for kind, name, thing in named + with_server:
+        for option in options(thing):
+            yield kind, name, (f"{name}." * (kind == "exchanges") + spelled(kind, option)).replace("_", "-")

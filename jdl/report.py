@@ -1,0 +1,102 @@
+"""How a run compares: the same learning alone, and on all data in one place; and the table of the three."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from jdl.algorithms import LocalOnly
+from jdl.result import Result
+from jdl.run import run
+
+if TYPE_CHECKING:
+    import rich.table
+
+__all__ = ["ALONE", "CENTRALISED", "baselines", "label", "table"]
+
+ALONE, CENTRALISED = "alone (local-only)", "centralised, all data in one place"
+
+
+def baselines(result: Result, seed: int = 0, progress: bool | None = False) -> dict[str, Result]:
+    """What the nodes of a run would have learnt alone, and one node with all their data.
+
+    Local-only training of as many rounds, with the rate, local steps, optimizer and decay of the run's own algorithm
+    where it has them; evaluated at start and end.
+
+    Args:
+      result: the run to compare with.
+      seed: that of the run, so that models start alike and batches are the same.
+      progress: see `jdl.run`.
+
+    Returns:
+      By label; without those that were interrupted. Learning alone is left out if that is what the run did.
+    """
+    problem, algorithm, rounds = result.simulation.problem, result.simulation.algorithm, int(result.sim.t)
+    own = {field.name for field in dataclasses.fields(algorithm)}
+    shared = {field.name for field in dataclasses.fields(LocalOnly)} & own
+    local = LocalOnly(**{name: getattr(algorithm, name) for name in shared})
+    problems = {CENTRALISED: problem.pooled()}
+    if not isinstance(algorithm, LocalOnly):
+        problems = {ALONE: problem, **problems}
+    found = {}
+    for name, data in problems.items():
+        mapping = result.simulation.mapping if data is problem else "vmap"
+        found[name] = run(data, local, rounds=rounds, eval_every=rounds, seed=seed, mapping=mapping, progress=progress)
+        if found[name].status == "interrupted":
+            found.pop(name)
+            break
+    return found
+
+
+def label(command: Mapping[str, Any]) -> str:
+    """A run in words, from its resolved flags.
+
+    >>> label({"algorithm": {"name": "dpsgd"}, "topology": {"name": "ring"}, "network": [], "nodes": 8})
+    'gossip: dpsgd on ring(8)'
+    """
+    name, topology, nodes = command["algorithm"]["name"], command["topology"], command["nodes"]
+    if topology is None:
+        return f"alone: {name}, {nodes:,} nodes"
+    if topology["name"] == "sampling":
+        text = f"server: {name}, {topology['participants']:,} of {nodes:,} clients a round"
+    else:
+        text = f"gossip: {name} on {_call(topology, [str(nodes)])}"
+    network = [_call(part, []) for part in command["network"]]
+    return text + f" through {', '.join(network)}" * bool(network)
+
+
+def _call(part: Mapping[str, Any], first: list[str]) -> str:
+    given = [f"{name}={value}" for name, value in part.items() if name not in ("name", "seed") and value is not None]
+    return f"{part['name']}({', '.join(first + given)})"
+
+
+def table(results: Mapping[str, Result]) -> rich.table.Table:
+    """Runs on one problem side by side, one a row: accuracies where the problem has them, losses elsewhere."""
+    import rich.table
+
+    rows = {name: result.summary for name, result in results.items()}
+    columns = {
+        "mean over nodes": ("mean_accuracy", "{:.1%}"),
+        "worst node": ("worst_accuracy", "{:.1%}"),
+        "mean model": ("mean_model_accuracy", "{:.1%}"),
+    }
+    if all(row["mean_accuracy"] is None for row in rows.values()):
+        columns = {
+            "mean over nodes": ("mean_loss", "{:.4g}"),
+            "worst node": ("worst_loss", "{:.4g}"),
+            "mean model": ("mean_model_loss", "{:.4g}"),
+            "above the optimum": ("suboptimality", "{:.2g}"),
+        }
+        columns = {title: column for title, column in columns.items() if any(column[0] in row for row in rows.values())}
+    what = "test accuracy" if "mean_accuracy" in dict(columns.values()) else "loss"
+    out = rich.table.Table(title=f"{what}, after {max(row['rounds'] for row in rows.values()):,} rounds", title_justify="left")
+    out.add_column("")
+    for title in [*columns, "sent, MB a node"]:
+        out.add_column(title, justify="right")
+    for name, row in rows.items():
+        sent = row.get("bits_sent")
+        values = [(row.get(key), form) for key, form in columns.values()]
+        values.append((None if sent is None else sent / 8e6 / row["nodes"], "{:,.3g}"))
+        out.add_row(name, *("-" if value is None else form.format(value) for value, form in values))
+    return out

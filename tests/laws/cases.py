@@ -1,0 +1,186 @@
+"""What the laws run over: every algorithm, every exchange, one small problem, and compiled programs that laws share.
+
+Nothing here knows an algorithm by its name: `needs` says what kind of network it takes.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+import jdl
+from jdl import sim as simulator
+from jdl.schedule import Fixed
+from jdl.topology import from_weights, random_regular
+from jdl.types import Exchange, Key, Link, Message, Plan, Traffic, Wire
+
+N, DIM = 8, 3
+
+ALGORITHMS = list(jdl.algorithms.__all__)
+# An exchange is a lower-case name that can be called without arguments (`stack` takes a list of them).
+EXCHANGES = [
+    name
+    for name in jdl.exchange.__all__
+    if name.islower()
+    and all(p.default is not p.empty for p in inspect.signature(getattr(jdl.exchange, name)).parameters.values())
+]
+
+# jit keys its cache by the static parts, so all laws share these programs.
+init = jax.jit(simulator.init)
+traces: list[str] = []
+
+
+def _counted(simulation, sim, until):
+    traces.append(type(simulation.algorithm).__name__)
+    return simulator.advance(simulation, sim, until)[0]
+
+
+advance = jax.jit(_counted)
+models = jax.jit(simulator.models)
+abstract_init = simulator.init
+
+
+def kind_of(name: str):
+    return getattr(jdl.algorithms, name)
+
+
+def has_server(name: str) -> bool:
+    return "server" in kind_of(name).needs
+
+
+def mixes(name: str) -> bool:
+    """Whether the method says that it mixes with peers: it needs some stochastic matrix."""
+    return any(need.endswith("_stochastic") for need in kind_of(name).needs)
+
+
+def weights(seed: int = 0) -> np.ndarray:
+    """A symmetric doubly stochastic W without any symmetry between nodes: random weights on a random regular graph."""
+    pattern = random_regular(N, degree=4, seed=seed).weights.toarray()
+    draw = np.random.default_rng(seed).uniform(0.3, 1.0, (N, N))
+    off = np.triu(pattern * draw, 1)
+    off = off + off.T
+    return off + np.diag(1 - off.sum(axis=1))
+
+
+def dense(W: np.ndarray) -> Fixed:
+    return Fixed(from_weights(W, allow_disconnected=True).plan("dense"))
+
+
+def problem(seed: int = 0, noise: float = 0.0):
+    return jdl.problems.quadratic(nodes=N, dim=DIM, condition=4.0, seed=seed, noise=noise)
+
+
+def starts(name: str, seed: int = 0) -> np.ndarray:
+    """One start for each node, all different; a single one for a method with a server."""
+    # Not the generator of the problem: its first draw is the optimum, where nothing moves.
+    draw = np.random.default_rng([seed, 77]).standard_normal((N, DIM)).astype(np.float32)
+    return draw[0] if has_server(name) else draw
+
+
+def build(name: str, W: np.ndarray | None = None, *, lr=0.1, data=None, talk=None, **parts) -> jdl.sim.Simulation:
+    """A simulation of this algorithm: over W (dense) where it talks to peers, over all clients where it does not."""
+    data = problem() if data is None else data
+    if talk is None and not has_server(name):
+        talk = dense(weights() if W is None else W)
+    return jdl.simulation(data, kind_of(name)(lr=lr), talk, **parts)
+
+
+def run(simulation: jdl.sim.Simulation, rounds: int, params=None) -> np.ndarray:
+    """The models after some rounds, `[n, d]`, or `[1, d]` with a server."""
+    return np.asarray(models(simulation, advance(simulation, init(simulation, params), jnp.int32(rounds))))
+
+
+def equal_bits(a, b) -> bool:
+    """Whether two trees hold the same bits."""
+    same = jax.tree.map(lambda x, y: np.asarray(x).tobytes() == np.asarray(y).tobytes(), a, b)
+    return all(jax.tree.leaves(same))
+
+
+@struct.dataclass
+class Spy:
+    """An exchange that notes, while it is traced, the shapes of the messages that enter the network."""
+
+    inner: Exchange
+    seen: list = struct.field(pytree_node=False)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return self.inner.needs
+
+    @property
+    def breaks(self) -> frozenset[str]:
+        return self.inner.breaks
+
+    def init(self, message: Message) -> Link:
+        return self.inner.init(message)
+
+    def apply(self, link: Link, wire: Wire, key: Key) -> tuple[Message, Link, Traffic]:
+        self.seen.append(jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), wire.sent))
+        return self.inner.apply(link, wire, key)
+
+
+def messages(simulation: jdl.sim.Simulation) -> list:
+    """The shapes of what is sent in each phase of a round."""
+    seen: list = []
+    spied = simulation.replace(exchange=Spy(jdl.exchange.linear(), seen))
+    before = jax.eval_shape(simulator.init, spied)
+    seen.clear()
+    jax.eval_shape(simulator.step, spied, before)
+    return list(seen)
+
+
+@struct.dataclass
+class TreeQuadratic:
+    """The quadratic of `inner` whose parameters are a tree: what a flax model's would be."""
+
+    inner: jdl.problems.Quadratic
+    shape: str = struct.field(pytree_node=False)
+
+    @property
+    def n(self) -> int:
+        return self.inner.n
+
+    @property
+    def num_examples(self) -> jax.Array:
+        return self.inner.num_examples
+
+    @property
+    def optimum(self):
+        return None
+
+    def split(self, x):
+        """The tree of a flat `[..., 3]` vector."""
+        if self.shape == "dict":
+            return {"a": x[..., :2], "b": x[..., 2:]}
+        return {"layer": {"kernel": x[..., :2].reshape(*x.shape[:-1], 2, 1)}, "rest": [x[..., 2:]]}
+
+    def join(self, params):
+        """The flat vector of a tree, with any number of leading axes kept."""
+        if self.shape == "dict":
+            return jnp.concatenate([params["a"], params["b"]], axis=-1)
+        kernel = params["layer"]["kernel"]
+        return jnp.concatenate([kernel.reshape(*kernel.shape[:-2], 2), params["rest"][0]], axis=-1)
+
+    def init(self, key: Key):
+        return self.split(self.inner.init(key))
+
+    def batch(self, id, key: Key):
+        return self.inner.batch(id, key)
+
+    def full_batch(self, id):
+        return self.inner.full_batch(id)
+
+    def loss(self, params, batch):
+        return self.inner.loss(self.join(params), batch)
+
+    def evaluate(self, params):
+        return self.inner.evaluate(self.join(params))
+
+
+def plan_of(simulation: jdl.sim.Simulation, t: int) -> Plan:
+    """The plan of round t, as the simulation draws it."""
+    return simulation.schedule(jnp.int32(t), jdl.sim.key_of(simulation.key, "schedule", t))

@@ -1,0 +1,114 @@
+"""Every form of a plan is the same matrix, and the cheapest one is taken."""
+
+import jax
+import jax.numpy as jnp
+import networkx as nx
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from jdl import checks, plan
+from jdl.checks import InputError
+from jdl.topology import (
+    Topology,
+    complete,
+    exponential,
+    from_graph,
+    from_weights,
+    one_peer_exponential,
+    random_regular,
+    ring,
+    to_dense,
+    torus,
+)
+from jdl.topology.forms import as_slots, choose
+from jdl.types import Circulant, Dense, Plan, Server, Slots
+
+GRAPHS = [
+    *(make(n) for make in (ring, complete, exponential) for n in (1, 2, 3, 7)),
+    torus(12),
+    random_regular(10, 3),
+    from_graph(nx.star_graph(5)),
+    from_graph(nx.DiGraph([(0, 1), (1, 2), (2, 0), (0, 2)])),
+    from_weights([[0.5, 0.5, 0], [0.25, 0.25, 0.5], [1.5, 0, -0.5]], kind="row"),
+    from_graph(nx.empty_graph(3), allow_disconnected=True),
+    one_peer_exponential(6)[2],
+]
+
+
+FORMS = [
+    (t, form) for t in GRAPHS for form in ("dense", "slots", "circulant") if form != "circulant" or t.shifts is not None
+]
+
+
+@pytest.mark.parametrize(("topology", "form"), FORMS, ids=lambda case: str(case).partition(",")[0])
+def test_every_form_is_the_same_matrix(x64, topology, form):
+    made = topology.plan(form)
+    np.testing.assert_allclose(jax.jit(to_dense)(made), topology.weights.toarray(), rtol=0, atol=1e-15)
+    assert (made.kind, made.symmetric) == (topology.kind, topology.symmetric)
+
+
+@pytest.mark.parametrize(("topology", "form"), FORMS, ids=lambda case: str(case).partition(",")[0])
+def test_used_marks_the_links_and_nothing_else(topology, form):
+    made = topology.plan(form)
+    links = topology.weights.toarray() * (1 - np.eye(topology.n)) != 0
+    np.testing.assert_array_equal(made.links.used, np.asarray(made.links.weights) != 0)
+    into, out = jax.jit(lambda made: (plan.degree(made), plan.out_degree(made)))(made)
+    np.testing.assert_array_equal(into, links.sum(axis=1))
+    np.testing.assert_array_equal(out, links.sum(axis=0))
+
+
+def test_form_is_the_type_and_the_dtypes_are_the_default_ones():
+    for form, kind in (("dense", Dense), ("slots", Slots), ("circulant", Circulant)):
+        made = ring(6).plan(form)
+        assert isinstance(made.links, kind)
+        assert made.links.weights.dtype == made.self_weights.dtype == jnp.float32
+        assert made.links.used.dtype == bool
+    assert ring(6).plan("slots").links.senders.dtype == jnp.int32
+    assert ring(6).plan("circulant").links.shifts == (1, -1)
+
+
+def test_unused_slots_point_to_their_own_row():
+    links = from_graph(nx.star_graph(3)).plan("slots").links
+    np.testing.assert_array_equal(links.senders, [[1, 2, 3], [0, 1, 1], [0, 2, 2], [0, 3, 3]])
+    np.testing.assert_array_equal(links.used, np.arange(3)[None, :] < np.array([3, 1, 1, 1])[:, None])
+    np.testing.assert_array_equal(np.asarray(links.weights)[~np.asarray(links.used)], 0)
+    assert as_slots(ring(5).weights, slots=4).weights.shape == (5, 4)
+
+
+def test_stored_zeros_are_no_links():
+    stored = csr_array((np.array([1.0, 0.0, 1.0]), ([0, 0, 1], [0, 1, 1])), shape=(2, 2))
+    topology = Topology("apart", stored, symmetric=True)
+    assert len(topology.edges) == 0
+    for form in ("dense", "slots"):
+        assert not np.any(topology.plan(form).links.used)
+
+
+def test_the_cheapest_form_follows_the_measured_costs():
+    # 22 copies against 1.2 at the measured point; equal where 22 n / 4096 = 1.2 (k + 1) / 5, so n = 44.7 (k + 1).
+    assert choose(4096, 4) == "slots"
+    assert (choose(223, 4), choose(224, 4)) == ("dense", "slots")
+    assert choose(4096, 4096 - 1) == "dense"
+    assert choose(10, 9) == "dense"
+    assert choose(4096, 12, shifts=tuple(2**j for j in range(12))) == "circulant"
+    assert choose(64, 1) == "slots"
+    assert choose(5, 0) == choose(5, 0, ()) == "dense"
+    kinds = [type(make.plan().links) for make in (ring(16), torus(9), random_regular(300, 4), complete(16), ring(1))]
+    assert kinds == [Circulant, Dense, Slots, Dense, Dense]
+
+
+def test_refusals(monkeypatch):
+    with pytest.raises(InputError, match=r'got form="circulant" for \'torus\', need equal weights along shifts; use'):
+        torus(9).plan("circulant")
+    with pytest.raises(InputError, match="got form 'sparse', which does not exist; did you mean"):
+        ring(4).plan("sparse")
+    with pytest.raises(InputError, match=r"got shifts=\(1,\), which leave out some links of W; name every shift, or"):
+        Topology("half a ring", ring(5).weights, shifts=(1,)).plan("circulant")
+    server = Plan(links=Server(weights=jnp.ones(2), used=jnp.ones(2, bool)), self_weights=jnp.zeros(2), kind="row")
+    with pytest.raises(InputError, match="got a plan with a server, which has no W; use a plan between peers"):
+        to_dense(server)
+    monkeypatch.setattr(checks, "available_memory", lambda: 100)
+    with pytest.raises(InputError, match=r'got form="dense" for n=20, which needs about'):
+        ring(20).plan("dense")
+    with pytest.raises(InputError, match=r'got form="slots" for n=20 and 2 links into one node, which needs about'):
+        ring(20).plan("slots")

@@ -1,0 +1,151 @@
+"""Spectra against closed forms, and the iterative solver against the dense one."""
+
+import networkx as nx
+import numpy as np
+import pytest
+
+from jdl.checks import InputError
+from jdl.topology import (
+    Topology,
+    complete,
+    eigenvalues,
+    exponential,
+    from_graph,
+    from_weights,
+    lambda_2,
+    one_peer_exponential,
+    random_regular,
+    ring,
+    second_largest_eigenvalue,
+    spectral_gap,
+    spectrum,
+    torus,
+)
+
+
+def forget_shifts(topology):
+    """The same W without the knowledge that it is circulant."""
+    return Topology(topology.name, topology.weights, topology.kind, topology.symmetric)
+
+
+@pytest.mark.parametrize("forget", [lambda topology: topology, forget_shifts])
+@pytest.mark.parametrize("n", [4, 5, 6, 16, 33, 700])
+def test_ring(n, forget):
+    topology = forget(ring(n))
+    expected = (1 + 2 * np.cos(2 * np.pi * np.arange(n) / n)) / 3
+    if n < 500 or topology.shifts is not None:
+        np.testing.assert_allclose(np.sort(eigenvalues(topology)), np.sort(expected), rtol=0, atol=1e-12)
+        assert n % 2 == 1 or eigenvalues(topology).min() == pytest.approx(-1 / 3, abs=1e-12)
+    assert lambda_2(topology) == pytest.approx((1 + 2 * np.cos(2 * np.pi / n)) / 3, abs=1e-9)
+    assert second_largest_eigenvalue(topology) == pytest.approx((1 + 2 * np.cos(2 * np.pi / n)) / 3, abs=1e-9)
+
+
+def test_ring_of_a_million_keeps_its_gap():
+    angle = 2 * np.pi / 10**6
+    assert spectral_gap(ring(10**6)) == pytest.approx(4 / 3 * np.sin(angle / 2) ** 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("m", [4, 5, 9, 25])
+def test_torus(m):
+    assert lambda_2(torus(m * m)) == pytest.approx((3 + 2 * np.cos(2 * np.pi / m)) / 5, abs=1e-9)
+    if m < 25:
+        wave = 2 * np.cos(2 * np.pi * np.arange(m) / m)
+        expected = (1 + wave[:, None] + wave[None, :]).ravel() / 5
+        np.testing.assert_allclose(np.sort(eigenvalues(torus(m * m))), np.sort(expected), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 600])
+def test_complete(n):
+    for topology in (complete(n), forget_shifts(complete(n))):
+        assert lambda_2(topology) == pytest.approx(0, abs=1e-12)
+        assert second_largest_eigenvalue(topology) == pytest.approx(0, abs=1e-9)
+        assert spectral_gap(topology) == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("forget", [lambda topology: topology, forget_shifts])
+@pytest.mark.parametrize("tau", [1, 2, 3, 6, 10])
+def test_exponential(tau, forget):
+    assert lambda_2(forget(exponential(2**tau))) == pytest.approx((tau - 1) / (tau + 1), abs=1e-8)
+
+
+def test_one_peer_phases_do_not_contract_alone():
+    # (I + P^s) / 2 has the eigenvalues (1 + exp(2 pi i j s / n)) / 2: 1 again for j = n / s, and cos(pi / n) for s = 1.
+    first, second, third = one_peer_exponential(8)
+    assert lambda_2(first) == pytest.approx(np.cos(np.pi / 8), abs=1e-12)
+    assert lambda_2(second) == pytest.approx(1, abs=1e-12) and lambda_2(third) == pytest.approx(1, abs=1e-12)
+
+
+def test_one_node_has_nothing_to_mix():
+    assert [lambda_2(make(1)) for make in (ring, complete, exponential)] == [0, 0, 0]
+    np.testing.assert_allclose(eigenvalues(ring(1)), [1])
+
+
+def test_modulus_and_value_differ_at_a_long_negative_end():
+    # J + 0.2 u u' - 0.7 v v' with u, v orthonormal to each other and to the constant vector.
+    u, v = np.array([1, -1, 0, 0]) / np.sqrt(2), np.array([0, 0, 1, -1]) / np.sqrt(2)
+    topology = from_weights(np.full((4, 4), 0.25) + 0.2 * np.outer(u, u) - 0.7 * np.outer(v, v))
+    assert lambda_2(topology) == pytest.approx(0.7, abs=1e-12)
+    assert second_largest_eigenvalue(topology) == pytest.approx(0.2, abs=1e-12)
+    np.testing.assert_allclose(eigenvalues(topology), [1, -0.7, 0.2, 0], rtol=0, atol=1e-12)
+
+
+def test_singular_value_where_w_is_not_normal():
+    # J + 0.3 u v': both eigenvalues beside 1 are zero, yet one round leaves 0.3 of the direction v.
+    u, v = np.array([1, 1, -2]) / np.sqrt(6), np.array([1, -1, 0]) / np.sqrt(2)
+    topology = from_weights(np.full((3, 3), 1 / 3) + 0.3 * np.outer(u, v))
+    assert not topology.symmetric
+    assert lambda_2(topology) == pytest.approx(0.3, abs=1e-12)
+
+
+def test_row_and_column_stochastic_use_the_second_modulus():
+    # [[1 - a, a], [b, 1 - b]] has the eigenvalues 1 and 1 - a - b.
+    W = np.array([[0.9, 0.1], [0.3, 0.7]])
+    assert lambda_2(from_weights(W, kind="row")) == pytest.approx(0.6, abs=1e-12)
+    assert lambda_2(from_weights(W.T, kind="column")) == pytest.approx(0.6, abs=1e-12)
+
+
+def test_random_regular_has_the_gap_of_friedmans_theorem():
+    n, degree = 1000, 4
+    topology = random_regular(n, degree, seed=1)
+    bound = (1 + 2 * np.sqrt(degree - 1)) / (degree + 1)
+    assert bound - 0.05 < lambda_2(topology) < bound + 0.01
+
+
+@pytest.mark.parametrize("kind", ["symmetric", "doubly", "column"])
+def test_iterative_and_dense_solvers_agree(monkeypatch, kind):
+    first, second = random_regular(120, 4, seed=3).weights, random_regular(120, 3, seed=4).weights
+    topology = {
+        "symmetric": random_regular(120, 4, seed=3),
+        "doubly": from_weights(first @ second),
+        "column": from_graph(nx.gnp_random_graph(120, 0.1, seed=5, directed=True)),
+    }[kind]
+    assert topology.kind == ("column" if kind == "column" else "doubly")
+    assert topology.symmetric == (kind == "symmetric")
+    dense = lambda_2(topology)
+    monkeypatch.setattr(spectrum, "DENSE_NODES", 0)
+    assert lambda_2(topology) == pytest.approx(dense, abs=1e-8)
+    assert lambda_2(topology) == lambda_2(topology)  # same start, same answer
+    if kind == "symmetric":
+        assert second_largest_eigenvalue(topology) == pytest.approx(eigenvalues(topology)[1:].max(), abs=1e-8)
+
+
+def test_refusals(monkeypatch):
+    with pytest.raises(
+        InputError, match="got 'exponential' whose W is not symmetric, so its eigenvalues have no order"
+    ):
+        second_largest_eigenvalue(exponential(8))
+    with pytest.raises(InputError, match="got n=1, a second eigenvalue needs two nodes; try n=2"):
+        second_largest_eigenvalue(ring(1))
+    monkeypatch.setattr(spectrum, "MOST_NODES", 10)
+    with pytest.raises(
+        InputError, match="got n=12, all eigenvalues need n of at most 10; use lambda_2, which needs one"
+    ):
+        eigenvalues(torus(12))
+
+    def stuck(*args, **kwargs):
+        raise spectrum.linalg.ArpackNoConvergence("stuck", np.zeros(0), np.zeros(0))
+
+    monkeypatch.setattr(spectrum, "DENSE_NODES", 0)
+    monkeypatch.setattr(spectrum.linalg, "eigsh", stuck)
+    with pytest.raises(InputError, match="got n=12 nodes whose leading eigenvalues lie too close together"):
+        lambda_2(torus(12))
