@@ -1,4 +1,4 @@
-"""What exists, and what each thing says of itself: read from `__all__`, signatures and docstrings, kept nowhere else."""
+"""What exists, and what it says of itself: read from `__all__`, signatures and docstrings, kept nowhere else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from jdl import algorithms, exchange, problems, schedule, topology
 
-__all__ = ["KINDS", "Entry", "Option", "catalogue", "entry", "members", "options"]
+__all__ = ["KINDS", "Entry", "Option", "catalogue", "entry", "maker", "members", "options"]
 
 KINDS = ("algorithms", "topologies", "exchanges", "problems")
 
@@ -59,6 +59,11 @@ def members(kind: str) -> dict[str, Callable[..., Any]]:
     return {name: make for name, make in made.items() if _all_default(make)}
 
 
+def maker(kind: str, name: str) -> Callable[..., Any]:
+    """What makes the thing of this name. "sampling" is who talks where there is a server."""
+    return schedule.sampling if (kind, name) == ("topologies", "sampling") else members(kind)[name]
+
+
 def catalogue() -> dict[str, list[Entry]]:
     """Everything, by kind, each kind in alphabetical order."""
     return {kind: [entry(name, members(kind)[name]) for name in sorted(members(kind))] for kind in KINDS}
@@ -102,7 +107,8 @@ def _from_n_alone(make: Callable[..., Any]) -> bool:
 
 def _plain(hint: Any) -> Any:
     """What of a type a command line can spell: `str` of `str | Callable`, `int | None` as it is; or None."""
-    parts = typing.get_args(hint) if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union else (hint,)
+    is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    parts = typing.get_args(hint) if is_union else (hint,)
     plain = [part for part in PLAIN if part in parts]
     if not plain:
         return None

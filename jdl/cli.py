@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import itertools
 import json
 import os
 import sys
@@ -16,7 +17,8 @@ import rich.console
 import tyro
 
 import jdl
-from jdl import catalogue, checks, compose, flags, plots, report
+from jdl import catalogue, checks, flags, plots, report
+from jdl.command import build, record
 from jdl.result import Result
 from jdl.run import run
 from jdl.rundir import free_name
@@ -47,11 +49,7 @@ class Resume:
     """keep compiled programs for the next run of the same shapes"""
 
 
-# Measured: 1,280 bytes a node at the peak for random_regular(10_000, degree=4). Others take more or less: this refuses
-# the absurd, and what is made from a graph is counted where it is made.
-GRAPH_BYTES = 1280
-
-ABOUT = "Simulate decentralized learning: thousands of peers that train together without a server. `jdl run` does it now."
+ABOUT = "Simulate decentralized learning: thousands of peers that train together. `jdl run` shows it at once."
 
 COMMANDS = {"run": flags.Common, "list": List, "resume": Resume}
 
@@ -83,7 +81,8 @@ def _main(argv: list[str]) -> int:
         Annotated[kind, tyro.conf.subcommand(name, default=kind(**defaults.get(name, {})))]
         for name, kind in commands.items()
     ]
-    given, unknown = _parse(Union[tuple(named)], argv or ["--help"], argv[0] if argv else "")
+    command = argv[0] if argv and argv[0] in COMMANDS else ""
+    given, unknown = _parse(Union[tuple(named)], argv or ["--help"], command)  # noqa: UP007 (made of a list)
     match given:
         case List():
             _no_more(unknown, "list")
@@ -92,7 +91,7 @@ def _main(argv: list[str]) -> int:
             _no_more(unknown, "resume")
             return _resume(given)
     flags.refuse(unknown, chosen, type(given))
-    return _run(given, flags.record(given, chosen))
+    return _run(given, record(given, chosen))
 
 
 def _parse(kind: Any, argv: list[str], command: str, add_help: bool = True) -> tuple[Any, list[str]]:
@@ -100,20 +99,25 @@ def _parse(kind: Any, argv: list[str], command: str, add_help: bool = True) -> t
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(
-                kind, args=argv, prog="jdl", description=ABOUT, return_unknown_args=True, add_help=add_help
-            )
+            return tyro.cli(kind, args=argv, prog="jdl", description=ABOUT, return_unknown_args=True, add_help=add_help)
     except SystemExit as stop:
         if not stop.code:
             raise
-        lines = [line.strip("│ ") for line in complaint.getvalue().splitlines() if line.startswith("│")]
-        until = next((i for i, line in enumerate(lines) if line.startswith("───")), len(lines))
-        said = " ".join(" ".join(lines[:until]).split()).rstrip(".")
+        said = _unboxed(complaint.getvalue())
         raise checks.InputError(f"{said}; see `{f'jdl {command}'.strip()} --help`") from None
 
 
+def _unboxed(box: str) -> str:
+    """The first paragraph under the title of what tyro draws, with lines of box characters or without."""
+    _, *lines = (line.strip("│ ") for line in box.strip().splitlines())
+    paragraphs = itertools.groupby(lines, key=lambda line: bool(line.strip("─-╭╮╰╯ ")))
+    said = next((list(paragraph) for real, paragraph in paragraphs if real), [])
+    return " ".join(" ".join(said).split()).rstrip(".")
+
+
 def _no_more(unknown: list[str], command: str) -> None:
-    checks.require(not unknown, f"got {' '.join(unknown)!r}, which `jdl {command}` does not take; see `jdl {command} --help`")
+    words = " ".join(unknown)
+    checks.require(not unknown, f"got {words!r}, which `jdl {command}` does not take; see `jdl {command} --help`")
 
 
 def _list(as_json: bool) -> int:
@@ -129,10 +133,6 @@ def _list(as_json: bool) -> int:
 
 
 def _run(given: Any, command: dict[str, Any]) -> int:
-    for name in ("nodes", "rounds", "eval_every", "checkpoint_every"):
-        if command[name] is not None:
-            checks.whole(name, command[name], 1)
-    checks.whole("seed", command["seed"], 0)
     topology = command["topology"]["name"] if command["topology"] else "alone"
     name = f"{command['algorithm']['name']}-{topology}-{command['nodes']}"
     out = Path(given.out) if given.out is not None else free_name(Path("runs"), name)
@@ -154,6 +154,9 @@ def _resume(given: Resume) -> int:
         f"got run directory {out}, whose run was made from Python; go on there, with the same objects and "
         f"jdl.run(..., run_dir={str(out)!r}, resume=True)",
     )
+    summary = out / "summary.json"
+    if summary.is_file() and json.loads(summary.read_text())["status"] == "finished":
+        print(f"the run in {out} is finished; here is what it gave", file=sys.stderr)
     return _simulate(given, command, out, resume=True)
 
 
@@ -164,31 +167,8 @@ def _can_take(out: Path) -> None:
     checks.require(not taken, f"got out={out}, which is not empty, need a new directory; {do}")
     above = next(path for path in (out, *out.absolute().parents) if path.exists())
     writable = above.is_dir() and os.access(above, os.W_OK | os.X_OK)
-    checks.require(writable, f"got out={out}, need a directory that can be written ({above} cannot); give another --out")
-
-
-def build(command: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of `jdl.run` from resolved flags. What is cheap to refuse comes first."""
-
-    def make(kind, part, **size):
-        return flags.maker(kind, part["name"])(**size, **{name: x for name, x in part.items() if name != "name"})
-
-    n, topology, mapping = command["nodes"], command["topology"], command["mapping"]
-    algorithm = make("algorithms", command["algorithm"])
-    network = [make("exchanges", part) for part in command["network"]]
-    for part in (algorithm, *network):
-        checks.fields(part)
-    problem = make("problems", command["problem"], nodes=n)
-    compose.fits_in_memory(problem)
-    checks.fits(n * GRAPH_BYTES, f"a graph of {n:,} nodes")
-    return {
-        "problem": problem,
-        "algorithm": algorithm,
-        "topology": make("topologies", topology, n=n) if topology else None,
-        "network": network,
-        "mapping": int(mapping) if mapping.isdecimal() else mapping,
-        **{name: command[name] for name in ("rounds", "seed", "eval_every", "checkpoint_every")},
-    }
+    need = f"got out={out}, need a directory that can be written ({above} cannot); give another --out"
+    checks.require(writable, need)
 
 
 def _simulate(given: Any, command: dict[str, Any], out: Path, resume: bool) -> int:
@@ -215,14 +195,16 @@ def _show(given: Any, command: dict[str, Any], label: str, result: Result, other
         path = run_dir / "curves.png"
         plots.curves({result.name: result.history}, path, references=references, nodes=command["nodes"])
     if given.json:
-        names = {kind: part and part["name"] for kind, part in command.items() if kind in ("algorithm", "topology", "problem")}
+        parts = {kind: command[kind] for kind in ("algorithm", "topology", "problem")}
+        names = {kind: part["name"] if part else None for kind, part in parts.items()}
         print(result.message, file=sys.stderr)
-        print(json.dumps({**{kind: names[kind] for kind in ("algorithm", "topology", "problem")}, **result.summary}))
+        print(json.dumps(names | result.summary))
         return
     console = rich.console.Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     if len(result.history):
-        rows = {report.ALONE: others.get(report.ALONE), label: result, report.CENTRALISED: others.get(report.CENTRALISED)}
-        console.print(report.table({name: row for name, row in rows.items() if row is not None}))
+        order = (report.ALONE, label, report.CENTRALISED)
+        rows = {label: result, **others}
+        console.print(report.table({name: rows[name] for name in order if name in rows}))
     style = "bold" if result.status == "finished" else "bold red"
     console.print(result.message, style=style, markup=False)
     files = ", ".join(sorted(path.name for path in run_dir.iterdir()))

@@ -78,5 +78,11 @@ def _commit() -> str | None:
 
 
 def part_name(part: Any) -> str:
-    """The public name of a part: the file it is written in, for algorithms and exchanges."""
-    return type(part).__module__.rsplit(".", 1)[-1]
+    """What a part is called: jdl's own by the file it is written in, others by their class.
+
+    >>> from jdl import algorithms
+    >>> part_name(algorithms.DPSGD())
+    'dpsgd'
+    """
+    package, _, file = type(part).__module__.rpartition(".")
+    return file if package.startswith("jdl.") else type(part).__name__

@@ -9,11 +9,11 @@ from typing import Annotated, Any, NamedTuple
 
 import tyro
 
-from jdl import checks, data, local, schedule
-from jdl.catalogue import Option, entry, members, options
+from jdl import checks, data, local
+from jdl.catalogue import Option, entry, maker, members, options
 from jdl.compose import STOCHASTIC
 
-__all__ = ["Choices", "Chosen", "Common", "First", "choose", "flags_of", "maker", "record", "refuse"]
+__all__ = ["FLAG", "Choices", "Chosen", "Common", "First", "choose", "flags_of", "options_of", "refuse", "spelled"]
 
 # The rate on digits where none is given; None for the algorithm's own default. Others of the main job: see below.
 DIGITS_LR: float | None = None
@@ -134,12 +134,8 @@ def choose(choices: First) -> Chosen:
 def _partitions(option: str = "") -> list[str]:
     """The names of partitions; of those that take an argument that starts with `option` (as shards_per_node does)."""
     rules = [getattr(data.partition, name) for name in data.partition.__all__]
-    return [rule.__name__ for rule in rules if inspect.isfunction(rule) and any(a.startswith(option) for a in inspect.signature(rule).parameters)]
-
-
-def maker(kind: str, name: str) -> Any:
-    """The class or function of a name."""
-    return schedule.sampling if name == "sampling" else members(kind)[name]
+    takes = {rule.__name__: inspect.signature(rule).parameters for rule in rules if inspect.isfunction(rule)}
+    return [name for name, arguments in takes.items() if any(one.startswith(option) for one in arguments)]
 
 
 def options_of(kind: str, name: str, chosen: Chosen) -> list[Option]:
@@ -160,39 +156,27 @@ def flags_of(chosen: Chosen) -> type:
 
 def _group(kind: str, name: str, chosen: Chosen) -> tuple[str, Any, Any]:
     """The flags of one part, as a field of the whole. Those of an exchange carry its name."""
-    thing = maker(kind, name)
     fields = []
     for option in options_of(kind, name, chosen):
-        default, note = option.default, _note(help=option.help or None)
+        hint, default, note = option.type, option.default, _note(help=option.help or None)
         if option.name == "optimizer":
             note = _note(_one_of(local.OPTIMIZERS), help="what turns gradients into steps")
         if option.name == "partition":
             note = _note(_one_of(_partitions()), help=option.help)
-        if default is inspect.Parameter.empty or default is None:  # what is left out is the part's to choose
-            default, note = None, _note("INT", "all" if name == "sampling" else "its own choice", option.help or None)
+        if default is inspect.Parameter.empty or default is None:  # left to the part itself
+            hint, default = hint | None, None
+            note = _note("INT", "all" if name == "sampling" else "its own choice", option.help or None)
         if option.name == "lr" and chosen.problem == "digits" and DIGITS_LR is not None:
             default = DIGITS_LR
-        fields.append((spelled(kind, option), Annotated[option.type if default is not None else option.type | None, note], default))
+        fields.append((spelled(kind, option), Annotated[hint, note], default))
     made = dataclasses.make_dataclass(name, fields, frozen=True)
-    made.__doc__ = entry(name, thing).summary
+    made.__doc__ = entry(name, maker(kind, name)).summary
     return name, made if kind == "exchanges" else tyro.conf.OmitArgPrefixes[made], made()
 
 
 def spelled(kind: str, option: Option) -> str:
     """The name of a part's option as a flag."""
     return SEEDS[kind] if option.name == "seed" and kind in SEEDS else option.name
-
-
-def record(flags: Any, chosen: Chosen) -> dict[str, Any]:
-    """The resolved flags as JSON: what `config.json` keeps, and all that it takes to make the same run again."""
-
-    def part(kind, name):
-        values = {o.name: getattr(getattr(flags, name), spelled(kind, o)) for o in options_of(kind, name, chosen)}
-        return {"name": name, **values}
-
-    one_each = {FLAG[kind]: part(kind, name) for kind, name in chosen.parts if kind != "exchanges"}
-    whole = {name: getattr(flags, name) for name in ("nodes", "rounds", "seed", "eval_every", "checkpoint_every", "mapping")}
-    return {"topology": None, **one_each, "network": [part("exchanges", name) for name in chosen.network], **whole}
 
 
 def refuse(unknown: list[str], chosen: Chosen, flags: type) -> None:
@@ -203,23 +187,26 @@ def refuse(unknown: list[str], chosen: Chosen, flags: type) -> None:
     checks.require(word.startswith("--"), f"got {word!r}, which follows no flag; see `jdl run --help`")
     plain = word[2:].replace("_", "-").removeprefix("no-")
     takers = [(kind, name) for kind, name, flag in _all_flags() if flag == plain]
-    if chosen.partition and _partitions(plain.replace("-", "_")) and any(name == chosen.problem for _, name in takers):
-        names = " or ".join(_partitions(plain.replace("-", "_")))
-        raise checks.InputError(f"got {word}, which the partition {chosen.partition} has no use for; leave it out, or give --partition {names}")
+    if ("problems", chosen.problem) in takers:  # hidden, since the partition does not take it
+        rules = " or ".join(_partitions(plain.replace("-", "_")))
+        unused = f"which the partition {chosen.partition} has no use for"
+        raise checks.InputError(f"got {word}, {unused}; leave it out, or give --partition {rules}")
     if takers:
-        kind, name = takers[0]
-        names = " and ".join(name for _, name in takers)
-        chose = ", ".join(name for _, name in chosen.parts)
-        raise checks.InputError(f"got {word}, which belongs to {names}, not to {chose}; leave it out, or give --{FLAG[kind]} {name}")
+        (kind, name), names = takers[0], " and ".join(name for _, name in takers)
+        others = ", ".join(name for _, name in chosen.parts)
+        do = f"leave it out, or give --{FLAG[kind]} {name}"
+        raise checks.InputError(f"got {word}, which belongs to {names}, not to {others}; {do}")
     common = [field.name.replace("_", "-") for field in dataclasses.fields(flags)]
-    near = checks.nearest(plain, {*common, *(flag for *part, flag in _all_flags() if tuple(part) in chosen.parts)})[:3]
-    raise checks.InputError(f"got {word}, which is no flag of this run; did you mean --{' or --'.join(near)}? See `jdl run --help`")
+    own = [flag for kind, name, flag in _all_flags() if (kind, name) in chosen.parts]
+    near = " or --".join(checks.nearest(plain, [*common, *own])[:2])
+    raise checks.InputError(f"got {word}, which is no flag of this run; did you mean --{near}? See `jdl run --help`")
 
 
 def _all_flags() -> Iterable[tuple[str, str, str]]:
-    """(kind, name, flag) of every option of every part."""
-    named = [(kind, name, maker(kind, name)) for kind in FLAG for name in members(kind)]
-    with_server = [("algorithms", name, schedule.sampling) for name, one in members("algorithms").items() if "server" in one.needs]
-    for kind, name, thing in named + with_server:
-        for option in options(thing):
+    """(kind, name, flag) of every option of every part; a server's sample counts with the algorithms that have one."""
+    parts = [(kind, name, options(maker(kind, name))) for kind in FLAG for name in members(kind)]
+    served = [name for name, algorithm in members("algorithms").items() if "server" in algorithm.needs]
+    parts += [("algorithms", name, options(maker("topologies", "sampling"))) for name in served]
+    for kind, name, found in parts:
+        for option in found:
             yield kind, name, (f"{name}." * (kind == "exchanges") + spelled(kind, option)).replace("_", "-")

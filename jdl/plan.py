@@ -54,11 +54,11 @@ def out_degree(plan: Plan) -> jax.Array:
             return jnp.sum(used, axis=0, dtype=jnp.float32)
         case Circulant(used=used, shifts=shifts):
             columns = [jnp.roll(used[:, s], shift) for s, shift in enumerate(shifts)]
-            return sum((column.astype(jnp.float32) for column in columns), start=jnp.zeros(used.shape[0]))
+            return sum((column.astype(jnp.float32) for column in columns), start=jnp.zeros(used.shape[0], jnp.float32))
         case Slots(used=used, senders=who):
             if plan.symmetric:
                 return jnp.sum(used, axis=1, dtype=jnp.float32)
-            return jnp.zeros(used.shape[0]).at[who].add(used.astype(jnp.float32))
+            return jnp.zeros(used.shape[0], jnp.float32).at[who].add(used.astype(jnp.float32))
     raise TypeError(f"not a form of links: {type(plan.links).__name__}")
 
 
@@ -77,8 +77,9 @@ def provides(plan: Plan) -> frozenset[str]:
 def drop(plan: Plan, keep: jax.Array) -> Plan:
     """The plan with the links where `keep` is false carrying nothing; `used` stays: the copy was sent, and lost.
 
-    The lost weight goes back to the sender where the plan is column-stochastic and to the receiver elsewhere,
-    so that W keeps its kind. For a symmetric plan `keep` must be symmetric too, and both ends are repaired alike.
+    The lost weight goes back to the sender where the plan is column-stochastic and to the receiver elsewhere, so
+    that W keeps its kind: for a symmetric plan `keep` must be symmetric too, and both ends are repaired alike. A
+    plan that is doubly stochastic but directed cannot keep it, and is row-stochastic from here on.
     """
     links = plan.links
     lost = jnp.where(keep, 0, links.weights).astype(links.weights.dtype)
@@ -89,4 +90,5 @@ def drop(plan: Plan, keep: jax.Array) -> Plan:
         home = jnp.zeros_like(plan.self_weights).at[senders(links)].add(lost)
     else:
         home = jnp.sum(lost, axis=1)
-    return plan.replace(links=links, self_weights=plan.self_weights + home)
+    kind = "row" if plan.kind == "doubly" and not plan.symmetric else plan.kind
+    return plan.replace(links=links, self_weights=plan.self_weights + home, kind=kind)

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
 __all__ = ["Bar"]
 
+LINE_SECONDS = 10.0  # between two lines, where a bar cannot be drawn
+
 
 class Bar:
-    """A progress bar on standard error; where that is no terminal, a line every ten seconds."""
+    """A bar on a terminal; in a notebook one line that renews itself; a line now and then where output is kept."""
 
     def __init__(self, rounds: int, visible: bool | None, label: str):
         import rich.console
         import rich.progress
 
-        self._console = rich.console.Console(stderr=True)
-        shown = self._console.is_terminal or self._console.is_jupyter if visible is None else visible
-        self._lines = shown and not (self._console.is_terminal or self._console.is_jupyter)
+        console = rich.console.Console(stderr=True, force_jupyter=False)
+        notebook = "ipykernel" in sys.modules
+        shown = console.is_terminal or notebook if visible is None else visible
+        self._line = None
+        if shown and not console.is_terminal:
+            self._line = _notebook_line() if notebook else _log_line()
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(bar_width=24),
@@ -27,12 +33,12 @@ class Bar:
             rich.progress.TextColumn("{task.fields[speed]}"),
             rich.progress.TimeRemainingColumn(),
             rich.progress.TextColumn("{task.fields[metrics]}"),
-            console=self._console,
-            disable=not shown or self._lines,
+            console=console,
+            disable=not shown or self._line is not None,
         )
         self._task = self._bar.add_task(label, total=rounds, speed="compiling", metrics="")
-        self._label, self._rounds, self._start = label, rounds, 0
-        self._begun, self._told = time.monotonic(), 0.0
+        self._label, self._rounds, self._start, self._metrics = label, rounds, 0, ""
+        self._begun = time.monotonic()
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -46,16 +52,31 @@ class Bar:
         self._begun, self._start = time.monotonic(), t
 
     def update(self, t: int, row: dict[str, Any] | None) -> None:
-        """Round `t` is done; `row` is its evaluation, if it had one."""
-        seconds = time.monotonic() - self._begun
-        speed = f"{(t - self._start) / seconds:,.0f} rounds/s" if t > self._start else ""
-        fields = {"speed": speed}
-        if row:
-            fields["metrics"] = _metrics(row)
-        self._bar.update(self._task, completed=t, **fields)
-        if self._lines and row and (time.monotonic() - self._told > 10 or t == self._rounds):
-            self._told = time.monotonic()
-            print(f"{self._label} {t}/{self._rounds} {speed} {_metrics(row)}", file=sys.stderr, flush=True)
+        """Round `t` is done; `row` is the newest evaluation, if there is one."""
+        speed = f"{(t - self._start) / (time.monotonic() - self._begun):,.0f} rounds/s"
+        self._metrics = _metrics(row) if row else self._metrics
+        self._bar.update(self._task, completed=t, speed=speed, metrics=self._metrics)
+        if self._line:
+            self._line(f"{self._label} {t}/{self._rounds}, {speed}, {self._metrics}", t >= self._rounds)
+
+
+def _notebook_line() -> Callable[[str, bool], None]:
+    from IPython.display import display
+
+    handle = display({"text/plain": ""}, raw=True, display_id=True)
+    return lambda text, last: handle.update({"text/plain": text}, raw=True)
+
+
+def _log_line() -> Callable[[str, bool], None]:
+    told = -LINE_SECONDS
+
+    def tell(text, last):
+        nonlocal told
+        if last or time.monotonic() - told > LINE_SECONDS:
+            told = time.monotonic()
+            print(text, file=sys.stderr, flush=True)
+
+    return tell
 
 
 def _metrics(row: dict[str, Any]) -> str:

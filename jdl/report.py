@@ -90,7 +90,8 @@ def table(results: Mapping[str, Result]) -> rich.table.Table:
         }
         columns = {title: column for title, column in columns.items() if any(column[0] in row for row in rows.values())}
     what = "test accuracy" if "mean_accuracy" in dict(columns.values()) else "loss"
-    out = rich.table.Table(title=f"{what}, after {max(row['rounds'] for row in rows.values()):,} rounds", title_justify="left")
+    rounds = max(row["rounds"] for row in rows.values())
+    out = rich.table.Table(title=f"{what}, after {rounds:,} rounds", title_justify="left")
     out.add_column("")
     for title in [*columns, "sent, MB a node"]:
         out.add_column(title, justify="right")

@@ -8,10 +8,14 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jdl import tree
 from jdl.exchange import mixing
 from jdl.types import Key, Link, Message, Server, Traffic, Wire
 
 __all__ = ["CoordinateMedian", "coordinate_median"]
+
+
+NETWORK_LIMIT = 16  # messages; a network of k takes k^2 / 2 exchanges
 
 
 @struct.dataclass
@@ -34,18 +38,38 @@ def _median(wire: Wire, own: jax.Array, sent: jax.Array) -> jax.Array:
     values, arrived = mixing.neighbourhood(wire.plan, own, sent)
     mask = arrived.reshape(arrived.shape + (1,) * (values.ndim - 2))
     # What did not arrive, and what is no number, sorts behind everything else; only the former is not counted.
-    values = jnp.sort(jnp.where(mask & ~jnp.isnan(values), values, jnp.inf), axis=1)
+    ranked = _sorted(jnp.where(mask & ~jnp.isnan(values), values, jnp.inf))
     count = jnp.sum(arrived, axis=1, dtype=jnp.int32)
-
-    def rank(position):
-        index = position.reshape((-1,) + (1,) * (values.ndim - 1))
-        return jnp.take_along_axis(values, index, axis=1)[:, 0]
-
-    low, high = rank((count - 1) // 2), rank(count // 2)
+    low, high = _pick(ranked, (count - 1) // 2), _pick(ranked, count // 2)
     middle = low + (high - low) / 2  # exact where both are equal, and no overflow where both are large
     if isinstance(wire.plan.links, Server):
         return jnp.where(count[0] > 0, middle[0], 0)  # nothing arrived: the aggregate change is zero
     return middle
+
+
+def _sorted(values: jax.Array) -> list[jax.Array]:
+    """`values: [m, k, ...]` in ascending order along k, as k arrays `[m, ...]`.
+
+    For few messages by odd-even transposition: only minima and maxima of whole arrays, which fuse. Measured on two
+    CPU cores, [256, 5, 2410] float32: `jnp.sort` takes 100 ms, this less than 2.
+    """
+    ranked = [values[:, slot] for slot in range(values.shape[1])]
+    if len(ranked) > NETWORK_LIMIT:
+        ranked = jnp.sort(values, axis=1)
+        return [ranked[:, slot] for slot in range(values.shape[1])]
+    for turn in range(len(ranked)):
+        for slot in range(turn % 2, len(ranked) - 1, 2):
+            a, b = ranked[slot], ranked[slot + 1]
+            ranked[slot], ranked[slot + 1] = jnp.minimum(a, b), jnp.maximum(a, b)
+    return ranked
+
+
+def _pick(ranked: list[jax.Array], rank: jax.Array) -> jax.Array:
+    """Of each row, the array of rank `rank: i32[m]`."""
+    chosen = ranked[0]
+    for slot, candidate in enumerate(ranked[1:], start=1):
+        chosen = jnp.where(tree.column(rank == slot, candidate), candidate, chosen)
+    return chosen
 
 
 def coordinate_median() -> CoordinateMedian:

@@ -1,0 +1,100 @@
+"""Laws over every algorithm in every exchange: finite, counted by its formula, resumable; or refused with a sentence."""
+
+import itertools
+
+import cases
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jdl
+from jdl import plan as plans
+from jdl.exchange.stack import layers
+
+PAIRS = list(itertools.product(cases.ALGORITHMS, cases.EXCHANGES))
+ROUNDS, SAMPLED = 5, 6
+
+
+def parts(name):
+    """The schedule and the noisy data under which an algorithm is tried."""
+    talk = jdl.schedule.sampling(cases.N, SAMPLED) if cases.has_server(name) else None
+    return {"talk": talk, "data": cases.problem(noise=0.3)}
+
+
+def refusal(name, exchange) -> frozenset:
+    """What is missing for the pair, from what both declare."""
+    algorithm, inner = cases.kind_of(name), layers(exchange)
+    has = {"reliable"} | ({"server"} if cases.has_server(name) else {"peers", "symmetric", "doubly_stochastic"})
+    breaks = frozenset().union(*(layer.breaks for layer in inner))
+    needs = frozenset().union(*(layer.needs for layer in inner))
+    return (algorithm.needs & breaks) | (needs - (has - breaks))
+
+
+def allowed(pair):
+    return not refusal(pair[0], getattr(jdl.exchange, pair[1])())
+
+
+ALLOWED = [pair for pair in PAIRS if allowed(pair)]
+REFUSED = [pair for pair in PAIRS if not allowed(pair)]
+
+
+def one_copy_bits(message, network) -> float:
+    """Bits of one copy of a message: full size, or what the compressor on its way says for these shapes."""
+    for layer in layers(network):
+        if "compressor" in layer.__dataclass_fields__ and jax.tree.leaves(message):
+            zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), message)
+            return float(layer.compressor(zeros, jax.random.key(0))[1][0])
+    return sum(32.0 * np.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(message))
+
+
+@pytest.mark.parametrize(("name", "exchange"), ALLOWED)
+def test_finite_counted_and_resumable(name, exchange):
+    network = getattr(jdl.exchange, exchange)()
+    built = cases.build(name, network=[network], **parts(name))
+    begun = cases.init(built, cases.starts(name))
+    half = cases.advance(built, begun, jnp.int32(2))
+    end = cases.advance(built, begun, jnp.int32(ROUNDS))
+    assert cases.equal_bits(cases.advance(built, half, jnp.int32(ROUNDS)), end)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves((end.nodes, end.server, end.link)))
+    assert int(end.status) == -1 and int(end.t) == ROUNDS
+
+    copies, bits = np.zeros(end.traffic.bits.shape[1]), np.zeros(end.traffic.bits.shape[1])
+    for t, message in itertools.product(range(ROUNDS), cases.messages(built)):
+        plan, size = cases.plan_of(built, t), one_copy_bits(message, network)
+        sent = np.asarray(plans.out_degree(plan)) * (size > 0)
+        rows = np.arange(cases.N) if plan.participants is None else np.asarray(plan.participants)
+        copies[rows] += sent
+        bits[rows] += sent * size
+        if cases.has_server(name):
+            copies[cases.N] += SAMPLED
+            bits[cases.N] += SAMPLED * 32 * cases.DIM
+    np.testing.assert_array_equal(end.traffic.messages[0], copies)
+    np.testing.assert_array_equal(end.traffic.bits[0], bits)
+    assert (copies.sum() > 0) == (cases.mixes(name) or cases.has_server(name))
+
+
+@pytest.mark.parametrize(("name", "exchange"), REFUSED)
+def test_refused_with_the_missing_need(name, exchange):
+    network = getattr(jdl.exchange, exchange)()
+    with pytest.raises(jdl.checks.InputError, match="which") as error:
+        cases.build(name, network=[network], **parts(name))
+    assert any(repr(need) in str(error.value) for need in refusal(name, network))
+
+
+def test_something_is_refused_and_most_is_allowed():
+    assert len(REFUSED) >= 2 and len(ALLOWED) > 4 * len(REFUSED)
+
+
+@pytest.mark.parametrize("name", [name for name in cases.ALGORITHMS if not cases.has_server(name)])
+def test_sleepers_keep_their_copies_in_a_network_with_memory(name):
+    """CHOCO's copies of a sleeper must not move, or its neighbours would know what it never sent."""
+    talk = jdl.schedule.sleeping(cases.dense(cases.weights()), probability=0.5)
+    built = cases.build(name, talk=talk, network=[jdl.exchange.choco(fraction=0.4)])
+    sim = cases.advance(built, cases.init(built, cases.starts(name)), jnp.int32(3))
+    new = cases.advance(built, sim, jnp.int32(4))
+    awake = np.asarray(cases.plan_of(built, 3).active)
+    assert 0 < awake.sum() < cases.N
+    for old, now in zip(jax.tree.leaves(sim.link), jax.tree.leaves(new.link), strict=True):
+        assert np.array_equal(old[~awake], now[~awake])
+        assert not np.array_equal(old[awake], now[awake])

@@ -1,0 +1,225 @@
+"""Every form of one plan mixes, loses and ranks alike; W itself, from `topology.to_dense`, is the reference."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jdl import exchange, topology
+from jdl import plan as plans
+from jdl.exchange import mixing
+from jdl.schedule import Fixed, sleeping
+from jdl.types import Plan, Server, Wire
+
+N = 9
+
+
+def column():
+    """A column-stochastic W on a digraph, each column its own weights."""
+    rng = np.random.default_rng(3)
+    links = np.roll(np.eye(N), 1, axis=0) + (rng.random((N, N)) < 0.3) * rng.uniform(0.2, 1, (N, N)) + np.eye(N)
+    return links / links.sum(axis=0)
+
+
+GRAPHS = {
+    "ring": topology.ring(N),
+    "exponential": topology.exponential(N),
+    "column": topology.from_weights(column(), kind="column"),
+    "row": topology.from_weights(column().T, kind="row"),
+}
+CASES = [
+    (name, form) for name, graph in GRAPHS.items() for form in ("dense", "slots", "circulant")
+    if form != "circulant" or graph.shifts is not None
+]  # fmt: skip
+EVERY = pytest.mark.parametrize(("name", "form"), CASES)
+
+
+def message(seed=0):
+    rng = np.random.default_rng(seed)
+    return {"a": jnp.asarray(rng.standard_normal((N, 3)), jnp.float32), "b": jnp.asarray(rng.standard_normal(N), jnp.float32)}
+
+
+@jax.jit
+def apply(network, wire, key):
+    """One round of a network without memory. Its numbers are traced: one program for each form of a plan."""
+    return network.apply((), wire, key)
+
+
+def lossy(probability):
+    return exchange.lossy(jnp.float32(probability))
+
+
+def wire(plan, own=None, sent=None):
+    own = message() if own is None else own
+    sent = own if sent is None else sent
+    return Wire(own=own, sent=sent, bits=jnp.full(plans.rows(plan), 128.0, jnp.float32), plan=plan)
+
+
+@EVERY
+def test_the_plan_is_the_matrix(name, form):
+    graph = GRAPHS[name]
+    np.testing.assert_allclose(topology.to_dense(graph.plan(form)), graph.weights.toarray(), rtol=0, atol=1e-7)
+
+
+@EVERY
+def test_mixing_is_the_matrix_product_with_own_on_the_diagonal(name, form):
+    """inbox_i = W_ii own_i + sum_j W_ij sent_j, with `own` and `sent` told apart."""
+    W, own, sent = GRAPHS[name].weights.toarray(), message(0), message(1)
+    mixed = mixing.mix(GRAPHS[name].plan(form), own, sent)
+    for key in own:
+        mine, theirs = np.asarray(own[key], np.float64), np.asarray(sent[key], np.float64)
+        expected = (W - np.diag(np.diag(W))) @ theirs + (np.diag(W) * mine.T).T
+        np.testing.assert_allclose(mixed[key], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["dense", "slots", "circulant"])
+def test_equal_models_stay_equal(form):
+    """1/3 is not a binary fraction: W x for equal x must not drift by rounding."""
+    value = np.float32(0.1) * np.ones((N, 4), np.float32)
+    mixed = mixing.mix(topology.ring(N).plan(form), jnp.asarray(value), jnp.asarray(value))
+    assert np.asarray(mixed).tobytes() == value.tobytes()
+
+
+@EVERY
+def test_median_of_the_closed_neighbourhood(name, form):
+    W, own, sent = GRAPHS[name].weights.toarray(), message(0), message(1)
+    inbox, _, _ = apply(exchange.coordinate_median(), wire(GRAPHS[name].plan(form), own, sent), jax.random.key(0))
+    for key in own:
+        for i in range(N):
+            others = [j for j in range(N) if j != i and W[i, j] != 0]
+            heard = np.stack([own[key][i], *[sent[key][j] for j in others]])
+            np.testing.assert_allclose(inbox[key][i], np.median(heard, axis=0), rtol=0, atol=1e-6)
+
+
+@EVERY
+def test_lost_links_are_the_same_in_every_form_and_keep_the_kind(name, form):
+    graph, probability, key = GRAPHS[name], 0.4, jax.random.key(7)
+    lost = _effective(graph.plan(form), probability, key)
+    np.testing.assert_allclose(lost, _effective(graph.plan("dense"), probability, key), rtol=0, atol=1e-6)
+    W = graph.weights.toarray()
+    off = ~np.eye(N, dtype=bool)
+    assert np.all((np.abs(lost[off]) < 1e-7) | (np.abs(lost - W)[off] < 1e-6))
+    gone = (np.abs(lost) < 1e-7) & (W != 0) & off
+    assert 0 < gone.sum() < (W[off] != 0).sum()
+    if graph.kind == "column":
+        np.testing.assert_allclose(lost.sum(axis=0), 1, atol=1e-6)
+        np.testing.assert_allclose(np.diag(lost), np.diag(W) + (W * gone).sum(axis=0), atol=1e-6)
+    else:
+        np.testing.assert_allclose(lost.sum(axis=1), 1, atol=1e-6)
+        np.testing.assert_allclose(np.diag(lost), np.diag(W) + (W * gone).sum(axis=1), atol=1e-6)
+    if graph.symmetric:
+        np.testing.assert_array_equal(gone, gone.T)
+    elif graph.kind == "doubly":
+        assert not np.array_equal(gone, gone.T)
+
+
+def _effective(plan, probability, key) -> np.ndarray:
+    """The matrix by which a lossy network multiplies: its answer to the identity."""
+    eye = jnp.eye(N)
+    inbox, _, _ = apply(lossy(probability), wire(plan, eye, eye), key)
+    return np.asarray(inbox)
+
+
+@EVERY
+def test_the_right_share_of_links_is_lost(name, form):
+    """Over 400 rounds, to 5 sigma; an undirected link counts once, for both its directions fail together."""
+    graph, probability, rounds = GRAPHS[name], 0.3, 400
+    plan = graph.plan(form)
+    eye = jnp.eye(N)
+    many = jax.jit(jax.vmap(lambda key: apply(lossy(probability), wire(plan, eye, eye), key)[0]))
+    matrices = np.asarray(many(jax.random.split(jax.random.key(1), rounds)))
+    linked = (graph.weights.toarray() != 0) & ~np.eye(N, dtype=bool)
+    linked = np.triu(linked) if graph.symmetric else linked
+    gone = (np.abs(matrices) < 1e-7)[:, linked]
+    trials = gone.size
+    assert abs(gone.mean() - probability) < 5 * np.sqrt(probability * (1 - probability) / trials)
+    # Links fail on their own: the number lost in a round spreads as a binomial does.
+    spread = gone.sum(axis=1).var()
+    binomial = linked.sum() * probability * (1 - probability)
+    assert abs(spread / binomial - 1) < 5 * np.sqrt(2 / rounds) + 0.1
+
+
+@EVERY
+@pytest.mark.parametrize("probability", [0.0, 1.0])
+def test_none_or_all_lost(name, form, probability):
+    lost = _effective(GRAPHS[name].plan(form), probability, jax.random.key(0))
+    expected = np.eye(N) if probability else GRAPHS[name].weights.toarray()
+    np.testing.assert_allclose(lost, expected, rtol=0, atol=1e-6)
+
+
+@EVERY
+def test_median_hears_nobody_on_lost_links(name, form):
+    own, sent = message(0), message(1)
+    network = exchange.stack([lossy(1.0), exchange.coordinate_median()])
+    inbox, _, traffic = apply(network, wire(GRAPHS[name].plan(form), own, sent), jax.random.key(0))
+    for key in own:
+        np.testing.assert_array_equal(inbox[key], own[key])
+    np.testing.assert_array_equal(traffic.messages, (GRAPHS[name].weights.toarray() != 0).sum(axis=0) - 1)
+
+
+@EVERY
+@pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
+def test_senders_pay_for_what_they_put_on_a_link(name, form, probability):
+    """Copies of j = links out of j, the column of W, lost or not; bits = copies times the size of one."""
+    _, _, traffic = apply(lossy(probability), wire(GRAPHS[name].plan(form)), jax.random.key(0))
+    copies = (GRAPHS[name].weights.toarray() != 0).sum(axis=0) - 1
+    np.testing.assert_array_equal(traffic.messages, copies)
+    np.testing.assert_array_equal(traffic.bits, copies * 128.0)
+
+
+@EVERY
+def test_sleepers_leave_every_form_alike(name, form):
+    key = jax.random.key(5)
+    plan = sleeping(Fixed(GRAPHS[name].plan(form)), 0.4)(jnp.int32(0), key)
+    reference = sleeping(Fixed(GRAPHS[name].plan("dense")), 0.4)(jnp.int32(0), key)
+    np.testing.assert_array_equal(plan.active, reference.active)
+    np.testing.assert_allclose(topology.to_dense(plan), topology.to_dense(reference), rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(plans.out_degree(plan), plans.out_degree(reference))
+    np.testing.assert_array_equal(plans.degree(plan), plans.degree(reference))
+    assert not np.any(np.asarray(plans.out_degree(plan))[~np.asarray(plan.active)])
+    total = topology.to_dense(plan).sum(axis=0 if GRAPHS[name].kind == "column" else 1)
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+
+
+@EVERY
+def test_counts_are_float32_whatever_the_default(name, form, x64):
+    """Traffic is float32 in the state; a count of another width would not fit it."""
+    plan = GRAPHS[name].plan(form)
+    assert plans.out_degree(plan).dtype == jnp.float32
+    assert plans.degree(plan).dtype == jnp.int32
+
+
+def server(weights):
+    weights = jnp.asarray(weights, jnp.float32)
+    m = len(weights)
+    ids = jnp.asarray([1, 4, 6, 8][:m], jnp.int32)
+    return Plan(links=Server(weights, jnp.ones(m, bool)), self_weights=jnp.zeros(m), participants=ids, kind="row")
+
+
+def test_a_server_takes_the_weighted_mean():
+    sent = jnp.asarray(np.random.default_rng(0).standard_normal((4, 3)), jnp.float32)
+    weights = np.array([1.0, 5.0, 0.0, 2.0])
+    mixed = mixing.mix(server(weights), sent, sent)
+    np.testing.assert_allclose(mixed, weights @ np.asarray(sent) / weights.sum(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("rule", [[], [exchange.coordinate_median()]])
+def test_where_nothing_arrives_the_aggregate_change_is_zero(rule):
+    sent = jnp.ones((4, 3))
+    network = exchange.stack([exchange.lossy(1.0), *rule])
+    bits = jnp.full(4, 96.0, jnp.float32)
+    given = Wire(own=sent, sent=sent, bits=bits, plan=server([1, 2, 3, 4]))
+    aggregate, _, traffic = network.apply(network.init(sent), given, jax.random.key(0))
+    np.testing.assert_array_equal(aggregate, np.zeros(3))
+    np.testing.assert_array_equal(traffic.bits, bits)
+
+
+def test_lost_messages_leave_the_average_of_a_server():
+    sent = jnp.asarray([[1.0], [10.0], [100.0], [1000.0]])
+    given = Wire(own=sent, sent=sent, bits=jnp.ones(4, jnp.float32), plan=server([1, 1, 1, 1]))
+    keys = jax.random.split(jax.random.key(0), 50)
+    means = np.array([apply(lossy(0.5), given, key)[0][0] for key in keys])
+    subsets = [[i for i in range(4) if mask >> i & 1] for mask in range(16)]
+    possible = np.array([np.mean([10.0**i for i in subset]) if subset else 0.0 for subset in subsets])
+    assert np.all(np.abs(means[:, None] - possible[None, :]).min(axis=1) < 1e-3)
+    assert len(np.unique(means.round(2))) > 5

@@ -1,0 +1,243 @@
+"""Compressors, medians, liars and CHOCO's memory against NumPy."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jdl
+from jdl import exchange, topology
+from jdl.exchange.compress import TopK, largest
+from jdl.types import Plan, Slots, Wire
+
+
+def reference(x, k):
+    """The k largest magnitudes of every row, the first ones at a tie."""
+    keep = np.zeros(x.shape, bool)
+    for row, magnitudes in enumerate(np.abs(x)):
+        keep[row, np.argsort(-magnitudes, kind="stable")[:k]] = True
+    return keep
+
+
+INPUTS = {
+    "normal": np.random.default_rng(0).standard_normal((6, 17)),
+    "ties": np.random.default_rng(1).integers(-2, 3, (6, 17)).astype(float),
+    "zeros": np.zeros((2, 17)),
+    "wide": np.random.default_rng(2).standard_normal((6, 17)) * 10.0 ** np.random.default_rng(3).integers(-30, 30, (6, 17)),
+    "subnormal and huge": np.array([[1e-40, -1e-39, 3e38, 0.0, -0.0, -3e38, 1.0, 2e-45] + [0.5] * 9]),
+}
+
+
+@pytest.mark.parametrize("k", [0, 1, 2, 8, 16, 17])
+@pytest.mark.parametrize("x", INPUTS.values(), ids=INPUTS)
+def test_top_k_is_a_stable_sort(x, k):
+    x = x.astype(np.float32)
+    np.testing.assert_array_equal(largest(jnp.asarray(x), jnp.int32(k)), reference(x, k))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_top_k_of_short_numbers(dtype):
+    x = jnp.asarray(INPUTS["normal"], dtype)
+    np.testing.assert_array_equal(largest(x, jnp.int32(5)), reference(np.asarray(x, np.float64), 5))
+
+
+def test_top_k_of_long_numbers(x64):
+    x = INPUTS["normal"]
+    np.testing.assert_array_equal(largest(jnp.asarray(x), jnp.int32(5)), reference(x, 5))
+    close = 1 + np.arange(17)[None] * 1e-15  # float32 would see ties
+    np.testing.assert_array_equal(largest(jnp.asarray(close), jnp.int32(5)), reference(close, 5))
+
+
+def test_no_number_is_the_largest():
+    """A NaN must travel, not hide: the run should say that it diverged."""
+    x = jnp.asarray([[1.0, np.nan, 3.0, np.inf]])
+    assert np.array_equal(largest(x, jnp.int32(2)), [[False, True, False, True]])
+
+
+def test_the_fraction_is_traced():
+    traces = []
+    x = jnp.asarray(INPUTS["normal"], jnp.float32)
+
+    @jax.jit
+    def compress(codec, x):
+        traces.append(codec)
+        return codec(x, jax.random.key(0))
+
+    for fraction in (0.0, 0.05, 0.3, 0.5, 1.0):
+        sent, bits = compress(TopK(jnp.float32(fraction)), x)
+        k = max(1, round(fraction * 17))
+        np.testing.assert_array_equal(sent, np.where(reference(np.asarray(x), k), x, 0))
+        np.testing.assert_array_equal(bits, np.full(6, k * (32 + 5)))  # 5 bits name one of 17
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize(("d", "index_bits"), [(1, 0), (2, 1), (3, 2), (4, 2), (5, 3), (1024, 10), (1025, 11)])
+def test_bits_of_top_k(d, index_bits):
+    _, bits = TopK(0.5)(jnp.ones((2, d)), jax.random.key(0))
+    k = max(1, round(0.5 * d))
+    np.testing.assert_array_equal(bits, np.full(2, k * (32 + index_bits)))
+
+
+def test_each_array_of_a_message_is_compressed_by_itself():
+    message = {"a": jnp.asarray(INPUTS["normal"][:, :8].reshape(6, 2, 4), jnp.float32), "w": jnp.ones(6)}
+    sent, bits = TopK(0.25)(message, jax.random.key(0))
+    kept = np.count_nonzero(np.asarray(sent["a"]).reshape(6, -1), axis=1)
+    assert np.array_equal(kept, np.full(6, 2)) and np.array_equal(sent["w"], np.ones(6))
+    np.testing.assert_array_equal(bits, np.full(6, 2 * (32 + 3) + 32))
+
+
+def test_top_k_contracts():
+    x = np.random.default_rng(0).standard_normal((1000, 20)).astype(np.float32)
+    sent, _ = TopK(0.2)(jnp.asarray(x), jax.random.key(0))
+    error, size = np.square(sent - x).sum(1), np.square(x).sum(1)
+    assert np.all(error <= (1 - 4 / 20) * size + 1e-6)
+    tail = np.sort(np.square(x), axis=1)[:, :16].sum(1)
+    np.testing.assert_allclose(error, tail, rtol=1e-5)
+
+
+def test_a_node_keeps_its_own_copy_whole():
+    """own is not compressed: with nothing on the links but zeros, W_ii x_i remains."""
+    own = jnp.asarray([[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]])
+    plan = topology.from_weights([[0.25, 0.75], [0.75, 0.25]]).plan()
+    wire = Wire(own=own, sent=own, bits=jnp.full(2, 96.0, jnp.float32), plan=plan)
+    inbox, _, traffic = exchange.top_k(0.34).apply((), wire, jax.random.key(0))
+    expected = 0.25 * np.asarray(own) + 0.75 * np.array([[0, 0, 32.0], [0, 0, 4.0]])
+    np.testing.assert_allclose(inbox, expected)
+    np.testing.assert_array_equal(traffic.bits, [34, 34])
+
+
+# ---- medians ------------------------------------------------------------------------------------------------------
+
+
+def star(values, dtype=jnp.float32):
+    """Node 0 listens to all others; the others, with padded slots, to nobody."""
+    n = len(values)
+    table = np.zeros((n, n - 1), np.float32)
+    table[0] = 1 / n
+    senders = np.tile(np.arange(n, dtype=np.int32)[:, None], (1, n - 1))
+    senders[0] = np.arange(1, n)
+    links = Slots(weights=jnp.asarray(table), used=jnp.asarray(table != 0), senders=jnp.asarray(senders))
+    plan = Plan(links=links, self_weights=jnp.asarray(1 - table.sum(1)), kind="row")
+    x = jnp.asarray(values, dtype)
+    wire = Wire(own=x, sent=x, bits=jnp.full(n, 32.0, jnp.float32), plan=plan)
+    return np.asarray(exchange.coordinate_median().apply((), wire, jax.random.key(0))[0])
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 8])
+def test_medians_of_odd_and_even_counts(n):
+    values = np.random.default_rng(n).standard_normal((n, 7)).astype(np.float32)
+    inbox = star(values)
+    np.testing.assert_allclose(inbox[0], np.median(values, axis=0), rtol=1e-6, atol=1e-7)
+    np.testing.assert_array_equal(inbox[1:], values[1:])  # padding is nobody's vote
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e38, -1e38])
+@pytest.mark.parametrize("liars", [1, 2])
+def test_medians_stand_a_minority_of_anything(bad, liars):
+    honest = np.arange(1.0, 8 - liars, dtype=np.float32)
+    values = np.concatenate([honest, np.full(liars, bad)])[:, None]
+    assert honest.min() <= star(values)[0, 0] <= honest.max()
+
+
+def test_medians_of_large_equal_numbers_do_not_overflow():
+    assert star(np.full((4, 1), 3e38))[0, 0] == np.float32(3e38)
+
+
+# ---- liars --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 5, 8, 100])
+@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.25, 0.5, 1.0])
+def test_the_number_of_liars_is_exact(n, fraction):
+    liars, _ = exchange.sign_flip(fraction).init(jnp.zeros((n, 2)))
+    assert int(liars.sum()) == round(fraction * n)
+
+
+def test_liars_differ_by_seed_and_stay_the_same_over_rounds():
+    draws = [tuple(np.asarray(exchange.sign_flip(0.5, attack_seed=s).init(jnp.zeros((20, 1)))[0])) for s in range(5)]
+    assert len(set(draws)) == 5
+    again = exchange.sign_flip(0.5, attack_seed=3).init({"a": jnp.zeros((20, 4))})[0]
+    assert tuple(np.asarray(again)) == draws[3]
+
+
+def test_liars_flip_what_they_send_and_keep_the_truth():
+    plan, own = topology.complete(4).plan("dense"), jnp.asarray([[1.0], [2.0], [3.0], [4.0]])
+    attack = exchange.sign_flip(0.5, strength=3.0)
+    link = attack.init(own)
+    wire = Wire(own=own, sent=own, bits=jnp.full(4, 32.0, jnp.float32), plan=plan)
+    inbox, _, _ = attack.apply(link, wire, jax.random.key(0))
+    lies = np.where(np.asarray(link[0])[:, None], -3 * np.asarray(own), own)
+    expected = (lies.sum(0) - lies + np.asarray(own)) / 4
+    np.testing.assert_allclose(inbox, expected, atol=1e-6)
+
+
+def test_liars_are_the_same_nodes_among_the_sampled_clients():
+    """Nodes lie, not rows: with participants the row's id decides."""
+    from jdl.schedule import sampling
+
+    data = jdl.problems.quadratic(nodes=10, dim=1, condition=1.0)
+    simulation = jdl.simulation(data, jdl.algorithms.FedAvg(lr=0.5), sampling(10, 1), [exchange.sign_flip(0.4)])
+    sim = jdl.sim.init(simulation, np.zeros(1, np.float32))
+    liars = np.asarray(sim.link[0][0])
+    step = jax.jit(jdl.sim.step)
+    told = {}
+    for t in range(30):
+        plan = simulation.schedule(jnp.int32(t), jdl.sim.key_of(simulation.key, "schedule", t))
+        new, _ = step(simulation, sim)
+        node = int(plan.participants[0])
+        truth = -0.5 * (np.asarray(sim.server) - np.asarray(data.b)[node])
+        told[node] = np.allclose(new.server - sim.server, -truth, atol=1e-6)
+        assert told[node] or np.allclose(new.server - sim.server, truth, atol=1e-6)
+        sim = new
+    assert liars.sum() == 4 and all(liars[node] == lied for node, lied in told.items()) and len(told) > 7
+
+
+# ---- CHOCO --------------------------------------------------------------------------------------------------------
+
+
+def test_choco_by_hand():
+    """xhat += C(x - xhat); inbox = x + gamma (W xhat - xhat), twice, with `own` and `sent` told apart."""
+    W = np.array([[0.5, 0.3, 0.2], [0.3, 0.6, 0.1], [0.2, 0.1, 0.7]])
+    plan, rng = topology.from_weights(W).plan(), np.random.default_rng(0)
+    network, hat = exchange.choco(gamma=0.3, fraction=0.5), np.zeros((3, 4))
+    link = network.init(jnp.zeros((3, 4)))
+    for _ in range(2):
+        x = rng.standard_normal((3, 4)).astype(np.float32)
+        wire = Wire(own=jnp.asarray(x), sent=jnp.asarray(x), bits=jnp.full(3, 128.0, jnp.float32), plan=plan)
+        inbox, link, traffic = network.apply(link, wire, jax.random.key(0))
+        gap = x - hat
+        hat = hat + np.where(reference(gap, 2), gap, 0)
+        np.testing.assert_allclose(inbox, x + 0.3 * (W @ hat - hat), rtol=0, atol=1e-6)
+        np.testing.assert_allclose(link[0], hat, rtol=0, atol=1e-6)
+        np.testing.assert_array_equal(traffic.bits, np.full(3, 2 * 2 * (32 + 2)))
+
+
+# ---- stacks -------------------------------------------------------------------------------------------------------
+
+
+def test_a_stack_meets_messages_in_order():
+    """top_k then sign_flip, and the other way round, send the same; lossy then top_k counts what is attempted."""
+    own = jnp.asarray(np.random.default_rng(0).standard_normal((6, 10)), jnp.float32)
+    plan = topology.complete(6).plan("dense")
+    wire = Wire(own=own, sent=own, bits=jnp.full(6, 320.0, jnp.float32), plan=plan)
+
+    def inbox(*network):
+        stack = exchange.stack(list(network))
+        return stack.apply(stack.init(own), wire, jax.random.key(0))
+
+    one, other = exchange.top_k(0.2), exchange.sign_flip(0.5)
+    np.testing.assert_allclose(inbox(one, other)[0], inbox(other, one)[0], atol=1e-6)
+    np.testing.assert_array_equal(inbox(exchange.lossy(1.0), one)[2].bits, np.full(6, 5 * 2 * (32 + 4)))
+    assert math.isclose(float(np.abs(np.asarray(inbox()[0]) - np.asarray(own).mean(0)).max()), 0, abs_tol=1e-6)
+
+
+def test_two_lossy_layers_lose_independently():
+    plan, eye = topology.complete(6).plan("dense"), jnp.eye(6)
+    network = exchange.stack([exchange.lossy(0.5), exchange.lossy(0.5)])
+    wire = Wire(own=eye, sent=eye, bits=jnp.full(6, 32.0, jnp.float32), plan=plan)
+    keys = jax.random.split(jax.random.key(0), 500)
+    matrices = np.asarray(jax.jit(jax.vmap(lambda key: network.apply((), wire, key)[0]))(keys))
+    gone = matrices[:, *np.triu_indices(6, 1)] == 0
+    assert abs(gone.mean() - 0.75) < 5 * np.sqrt(0.75 * 0.25 / gone.size)

@@ -1,0 +1,101 @@
+"""The catalogue against the files on disk, and its reading of docstrings against a docstring written here."""
+
+import inspect
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+
+import jdl
+from jdl import catalogue, flags
+
+
+def test_algorithms_are_called_as_their_files():
+    files = {path.stem for path in Path(jdl.algorithms.__file__).parent.glob("*.py")} - {"__init__"}
+    assert set(catalogue.members("algorithms")) == files
+
+
+def test_topologies_are_what_n_alone_makes():
+    names = set(catalogue.members("topologies"))
+    assert {"ring", "torus", "complete", "exponential", "random_regular", "one_peer_exponential", "matching"} <= names
+    others = {"sampling", "sleeping", "fixed", "cyclic", "circulant", "from_graph", "from_weights", "lambda_2"}
+    assert not names & others
+
+
+def test_exchanges_and_problems_are_functions_that_need_no_others():
+    some = {"linear", "top_k", "lossy", "choco", "sign_flip", "coordinate_median"}
+    assert some <= set(catalogue.members("exchanges"))
+    assert "stack" not in catalogue.members("exchanges")
+    assert {"digits", "quadratic", "logistic"} <= set(catalogue.members("problems"))
+
+
+@pytest.mark.parametrize("kind", catalogue.KINDS)
+def test_everything_has_a_summary_and_methods_say_what_they_send(kind):
+    for entry in catalogue.catalogue()[kind]:
+        assert entry.summary.endswith(".") and "\n" not in entry.summary
+        assert entry.sends or kind == "problems", entry.name
+        assert entry.paper or kind != "algorithms", entry.name
+    assert json.loads(json.dumps([entry._asdict() for entry in catalogue.catalogue()[kind]]))
+
+
+def example(n: int, rate: float = 0.5, many: int = 3, name: str | None = None, how: object = None):
+    """One line.
+
+    More on a second paragraph, n: not an argument.
+
+    Sends: a number,
+      and another.
+    Memory: none.
+
+    Args:
+      rate: how fast; see
+        elsewhere. many, name: shared words.
+
+    References:
+      Somebody 1999, A paper: with a colon.
+      Somebody else 2001.
+    """
+
+
+def test_docstring_sections_become_lines():
+    entry = catalogue.entry("example", example)
+    assert entry == (
+        "example",
+        "One line.",
+        "Somebody 1999, A paper: with a colon. Somebody else 2001.",
+        "a number, and another.",
+    )
+
+
+def test_an_empty_section_is_null():
+    entry = catalogue.entry("ring", jdl.topology.ring)
+    assert entry.paper is None and json.dumps(entry.paper) == "null"
+
+
+def test_options_are_the_plain_arguments_with_their_words():
+    assert catalogue.options(example) == [
+        ("rate", float, 0.5, "how fast; see elsewhere"),
+        ("many", int, 3, "shared words"),
+        ("name", str | None, None, "shared words"),
+    ]
+
+
+def test_options_said_to_be_as_in_another_class_are_looked_up_there():
+    own = {option.name: option.help for option in catalogue.options(jdl.algorithms.DPSGD)}
+    other = {option.name: option.help for option in catalogue.options(jdl.algorithms.LocalOnly)}
+    assert own["local_steps"] and own == other
+    assert "decay" not in own  # a function cannot be spelled on a command line
+
+
+@pytest.mark.parametrize("algorithm", catalogue.members("algorithms"))
+def test_no_two_flags_of_a_run_share_a_name(algorithm):
+    both = itertools.product(catalogue.members("topologies"), catalogue.members("problems"))
+    common = {parameter for parameter in inspect.signature(flags.Common).parameters}
+    for topology, problem in both:
+        parts = (("algorithms", algorithm), ("topologies", topology), ("problems", problem))
+        names = [
+            flags.spelled(kind, one) for kind, name in parts for one in catalogue.options(catalogue.maker(kind, name))
+        ]
+        assert len(set(names)) == len(names), (topology, problem)
+        assert not common & set(names), (topology, problem)

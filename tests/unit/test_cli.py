@@ -1,0 +1,239 @@
+"""The command line in-process: what it prints, how it exits, and every refusal by its text."""
+
+import contextlib
+import json
+import sys
+
+import pytest
+
+import jdl
+from jdl import checks, cli
+from jdl.history import read_csv
+from jdl.run import run
+
+SMALL = ["--problem", "quadratic", "--nodes", "8", "--topology", "ring", "--rounds", "6", "--eval-every", "2"]
+
+
+@pytest.fixture
+def call(capsys, tmp_path, monkeypatch):
+    """Run a command in an empty directory: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*argv):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            cli.main([str(word) for word in argv])
+        printed = capsys.readouterr()
+        return stop.value.code or 0, printed.out, printed.err
+
+    return call
+
+
+def rows(path):
+    """A history without the times, which differ."""
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in read_csv(path / "history.csv")]
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Make the next run stop as if by Ctrl-C after two looks at whether it should."""
+
+    class Stop:
+        looks = 0
+
+        @property
+        def asked(self):
+            self.looks += 1
+            return self.looks > 2
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["jdl.run"], "interruptible", lambda: contextlib.nullcontext(Stop()))
+        yield patch
+
+
+def test_json_is_the_last_line_and_all_there_is(call, tmp_path):
+    code, out, err = call("run", *SMALL, "--json", "--out", tmp_path / "a")
+    assert code == 0 and out.count("\n") == 1
+    found = json.loads(out)
+    for name in ("algorithm", "topology", "problem", "nodes", "rounds", "seconds", "compile_seconds", "bits_sent"):
+        assert found[name] is not None, name
+    assert (found["algorithm"], found["topology"], found["problem"]) == ("dpsgd", "ring", "quadratic")
+    assert (found["nodes"], found["rounds"], found["status"]) == (8, 6, "finished")
+    assert found["mean_model_accuracy"] is found["mean_accuracy"] is found["worst_accuracy"] is None
+    assert found["suboptimality"] > 0 and found["mean_model_loss"] is not None and found["consensus_distance"] > 0
+    assert found["bits_sent"] == 8 * 2 * 6 * 10 * 32  # nodes, links, rounds, numbers, bits
+    assert found["run_dir"] == str(tmp_path / "a")
+    files = {path.name for path in (tmp_path / "a").iterdir()}
+    assert files == {"checkpoint", "config.json", "curves.png", "history.csv", "summary.json"}
+    assert "finished 6 rounds" in err
+
+
+def test_a_run_for_people_ends_in_a_table(call, tmp_path):
+    code, out, _ = call("run", *SMALL, "--no-progress")
+    assert code == 0
+    assert "alone (local-only)" in out and "gossip: dpsgd on ring(8)" in out and "centralised, all data" in out
+    assert "kept in runs/dpsgd-ring-8: checkpoint, config.json, curves.png, history.csv, summary.json" in out
+    code, out, err = call("run", *SMALL, "--no-progress", "--no-baselines")
+    assert "kept in runs/dpsgd-ring-8-2" in out and "alone" not in out and err == ""
+
+
+def test_flags_reach_the_parts_whether_spelled_with_hyphens_or_underscores(call, tmp_path):
+    argv = ["--algorithm", "Gradient-Tracking", "--lr=0.25", "--topology", "random-regular", "--degree", "3"]
+    argv += ["--graph_seed", "5", "--problem", "quadratic", "--condition", "2", "--data-seed", "4", "--nodes", "8"]
+    argv += ["--network", "top_k", "lossy", "--network", "lossy", "--top_k.fraction", "0.5"]
+    argv += ["--lossy.probability", "0.2"]
+    code, _, _ = call("run", *argv, "--rounds", "4", "--eval_every", "4", "--json", "--out", "a")
+    assert code == 0
+    simulation = json.loads((tmp_path / "a" / "config.json").read_text())["simulation"]
+    assert simulation["algorithm"]["type"].endswith("GradientTracking") and simulation["algorithm"]["lr"] == 0.25
+    assert simulation["exchange"]["compressor"]["fraction"] == 0.5
+    assert simulation["exchange"]["inner"]["type"] == simulation["exchange"]["inner"]["inner"]["type"]
+    assert simulation["exchange"]["inner"]["probability"] == pytest.approx(0.2)
+    expected = jdl.simulation(
+        jdl.problems.quadratic(8, condition=2, seed=4),
+        jdl.algorithms.GradientTracking(lr=0.25),
+        jdl.topology.random_regular(8, degree=3, seed=5),
+        [jdl.exchange.top_k(0.5), jdl.exchange.lossy(0.2), jdl.exchange.lossy(0.2)],
+    )
+    assert simulation == json.loads(json.dumps(sys.modules["jdl.describe"].describe(expected)))
+
+
+def test_a_server_talks_to_a_sample(call):
+    argv = ["--algorithm", "fedavg", "--problem", "quadratic", "--nodes", "8", "--rounds", "4", "--json"]
+    code, out, _ = call("run", *argv, "--participants", "2")
+    found = json.loads(out)
+    assert code == 0 and found["topology"] == "sampling"
+    assert found["messages_sent"] == 4 * (2 + 2)  # rounds, up and down
+    code, out, _ = call("run", *argv)
+    assert json.loads(out)["messages_sent"] == 4 * (8 + 8)
+
+
+def test_digits_has_accuracies_and_local_only_needs_no_topology(call):
+    argv = ["--algorithm", "local_only", "--nodes", "8", "--hidden", "0", "--rounds", "4", "--json"]
+    code, out, _ = call("run", *argv)
+    found = json.loads(out)
+    assert code == 0 and found["topology"] is None and found["bits_sent"] == 0
+    assert 0 <= found["worst_accuracy"] <= found["mean_accuracy"] <= 1
+
+
+def test_divergence_is_a_status(call):
+    code, out, _ = call("run", *SMALL, "--lr", "1e30", "--no-progress")
+    assert code == 0 and "diverged in round" in out
+
+
+def test_an_interrupted_run_resumes_to_the_same_end(call, tmp_path, interrupt):
+    code, out, _ = call("run", *SMALL, "--no-progress", "--out", "a")
+    assert code == 130 and "interrupted after round" in out and "jdl resume a" in out
+    assert len(rows(tmp_path / "a")) < 4 and (tmp_path / "a" / "curves.png").exists()
+    interrupt.undo()
+    code, out, _ = call("resume", "a", "--json")
+    assert code == 0 and json.loads(out)["status"] == "finished"
+    call("run", *SMALL, "--json", "--out", "b")
+    assert rows(tmp_path / "a") == rows(tmp_path / "b")
+
+
+def test_resuming_a_finished_run_says_so_and_shows_it_again(call):
+    _, first, _ = call("run", *SMALL, "--json", "--out", "a")
+    code, again, err = call("resume", "a", "--json")
+    assert code == 0 and "the run in a is finished" in err
+    first, again = json.loads(first), json.loads(again)
+    times = {"seconds", "compile_seconds"}
+    assert {k: v for k, v in first.items() if k not in times} == {k: v for k, v in again.items() if k not in times}
+
+
+def test_a_run_made_from_python_is_resumed_there(call, tmp_path):
+    parts = jdl.problems.quadratic(4), jdl.algorithms.DPSGD(), jdl.topology.ring(4)
+    run(*parts, rounds=2, run_dir=tmp_path / "a")
+    code, _, err = call("resume", "a")
+    assert code == 2 and "made from Python" in err and "jdl.run(..., run_dir='a', resume=True)" in err
+
+
+def test_list(call):
+    code, out, _ = call("list")
+    assert code == 0
+    assert any(line.split()[:1] == ["dpsgd"] and "D-PSGD" in line for line in out.splitlines())
+    code, out, _ = call("list", "--json")
+    found = json.loads(out)
+    assert list(found) == ["algorithms", "topologies", "exchanges", "problems"]
+    assert all(set(entry) == {"name", "summary", "paper", "sends"} for entries in found.values() for entry in entries)
+    assert {entry["name"]: entry["paper"] for entry in found["topologies"]}["ring"] is None
+
+
+def test_help_and_version(call):
+    code, out, _ = call()
+    assert code == 0 and all(command in out for command in ("run", "list", "resume"))
+    code, out, _ = call("run", "--algorithm", "gradient_tracking", "--topology", "torus", "--help")
+    assert code == 0 and "--rows" in out and "--partition" in out
+    assert "--degree" not in out and "--local-steps" not in out and "--alpha" not in out
+    code, out, _ = call("--version")
+    assert (code, out) == (0, f"jdl {jdl.__version__}\n")
+
+
+BAD = {
+    "command": (["rnu"], "got command 'rnu', which does not exist; did you mean run"),
+    "algorithm": (["run", "--algorithm", "dspgd"], "got algorithm 'dspgd', which does not exist; did you mean dpsgd"),
+    "topology": (["run", "--topology", "toros"], "got topology 'toros', which does not exist; did you mean torus"),
+    "problem": (["run", "--problem", "digit"], "got problem 'digit', which does not exist; did you mean digits"),
+    "exchange": (["run", "--network", "topk2"], "got exchange 'topk2', which does not exist; did you mean top_k"),
+    "partition": (["run", "--partition", "shard"], "got partition 'shard', which does not exist; did you mean shards"),
+    "optimizer": (["run", *SMALL, "--optimizer", "adm"], "got optimizer 'adm', which does not exist; did you mean"),
+    "flag": (["run", "--lrr", "1"], "got --lrr, which is no flag of this run; did you mean --lr"),
+    "stray word": (["run", "ring"], "got 'ring', which follows no flag"),
+    "value": (["run", "--lr", "fast"], "could not convert string to float: 'fast'; see `jdl run --help`"),
+    "no value": (["run", "--nodes"], "Missing value for argument '--nodes'"),
+    "flag of another topology": (
+        ["run", "--topology", "ring", "--degree", "4"],
+        "got --degree, which belongs to random_regular, not to dpsgd, ring, digits; leave it out, or give --topology r",
+    ),
+    "flag of another problem": (["run", "--condition=3"], "got --condition, which belongs to quadratic"),
+    "flag of another exchange": (["run", "--top_k.fraction", "1"], "or give --network top_k"),
+    "flag of another partition": (["run", "--alpha", "1"], "got --alpha, which the partition iid has no use for"),
+    "flag of a server": (["run", "--participants", "3"], "got --participants, which belongs to fedavg"),
+    "topology of a server": (["run", "--algorithm", "fedavg", "--topology", "ring"], "got topology 'ring' with fedavg"),
+    "participants": (
+        ["run", "--algorithm", "fedavg", "--problem", "quadratic", "--nodes", "8", "--participants", "9"],
+        "got participants=9 with n=8",
+    ),
+    "nodes": (["run", "--nodes", "0"], "got nodes=0, need a whole number of at least 1"),
+    "rounds": (["run", "--rounds", "0"], "got rounds=0, need a whole number of at least 1"),
+    "evaluations": (["run", "--eval-every", "0"], "got eval_every=0"),
+    "seed": (["run", "--seed", "-1"], "got seed=-1, need a whole number of at least 0"),
+    "rate": (["run", "--lr", "-1"], "got DPSGD.lr=-1.0, need a number of at least 0"),
+    "fraction": (["run", "--network", "top_k", "--top-k.fraction", "2"], "need a number between 0 and 1"),
+    "mapping": (["run", *SMALL, "--mapping", "pmap"], "got mapping='pmap'"),
+    "torus": (["run", "--nodes", "7", "--topology", "torus"], "got n=7, a torus needs rows x columns"),
+    "degree": (["run", "--nodes", "8", "--degree", "8"], "got degree=8 with n=8, a regular graph needs degree < n"),
+    "odd": (["run", "--nodes", "9", "--degree", "3"], "got degree=3 with n=9, a regular graph needs n * degree even"),
+    "shards": (
+        ["run", "--nodes", "16", "--partition", "shards", "--shards", "999"],
+        "need at least one example a shard",
+    ),
+    "codec on lossy links": (
+        ["run", *SMALL, "--network", "choco", "lossy"],
+        "needs 'reliable', which the network breaks",
+    ),
+    "out taken": (["run", "--out", "taken"], "got out=taken, which is not empty"),
+    "out a file": (["run", "--out", "taken/file/x"], "got out=taken/file/x, need a directory that can be written"),
+    "resume nothing": (["resume", "nowhere"], "got run directory nowhere, which is no directory"),
+    "resume what is no run": (["resume", "taken"], "got run directory taken, which holds no config.json"),
+    "resume without a name": (["resume"], "Missing from jdl resume: DIR"),
+    "list of what": (["list", "algorithms"], "got 'algorithms', which `jdl list` does not take"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_sentence_and_code_2(name, call, tmp_path):
+    argv, sentence = BAD[name]
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").touch()
+    code, out, err = call(*argv)
+    assert sentence in err
+    assert (code, out) == (2, "")
+    assert err.startswith("jdl: ") and err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_too_many_nodes_are_refused_with_the_estimate(call, monkeypatch):
+    monkeypatch.setattr(checks, "available_memory", lambda: 1024**2 * 10)
+    code, _, err = call("run", "--nodes", "2000")
+    assert code == 2 and "got 2,000 nodes, which needs about 0.1 GiB; 0.0 GiB are available" in err

@@ -1,0 +1,235 @@
+"""The simulator itself: starts, counting, divergence, what is sent, keys."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import struct
+
+import jdl
+from jdl import algorithms, exchange, schedule, sim, topology
+from jdl.types import Circulant, Plan, Server, Traffic
+
+N, DIM = 6, 3
+
+# Numbers that a message holds, from each method's "Sends:", and exchanges a round.
+SENDS = {
+    "LocalOnly": (0, 0),
+    "DPSGD": (DIM, 1),
+    "DGD": (DIM, 1),
+    "D2": (DIM, 1),
+    "ExactDiffusion": (DIM, 1),
+    "GradientTracking": (2 * DIM, 1),
+    "AugDGM": (DIM, 2),
+    "PushSum": (DIM + 1, 1),
+}
+
+
+def problem(**kwargs):
+    return jdl.problems.quadratic(nodes=N, dim=DIM, **kwargs)
+
+
+@pytest.mark.parametrize("name", SENDS)
+def test_what_a_round_sends(name):
+    numbers, phases = SENDS[name]
+    simulation = jdl.simulation(problem(), getattr(algorithms, name)(), topology.ring(N))
+    state, _ = jax.jit(sim.step)(simulation, sim.init(simulation))
+    np.testing.assert_array_equal(state.traffic.messages[0], np.full(N, 2 * phases))
+    np.testing.assert_array_equal(state.traffic.bits[0], np.full(N, 2 * phases * numbers * 32))
+
+
+def test_one_start_for_all_or_one_for_each():
+    simulation = jdl.simulation(problem(), algorithms.DPSGD(), topology.ring(N))
+    drawn = sim.init(simulation).nodes.x
+    assert np.array_equal(drawn, np.broadcast_to(drawn[:1], drawn.shape))
+    other = jdl.simulation(problem(), algorithms.DPSGD(), topology.ring(N), seed=1)
+    assert not np.array_equal(sim.init(other).nodes.x, drawn)
+    one = np.arange(DIM, dtype=np.float32)
+    assert np.array_equal(sim.init(simulation, one).nodes.x, np.tile(one, (N, 1)))
+    each = np.arange(N * DIM, dtype=np.float64).reshape(N, DIM)
+    assert np.array_equal(sim.init(simulation, each).nodes.x, each)
+    assert sim.init(simulation, each).nodes.x.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("odd", [3.0, 12345677.0, 2.0**24 - 1])
+def test_a_hundred_thousand_additions_are_exact(odd):
+    """Odd numbers need every bit: a plain float32 sum stands still or rounds from 2^24 on."""
+    new = Traffic(bits=jnp.asarray([odd, 1.0], jnp.float32), messages=jnp.asarray([1.0, odd], jnp.float32))
+    zero = Traffic(bits=jnp.zeros((2, 2)), messages=jnp.zeros((2, 2)))
+    times = 100_001
+    total = jax.jit(lambda t: jax.lax.fori_loop(0, times, lambda _, t: sim._tally(t, new, None), t))(zero)
+    bits = np.asarray(total.bits, np.float64)
+    np.testing.assert_array_equal(bits[0] - bits[1], [odd * times, times])
+    plain = np.float32(0)
+    plain = np.cumsum(np.full(times, odd, np.float32), dtype=np.float32)[-1]
+    assert float(plain) != odd * times  # the correction is needed
+
+
+def test_the_tally_of_participants_reaches_their_rows():
+    zero = Traffic(bits=jnp.zeros((2, 4)), messages=jnp.zeros((2, 4)))
+    new = Traffic(bits=jnp.asarray([5.0, 7.0]), messages=jnp.ones(2))
+    total = sim._tally(zero, new, jnp.asarray([3, 1]))
+    np.testing.assert_array_equal(total.bits[0], [0, 7, 0, 5])
+
+
+def test_divergence_names_its_round():
+    """x <- (1 - lr) x overflows float32 in the round in which a NumPy float32 recursion does."""
+    lr = np.float32(50.0)
+    data = jdl.problems.quadratic(nodes=N, dim=1, condition=1.0, heterogeneity=0.0)  # A = 1
+    b = np.asarray(data.b)[0]
+    simulation = jdl.simulation(data, algorithms.LocalOnly(lr=float(lr)))
+    x, rounds = np.float32(1.0) + b, 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.float32(0)
+        while np.isfinite(x).all() and np.isfinite(total):
+            x = x - lr * (x - b)
+            total, rounds = np.sum(np.full(N, x, np.float32)), rounds + 1
+    start = np.float32(1.0) + b
+    whole, _ = jax.jit(sim.advance, static_argnames="halt")(simulation, sim.init(simulation, start), jnp.int32(60))
+    assert 10 < rounds < 60
+    assert int(whole.status) == rounds and int(whole.t) == 60
+    halted, _ = jax.jit(sim.advance, static_argnames="halt")(
+        simulation, sim.init(simulation, start), jnp.int32(60), halt=True
+    )
+    assert int(halted.status) == rounds and int(halted.t) == rounds
+
+
+def test_one_diverged_node_is_enough():
+    simulation = jdl.simulation(problem(), algorithms.LocalOnly(lr=0.1))
+    start = np.zeros((N, DIM), np.float32)
+    start[3, 1] = np.nan
+    state, _ = sim.step(simulation, sim.init(simulation, start))
+    assert int(state.status) == 1
+    start[3, 1] = 1e38  # large is not broken
+    state, _ = sim.step(simulation, sim.init(simulation, start))
+    assert int(state.status) == -1
+
+
+def test_large_finite_models_are_not_broken():
+    """Every number is finite, though their sum is not."""
+    simulation = jdl.simulation(problem(), algorithms.LocalOnly(lr=0.0))
+    state, _ = sim.step(simulation, sim.init(simulation, np.full((N, DIM), 1e38, np.float32)))
+    assert int(state.status) == -1
+
+
+def test_marks_of_simulate():
+    simulation = jdl.simulation(problem(), algorithms.DPSGD(), topology.ring(N))
+    run = jax.jit(sim.simulate, static_argnums=(1, 2))
+    assert run(simulation, 7, 3)[1]["round"].tolist() == [0, 3, 6, 7]
+    assert run(simulation, 6, 3)[1]["round"].tolist() == [0, 3, 6]
+    assert run(simulation, 5, 100)[1]["round"].tolist() == [0, 5]
+    state, history = run(simulation, 7, 3)
+    straight, _ = jax.jit(sim.advance)(simulation, sim.init(simulation), jnp.int32(7))
+    np.testing.assert_allclose(state.nodes.x, straight.nodes.x, rtol=1e-6)
+    assert float(history["mean_loss"][-1]) == pytest.approx(float(sim.evaluate(simulation, straight)["mean_loss"]), rel=1e-5)
+
+
+def test_simulate_maps_over_seeds():
+    simulation = jdl.simulation(problem(noise=0.5), algorithms.DPSGD(), topology.ring(N))
+    many = jax.jit(jax.vmap(lambda seed: sim.simulate(simulation.replace(key=jax.random.key(seed)), 4, 4)[1]["mean_loss"]))
+    swept = many(jnp.arange(3))
+    for seed in range(3):
+        alone = sim.simulate(jdl.simulation(problem(noise=0.5), algorithms.DPSGD(), topology.ring(N), seed=seed), 4, 4)[1]
+        np.testing.assert_allclose(swept[seed], alone["mean_loss"], rtol=1e-5)
+
+
+@struct.dataclass
+class Everybody:
+    """A server that names no participants: all rows, in order, as `Plan` allows."""
+
+    n: int = struct.field(pytree_node=False)
+
+    def __call__(self, t, key):
+        links = Server(weights=jnp.ones(self.n), used=jnp.ones(self.n, bool))
+        return Plan(links=links, self_weights=jnp.zeros(self.n), kind="row")
+
+
+def test_a_server_plan_may_leave_participants_out():
+    named = jdl.simulation(problem(), algorithms.FedAvg(), schedule.sampling(N, N))
+    unnamed = jdl.simulation(problem(), algorithms.FedAvg(), Everybody(N))
+    one, other = (jax.jit(sim.simulate, static_argnums=(1, 2))(s, 4, 4)[0] for s in (named, unnamed))
+    np.testing.assert_allclose(one.server, other.server, rtol=1e-6)
+    np.testing.assert_array_equal(one.traffic.bits, other.traffic.bits)
+
+
+@struct.dataclass
+class Curious:
+    """An algorithm whose state is what its node is told."""
+
+    needs = frozenset({"peers"})
+    phases = (("send", "recv"),)
+
+    def init(self, params, node):
+        return {"x": params, "seen": self.look(node)}
+
+    def look(self, node):
+        return (node.id, node.t, node.self_weight, node.degree, node.num_examples, jax.random.key_data(node.key))
+
+    def send(self, state, node):
+        return (), {**state, "seen": self.look(node)}
+
+    def recv(self, state, inbox, node):
+        return state, {"double": 2 * node.id.astype(jnp.float32)}
+
+    def model(self, state):
+        return state["x"]
+
+
+def test_what_a_node_is_told():
+    star = topology.from_weights([[0.4, 0.3, 0.3], [0.3, 0.7, 0], [0.3, 0, 0.7]])
+    simulation = jdl.simulation(jdl.problems.quadratic(nodes=3, dim=2), Curious(), star, seed=3)
+    state, info = sim.advance(simulation, sim.init(simulation), 5)
+    ids, t, own, degree, examples, keys = state.nodes["seen"]
+    assert ids.tolist() == [0, 1, 2] and t.tolist() == [4, 4, 4]
+    np.testing.assert_allclose(own, [0.4, 0.7, 0.7], rtol=1e-6)
+    assert degree.tolist() == [2, 1, 1] and examples.tolist() == [1, 1, 1]
+    expected = [jax.random.key_data(jdl.sim.key_of(jax.random.key(3), "node", 4, i)) for i in range(3)]
+    np.testing.assert_array_equal(keys, np.stack(expected))
+    assert float(info["double"]) == 2.0  # the mean over nodes
+    blank = sim.advance(simulation, sim.init(simulation), 0)[1]
+    assert np.isnan(blank["double"])
+
+
+def test_a_round_that_changes_its_state_is_refused():
+    @struct.dataclass
+    class Growing(Curious):
+        def recv(self, state, inbox, node):
+            return {**state, "seen": state["seen"][:5] + (jnp.float32(0),)}, {}
+
+    with pytest.raises(jdl.checks.InputError, match="Growing whose round turns"):
+        jdl.simulation(problem(), Growing(), topology.ring(N))
+
+
+def test_no_topology_means_no_links():
+    simulation = jdl.simulation(problem(), algorithms.LocalOnly())
+    plan = simulation.schedule(jnp.int32(0), simulation.key)
+    assert isinstance(plan.links, Circulant) and np.array_equal(topology.to_dense(plan), np.eye(N))
+
+
+def test_a_two_phase_method_draws_its_losses_anew():
+    """The two exchanges of a round lose different links."""
+    simulation = jdl.simulation(problem(), algorithms.AugDGM(), topology.complete(N), [exchange.lossy(0.5)])
+    seen = []
+
+    @struct.dataclass
+    class Noting:
+        needs = frozenset()
+        breaks = frozenset({"reliable"})
+
+        def init(self, message):
+            return ()
+
+        def apply(self, link, wire, key):
+            seen.append(np.asarray(jax.random.key_data(key)))
+            return exchange.linear().apply(link, wire, key)
+
+    simulation = simulation.replace(exchange=Noting())
+    sim.step(simulation, sim.init(simulation))
+    assert len(seen) == 2 and not np.array_equal(*seen)
+
+
+def test_a_run_in_float64(x64):
+    simulation = jdl.simulation(problem(), algorithms.PushSum(lr=0.1), topology.exponential(N), [exchange.top_k(0.5)])
+    state, _ = jax.jit(sim.step)(simulation, sim.init(simulation))
+    assert state.nodes.x.dtype == jnp.float64 and state.nodes.w.dtype == jnp.float64
+    assert state.traffic.bits.dtype == jnp.float32
