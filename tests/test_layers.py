@@ -47,7 +47,7 @@ MODULES = {module_of(path): path for path in FILES}
 
 def part(module: str) -> str:
     """The name in the table: the first component below `jdl`."""
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 def at_import(tree: ast.Module):
@@ -60,7 +60,9 @@ def at_import(tree: ast.Module):
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             pending += node.orelse
         elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            pending += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt | ast.excepthandler)]
+            pending += [
+                child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt | ast.excepthandler)
+            ]
 
 
 def imports(path: pathlib.Path, everywhere: bool = True) -> set[str]:
@@ -161,7 +163,9 @@ print("clean")
 
 def test_importing_jdl_touches_no_device_and_no_network():
     # flax imports rich by itself.
-    process = subprocess.run([sys.executable, "-c", IMPORT % (HEAVY - {"rich"},)], capture_output=True, text=True, timeout=120)
+    process = subprocess.run(
+        [sys.executable, "-c", IMPORT % (HEAVY - {"rich"},)], capture_output=True, text=True, timeout=120
+    )
     assert process.stdout.strip() == "clean", process.stderr
 
 

@@ -16,7 +16,9 @@ import jdl
 
 ROOT = pathlib.Path(jdl.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-PACKAGES = ["jdl"] + [f"jdl.{name}" for name in ("algorithms", "exchange", "schedule", "topology", "problems", "data", "models")]
+PACKAGES = ["jdl"] + [
+    f"jdl.{name}" for name in ("algorithms", "exchange", "schedule", "topology", "problems", "data", "models")
+]
 NAMES = [(package, name) for package in PACKAGES for name in importlib.import_module(package).__all__]
 EXCHANGES = [name for name in jdl.exchange.__all__ if name.islower() and name != "stack"]
 PARTS = [

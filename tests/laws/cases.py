@@ -41,7 +41,6 @@ def _counted(simulation, sim, until):
 
 advance = jax.jit(_counted)
 models = jax.jit(simulator.models)
-abstract_init = simulator.init
 
 
 def kind_of(name: str):

@@ -1,4 +1,4 @@
-"""Laws over every algorithm in every exchange: finite, counted by its formula, resumable; or refused with a sentence."""
+"""Laws over every algorithm in every exchange: finite, counted by formula, resumable; or refused with a sentence."""
 
 import itertools
 

@@ -65,9 +65,7 @@ def test_d2_is_stable_only_above_minus_a_third(eigenvalue):
     """The consensus mode of D2 at lr = 0 obeys z^2 = lambda (2 z - 1): roots of modulus .924 and 1.148."""
     a = (1 + eigenvalue) / 2
     W = np.array([[a, 1 - a], [1 - a, a]])
-    models, _, _ = beds.trajectory(
-        jdl.simulation(beds.quadratic(n=2), algorithms.D2(lr=0.0), W), 120, beds.start(n=2)
-    )
+    models, _, _ = beds.trajectory(jdl.simulation(beds.quadratic(n=2), algorithms.D2(lr=0.0), W), 120, beds.start(n=2))
     gap = np.linalg.norm(models[:, 0] - models[:, 1], axis=1)
     growth = np.abs(np.roots([1, -2 * eigenvalue, eigenvalue])).max()
     assert (gap[120] / gap[100]) ** (1 / 20) == pytest.approx(growth, rel=1e-6)

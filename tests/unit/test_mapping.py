@@ -72,7 +72,7 @@ def test_the_loop_names_node_and_step_of_an_exception():
 
 
 def test_the_loop_names_node_and_step_of_the_first_number_that_is_not_finite():
-    with jax.disable_jit(), pytest.raises(FloatingPointError, match="`send`.*node 4"):
+    with jax.disable_jit(), pytest.raises(FloatingPointError, match=r"`send`.*node 4"):
         run(Faulty(node=4, t=2, how="divides"), "loop")
 
 
