@@ -134,7 +134,8 @@ def main(out: Path = Path("benchmarks/results/round.json"), repeats: int = 7) ->
     limits = yardsticks(n)
     per_round = statistics.median(a for a, _ in pairs)
     print(f"contract / hand-written, n={n}: {overhead:.3f} (goal 1.15); all: {[round(a / b, 3) for a, b in pairs]}")
-    print(f"round / copy of the models: {per_round / limits['copy']:.1f}; round / matmul limit: {per_round / limits['matmul']:.1f}")
+    copies, products = per_round / limits["copy"], per_round / limits["matmul"]
+    print(f"round / copy of the models: {copies:.1f}; round / matmul limit: {products:.1f}")
 
     sizes = (256, 1024, 4096, 16384)
     runs = {size: contract(size) for size in sizes}
@@ -148,10 +149,10 @@ def main(out: Path = Path("benchmarks/results/round.json"), repeats: int = 7) ->
     print(f"largest / smallest over n: {spread:.2f} (goal 1.3)")
 
     figures = {
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, jax {jax.__version__}, {jax.devices()[0].device_kind}",
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, jax {jax.__version__}",
         "contract_over_hand_written": overhead,
-        "round_over_copy_of_models": per_round / limits["copy"],
-        "round_over_matmul_limit": per_round / limits["matmul"],
+        "round_over_copy_of_models": copies,
+        "round_over_matmul_limit": products,
         "node_step_over_that_of_n_256": flat,
         "node_step_largest_over_smallest": spread,
         "node_step_microseconds": {size: seconds * 1e6 for size, seconds in step.items()},

@@ -3,6 +3,8 @@
 Importing jdl computes nothing and touches no device.
 """
 
+import importlib.metadata
+
 from jdl import (
     algorithms,
     checks,
@@ -24,7 +26,7 @@ from jdl.result import Result
 from jdl.run import run
 from jdl.sim import simulate
 
-__version__ = "0.1.0"
+__version__ = importlib.metadata.version("jdl")
 
 __all__ = [
     "History",

@@ -45,7 +45,11 @@ class Checkpoints:
         args, step = self._ocp.args, self.latest
         saved = self._manager.restore(step, args=args.Composite(progress=args.JsonRestore()))["progress"]
         target = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in _named(like).items()}
-        odd = [name for name in sorted(saved["shapes"].keys() | target) if saved["shapes"].get(name) != _shape(target, name)]
+        odd = [
+            name
+            for name in sorted(saved["shapes"].keys() | target)
+            if saved["shapes"].get(name) != _shape(target, name)
+        ]
         checks.require(
             not odd,
             f"got a checkpoint of another configuration (it differs in {', '.join(odd[:2])}), need that of this run; "

@@ -74,10 +74,15 @@ def fields(part: Any) -> None:
     for field in dataclasses.fields(part):
         value = getattr(part, field.name)
         minimum, maximum = field.metadata.get("minimum"), field.metadata.get("maximum")
+        name = f"{type(part).__name__}.{field.name}"
         if dataclasses.is_dataclass(value):
             fields(value)
-        elif minimum is not None or maximum is not None:
-            bounded(f"{type(part).__name__}.{field.name}", value, minimum, maximum)
+        elif minimum is None and maximum is None:
+            continue
+        elif field.metadata.get("pytree_node", True):
+            bounded(name, value, minimum, maximum)
+        else:
+            whole(name, value, minimum)
 
 
 def bounded(name: str, value: Any, minimum: float | None, maximum: float | None) -> None:
@@ -89,8 +94,14 @@ def bounded(name: str, value: Any, minimum: float | None, maximum: float | None)
     numeric = np.issubdtype(array.dtype, np.number)
     if numeric and array.size and bool(np.all((array >= low) & (array <= high))):  # NaN fails both comparisons
         return
-    span = f"between {low} and {high}" if minimum is not None and maximum is not None else (f"of at least {low}" if maximum is None else f"of at most {high}")
-    raise InputError(f"got {name}={value!r}, need a number {span}; try {name}={minimum if minimum is not None else maximum}")
+    span = (
+        f"between {low} and {high}"
+        if minimum is not None and maximum is not None
+        else (f"of at least {low}" if maximum is None else f"of at most {high}")
+    )
+    raise InputError(
+        f"got {name}={value!r}, need a number {span}; try {name}={minimum if minimum is not None else maximum}"
+    )
 
 
 def available_memory() -> int | None:

@@ -17,11 +17,10 @@ import rich.console
 import tyro
 
 import jdl
-from jdl import catalogue, checks, flags, plots, report
+from jdl import catalogue, checks, flags, plots, report, rundir
 from jdl.command import build, record
 from jdl.result import Result
 from jdl.run import run
-from jdl.rundir import free_name
 
 __all__ = ["main"]
 
@@ -135,8 +134,8 @@ def _list(as_json: bool) -> int:
 def _run(given: Any, command: dict[str, Any]) -> int:
     topology = command["topology"]["name"] if command["topology"] else "alone"
     name = f"{command['algorithm']['name']}-{topology}-{command['nodes']}"
-    out = Path(given.out) if given.out is not None else free_name(Path("runs"), name)
-    _can_take(out)
+    out = Path(given.out) if given.out is not None else rundir.free_name(Path("runs"), name)
+    rundir.check(out)
     return _simulate(given, command, out, resume=False)
 
 
@@ -160,17 +159,6 @@ def _resume(given: Resume) -> int:
     return _simulate(given, command, out, resume=True)
 
 
-def _can_take(out: Path) -> None:
-    """A sentence if the run directory cannot be made, before anything costly begins. `RunDir` makes it."""
-    taken = out.is_dir() and any(out.iterdir())
-    do = f"resume the run in it with `jdl resume {out}`, or give another --out"
-    checks.require(not taken, f"got out={out}, which is not empty, need a new directory; {do}")
-    above = next(path for path in (out, *out.absolute().parents) if path.exists())
-    writable = above.is_dir() and os.access(above, os.W_OK | os.X_OK)
-    need = f"got out={out}, need a directory that can be written ({above} cannot); give another --out"
-    checks.require(writable, need)
-
-
 def _simulate(given: Any, command: dict[str, Any], out: Path, resume: bool) -> int:
     if not given.compile_cache:
         os.environ["JDL_COMPILE_CACHE"] = "off"
@@ -178,7 +166,7 @@ def _simulate(given: Any, command: dict[str, Any], out: Path, resume: bool) -> i
     try:
         result = run(**build(command), run_dir=out, resume=resume, progress=given.progress, command=command)
         if given.baselines and result.status == "finished":
-            others = report.baselines(result, command["seed"], given.progress)
+            others = report.baselines(result, given.progress)
     except KeyboardInterrupt:
         begun = (out / "config.json").exists()
         print(f"jdl: interrupted{f'; go on with `jdl resume {out}`' if begun else ''}", file=sys.stderr)

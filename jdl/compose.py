@@ -9,13 +9,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import struct
 
 from jdl import checks, schedule, topology, tree
 from jdl import exchange as exchanges
 from jdl import plan as plans
 from jdl.cost import held_bytes
-from jdl.exchange.stack import breaks_of, needs_of
+from jdl.exchange.stack import breaks_of, layers, needs_of
 from jdl.mapping import Mapping, choose
 from jdl.oracle import Minibatch
 from jdl.sim import Simulation, init, step
@@ -26,7 +25,7 @@ __all__ = ["fits_in_memory", "free_bytes", "memory_bytes", "simulation"]
 STOCHASTIC = frozenset({"row_stochastic", "column_stochastic", "doubly_stochastic"})
 
 REMEDIES = {
-    "doubly_stochastic": "use an undirected graph with Metropolis weights, or push_sum, which only needs columns to sum to one",
+    "doubly_stochastic": "use an undirected graph with Metropolis weights, or push_sum, which needs columns alone",
     "column_stochastic": "give weights whose columns sum to one, and a linear exchange",
     "row_stochastic": "give weights whose rows sum to one, or use push_sum",
     "symmetric": "use an undirected graph, or gradient_tracking, which takes directed doubly stochastic weights",
@@ -63,6 +62,7 @@ def simulation(
       InputError: what was got, what is needed, what to do.
     """
     checks.whole("seed", seed, 0)
+    _types(problem, algorithm, network)
     number = isinstance(mapping, int) and not isinstance(mapping, bool) and mapping > 0
     named = mapping in ("auto", "vmap", "loop")
     sentence = f'got mapping={mapping!r}, need "auto", "vmap", "loop" or a number of nodes at a time; try "auto"'
@@ -70,17 +70,17 @@ def simulation(
     fits_in_memory(problem)
     exchange = exchanges.stack(list(network))
     oracle = Minibatch() if oracle is None else oracle
-    for part in (algorithm, exchange, oracle):
+    talk = _schedule(topology, algorithm, problem.n, "slots" if "one_by_one" in needs_of(exchange) else "auto")
+    for part in (problem, algorithm, talk, exchange, oracle):
         checks.fields(part)
-    talk = _schedule(topology, algorithm, problem.n)
     checks.require(
         talk.n == problem.n,
         f"got a topology of {talk.n} nodes and a problem of {problem.n}, need one number; make both with n={problem.n}",
     )
     if mapping == "auto":
         mapping = choose(problem.n, _bytes_of_a_gradient(problem), jax.default_backend())
-    parts = tree.numbers_to_arrays((algorithm, talk, exchange, oracle))
-    built = Simulation(problem, *parts, key=jax.random.key(seed), mapping=mapping)
+    parts = tree.numbers_to_arrays((problem, algorithm, talk, exchange, oracle))
+    built = Simulation(*parts, key=jax.random.key(seed), mapping=mapping)
     plan = jax.eval_shape(built.schedule, jnp.int32(0), built.key)
     built = built.replace(reads_as=_reads_as(plan, algorithm, breaks_of(exchange)))
     _needs(built, plan)
@@ -88,7 +88,23 @@ def simulation(
     return built
 
 
-def _schedule(given: Any, algorithm: Algorithm | Federated, n: int) -> Schedule:
+def _types(problem: Any, algorithm: Any, network: Any) -> None:
+    """Sentences for a class in place of an instance, a name in place of an object, one exchange in place of a list."""
+    for name, part, kind in (("problem", problem, Problem), ("algorithm", algorithm, Algorithm | Federated)):
+        made = isinstance(part, kind) and not isinstance(part, type)
+        got = f"the class {part.__name__}" if isinstance(part, type) else f"a {name} of type {type(part).__name__}"
+        do = (
+            f"call it: {part.__name__}(...)" if isinstance(part, type) else f"make one with jdl.{name}s, or complete it"
+        )
+        checks.require(made, f"got {got}, need an object with all that jdl.types.{name.capitalize()} names; {do}")
+    listed = isinstance(network, list | tuple)
+    checks.require(listed, f"got network={network!r}, need a list of exchanges; put it in one: [...]")
+    for part in network:
+        made = isinstance(part, Exchange) and not isinstance(part, type)
+        checks.require(made, f"got {part!r} in the network, need an exchange; make one, e.g. jdl.exchange.lossy(0.1)")
+
+
+def _schedule(given: Any, algorithm: Algorithm | Federated, n: int, form: str) -> Schedule:
     if given is None and isinstance(algorithm, Federated):
         return schedule.sampling(n, participants=n)
     if given is None:
@@ -97,15 +113,15 @@ def _schedule(given: Any, algorithm: Algorithm | Federated, n: int) -> Schedule:
         checks.require(not mixes, f"got no topology, {name} needs one to mix over; try jdl.topology.ring({n})")
         return schedule.Fixed(_nobody(n))
     if isinstance(given, topology.Topology):
-        return schedule.fixed(given)
+        return schedule.Fixed(given.plan(form))
     if isinstance(given, list | tuple) and given and all(isinstance(one, topology.Topology) for one in given):
         return schedule.cyclic(list(given))
     if isinstance(given, Schedule) and callable(given):
         return given
     if isinstance(given, np.ndarray | jax.Array) or "scipy.sparse" in type(given).__module__:
-        return schedule.fixed(topology.from_weights(given))
+        return schedule.Fixed(topology.from_weights(given).plan(form))
     if "networkx" in type(given).__module__:
-        return schedule.fixed(topology.from_graph(given))
+        return schedule.Fixed(topology.from_graph(given).plan(form))
     raise checks.InputError(
         f"got a topology of type {type(given).__name__}, need a Topology, a list of them, a Schedule, a networkx graph "
         f"or a weight matrix; try jdl.topology.ring({n})"
@@ -134,11 +150,10 @@ def _needs(built: Simulation, plan: Plan) -> None:
     kind = plan.kind if built.reads_as is None else built.reads_as
     breaks, offers = breaks_of(built.exchange), built.oracle.offers
     has = (plans.provides(plan.replace(kind=kind)) | offers | {"reliable"}) - breaks
-    for name, needs in (
-        (type(built.algorithm).__name__, built.algorithm.needs),
-        ("the network", needs_of(built.exchange)),
-    ):
-        for need in sorted(needs - has):
+    for part in (built.algorithm, *layers(built.exchange)):
+        name = type(part).__name__
+        # "peers" and "server" come first: of a plan of the wrong sort nothing else need be said.
+        for need in sorted(part.needs - has, key=lambda need: (need not in ("peers", "server"), need)):
             why = "which the network breaks" if need in breaks else "which these parts do not offer"
             do = REMEDIES.get(need, "choose another algorithm or problem")
             raise checks.InputError(f"got {name} that needs {need!r}, {why}; {do}")

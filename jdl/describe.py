@@ -55,11 +55,9 @@ def differences(was: Any, now: Any, path: str = "") -> list[str]:
 
 def environment() -> dict[str, Any]:
     """Versions, commit and device: what a number may hang on beside its configuration."""
-    versions = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")}
-    from jdl import __version__
-
+    versions = {name: importlib.metadata.version(name) for name in ("jdl", "jax", "jaxlib", "flax", "optax", "numpy")}
     return {
-        "versions": {"jdl": __version__, "python": platform.python_version(), **versions},
+        "versions": {"python": platform.python_version(), **versions},
         "commit": _commit(),
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind} ({jax.default_backend()})",
     }

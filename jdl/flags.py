@@ -16,7 +16,7 @@ from jdl.compose import STOCHASTIC
 __all__ = ["FLAG", "Choices", "Chosen", "Common", "First", "choose", "flags_of", "options_of", "refuse", "spelled"]
 
 # The rate on digits where none is given; None for the algorithm's own default. Others of the main job: see below.
-DIGITS_LR: float | None = None
+DIGITS_LR: float | None = 0.3
 
 # The words for a seed of a part, since --seed is that of the run.
 SEEDS = {"topologies": "graph_seed", "problems": "data_seed"}
@@ -58,7 +58,7 @@ class Common(Choices):
 
     nodes: int = 1024
     """how many peers"""
-    rounds: int = 500
+    rounds: int = 3000
     """each is one send, exchange and absorb of every node"""
     seed: int = 0
     """of all randomness of the run; graph and data have their own"""
@@ -66,8 +66,8 @@ class Common(Choices):
     """rounds between evaluations"""
     checkpoint_every: Annotated[int | None, _note("INT", "at evaluations, every ten seconds at most")] = None
     """rounds between checkpoints"""
-    mapping: Annotated[str, _note("{vmap,loop,INT}")] = "vmap"
-    """all nodes at once; a Python loop, to debug; or so many nodes at a time, for less memory"""
+    mapping: Annotated[str, _note("{auto,vmap,loop,INT}")] = "auto"
+    """all nodes at once; a Python loop, to debug; so many nodes at a time; or chosen by size (auto)"""
     out: Annotated[str | None, _note("DIR", "runs/ALGORITHM-TOPOLOGY-NODES")] = None
     """where the run is kept: a directory that is new or empty"""
     baselines: Annotated[bool, _note(default="on; off with --json")] = True

@@ -36,7 +36,7 @@ def models_at_once(problem: Problem, models: PyTree) -> int:
 
 
 def measure(models: PyTree, problem: Problem) -> dict[str, jax.Array]:
-    """Of stacked models `[n, ...]`: each metric of the mean model, and mean, standard deviation, worst, best over nodes.
+    """Of stacked models `[n, ...]`: metrics of the mean model, and mean, standard deviation, worst, best over nodes.
 
     Keys: `mean_model_loss, mean_loss, std_loss, worst_loss, best_loss`, the same with `accuracy` where the problem has
     one, `consensus_distance`, and `suboptimality` = f(mean model) - f* where the optimum is known.

@@ -65,13 +65,13 @@ def out_degree(plan: Plan) -> jax.Array:
 def provides(plan: Plan) -> frozenset[str]:
     """What a plan guarantees, in the words of `Algorithm.needs`."""
     if isinstance(plan.links, Server):
-        return frozenset({"server"})
+        return frozenset({"server", "one_by_one"})
     kinds = {
         "doubly": {"doubly_stochastic", "row_stochastic", "column_stochastic"},
         "row": {"row_stochastic"},
         "column": {"column_stochastic"},
     }[plan.kind]
-    return frozenset(kinds | {"peers"} | ({"symmetric"} if plan.symmetric else set()))
+    return frozenset(kinds | {"peers", "one_by_one"} | ({"symmetric"} if plan.symmetric else set()))
 
 
 def drop(plan: Plan, keep: jax.Array) -> Plan:

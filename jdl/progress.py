@@ -21,7 +21,7 @@ class Bar:
         import rich.progress
 
         console = rich.console.Console(stderr=True, force_jupyter=False)
-        notebook = "ipykernel" in sys.modules
+        notebook = _in_notebook()
         shown = console.is_terminal or notebook if visible is None else visible
         self._line = None
         if shown and not console.is_terminal:
@@ -58,6 +58,14 @@ class Bar:
         self._bar.update(self._task, completed=t, speed=speed, metrics=self._metrics)
         if self._line:
             self._line(f"{self._label} {t}/{self._rounds}, {speed}, {self._metrics}", t >= self._rounds)
+
+
+def _in_notebook() -> bool:
+    if "IPython" not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    return "ipykernel" in type(get_ipython()).__module__
 
 
 def _notebook_line() -> Callable[[str, bool], None]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jdl.algorithms import LocalOnly
 from jdl.result import Result
 from jdl.run import run
+from jdl.types import Poolable
 
 if TYPE_CHECKING:
     import rich.table
@@ -18,7 +19,7 @@ __all__ = ["ALONE", "CENTRALISED", "baselines", "label", "table"]
 ALONE, CENTRALISED = "alone (local-only)", "centralised, all data in one place"
 
 
-def baselines(result: Result, seed: int = 0, progress: bool | None = False) -> dict[str, Result]:
+def baselines(result: Result, progress: bool | None = False) -> dict[str, Result]:
     """What the nodes of a run would have learnt alone, and one node with all their data.
 
     Local-only training of as many rounds, with the rate, local steps, optimizer and decay of the run's own algorithm
@@ -26,7 +27,6 @@ def baselines(result: Result, seed: int = 0, progress: bool | None = False) -> d
 
     Args:
       result: the run to compare with.
-      seed: that of the run, so that models start alike and batches are the same.
       progress: see `jdl.run`.
 
     Returns:
@@ -36,13 +36,14 @@ def baselines(result: Result, seed: int = 0, progress: bool | None = False) -> d
     own = {field.name for field in dataclasses.fields(algorithm)}
     shared = {field.name for field in dataclasses.fields(LocalOnly)} & own
     local = LocalOnly(**{name: getattr(algorithm, name) for name in shared})
-    problems = {CENTRALISED: problem.pooled()}
-    if not isinstance(algorithm, LocalOnly):
-        problems = {ALONE: problem, **problems}
+    problems = {} if isinstance(algorithm, LocalOnly) else {ALONE: problem}
+    if isinstance(problem, Poolable):
+        problems[CENTRALISED] = problem.pooled()
     found = {}
     for name, data in problems.items():
-        mapping = result.simulation.mapping if data is problem else "vmap"
-        found[name] = run(data, local, rounds=rounds, eval_every=rounds, seed=seed, mapping=mapping, progress=progress)
+        mapping = result.simulation.mapping if data is problem else "auto"
+        settings = {"rounds": rounds, "eval_every": rounds, "seed": result.seed, "mapping": mapping}
+        found[name] = run(data, local, **settings, progress=progress, label=name)
         if found[name].status == "interrupted":
             found.pop(name)
             break

@@ -33,6 +33,7 @@ class Result:
     history: History
     sim: Sim
     simulation: Simulation
+    seed: int
     status: str
     message: str
     seconds: float
@@ -71,7 +72,7 @@ class Result:
         """Learning curves; written to `path` if it is given. In a notebook the figure shows itself."""
         from jdl import plots
 
-        return plots.curves({self.name: self.history}, path)
+        return plots.curves({self.name: self.history}, path, nodes=self.simulation.problem.n)
 
     def __repr__(self) -> str:
         lines = [f"{self.name}: {self.message}"]
@@ -79,16 +80,17 @@ class Result:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th style='text-align:left'>{label}</th><td>{text}</td></tr>" for label, text in self._facts())
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{label}</th><td>{text}</td></tr>" for label, text in self._facts()
+        )
         return f"<b>{self.name}</b>: {self.message}<table>{rows}</table>"
 
     def _facts(self) -> list[tuple[str, str]]:
         s = self.summary
         facts = []
         if s.get("mean_accuracy") is not None:
-            facts.append(
-                ("test accuracy", f"mean {s['mean_accuracy']:.1%}, worst node {s['worst_accuracy']:.1%}, mean model {s['mean_model_accuracy']:.1%}")
-            )
+            mean, worst, centre = (s[name] for name in ("mean_accuracy", "worst_accuracy", "mean_model_accuracy"))
+            facts.append(("test accuracy", f"mean {mean:.1%}, worst node {worst:.1%}, mean model {centre:.1%}"))
         if s.get("mean_model_loss") is not None:
             facts.append(("loss of the mean model", f"{s['mean_model_loss']:.4g}"))
         if s.get("suboptimality") is not None:
@@ -96,7 +98,8 @@ class Result:
         if s.get("consensus_distance") is not None:
             facts.append(("consensus distance", f"{s['consensus_distance']:.3g}"))
         if s.get("bits_sent") is not None:
-            facts.append(("sent", f"{s['bits_sent'] / 8e6:,.1f} MB in all, {s['bits_sent'] / 8e6 / s['nodes']:,.3f} MB a node"))
+            megabytes = s["bits_sent"] / 8e6
+            facts.append(("sent", f"{megabytes:,.1f} MB in all, {megabytes / s['nodes']:,.3f} MB a node"))
         facts.append(("time", f"{self.seconds:.1f} s, and {self.compile_seconds:.1f} s to compile"))
         if self.run_dir:
             facts.append(("files", str(self.run_dir)))

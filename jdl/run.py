@@ -48,6 +48,7 @@ def run(
     checkpoint_every: int | None = None,
     resume: bool = False,
     progress: bool | None = None,
+    label: str | None = None,
     command: dict[str, Any] | None = None,
 ) -> Result:
     """Simulate `rounds` rounds and evaluate as it goes.
@@ -63,6 +64,7 @@ def run(
       checkpoint_every: rounds between checkpoints; by default at evaluations, every ten seconds at most.
       resume: go on from the newest checkpoint in `run_dir`. History and models end bit for bit as if never stopped.
       progress: show a bar; by default where there is a terminal or a notebook to show it in.
+      label: what the bar and the result call the run; the algorithm's name by default.
       command: further JSON to keep in config.json.
 
     Returns:
@@ -85,7 +87,9 @@ def run(
     eval_every = max(1, rounds // 25) if eval_every is None else checks.whole("eval_every", eval_every, 1)
     if checkpoint_every is not None:
         checkpoint_every = checks.whole("checkpoint_every", checkpoint_every, 1)
-    checks.require(run_dir is not None or not resume, "got resume=True without run_dir, need the directory; give run_dir")
+    checks.require(
+        run_dir is not None or not resume, "got resume=True without run_dir, need the directory; give run_dir"
+    )
     use_compile_cache()
     simulation = compose.simulation(problem, algorithm, topology, network, oracle=oracle, seed=seed, mapping=mapping)
     files = None
@@ -93,16 +97,16 @@ def run(
         settings = {"rounds": rounds, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
         config = {"command": command, "run": settings, "simulation": describe(simulation), **environment()}
         files = RunDir(run_dir, config, resume)
-    label = part_name(algorithm)
+    label = label or part_name(algorithm)
     with interruptible() as stop, Bar(rounds, progress, label) as bar, _eager(mapping):
-        result = _loop(simulation, params, rounds, eval_every, checkpoint_every, files, stop, bar, label)
+        result = _loop(simulation, params, seed, rounds, eval_every, checkpoint_every, files, stop, bar, label)
     if files is not None:
         files.summary(result.summary)
         files.close()
     return result
 
 
-def _loop(simulation, params, rounds, eval_every, checkpoint_every, files, stop, bar, label) -> Result:
+def _loop(simulation, params, seed, rounds, eval_every, checkpoint_every, files, stop, bar, label) -> Result:
     """Chunks of rounds until all are done, one diverges, or a stop is asked for."""
     begun = time.monotonic()
     first = functools.partial(simulator.init, params=params)
@@ -158,6 +162,7 @@ def _loop(simulation, params, rounds, eval_every, checkpoint_every, files, stop,
         history=History(rows),
         sim=sim,
         simulation=simulation,
+        seed=seed,
         status=status,
         message=message,
         seconds=seconds(),

@@ -13,7 +13,18 @@ from jdl.describe import differences
 from jdl.history import Row, append_csv, read_csv
 from jdl.sim import Sim
 
-__all__ = ["RunDir", "free_name"]
+__all__ = ["RunDir", "check", "free_name"]
+
+
+def check(path: Path) -> None:
+    """A sentence if a run directory cannot be made at `path`: it is in use, or cannot be written."""
+    above = next(place for place in (path, *path.absolute().parents) if place.exists())
+    writable = above.is_dir() and os.access(above, os.W_OK | os.X_OK)
+    need = f"got out={path}, need a directory that can be written ({above} cannot); give another --out"
+    checks.require(writable, need)
+    taken = path.is_dir() and any(path.iterdir())
+    do = f"resume the run in it with `jdl resume {path}`, or give another --out"
+    checks.require(not taken, f"got out={path}, which is not empty, need a new directory; {do}")
 
 
 def free_name(parent: Path, name: str) -> Path:
@@ -32,28 +43,25 @@ class RunDir:
         self.path = Path(path)
         config_file = self.path / "config.json"
         if resume:
-            checks.require(config_file.exists(), f"got run directory {self.path}, which holds no config.json; name the directory of a run")
+            checks.require(
+                config_file.exists(),
+                f"got run directory {self.path}, which holds no config.json; name the directory of a run",
+            )
             was = json.loads(config_file.read_text())
-            odd = [text for key in ("run", "simulation") for text in differences(was[key], json.loads(json.dumps(config[key])), key)]
+            odd = [
+                text
+                for key in ("run", "simulation")
+                for text in differences(was[key], json.loads(json.dumps(config[key])), key)
+            ]
             checks.require(
                 not odd,
                 f"got a run directory of another configuration: {'; '.join(odd[:3])}; need the same to resume; "
                 f"start anew with another --out, or restore what was",
             )
         else:
-            try:
-                self.path.mkdir(parents=True, exist_ok=True)
-                taken = any(self.path.iterdir())
-                checks.require(
-                    not taken,
-                    f"got out={self.path}, which is not empty, need a new directory; resume the run in it with "
-                    f"`jdl resume {self.path}`, or give another --out",
-                )
-                self._write("config.json", config)
-            except OSError as error:
-                raise checks.InputError(
-                    f"got out={self.path}, need a directory that can be written ({error.strerror}); give another --out"
-                ) from error
+            check(self.path)
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._write("config.json", config)
         self.checkpoints = Checkpoints(self.path / "checkpoint")
 
     def row(self, row: Row) -> None:

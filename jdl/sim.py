@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl import metrics, tree
+from jdl import checks, metrics, tree
 from jdl import plan as plans
 from jdl.mapping import Mapping, over_nodes
 from jdl.rng import key_of
@@ -34,7 +36,7 @@ from jdl.types import (
 __all__ = ["Sim", "Simulation", "advance", "evaluate", "init", "models", "simulate", "step"]
 
 
-@struct.dataclass
+@dataclasses.dataclass(frozen=True)
 class Simulation:
     """All that defines a run, as a pytree: two rates, two graphs of one shape, two seeds are one program.
 
@@ -48,12 +50,45 @@ class Simulation:
     exchange: Exchange
     oracle: Oracle
     key: Key
-    mapping: Mapping = struct.field(pytree_node=False, default="vmap")
-    reads_as: str | None = struct.field(pytree_node=False, default=None)
+    mapping: Mapping = "vmap"
+    reads_as: str | None = None
 
     @property
     def has_server(self) -> bool:
+        """Whether the algorithm has a server."""
         return isinstance(self.algorithm, Federated)
+
+    def replace(self, **changes: Any) -> Simulation:
+        """The same with some fields changed, e.g. another rate; parts that may not fit are not checked again."""
+        return dataclasses.replace(self, **changes)
+
+
+LEAVES, STATICS = ("problem", "algorithm", "schedule", "exchange", "oracle", "key"), ("mapping", "reads_as")
+
+
+def _flatten(s: Simulation) -> tuple[tuple, tuple]:
+    # To JAX (0.10), dataclasses of different classes but equal fields are equal trees, and `jit` answers, now and
+    # then, with the program of another class: of 600 such classes through one jit, about 90 came out wrong. DPSGD and
+    # DGD are such a pair. So the classes of all parts are part of the static data, which is compared as it should be.
+    children = tuple(getattr(s, name) for name in LEAVES)
+    return children, (*(getattr(s, name) for name in STATICS), _classes(jax.tree.structure(children)))
+
+
+def _classes(structure: jax.tree_util.PyTreeDef) -> tuple:
+    node = structure.node_data()
+    return () if node is None else (node[0], *map(_classes, structure.children()))
+
+
+def _flatten_with_keys(s: Simulation) -> tuple[tuple, tuple]:
+    children, static = _flatten(s)
+    return tuple((jax.tree_util.GetAttrKey(name), child) for name, child in zip(LEAVES, children, strict=True)), static
+
+
+def _unflatten(static: tuple, children: tuple) -> Simulation:
+    return Simulation(*children, *static[: len(STATICS)])
+
+
+jax.tree_util.register_pytree_with_keys(Simulation, _flatten_with_keys, _unflatten, _flatten)
 
 
 @struct.dataclass
@@ -62,7 +97,7 @@ class Sim:
 
     t: i32[], rounds done. nodes: S[n], the state of every node (of every client, with a server). server: its state,
     one copy, or (). link: the memory of the exchange, one for each phase. traffic: f[2, n] each (n + 1 with a server,
-    which comes last): what each node sent so far, as a sum and the rounding error it has gathered. status: i32[], the
+    which comes last): what each node sent so far, as a sum and its excess over the truth. status: i32[], the
     round in which a number that is not finite first appeared, or -1.
     """
 
@@ -83,7 +118,7 @@ def init(simulation: Simulation, params: PyTree | None = None) -> Sim:
     """
     s, n, t = simulation, simulation.problem.n, jnp.int32(0)
     fresh = s.problem.init(key_of(s.key, "init", 0))
-    params = fresh if params is None else jax.tree.map(lambda p, like: jnp.asarray(p, like.dtype), params, fresh)
+    params = fresh if params is None else _start(params, fresh, n, s.has_server)
     rows = _rows(s, _everybody(_plan(s, t), n), t)
     if s.has_server:
         nodes = over_nodes(lambda row: s.algorithm.client_init(params, _node(s, row)), s.mapping, "client_init")(rows)
@@ -170,6 +205,21 @@ def simulate(
     return jax.lax.scan(body, init(simulation, params), marks)
 
 
+def _start(params: PyTree, like: PyTree, n: int, has_server: bool) -> PyTree:
+    """The start that the caller gives, or a sentence if it has not the shape of one model, or of n."""
+    given, needed = jax.tree.structure(params), jax.tree.structure(like)
+    checks.require(given == needed, f"got params of structure {given}, need {needed}; start from problem.init(key)")
+
+    def leaf(p, like):
+        p = jnp.asarray(p, like.dtype)
+        good = [like.shape] if has_server else [like.shape, (n, *like.shape)]
+        need = " or ".join(map(str, good))
+        checks.require(p.shape in good, f"got params with an array of shape {p.shape}, need {need}; see jdl.sim.init")
+        return p
+
+    return jax.tree.map(leaf, params, like)
+
+
 # ---- one round ---------------------------------------------------------------------------------------------------
 
 
@@ -199,7 +249,7 @@ def _server_round(s: Simulation, sim: Sim, plan: Plan, rows: dict, clients: PyTr
     server = s.algorithm.server(sim.server, aggregate, {"participants": jnp.int32(m), "n": jnp.int32(n)})
     copy = jax.tree.map(lambda x: x[None], s.algorithm.broadcast(sim.server))
     down = Traffic(bits=jnp.full((1,), float(m * tree.bits(copy))), messages=jnp.full((1,), float(m)))
-    traffic = _tally(_tally(sim.traffic, up, plan.participants), down, jnp.full((1,), n, jnp.int32))
+    traffic = _tally(_tally(sim.traffic, up, plans.ids(plan)), down, jnp.full((1,), n, jnp.int32))
     return clients, server, (link,), traffic, {}
 
 
@@ -208,7 +258,9 @@ def _sends(s: Simulation) -> list:
 
     def client(s, rows, nodes, server):
         broadcast = s.algorithm.broadcast(server)
-        return over_nodes(lambda row, x: s.algorithm.client(broadcast, x, _node(s, row)), s.mapping, "client")(rows, nodes)
+        return over_nodes(lambda row, x: s.algorithm.client(broadcast, x, _node(s, row)), s.mapping, "client")(
+            rows, nodes
+        )
 
     def peer(s, rows, nodes, server, send):
         return over_nodes(lambda row, x: getattr(s.algorithm, send)(x, _node(s, row)), s.mapping, send)(rows, nodes)
@@ -253,18 +305,22 @@ def _node(s: Simulation, row: dict) -> Node:
 
 
 def _finite(state: PyTree) -> jax.Array:
-    """Whether all numbers are finite: one sum, which reads memory once and needs no array of flags."""
-    sums = [jnp.sum(x) for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.floating)]
+    """Whether all numbers are finite: sums of 0 x, which is 0 or NaN, read memory once and cannot overflow."""
+    sums = [jnp.sum(0 * x) for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.floating)]
     return jnp.all(jnp.isfinite(jnp.stack([x.astype(jnp.float32) for x in sums]))) if sums else jnp.bool_(True)
 
 
 def _tally(total: Traffic, new: Traffic, rows: jax.Array | None) -> Traffic:
-    """Add to the running totals with Kahan's correction: float32 alone would lose bits after 2^24."""
+    """Add to the running totals, kept as a sum and its excess over the truth: float32 alone loses bits after 2^24."""
 
     def add(total, new):
-        spread = new if rows is None else jnp.zeros_like(total[0]).at[rows].set(new)
-        corrected = spread - total[1]
-        bigger = total[0] + corrected
-        return jnp.stack([bigger, (bigger - total[0]) - corrected])
+        (high, excess), new = total, new if rows is None else jnp.zeros_like(total[0]).at[rows].set(new)
+        # Knuth's two-sum: `bigger` is rounded, and `lost` is exactly what rounding took.
+        bigger = high + new
+        back = bigger - high
+        lost = (high - (bigger - back)) + (new - back)
+        rest = lost - excess
+        settled = bigger + rest
+        return jnp.stack([settled, (settled - bigger) - rest])
 
     return jax.tree.map(add, total, new)

@@ -7,6 +7,7 @@ participants), `k` links per row. `M[m]` is a pytree `M` whose leaves carry a le
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -34,6 +35,7 @@ __all__ = [
     "Node",
     "Oracle",
     "Plan",
+    "Poolable",
     "Problem",
     "PyTree",
     "Schedule",
@@ -47,13 +49,12 @@ __all__ = [
 ]
 
 
-def number(default: Any = None, *, minimum: float | None = None, maximum: float | None = None, **kwargs) -> Any:
+def number(default: Any = dataclasses.MISSING, *, minimum: float | None = None, maximum: float | None = None) -> Any:
     """A hyper-parameter that is an array leaf: two values share one program, and a sweep is a `vmap`.
 
     `minimum` and `maximum` are inclusive bounds, checked once on the host when a simulation is built.
     """
-    bounds = {"minimum": minimum, "maximum": maximum}
-    return struct.field(default=default, metadata=bounds, **kwargs) if default is not None else struct.field(metadata=bounds, **kwargs)
+    return struct.field(default=default, metadata={"minimum": minimum, "maximum": maximum})
 
 
 def static(default: Any, *, minimum: float | None = None, maximum: float | None = None) -> Any:
@@ -208,9 +209,9 @@ class Algorithm(Protocol):
 
     def init(self, params: PyTree, node: Node) -> State: ...
 
-    def send(self, state: State, node: Node) -> tuple[Message, State]: ...
-
-    def recv(self, state: State, inbox: Message, node: Node) -> tuple[State, Info]: ...
+    # And for each pair of names in `phases`, most often just "send" and "recv":
+    #   def send(self, state: State, node: Node) -> tuple[Message, State]
+    #   def recv(self, state: State, inbox: Message, node: Node) -> tuple[State, Info]
 
     def model(self, state: State) -> PyTree: ...
 
@@ -313,3 +314,10 @@ class Problem(Protocol):
     def loss(self, params: PyTree, batch: PyTree) -> tuple[jax.Array, PyTree]: ...
 
     def evaluate(self, params: PyTree) -> dict[str, jax.Array]: ...
+
+
+@runtime_checkable
+class Poolable(Protocol):
+    """A problem that can hand all its data to one node (n = 1), for the centralised reference."""
+
+    def pooled(self) -> Problem: ...

@@ -26,7 +26,8 @@ class FedAvg:
     Memory: 1 model in all, and m while a round lasts.
 
     Args:
-      lr: the clients' rate. server_lr: the server's. local_steps: H. weighted: by number of examples.
+      lr: rate of the clients' steps. server_lr: factor on the mean change of the clients. local_steps: gradient steps
+        of each client, H. weighted: whether a client counts by its number of examples, or all alike.
       optimizer, decay: as in `DPSGD`; the optimizer starts afresh every round.
 
     References: McMahan, Moore, Ramage, Hampson, Aguera y Arcas 2017, Communication-Efficient Learning of Deep

@@ -29,7 +29,7 @@ class LocalOnly:
 
     Args: as in `DPSGD`.
 
-    References: none; the baseline of every table.
+    References: Vogels, Hendrikx, Jaggi 2022, Beyond Spectral Gap: "alone", the baseline of every table.
     """
 
     lr: float = number(0.1, minimum=0)

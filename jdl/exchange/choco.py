@@ -57,6 +57,10 @@ def choco(gamma: float = 0.2, fraction: float = 0.1) -> Choco:
     Sends: the compressed change of the message, on reliable links.
     Memory: one more copy of the message per node.
 
+    Args:
+      gamma: consensus step; the coarser the compression, the smaller, or gossip diverges. fraction: share of the
+        entries of each array that travels.
+
     References: Koloskova, Stich, Jaggi 2019, Decentralized Stochastic Optimization and Gossip Algorithms with
     Compressed Communication, Algorithms 1 and 2.
     """

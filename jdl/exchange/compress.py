@@ -67,7 +67,9 @@ class TopK:
             return kept(x).astype(jnp.float32) * (x.dtype.itemsize * 8 + math.ceil(math.log2(x.size // x.shape[0])))
 
         m = leaves[0].shape[0] if leaves else 0
-        return jax.tree.map(sparse, message), jnp.full((m,), sum((size(x) for x in leaves), start=jnp.zeros((), jnp.float32)))
+        return jax.tree.map(sparse, message), jnp.full(
+            (m,), sum((size(x) for x in leaves), start=jnp.zeros((), jnp.float32))
+        )
 
 
 @struct.dataclass
@@ -98,7 +100,9 @@ def top_k(fraction: float = 0.1) -> Compressed:
 
     Sends: max(1, round(fraction d)) numbers and their indices, ceil(log2 d) bits each.
 
+    Args:
+      fraction: share of the entries of each array that travels.
+
     References: Stich, Cordonnier, Jaggi 2018, Sparsified SGD with Memory, definition 2.1.
     """
     return Compressed(compressor=TopK(fraction=fraction))
-

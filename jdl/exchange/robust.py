@@ -15,7 +15,7 @@ from jdl.types import Key, Link, Message, Server, Traffic, Wire
 __all__ = ["CoordinateMedian", "coordinate_median"]
 
 
-COUNTING_LIMIT = 16  # messages, up to which k^2 comparisons beat 2 x 32 counting passes over all k
+COUNTING_LIMIT = 64  # messages: k^2 comparisons run fast at any k, but as a program they grow
 
 
 @struct.dataclass
@@ -42,7 +42,7 @@ def _median(wire: Wire, own: jax.Array, sent: jax.Array) -> jax.Array:
     values = jnp.where(mask & ~jnp.isnan(values), values, jnp.inf)
     count = jnp.sum(arrived, axis=1, dtype=jnp.int32)
     low, high = _ranked(values, [(count - 1) // 2, count // 2])
-    middle = low + (high - low) / 2  # exact where both are equal, and no overflow where both are large
+    middle = jnp.where(low == high, low, 0.5 * low + 0.5 * high)  # exact, and no overflow, where both are equal
     if isinstance(wire.plan.links, Server):
         return jnp.where(count[0] > 0, middle[0], 0)  # nothing arrived: the aggregate change is zero
     return middle
@@ -64,7 +64,9 @@ def _ranked_by_counting(slots: list[jax.Array], ranks: list[jax.Array]) -> list[
     for slot, value in enumerate(slots):
         before = [other <= value for other in slots[:slot]] + [other < value for other in slots[slot + 1 :]]
         position = sum((is_before.astype(jnp.int32) for is_before in before), start=jnp.zeros_like(value, jnp.int32))
-        found = [jnp.where(position == tree.column(rank, value), value, x) for rank, x in zip(ranks, found, strict=True)]
+        found = [
+            jnp.where(position == tree.column(rank, value), value, x) for rank, x in zip(ranks, found, strict=True)
+        ]
     return found
 
 

@@ -160,6 +160,10 @@ def digits(
     rule = checks.known("partition", partition, [name for name in partitions.__all__ if name != "Partition"])
     options = {"dirichlet": {"alpha": alpha}, "shards": {"shards_per_node": shards}}.get(rule, {})
     data = load.digits(test_fraction, seed)
-    split = getattr(partitions, rule)(data.train_y, nodes, seed=seed, **options)
     module = MLP(hidden=(hidden,), classes=data.num_classes) if hidden else Linear(classes=data.num_classes)
+    model = jax.eval_shape(module.init, jax.random.key(0), jnp.asarray(data.train_x[:1]))
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(model))
+    nodes = checks.whole("nodes", nodes, 1)
+    checks.fits(4 * nodes * size, f"nodes={nodes:,}")  # models, messages, inboxes, gradients; before the table is made
+    split = getattr(partitions, rule)(data.train_y, nodes, seed=seed, **options)
     return Supervised.from_data(data, split, module, batch_size)

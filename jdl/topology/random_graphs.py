@@ -11,6 +11,9 @@ from jdl.topology.weights import metropolis
 __all__ = ["random_regular"]
 
 
+EDGE_BYTES = 320  # of networkx's dictionaries and the draw: 1,280 bytes a node at the peak, measured at degree 4
+
+
 def random_regular(n: int, degree: int = 4, seed: int = 0) -> Topology:
     """Every node talks to the same number of random others: an expander, whatever its size.
 
@@ -44,5 +47,6 @@ def random_regular(n: int, degree: int = 4, seed: int = 0) -> Topology:
     checks.require(degree >= min(n - 1, 2), linked)
     even = f"got degree={degree} with n={n}, a regular graph needs n * degree even; try n={n + 1}"
     checks.require(n * degree % 2 == 0, even)
+    checks.fits(n * degree * EDGE_BYTES, f"a random regular graph with n={n:,} and degree={degree}")
     draws = (nx.random_regular_graph(degree, n, seed=number) for number in itertools.count(seed))
     return Topology("random_regular", metropolis(next(filter(nx.is_connected, draws))), "doubly", symmetric=True)

@@ -25,7 +25,9 @@ def parts(name):
 def refusal(name, exchange) -> frozenset:
     """What is missing for the pair, from what both declare."""
     algorithm, inner = cases.kind_of(name), layers(exchange)
-    has = {"reliable"} | ({"server"} if cases.has_server(name) else {"peers", "symmetric", "doubly_stochastic"})
+    has = {"reliable", "one_by_one"} | (
+        {"server"} if cases.has_server(name) else {"peers", "symmetric", "doubly_stochastic"}
+    )
     breaks = frozenset().union(*(layer.breaks for layer in inner))
     needs = frozenset().union(*(layer.needs for layer in inner))
     return (algorithm.needs & breaks) | (needs - (has - breaks))

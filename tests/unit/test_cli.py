@@ -236,4 +236,4 @@ def test_bad_input_is_one_sentence_and_code_2(name, call, tmp_path):
 def test_too_many_nodes_are_refused_with_the_estimate(call, monkeypatch):
     monkeypatch.setattr(checks, "available_memory", lambda: 1024**2 * 10)
     code, _, err = call("run", "--nodes", "2000")
-    assert code == 2 and "got 2,000 nodes, which needs about 0.1 GiB; 0.0 GiB are available" in err
+    assert code == 2 and "got nodes=2,000, which needs about 0.1 GiB; 0.0 GiB are available" in err

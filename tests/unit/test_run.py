@@ -102,8 +102,6 @@ def test_resuming_a_finished_run_changes_nothing(whole):
     same(jdl.run(**parts(), run_dir=whole.run_dir, resume=True), whole)
 
 
-
-
 @pytest.mark.parametrize("rows", [1, 4])
 def test_killed_and_resumed_is_the_same_bit_for_bit(whole, tmp_path, rows):
     """SIGKILL once some rows are on disk, with checkpoints every 3 rounds."""
@@ -147,8 +145,10 @@ def test_what_is_refused(whole, tmp_path):
     refused("got rounds=0, need a whole number of at least 1", rounds=0)
     refused("got eval_every=0", eval_every=0)
     refused("which is not empty, need a new directory; resume the run in it with `jdl resume", run_dir=whole.run_dir)
-    refused("got a run directory of another configuration: simulation.algorithm.lr was 0.2", **{
-        "algorithm": jdl.algorithms.PushSum(lr=0.3), "run_dir": whole.run_dir, "resume": True})
+    refused(
+        "got a run directory of another configuration: simulation.algorithm.lr was 0.2",
+        **{"algorithm": jdl.algorithms.PushSum(lr=0.3), "run_dir": whole.run_dir, "resume": True},
+    )
     refused("run.rounds was 40, is 41", rounds=41, run_dir=whole.run_dir, resume=True)
     (tmp_path / "file").write_text("")
     refused("need a directory that can be written", run_dir=tmp_path / "file" / "run")

@@ -235,3 +235,14 @@ def test_a_run_in_float64(x64):
     state, _ = jax.jit(sim.step)(simulation, sim.init(simulation))
     assert state.nodes.x.dtype == jnp.float64 and state.nodes.w.dtype == jnp.float64
     assert state.traffic.bits.dtype == jnp.float32
+
+
+def test_algorithms_of_equal_fields_are_never_taken_for_each_other():
+    """JAX compares such dataclasses as equal; by chance of their hashes, jit then runs the program of another."""
+    built = jdl.simulation(jdl.problems.quadratic(nodes=2, dim=1), jdl.algorithms.DPSGD(), jdl.topology.ring(2))
+    identity = jax.jit(lambda simulation: simulation)
+    for number in range(300):
+        kind = struct.dataclass(type(f"Method{number}", (), {"__annotations__": {"lr": float}}))
+        simulation = built.replace(algorithm=kind(lr=jnp.ones(())))
+        assert type(identity(simulation).algorithm) is kind
+        assert jax.tree.structure(simulation) != jax.tree.structure(built)

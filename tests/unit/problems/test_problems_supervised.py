@@ -188,5 +188,5 @@ def test_refusals_say_what_to_do():
         digits(nodes=4, partition="dirichlet", alpha=0)
     with pytest.raises(checks.InputError, match=r"makes 2048 shards of 1437 examples"):
         digits(nodes=1024, partition="shards")
-    with pytest.raises(checks.InputError, match=r"got nodes=1000000000000000, which needs about"):
+    with pytest.raises(checks.InputError, match=r"got nodes=1,000,000,000,000,000, which needs about"):
         digits(nodes=10**15)
