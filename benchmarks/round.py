@@ -139,7 +139,7 @@ def main(out: Path = Path("benchmarks/results/round.json"), repeats: int = 7) ->
 
     sizes = (256, 1024, 4096, 16384)
     runs = {size: contract(size) for size in sizes}
-    rounds = {size: max(4, 40 * 1024 // size) for size in sizes}
+    rounds = {size: max(30, 80 * 256 // size) for size in sizes}
     turns = [{size: runs[size](rounds[size]) / rounds[size] / size for size in sizes} for _ in range(repeats)]
     step = {size: statistics.median(turn[size] for turn in turns) for size in sizes}
     flat = {size: statistics.median(turn[size] / turn[256] for turn in turns) for size in sizes}

@@ -13,9 +13,8 @@ import numpy as np
 from jdl import checks, schedule, topology, tree
 from jdl import exchange as exchanges
 from jdl import plan as plans
-from jdl.cost import held_bytes
 from jdl.exchange.stack import breaks_of, layers, needs_of
-from jdl.mapping import Mapping, choose
+from jdl.mapping import Mapping
 from jdl.oracle import Minibatch
 from jdl.sim import Simulation, init, step
 from jdl.types import Algorithm, Circulant, Exchange, Federated, Oracle, Plan, Problem, Schedule
@@ -56,7 +55,7 @@ def simulation(
       oracle: what the data say; `jdl.oracle.Minibatch()` by default, or a wrapper of it.
       seed: of all randomness of the run. (Graphs and data have seeds of their own.)
       mapping: "vmap", all nodes at once; a number of nodes at a time, for less memory; "loop", to debug (see
-        `jdl.run`); "auto" chooses between the first two by the size of one node's gradient, see `jdl.mapping.choose`.
+        `jdl.run`); "auto" chooses between the first two, step by step, see `jdl.mapping.choose`.
 
     Raises:
       InputError: what was got, what is needed, what to do.
@@ -77,8 +76,6 @@ def simulation(
         talk.n == problem.n,
         f"got a topology of {talk.n} nodes and a problem of {problem.n}, need one number; make both with n={problem.n}",
     )
-    if mapping == "auto":
-        mapping = choose(problem.n, _bytes_of_a_gradient(problem), jax.default_backend())
     parts = tree.numbers_to_arrays((problem, algorithm, talk, exchange, oracle))
     built = Simulation(*parts, key=jax.random.key(seed), mapping=mapping)
     plan = jax.eval_shape(built.schedule, jnp.int32(0), built.key)
@@ -177,15 +174,6 @@ def _keeps_shape(built: Simulation) -> None:
         checks.require(
             same, f"got {name} whose round turns {where} from {was} into {is_}, need the same; cast it where it is made"
         )
-
-
-def _bytes_of_a_gradient(problem: Problem) -> int:
-    key = jax.random.key(0)
-
-    def gradient(params):
-        return jax.grad(problem.loss, has_aux=True)(params, problem.batch(jnp.int32(0), key))
-
-    return held_bytes(gradient, jax.eval_shape(problem.init, key))
 
 
 def memory_bytes(problem: Problem, copies: int = 4) -> int:

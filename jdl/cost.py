@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 from jax.extend.core import Jaxpr
 
-__all__ = ["held_bytes"]
+__all__ = ["held_bytes", "multiplies"]
 
 
 def held_bytes(function: Callable[..., Any], *args: Any) -> int:
@@ -18,16 +18,26 @@ def held_bytes(function: Callable[..., Any], *args: Any) -> int:
     >>> held_bytes(lambda x: (x + 1) * 2, jax.ShapeDtypeStruct((10,), jnp.float32))
     80
     """
-    return _held(jax.make_jaxpr(function)(*args).jaxpr)
+    equations = _equations(jax.make_jaxpr(function)(*args).jaxpr)
+    return sum(out.aval.size * out.aval.dtype.itemsize for equation in equations for out in equation.outvars)
 
 
-def _held(program: Any) -> int:
-    total = 0
+def multiplies(function: Callable[..., Any], *args: Any) -> bool:
+    """Whether `function(*args)` takes matrix products or convolutions.
+
+    >>> multiplies(lambda x: x @ x, jax.ShapeDtypeStruct((2, 2), "float32"))
+    True
+    """
+    equations = _equations(jax.make_jaxpr(function)(*args).jaxpr)
+    return any(equation.primitive.name in ("dot_general", "conv_general_dilated") for equation in equations)
+
+
+def _equations(program: Jaxpr) -> Iterator[Any]:
+    """All equations of a program, those of the programs inside it in place of the one that holds them."""
     for equation in program.eqns:
         inner = [getattr(value, "jaxpr", value) for value in equation.params.values()]
         inner = [value for value in inner if isinstance(value, Jaxpr)]
-        if inner:
-            total += sum(_held(value) for value in inner)
-        else:
-            total += sum(out.aval.size * out.aval.dtype.itemsize for out in equation.outvars)
-    return total
+        for value in inner:
+            yield from _equations(value)
+        if not inner:
+            yield equation

@@ -28,7 +28,7 @@ from jdl.types import Algorithm, Exchange, Federated, Oracle, Problem, PyTree
 
 __all__ = ["run"]
 
-CHUNK_SECONDS = 0.5  # between two looks at the clock, the bar and the interrupt
+CHUNK_SECONDS = 1.0  # between two looks at the clock, the bar and the interrupt
 CHECKPOINT_SECONDS = 10.0  # between two checkpoints, where no number of rounds is asked for
 
 
