@@ -24,11 +24,11 @@ class Bar:
         notebook = _in_notebook()
         shown = console.is_terminal or notebook if visible is None else visible
         self._line = None
-        if shown and not console.is_terminal:
+        if shown and (notebook or not console.is_terminal):  # rich takes a notebook for a terminal
             self._line = _notebook_line() if notebook else _log_line()
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
-            rich.progress.BarColumn(bar_width=24),
+            rich.progress.BarColumn(bar_width=12),
             rich.progress.MofNCompleteColumn(),
             rich.progress.TextColumn("{task.fields[speed]}"),
             rich.progress.TimeRemainingColumn(),
@@ -88,7 +88,7 @@ def _log_line() -> Callable[[str, bool], None]:
 
 
 def _metrics(row: dict[str, Any]) -> str:
-    apart = f"consensus distance {row['consensus_distance']:.2e}"
+    apart = f"consensus distance {row['consensus_distance']:.1e}"
     if "mean_accuracy" in row:
-        return f"test accuracy {row['mean_accuracy']:.1%}, worst node {row['worst_accuracy']:.1%}, {apart}"
+        return f"accuracy {row['mean_accuracy']:.1%}, worst {row['worst_accuracy']:.1%}, {apart}"
     return f"loss {row['mean_model_loss']:.4g}, {apart}"
