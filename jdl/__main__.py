@@ -2,7 +2,7 @@
 
 from jdl.cli import main
 
-__all__: list[str] = []
+__all__ = []
 
 if __name__ == "__main__":
     main()

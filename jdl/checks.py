@@ -80,13 +80,13 @@ def fields(part: Any) -> None:
         elif minimum is None and maximum is None:
             continue
         elif field.metadata.get("pytree_node", True):
-            bounded(name, value, minimum, maximum)
+            bounded(name, value, minimum, maximum, field.default)
         else:
             whole(name, value, minimum)
 
 
-def bounded(name: str, value: Any, minimum: float | None, maximum: float | None) -> None:
-    """A sentence unless `value` (a number, or an array of them) lies within the inclusive bounds."""
+def bounded(name: str, value: Any, minimum: float | None, maximum: float | None, usual: Any = None) -> None:
+    """A sentence unless `value` (a number, or an array of them) lies within the inclusive bounds; try the `usual`."""
     import numpy as np
 
     array = np.asarray(value)
@@ -94,14 +94,12 @@ def bounded(name: str, value: Any, minimum: float | None, maximum: float | None)
     numeric = np.issubdtype(array.dtype, np.number)
     if numeric and array.size and bool(np.all((array >= low) & (array <= high))):  # NaN fails both comparisons
         return
-    span = (
-        f"between {low} and {high}"
-        if minimum is not None and maximum is not None
-        else (f"of at least {low}" if maximum is None else f"of at most {high}")
-    )
-    raise InputError(
-        f"got {name}={value!r}, need a number {span}; try {name}={minimum if minimum is not None else maximum}"
-    )
+    if minimum is not None and maximum is not None:
+        span = f"between {low} and {high}"
+    else:
+        span = f"of at least {low}" if maximum is None else f"of at most {high}"
+    known = [one for one in (usual, minimum, maximum) if isinstance(one, numbers.Real)]
+    raise InputError(f"got {name}={value!r}, need a number {span}; try {name}={known[0]}")
 
 
 def available_memory() -> int | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from jdl import checks, compose
-from jdl.catalogue import maker
-from jdl.flags import FLAG, Chosen, options_of, spelled
+from jdl.catalogue import maker, options
+from jdl.flags import FLAG, Chosen, options_of, spelled, unused
 
 __all__ = ["build", "record"]
 
@@ -31,6 +31,13 @@ def record(flags: Any, chosen: Chosen) -> Command:
     """
 
     def part(kind, name):
+        for one in options(maker(kind, name)):
+            rules, flag = unused(kind, one, chosen), spelled(kind, one)
+            checks.require(
+                not rules or getattr(getattr(flags, name), flag) is None,
+                f"got --{flag.replace('_', '-')}, which the partition {chosen.partition} has no use for; leave it out, "
+                f"or give --partition {' or '.join(rules)}",
+            )
         values = {one.name: getattr(getattr(flags, name), spelled(kind, one)) for one in options_of(kind, name, chosen)}
         return {"name": name, **values}
 

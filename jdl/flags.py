@@ -13,7 +13,19 @@ from jdl import checks, data, local
 from jdl.catalogue import Option, entry, maker, members, options
 from jdl.compose import STOCHASTIC
 
-__all__ = ["FLAG", "Choices", "Chosen", "Common", "First", "choose", "flags_of", "options_of", "refuse", "spelled"]
+__all__ = [
+    "FLAG",
+    "Choices",
+    "Chosen",
+    "Common",
+    "First",
+    "choose",
+    "flags_of",
+    "options_of",
+    "refuse",
+    "spelled",
+    "unused",
+]
 
 # The rate on digits where none is given; None for the algorithm's own default. Others of the main job: see below.
 DIGITS_LR: float | None = 0.3
@@ -140,10 +152,13 @@ def _partitions(option: str = "") -> list[str]:
 
 def options_of(kind: str, name: str, chosen: Chosen) -> list[Option]:
     """The options of a part that are of use: those of a partition, say, only where it is the one chosen."""
-    found = options(maker(kind, name))
-    if kind != "problems" or chosen.partition is None:
-        return found
-    return [option for option in found if not _partitions(option.name) or chosen.partition in _partitions(option.name)]
+    return [option for option in options(maker(kind, name)) if not unused(kind, option, chosen)]
+
+
+def unused(kind: str, option: Option, chosen: Chosen) -> list[str]:
+    """The partitions that take an option, if it belongs to some and not to the one chosen."""
+    takers = _partitions(option.name) if kind == "problems" and chosen.partition else []
+    return [] if chosen.partition in takers else takers
 
 
 def flags_of(chosen: Chosen) -> type:
@@ -157,13 +172,15 @@ def flags_of(chosen: Chosen) -> type:
 def _group(kind: str, name: str, chosen: Chosen) -> tuple[str, Any, Any]:
     """The flags of one part, as a field of the whole. Those of an exchange carry its name."""
     fields = []
-    for option in options_of(kind, name, chosen):
+    for option in options(maker(kind, name)):
         hint, default, note = option.type, option.default, _note(help=option.help or None)
         if option.name == "optimizer":
             note = _note(_one_of(local.OPTIMIZERS), help="what turns gradients into steps")
         if option.name == "partition":
             note = _note(_one_of(_partitions()), help=option.help)
-        if default is inspect.Parameter.empty or default is None:  # left to the part itself
+        if unused(kind, option, chosen):  # shown all the same, and refused with a sentence if it is given
+            hint, default, note = hint | None, None, _note(default="none, with this partition", help=option.help)
+        elif default is inspect.Parameter.empty or default is None:  # left to the part itself
             hint, default = hint | None, None
             note = _note("INT", "all" if name == "sampling" else "its own choice", option.help or None)
         if option.name == "lr" and chosen.problem == "digits" and DIGITS_LR is not None:
@@ -187,10 +204,6 @@ def refuse(unknown: list[str], chosen: Chosen, flags: type) -> None:
     checks.require(word.startswith("--"), f"got {word!r}, which follows no flag; see `jdl run --help`")
     plain = word[2:].replace("_", "-").removeprefix("no-")
     takers = [(kind, name) for kind, name, flag in _all_flags() if flag == plain]
-    if ("problems", chosen.problem) in takers:  # hidden, since the partition does not take it
-        rules = " or ".join(_partitions(plain.replace("-", "_")))
-        unused = f"which the partition {chosen.partition} has no use for"
-        raise checks.InputError(f"got {word}, {unused}; leave it out, or give --partition {rules}")
     if takers:
         (kind, name), names = takers[0], " and ".join(name for _, name in takers)
         others = ", ".join(name for _, name in chosen.parts)

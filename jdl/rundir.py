@@ -60,8 +60,12 @@ class RunDir:
             )
         else:
             check(self.path)
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._write("config.json", config)
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                self._write("config.json", config)
+            except OSError as error:  # what no check foresees: a full disk, a file system of the kernel's
+                need = f"got out={self.path}, need a directory that can be written ({error.strerror})"
+                raise checks.InputError(f"{need}; give another --out") from error
         self.checkpoints = Checkpoints(self.path / "checkpoint")
 
     def row(self, row: Row) -> None:

@@ -163,8 +163,8 @@ def test_help_and_version(call):
     code, out, _ = call()
     assert code == 0 and all(command in out for command in ("run", "list", "resume"))
     code, out, _ = call("run", "--algorithm", "gradient_tracking", "--topology", "torus", "--help")
-    assert code == 0 and "--rows" in out and "--partition" in out
-    assert "--degree" not in out and "--local-steps" not in out and "--alpha" not in out
+    assert code == 0 and "--rows" in out and "--partition" in out and "--alpha" in out
+    assert "--degree" not in out and "--local-steps" not in out and "--hidden" in out
     code, out, _ = call("--version")
     assert (code, out) == (0, f"jdl {jdl.__version__}\n")
 

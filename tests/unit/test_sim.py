@@ -7,7 +7,7 @@ import pytest
 from flax import struct
 
 import jdl
-from jdl import algorithms, exchange, schedule, sim, topology
+from jdl import algorithms, exchange, rounds, schedule, sim, topology
 from jdl.types import Circulant, Plan, Server, Traffic
 
 N, DIM = 6, 3
@@ -57,7 +57,7 @@ def test_a_hundred_thousand_additions_are_exact(odd):
     new = Traffic(bits=jnp.asarray([odd, 1.0], jnp.float32), messages=jnp.asarray([1.0, odd], jnp.float32))
     zero = Traffic(bits=jnp.zeros((2, 2)), messages=jnp.zeros((2, 2)))
     times = 100_001
-    total = jax.jit(lambda t: jax.lax.fori_loop(0, times, lambda _, t: sim._tally(t, new, None), t))(zero)
+    total = jax.jit(lambda t: jax.lax.fori_loop(0, times, lambda _, t: rounds.tally(t, new, None), t))(zero)
     bits = np.asarray(total.bits, np.float64)
     np.testing.assert_array_equal(bits[0] - bits[1], [odd * times, times])
     plain = np.cumsum(np.full(times, odd, np.float32), dtype=np.float32)[-1]
@@ -67,7 +67,7 @@ def test_a_hundred_thousand_additions_are_exact(odd):
 def test_the_tally_of_participants_reaches_their_rows():
     zero = Traffic(bits=jnp.zeros((2, 4)), messages=jnp.zeros((2, 4)))
     new = Traffic(bits=jnp.asarray([5.0, 7.0]), messages=jnp.ones(2))
-    total = sim._tally(zero, new, jnp.asarray([3, 1]))
+    total = rounds.tally(zero, new, jnp.asarray([3, 1]))
     np.testing.assert_array_equal(total.bits[0], [0, 7, 0, 5])
 
 
