@@ -15,7 +15,8 @@ from jdl import algorithms, exchange, problems, schedule, topology
 
 __all__ = ["KINDS", "Entry", "Option", "catalogue", "entry", "maker", "members", "options"]
 
-KINDS = ("algorithms", "topologies", "exchanges", "problems")
+# Plural -> singular.
+KINDS = {"algorithms": "algorithm", "topologies": "topology", "exchanges": "exchange", "problems": "problem"}
 
 PLAIN = (bool, int, float, str)
 

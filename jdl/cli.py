@@ -122,7 +122,8 @@ def _no_more(unknown: list[str], command: str) -> None:
 def _list(as_json: bool) -> int:
     found = catalogue.catalogue()
     if as_json:
-        print(json.dumps({kind: [entry._asdict() for entry in entries] for kind, entries in found.items()}, indent=2))
+        kinds = {catalogue.KINDS[kind]: [entry._asdict() for entry in entries] for kind, entries in found.items()}
+        print(json.dumps(kinds, indent=2))
         return 0
     for kind, entries in found.items():
         print(kind)

@@ -154,9 +154,9 @@ def test_list(call):
     assert any(line.split()[:1] == ["dpsgd"] and "D-PSGD" in line for line in out.splitlines())
     code, out, _ = call("list", "--json")
     found = json.loads(out)
-    assert list(found) == ["algorithms", "topologies", "exchanges", "problems"]
+    assert list(found) == ["algorithm", "topology", "exchange", "problem"]
     assert all(set(entry) == {"name", "summary", "paper", "sends"} for entries in found.values() for entry in entries)
-    assert {entry["name"]: entry["paper"] for entry in found["topologies"]}["ring"] is None
+    assert {entry["name"]: entry["paper"] for entry in found["topology"]}["ring"] is None
 
 
 def test_help_and_version(call):
