@@ -9,7 +9,11 @@ from jdl import tree
 from jdl.cost import held_bytes
 from jdl.types import Problem, PyTree
 
-__all__ = ["consensus_distance", "measure", "models_at_once"]
+__all__ = ["COLUMNS", "consensus_distance", "measure", "models_at_once"]
+
+# The order in which people read them; `jit` returns a dictionary by its keys.
+OF = ("mean_model", "mean", "std", "worst", "best")
+COLUMNS = (*(f"{of}_{what}" for what in ("loss", "accuracy") for of in OF), "consensus_distance", "suboptimality")
 
 # Evaluating all n models at once would hold n times the activations of the test set. This much is held instead.
 EVALUATION_BYTES = 64 * 1024**2

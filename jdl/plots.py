@@ -158,7 +158,14 @@ def _legend(axes: Axes, place: str) -> None:
     """What line, dashes and band mean, told by those of the first run."""
     handles, names = axes.get_legend_handles_labels()
     order = [names.index(name) for name in ("mean over nodes", "mean model", "worst to best node")]
-    axes.legend([handles[i] for i in order], [names[i] for i in order], loc=place, frameon=False, fontsize=9.5)
+    axes.legend(
+        [handles[i] for i in order],
+        [names[i] for i in order],
+        loc=place,
+        framealpha=0.9,
+        edgecolor="none",
+        fontsize=9.5,
+    )
 
 
 def _log_ticks(axes: Axes) -> None:

@@ -20,6 +20,7 @@ from jdl.describe import describe, environment, part_name
 from jdl.history import History
 from jdl.interrupt import interruptible
 from jdl.mapping import Mapping
+from jdl.metrics import COLUMNS
 from jdl.progress import Bar
 from jdl.result import Result
 from jdl.rundir import RunDir
@@ -109,13 +110,12 @@ def run(
 def _loop(simulation, params, seed, rounds, eval_every, checkpoint_every, files, stop, bar, label) -> Result:
     """Chunks of rounds until all are done, one diverges, or a stop is asked for."""
     begun = time.monotonic()
-    first = functools.partial(simulator.init, params=params)
-    shapes = jax.eval_shape(first, simulation)
+    shapes = jax.eval_shape(simulator.init, simulation, params)
     chunk, needed = _compile(simulation, shapes)
     checks.fits(needed, f"{simulation.problem.n:,} nodes", compose.free_bytes())
     found = files.restore(shapes) if files is not None else None
     if found is None:
-        sim, before, rows = jax.jit(first)(simulation), 0.0, []
+        sim, before, rows = INIT(simulation, params), 0.0, []
     else:
         sim, before, rows = jax.tree.map(jnp.asarray, found[0]), found[1]["seconds"], found[2]
     jax.block_until_ready(sim)
@@ -179,12 +179,17 @@ def _chunk(simulation: Simulation, sim: Sim, until: jax.Array, evaluate: jax.Arr
     return sim, {**jax.lax.cond(evaluate, measure, lambda: blank), **info}
 
 
+# One function each for all runs of a process: a second run of the same shapes is not traced again.
+INIT = jax.jit(simulator.init)
+CHUNK = jax.jit(_chunk, donate_argnums=1)
+
+
 def _compile(simulation: Simulation, shapes: Sim) -> tuple[Callable, int]:
     """The compiled chunk, and the bytes it needs beside its data."""
     if simulation.mapping == "loop":
         return _chunk, 0
     at = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((), jnp.bool_)
-    compiled = jax.jit(_chunk, donate_argnums=1).lower(simulation, shapes, *at).compile()
+    compiled = CHUNK.lower(simulation, shapes, *at).compile()
     memory = compiled.memory_analysis()
     return compiled, memory.temp_size_in_bytes + memory.output_size_in_bytes if memory else 0
 
@@ -202,7 +207,8 @@ def _row(metrics: dict[str, jax.Array], sim: Sim, seconds: float) -> dict[str, A
     """One evaluation on the host. Traffic is summed there, in float64: exact."""
     totals = {name: np.asarray(getattr(sim.traffic, name), np.float64) for name in ("bits", "messages")}
     sent = {f"{name}_sent": float(np.sum(total[0] - total[1])) for name, total in totals.items()}
-    return {"round": int(sim.t), "seconds": seconds, **sent, **{name: float(x) for name, x in metrics.items()}}
+    names = [*(name for name in COLUMNS if name in metrics), *(name for name in metrics if name not in COLUMNS)]
+    return {"round": int(sim.t), "seconds": seconds, **sent, **{name: float(metrics[name]) for name in names}}
 
 
 def _ending(broken: int, t: int, rounds: int, files: RunDir | None) -> tuple[str, str]:
