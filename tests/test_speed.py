@@ -1,0 +1,33 @@
+"""The goals for speed and memory, on a quiet machine: `pytest -m slow tests/test_speed.py`."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+def measured(script: str, out: Path) -> dict:
+    # One device, as a user has: the tests' eight would share two cores.
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    command = [sys.executable, str(BENCHMARKS / script), "--out", str(out)]
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=600)
+    return json.loads(out.read_text())
+
+
+@pytest.mark.slow
+def test_the_contract_costs_little_beside_a_hand_written_loop(tmp_path):
+    figures = measured("round.py", tmp_path / "round.json")
+    assert figures["contract_over_hand_written"] <= 1.15
+
+
+@pytest.mark.slow
+def test_a_newcomer_does_not_wait_and_the_main_job_is_small(tmp_path):
+    figures = measured("start.py", tmp_path / "start.json")
+    assert figures["first_evaluation_seconds"] <= 15
+    assert figures["peak_memory_gb"] <= 1.5
+    assert figures["mean_accuracy"] >= 0.95
