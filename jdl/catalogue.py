@@ -61,8 +61,9 @@ def members(kind: str) -> dict[str, Callable[..., Any]]:
 
 
 def maker(kind: str, name: str) -> Callable[..., Any]:
-    """What makes the thing of this name. "sampling" is who talks where there is a server."""
-    return schedule.sampling if (kind, name) == ("topologies", "sampling") else members(kind)[name]
+    """What makes the thing of this name; among topologies also those that need more than n, and so are no members."""
+    needs_more = {"sampling": schedule.sampling, "from_file": topology.from_file} if kind == "topologies" else {}
+    return needs_more[name] if name in needs_more else members(kind)[name]
 
 
 def catalogue() -> dict[str, list[Entry]]:

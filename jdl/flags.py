@@ -125,7 +125,7 @@ def choose(choices: First) -> Chosen:
     """
     algorithm = checks.known("algorithm", choices.algorithm, members("algorithms"))
     needs = members("algorithms")[algorithm].needs
-    topology = choices.topology and checks.known("topology", choices.topology, members("topologies"))
+    topology = choices.topology and checks.known("topology", choices.topology, [*members("topologies"), "from_file"])
     checks.require(
         not topology or "server" not in needs,
         f"got topology {topology!r} with {algorithm}, which has a server in place of one; leave --topology out, and "
@@ -182,7 +182,8 @@ def _group(kind: str, name: str, chosen: Chosen) -> tuple[str, Any, Any]:
             hint, default, note = hint | None, None, _note(default="none, with this partition", help=option.help)
         elif default is inspect.Parameter.empty or default is None:  # left to the part itself
             hint, default = hint | None, None
-            note = _note("INT", "all" if name == "sampling" else "its own choice", option.help or None)
+            metavar, usual = ("TEXT", "none") if option.type is str else ("INT", "its own choice")
+            note = _note(metavar, "all" if name == "sampling" else usual, option.help or None)
         if option.name == "lr" and chosen.problem == "digits" and DIGITS_LR is not None:
             default = DIGITS_LR
         fields.append((spelled(kind, option), Annotated[hint, note], default))

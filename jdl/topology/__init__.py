@@ -1,5 +1,6 @@
 """Communication graphs with mixing weights, made once on the host. `W[i, j]` is what receiver i gives to sender j."""
 
+from jdl.topology.files import from_file
 from jdl.topology.forms import to_dense
 from jdl.topology.graphs import complete, exponential, ring, torus
 from jdl.topology.random_graphs import random_regular
@@ -15,6 +16,7 @@ __all__ = [
     "complete",
     "eigenvalues",
     "exponential",
+    "from_file",
     "from_graph",
     "from_weights",
     "lambda_2",
