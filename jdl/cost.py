@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax.extend.core import Jaxpr
 
-__all__ = ["held_bytes", "multiplies"]
+__all__ = ["Cost", "cost_of"]
 
 
-def held_bytes(function: Callable[..., Any], *args: Any) -> int:
-    """Bytes of all intermediate values of `function(*args)`, arrays or shapes: an upper bound, before fusion.
-
-    >>> import jax.numpy as jnp
-    >>> held_bytes(lambda x: (x + 1) * 2, jax.ShapeDtypeStruct((10,), jnp.float32))
-    80
+class Cost(NamedTuple):
+    """held_bytes: of all intermediate values, an upper bound, before fusion. multiplies: whether there are matrix
+    products or convolutions among them.
     """
-    equations = _equations(jax.make_jaxpr(function)(*args).jaxpr)
-    return sum(out.aval.size * out.aval.dtype.itemsize for equation in equations for out in equation.outvars)
+
+    held_bytes: int
+    multiplies: bool
 
 
-def multiplies(function: Callable[..., Any], *args: Any) -> bool:
-    """Whether `function(*args)` takes matrix products or convolutions.
+def cost_of(function: Callable[..., Any], *args: Any) -> Cost:
+    """The cost of `function(*args)`, where arguments are arrays or shapes.
 
-    >>> multiplies(lambda x: x @ x, jax.ShapeDtypeStruct((2, 2), "float32"))
-    True
+    >>> cost_of(lambda x: (x + 1) * 2, jax.ShapeDtypeStruct((10,), "float32"))
+    Cost(held_bytes=80, multiplies=False)
+    >>> cost_of(lambda x: x @ x, jax.ShapeDtypeStruct((2, 2), "float32"))
+    Cost(held_bytes=16, multiplies=True)
     """
-    equations = _equations(jax.make_jaxpr(function)(*args).jaxpr)
-    return any(equation.primitive.name in ("dot_general", "conv_general_dilated") for equation in equations)
+    equations = list(_equations(jax.make_jaxpr(function)(*args).jaxpr))
+    held = sum(out.aval.size * out.aval.dtype.itemsize for equation in equations for out in equation.outvars)
+    return Cost(held, any(one.primitive.name in ("dot_general", "conv_general_dilated") for one in equations))
 
 
 def _equations(program: Jaxpr) -> Iterator[Any]:

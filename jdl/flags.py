@@ -179,7 +179,8 @@ def _group(kind: str, name: str, chosen: Chosen) -> tuple[str, Any, Any]:
         if option.name == "partition":
             note = _note(_one_of(_partitions()), help=option.help)
         if unused(kind, option, chosen):  # shown all the same, and refused with a sentence if it is given
-            hint, default, note = hint | None, None, _note(default="none, with this partition", help=option.help)
+            metavar = option.type.__name__.upper()
+            hint, default, note = hint | None, None, _note(metavar, "none, with this partition", option.help)
         elif default is inspect.Parameter.empty or default is None:  # left to the part itself
             hint, default = hint | None, None
             metavar, usual = ("TEXT", "none") if option.type is str else ("INT", "its own choice")
@@ -221,6 +222,7 @@ def _all_flags() -> Iterable[tuple[str, str, str]]:
     parts = [(kind, name, options(maker(kind, name))) for kind in FLAG for name in members(kind)]
     served = [name for name, algorithm in members("algorithms").items() if "server" in algorithm.needs]
     parts += [("algorithms", name, options(maker("topologies", "sampling"))) for name in served]
+    parts.append(("topologies", "from_file", options(maker("topologies", "from_file"))))
     for kind, name, found in parts:
         for option in found:
             yield kind, name, (f"{name}." * (kind == "exchanges") + spelled(kind, option)).replace("_", "-")

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jdl.cost import held_bytes, multiplies
+from jdl.cost import cost_of
 
 __all__ = ["Mapping", "choose", "over_nodes"]
 
@@ -57,7 +57,8 @@ def _auto(function: Callable[..., Any], what: str) -> Callable[..., Any]:
     def mapped(*rows):
         one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), rows)
         # What only adds and scales is one fused pass over memory at best, and never better in pieces.
-        size = held_bytes(function, *one) if multiplies(function, *one) else 0
+        cost = cost_of(function, *one)
+        size = cost.held_bytes if cost.multiplies else 0
         mapping = choose(jax.tree.leaves(rows)[0].shape[0], size, jax.default_backend())
         return over_nodes(function, mapping, what)(*rows)
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jdl import tree
-from jdl.cost import held_bytes
+from jdl.cost import cost_of
 from jdl.types import Problem, PyTree
 
 __all__ = ["COLUMNS", "consensus_distance", "measure", "models_at_once"]
@@ -36,7 +36,7 @@ def models_at_once(problem: Problem, models: PyTree) -> int:
     """How many of the stacked models to evaluate at a time, from the size of one evaluation's intermediate values."""
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), models)
     n = jax.tree.leaves(models)[0].shape[0]
-    return max(1, min(n, EVALUATION_BYTES // max(1, held_bytes(problem.evaluate, one))))
+    return max(1, min(n, EVALUATION_BYTES // max(1, cost_of(problem.evaluate, one).held_bytes)))
 
 
 def measure(models: PyTree, problem: Problem) -> dict[str, jax.Array]:

@@ -77,14 +77,14 @@ def _ranked_by_bits(values: jax.Array, rank: jax.Array) -> jax.Array:
     top = jnp.ones((), unsigned) << (width - 1)
     bits = jax.lax.bitcast_convert_type(values, unsigned)
     ordered = jnp.where(bits >= top, ~bits, bits | top)  # unsigned integers in the order of the numbers
-    rank = rank.reshape((-1,) + (1,) * (values.ndim - 2))
+    start = jnp.zeros_like(ordered[:, 0])
+    rank = tree.column(rank, start)
 
     def settle_bit(i, answer):
         candidate = answer | (top >> i.astype(unsigned))
         below = jnp.sum(ordered < candidate[:, None], axis=1, dtype=jnp.int32)
         return jnp.where(below <= rank, candidate, answer)
 
-    start = jnp.zeros_like(ordered[:, 0])
     answer = jax.lax.fori_loop(jnp.int32(0), jnp.int32(width), settle_bit, start)
     return jax.lax.bitcast_convert_type(jnp.where(answer >= top, answer & ~top, ~answer), values.dtype)
 
