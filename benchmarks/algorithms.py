@@ -110,8 +110,8 @@ class Alone:
 
     @staticmethod
     def _descend(s, rows, models):
-        gradient = lambda row, x: rounds.node_of(s, row).grad(x)[0]
-        grads = over_nodes(gradient, s.mapping, "gradient")(rows, models)
+        gradient = lambda s, row, x: rounds.node_of(s, row).grad(x)[0]
+        grads = over_nodes(gradient, s.mapping, "gradient")(s, rows, models)
         return jax.tree.map(lambda x, g: x - 1e-3 * g, models, grads)
 
     @staticmethod
@@ -121,8 +121,8 @@ class Alone:
 
     @staticmethod
     def _compress(s, message):
-        one = lambda message: s.algorithm.compressor(message, s.key)[0]
-        return over_nodes(one, s.mapping, "compress")(message)
+        one = lambda s, message: s.algorithm.compressor(message, s.key)[0]
+        return over_nodes(one, s.mapping, "compress")(s, message)
 
     def round(self, times: int) -> float:
         start = time.perf_counter()

@@ -5,8 +5,9 @@
 
 Forward, backward and a step of SGD of n nodes, each with its own parameters and batch. Both take turns in one process,
 so that a machine whose speed drifts slows both; the ratio is the median of those of the turns. jdl's steps run inside
-one compiled loop, as those of a simulation do, mapped over nodes by `mapping="auto"`. PyTorch runs with one thread
-and with one for each core, and counts with the faster. Beside them the rate of a float32 matrix product of 1,024 in the
+one compiled loop, as those of a simulation do: mapped over nodes by `mapping="auto"`, networks with convolutions
+divided over the cores as by `devices="auto"` (`ratio_one_device` is without that). PyTorch runs with one thread and
+with one for each core, and counts with the faster. Beside them the rate of a float32 matrix product of 1,024 in the
 same run; `of_peak` is the share of it that jdl's useful multiply-adds reach.
 """
 
@@ -31,6 +32,7 @@ from flax import linen as nn
 from jdl.cost import cost_of
 from jdl.mapping import CACHE_BYTES, MEMORY_BYTES, choose, over_nodes
 from jdl.models import MLP, GNLeNet, McMahanCNN
+from jdl.sharding import by_rows, cores, mesh_over, use_cores
 
 RATE, CLASSES = 0.01, 10
 LENET = McMahanCNN(channels=(16, 32), hidden=128)
@@ -55,13 +57,14 @@ CASES = {
 }
 
 
-def ours(case: Case) -> tuple[Callable[[], float], Any, int]:
+def ours(case: Case, devices: int) -> tuple[Callable[[], float], Any, int]:
     """() -> seconds a node and step; what "auto" chose; the number of parameters."""
+    mesh = mesh_over(devices)
     keys = jax.random.split(jax.random.key(0), case.nodes)
     x = jax.random.normal(jax.random.key(1), (case.nodes, case.batch, *case.shape))
     y = jax.random.randint(jax.random.key(2), (case.nodes, case.batch), 0, CLASSES)
 
-    def step(params, x, y):
+    def step(_, params, x, y):
         def loss(params):
             logits = case.model.apply(params, x)
             one_hot = jax.nn.one_hot(y, CLASSES)
@@ -70,16 +73,20 @@ def ours(case: Case) -> tuple[Callable[[], float], Any, int]:
         return jax.tree.map(lambda value, slope: value - RATE * slope, params, jax.grad(loss)(params))
 
     def steps(params, x, y):
-        mapped = over_nodes(step, "auto", "step")
-        return jax.lax.fori_loop(0, case.steps, lambda _, params: mapped(params, x, y), params)
+        mapped = over_nodes(step, "auto", "step", mesh)
+        return jax.lax.fori_loop(0, case.steps, lambda _, params: mapped((), params, x, y), params)
 
     params = jax.jit(jax.vmap(lambda key: case.model.init(key, x[0, :1])))(keys)
     one = jax.tree.map(lambda v: jax.ShapeDtypeStruct(v.shape[1:], v.dtype), (params, x, y))
-    cost = cost_of(step, *one)
+    cost = cost_of(step, (), *one)
     at_once = CACHE_BYTES if cost.convolves else MEMORY_BYTES
-    chosen = choose(case.nodes, cost.held_bytes, jax.default_backend(), at_once)
+    chosen = choose(case.nodes // devices, cost.held_bytes, jax.default_backend(), at_once)
     size = sum(leaf.size for leaf in jax.tree.leaves(one[0]))
-    compiled = jax.jit(steps, donate_argnums=0).lower(params, x, y).compile()
+    state = (params, x, y)
+    where = {} if mesh is None else {"in_shardings": by_rows(state, case.nodes, mesh)}
+    compiled = jax.jit(steps, donate_argnums=0, **where).lower(*state).compile()
+    if mesh is not None:
+        params, x, y = jax.device_put(state, where["in_shardings"])
 
     def run():
         nonlocal params
@@ -152,12 +159,14 @@ def peak() -> Callable[[], float]:
 
 def measured(name: str, case: Case, repeats: int) -> dict[str, Any]:
     """One case: all contestants in turns."""
-    mine, chosen, size = ours(case)
+    convolves = len(case.shape) == 3
+    one, chosen, size = ours(case, 1)
+    mine, chosen, size = ours(case, cores()) if convolves else (one, chosen, size)
     loops = {threads: theirs(name, case, threads) for threads in sorted({1, os.cpu_count() or 1})}
     assert all(size == count for _, count in loops.values())
     product, turns = peak(), []
     for _ in range(repeats):
-        turns.append((mine(), {threads: loop() for threads, (loop, _) in loops.items()}, product()))
+        turns.append((mine(), {threads: loop() for threads, (loop, _) in loops.items()}, product(), one()))
     jdl_time = statistics.median(turn[0] for turn in turns)
     medians = {threads: statistics.median(turn[1][threads] for turn in turns) for threads in loops}
     best = min(medians, key=medians.get)
@@ -171,6 +180,7 @@ def measured(name: str, case: Case, repeats: int) -> dict[str, Any]:
         "torch_least_microseconds": 1e6 * min(turn[1][best] for turn in turns),
         "torch_threads": best,
         "ratio": statistics.median(turn[1][best] / turn[0] for turn in turns),
+        "ratio_one_device": statistics.median(turn[1][best] / turn[3] for turn in turns),
         "matmul_gflops": 2e-9 * rate,
         "of_peak": statistics.median(case.multiplies * case.batch / turn[0] / turn[2] for turn in turns),
     }
@@ -182,6 +192,7 @@ def main(out: Path = Path("benchmarks/results/models.json"), repeats: int = 9, c
     Args:
       out: where the JSON goes. repeats: turns of each case. cases: which ones.
     """
+    use_cores()
     figures: dict = {"machine": f"{os.cpu_count()} cores, {platform.machine()}, jax {jax.__version__}"}
     for name in cases:
         figures[name] = one = measured(name, CASES[name], repeats)
@@ -189,7 +200,8 @@ def main(out: Path = Path("benchmarks/results/models.json"), repeats: int = 9, c
             f"{name:9s} {one['parameters']:7,d} parameters, mapping {one['mapping']}: "
             f"jdl {one['jdl_microseconds']:9.1f} us (least {one['jdl_least_microseconds']:.1f}), "
             f"torch {one['torch_microseconds']:9.1f} us ({one['torch_threads']} threads, "
-            f"least {one['torch_least_microseconds']:.1f}), ratio {one['ratio']:.2f}, "
+            f"least {one['torch_least_microseconds']:.1f}), ratio {one['ratio']:.2f} "
+            f"(on one device {one['ratio_one_device']:.2f}), "
             f"{100 * one['of_peak']:.0f} % of {one['matmul_gflops']:.0f} GFLOP/s",
             flush=True,
         )

@@ -28,6 +28,7 @@ from jdl.graph_report import graph_report
 from jdl.history import History
 from jdl.result import Result
 from jdl.run import run
+from jdl.sharding import use_cores
 from jdl.sim import simulate
 from jdl.tune import tune
 
@@ -57,4 +58,5 @@ __all__ = [
     "tree",
     "tune",
     "types",
+    "use_cores",
 ]

@@ -11,12 +11,18 @@ import typing
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jdl import algorithms, exchange, problems, schedule, topology
+from jdl import algorithms, data, exchange, problems, schedule, topology
 
 __all__ = ["KINDS", "Entry", "Option", "catalogue", "entry", "groups", "maker", "members", "options"]
 
 # Plural -> singular.
-KINDS = {"algorithms": "algorithm", "topologies": "topology", "exchanges": "exchange", "problems": "problem"}
+KINDS = {
+    "algorithms": "algorithm",
+    "topologies": "topology",
+    "exchanges": "exchange",
+    "problems": "problem",
+    "partitions": "partition",
+}
 
 PLAIN = (bool, int, float, str)
 
@@ -42,7 +48,7 @@ class Option(NamedTuple):
 
 @functools.cache
 def members(kind: str) -> dict[str, Callable[..., Any]]:
-    """Name -> algorithm class, or function that makes a topology, exchange or problem.
+    """Name -> algorithm class, function that makes a topology, exchange or problem, or rule of a partition.
 
     An algorithm is called as its file is. A topology is what can be made from n alone, all else having a default:
     one graph, a cycle of them, or a schedule.
@@ -57,8 +63,8 @@ def members(kind: str) -> dict[str, Callable[..., Any]]:
         return {cls.__module__.rsplit(".", 1)[-1]: cls for cls in classes}
     if kind == "topologies":
         return {name: make for name, make in (_makers(topology) | _makers(schedule)).items() if _from_n_alone(make)}
-    made = _makers({"exchanges": exchange, "problems": problems}[kind])
-    return {name: make for name, make in made.items() if _all_default(make)}
+    made = _makers({"exchanges": exchange, "problems": problems, "partitions": data.partition}[kind])
+    return {name: make for name, make in made.items() if kind == "partitions" or _all_default(make)}
 
 
 def maker(kind: str, name: str) -> Callable[..., Any]:
@@ -141,7 +147,8 @@ def _makers(module: types.ModuleType) -> dict[str, Callable[..., Any]]:
 
 def _all_default(make: Callable[..., Any]) -> bool:
     """Whether it can be called without arguments: `stack` cannot, it is made of others."""
-    return all(one.default is not one.empty for one in inspect.signature(make).parameters.values())
+    parameters = inspect.signature(make).parameters.values()
+    return all(one.default is not one.empty or one.kind is one.VAR_KEYWORD for one in parameters)
 
 
 def _from_n_alone(make: Callable[..., Any]) -> bool:

@@ -25,13 +25,14 @@ from jdl.graph_report import graph_report
 from jdl.graph_table import graph_table
 from jdl.result import Result
 from jdl.run import run
+from jdl.sharding import cores, use_cores
 
 __all__ = ["main"]
 
 
 @dataclasses.dataclass(frozen=True)
 class List:
-    """Name every algorithm, topology, exchange and problem, with a line on each; or all about some, by their names."""
+    """Name all algorithms, topologies, exchanges, problems and partitions, with a line on each; or all about some."""
 
     names: Annotated[
         tyro.conf.Positional[tuple[str, ...]],
@@ -78,7 +79,7 @@ def _main(argv: list[str]) -> int:
     commands, chosen, quiet, usual = dict(COMMANDS), None, False, {}
     if argv and not argv[0].startswith("-"):
         argv[0] = checks.known("command", argv[0], COMMANDS)
-        first, _ = _parse(flags.First, argv[1:], argv[0], add_help=False)
+        first, _ = _parse(flags.Choices, argv[1:], argv[0], add_help=False)
         quiet = first.json
         if argv[0] == "run":
             chosen = flags.choose(first)
@@ -205,6 +206,8 @@ def _resume(given: Resume) -> int:
 def _simulate(given: Any, command: dict[str, Any], out: Path, resume: bool) -> int:
     if not given.compile_cache:
         os.environ["JDL_COMPILE_CACHE"] = "off"
+    devices = command.get("devices")
+    use_cores(max(cores(), devices) if isinstance(devices, int) else None)
     label, others = report.label(command), {}
     try:
         result = run(**build(command), run_dir=out, resume=resume, progress=given.progress, command=command)
@@ -226,7 +229,7 @@ def _show(given: Any, command: dict[str, Any], label: str, result: Result, other
         path = run_dir / "curves.png"
         plots.curves({result.name: result.history}, path, references=references, nodes=command["nodes"])
     if given.json:
-        parts = {kind: command[kind] for kind in ("algorithm", "topology", "problem")}
+        parts = {kind: command.get(kind) for kind in ("algorithm", "topology", "problem", "partition")}
         names = {kind: part["name"] if part else None for kind, part in parts.items()}
         print(result.message, file=sys.stderr)
         print(json.dumps(names | result.summary))

@@ -6,8 +6,8 @@ import typing
 from typing import Any
 
 from jdl import checks, compose
-from jdl.catalogue import maker, options
-from jdl.flags import FLAG, Chosen, options_of, spelled, unused
+from jdl.catalogue import maker
+from jdl.flags import FLAG, Chosen, options_of, spelled
 from jdl.topology import Topology
 from jdl.topology.weights.weighted import SCHEMES, weighted
 from jdl.types import Schedule
@@ -28,41 +28,41 @@ def record(flags: Any, chosen: Chosen) -> Command:
     Raises:
       InputError: a number of rounds, say, that is less than it may be.
 
-    >>> from jdl.flags import First, choose, flags_of
-    >>> chosen = choose(First(topology="ring", problem="quadratic"))
+    >>> from jdl.flags import Choices, choose, flags_of
+    >>> chosen = choose(Choices(topology="ring", problem="quadratic"))
     >>> record(flags_of(chosen)(nodes=8), chosen)["topology"]
     {'name': 'ring'}
     """
-
     single = {kind: name for kind, name in chosen.parts if kind not in ("exchanges", "topologies")}
     command = {"topology": topology_of(flags, chosen)}
-    command |= {FLAG[kind]: _part(kind, name, flags, chosen) for kind, name in single.items()}
+    command |= {FLAG[kind]: _part(kind, name, flags) for kind, name in single.items()}
     if chosen.topology == "sampling" and command["topology"]["participants"] is None:
         command["topology"]["participants"] = flags.nodes
-    command["network"] = [_part("exchanges", name, flags, chosen) for name in chosen.network]
+    command["network"] = [_part("exchanges", name, flags) for name in chosen.network]
     numbers = {name: getattr(flags, name) for name in LEAST}
     for name, number in numbers.items():
         if number is not None:
             checks.whole(name, number, LEAST[name])
-    return command | numbers | {"mapping": flags.mapping}
+    return command | numbers | {name: _number(getattr(flags, name)) for name in ("mapping", "devices")}
 
 
 def build(command: Command) -> dict[str, Any]:
     """The arguments of `jdl.run`. What is cheap to refuse is refused first, and nothing that does not fit is built."""
-
-    n, topology, mapping = command["nodes"], command["topology"], command["mapping"]
+    n, topology = command["nodes"], command["topology"]
     algorithm = _make("algorithms", command["algorithm"])
     network = [_make("exchanges", part) for part in command["network"]]
     for part in (algorithm, *network):
         checks.fields(part)
-    problem = _make("problems", command["problem"], nodes=n)
+    division = {"partition" if name == "name" else name: value for name, value in command.get("partition", {}).items()}
+    problem = _make("problems", command["problem"] | division, nodes=n)
     compose.fits_in_memory(problem)
     return {
         "problem": problem,
         "algorithm": algorithm,
         "topology": graph(topology, n, problem.num_examples) if topology else None,
         "network": network,
-        "mapping": int(mapping) if mapping.isdecimal() else mapping,
+        "mapping": _number(command["mapping"]),
+        "devices": command.get("devices", 1),  # commands of before say nothing of it
         **{name: command[name] for name in ("rounds", "seed", "eval_every", "checkpoint_every")},
     }
 
@@ -70,7 +70,7 @@ def build(command: Command) -> dict[str, Any]:
 def topology_of(flags: Any, chosen: Chosen) -> Command | None:
     """The topology's part of a command, also of `jdl topo`; with the weights asked for, if any."""
     name = chosen.topology
-    part = None if name is None else _part("topologies", name, flags, chosen)
+    part = None if name is None else _part("topologies", name, flags)
     if flags.weights is None:
         return part
     scheme = checks.known("weights", flags.weights, SCHEMES)
@@ -95,18 +95,16 @@ def graph(part: Command, n: int, sizes: Any = None) -> Topology | list[Topology]
     return weighted(made, part["weights"], sizes if part["weights"] == "data_size" else None)
 
 
+def _number(word: str | int) -> str | int:
+    """A number where a flag takes one beside words."""
+    return int(word) if str(word).isdecimal() else word
+
+
 def _make(kind: str, part: Command, **size: int) -> Any:
     return maker(kind, part["name"])(**size, **{name: value for name, value in part.items() if name != "name"})
 
 
-def _part(kind: str, name: str, flags: Any, chosen: Chosen) -> Command:
+def _part(kind: str, name: str, flags: Any) -> Command:
     """The name of a part and its options as they are flagged."""
-    for one in options(maker(kind, name)):
-        rules, flag = unused(kind, one, chosen), spelled(kind, one)
-        checks.require(
-            not rules or getattr(getattr(flags, name), flag) is None,
-            f"got --{flag.replace('_', '-')}, which the partition {chosen.partition} has no use for; leave it out, "
-            f"or give --partition {' or '.join(rules)}",
-        )
-    values = {one.name: getattr(getattr(flags, name), spelled(kind, one)) for one in options_of(kind, name, chosen)}
+    values = {one.name: getattr(getattr(flags, name), spelled(kind, one)) for one in options_of(kind, name)}
     return {"name": name, **values}

@@ -9,10 +9,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from jdl import checks, schedule, topology, tree
+from jdl import checks, schedule, sharding, topology, tree
 from jdl import exchange as exchanges
 from jdl import plan as plans
+from jdl.cost import cost_of
 from jdl.exchange.stack import breaks_of, layers, needs_of
 from jdl.mapping import Mapping
 from jdl.oracle import Minibatch
@@ -47,6 +49,7 @@ def simulation(
     oracle: Oracle | None = None,
     seed: int = 0,
     mapping: Mapping = "auto",
+    devices: int | str = "auto",
 ) -> Simulation:
     """Compose a simulation, or refuse it with a sentence.
 
@@ -60,6 +63,9 @@ def simulation(
       seed: of all randomness of the run. (Graphs and data have seeds of their own.)
       mapping: "vmap", all nodes at once; a number of nodes at a time, for less memory; "loop", to debug (see
         `jdl.run`); "auto" chooses between the first two, step by step, see `jdl.mapping.choose`.
+      devices: how many devices share the nodes, a divisor of n; data are on each. "auto": on a CPU whose cores are
+        devices (`jdl.use_cores()`) as many as there are for networks with convolutions, which gain by it, and one for
+        all else: messages between devices cost a dense network more than they save.
 
     Raises:
       InputError: what was got, what is needed, what to do.
@@ -70,7 +76,8 @@ def simulation(
     named = mapping in ("auto", "vmap", "loop")
     sentence = f'got mapping={mapping!r}, need "auto", "vmap", "loop" or a number of nodes at a time; try "auto"'
     checks.require(number or named, sentence)
-    fits_in_memory(problem)
+    mesh = _mesh(problem, devices, mapping)
+    fits_in_memory(problem, 1 if mesh is None else mesh.size)
     exchange = exchanges.stack(list(network))
     oracle = Minibatch() if oracle is None else oracle
     form = "slots" if "one_by_one" in needs_of(exchange) | algorithm.needs else "auto"
@@ -82,12 +89,32 @@ def simulation(
         f"got a topology of {talk.n} nodes and a problem of {problem.n}, need one number; make both with n={problem.n}",
     )
     parts = tree.numbers_to_arrays((problem, algorithm, talk, exchange, oracle))
-    built = Simulation(*parts, key=jax.random.key(seed), mapping=mapping)
+    built = Simulation(*parts, key=jax.random.key(seed), mapping=mapping, mesh=mesh)
     plan = jax.eval_shape(_first_plan, built.schedule, built.key)
     built = built.replace(reads_as=_reads_as(plan, algorithm, breaks_of(exchange)))
     _needs(built, plan)
     _keeps_shape(built)
     return built
+
+
+def _mesh(problem: Problem, devices: int | str, mapping: Mapping) -> Mesh | None:
+    """The devices that share the nodes, or None for one alone."""
+    n = problem.n
+    if devices == "auto":
+        if jax.default_backend() != "cpu" or mapping == "loop":
+            return None
+        start = jax.eval_shape(problem.init, jax.random.key(0))
+        most = min(len(jax.devices()), sharding.cores()) if cost_of(problem.evaluate, start).convolves else 1
+        return sharding.mesh_over(max(count for count in range(1, most + 1) if n % count == 0))
+    number = isinstance(devices, int) and not isinstance(devices, bool) and devices > 0
+    checks.require(number, f'got devices={devices!r}, need "auto" or a number of devices; try "auto"')
+    checks.require(
+        n % devices == 0, f"got devices={devices} for {n} nodes, need a divisor of {n}; each has as many nodes"
+    )
+    checks.require(
+        devices == 1 or mapping != "loop", f'got devices={devices} with mapping="loop", which is for one; leave one out'
+    )
+    return sharding.mesh_over(devices)
 
 
 def _types(problem: Any, algorithm: Any, network: Any) -> None:
@@ -183,7 +210,7 @@ def _is_tree(talk: schedule.Fixed) -> bool:
 
 def _keeps_shape(built: Simulation) -> None:
     """A round must return the state in the shape in which it came, or the loop cannot be compiled."""
-    abstract = built.replace(mapping="vmap")
+    abstract = built.replace(mapping="vmap", mesh=None)
     before = jax.eval_shape(functools.partial(init, abstract))
     after, _ = jax.eval_shape(functools.partial(step, abstract), before)
     old, new = jax.tree_util.tree_flatten_with_path(before), jax.tree_util.tree_flatten_with_path(after)
@@ -201,12 +228,12 @@ def _keeps_shape(built: Simulation) -> None:
         )
 
 
-def memory_bytes(problem: Problem, copies: int = 4) -> int:
+def memory_bytes(problem: Problem, copies: int = 4, data_copies: int = 1) -> int:
     """About what a run holds at its peak: the data, and `copies` of all models (state, message, inbox, gradient)."""
     params = jax.eval_shape(problem.init, jax.random.key(0))
     one = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
     data = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(problem))
-    return data + copies * problem.n * one
+    return data_copies * data + copies * problem.n * one
 
 
 def free_bytes() -> int | None:
@@ -215,6 +242,7 @@ def free_bytes() -> int | None:
     return stats["bytes_limit"] - stats["bytes_in_use"] if stats else checks.available_memory()
 
 
-def fits_in_memory(problem: Problem) -> None:
-    """A sentence with the estimate if a run of this problem does not fit the device."""
-    checks.fits(memory_bytes(problem), f"{problem.n:,} nodes", free_bytes())
+def fits_in_memory(problem: Problem, devices: int = 1) -> None:
+    """A sentence with the estimate if a run of this problem does not fit the memory, which devices of a CPU share."""
+    data_copies = devices if jax.default_backend() == "cpu" else 1
+    checks.fits(memory_bytes(problem, data_copies=data_copies), f"{problem.n:,} nodes", free_bytes())

@@ -23,7 +23,8 @@ PARTS = ("problem", "algorithm", "schedule", "exchange", "oracle")
 def describe(simulation: Simulation) -> dict[str, Any]:
     """The type and fields of every part, as JSON: numbers by value, arrays by shape, dtype and SHA-256."""
     parts = {name: _value(getattr(simulation, name)) for name in PARTS}
-    return {**parts, "key": jax.random.key_data(simulation.key).tolist(), "mapping": simulation.mapping}
+    devices = {} if simulation.mesh is None else {"devices": simulation.mesh.size}
+    return {**parts, "key": jax.random.key_data(simulation.key).tolist(), "mapping": simulation.mapping, **devices}
 
 
 def _value(value: Any) -> Any:

@@ -11,8 +11,8 @@ from typing import Annotated, Any, NamedTuple
 
 import tyro
 
-from jdl import checks, data, local, problems
-from jdl.catalogue import Option, entry, maker, members, options
+from jdl import checks, local, problems
+from jdl.catalogue import KINDS, Option, entry, maker, members, options
 from jdl.compose import STOCHASTIC
 from jdl.problems import MODELS, PRECISIONS, SAMPLING
 from jdl.topology.weights.weighted import SCHEMES
@@ -22,7 +22,6 @@ __all__ = [
     "Choices",
     "Chosen",
     "Common",
-    "First",
     "FirstGraph",
     "Graph",
     "choose",
@@ -31,7 +30,6 @@ __all__ = [
     "options_of",
     "refuse",
     "spelled",
-    "unused",
     "usual",
 ]
 
@@ -44,7 +42,10 @@ DATA_ROUNDS = 300
 # The words for a seed of a part, since --seed is that of the run.
 SEEDS = {"topologies": "graph_seed", "problems": "data_seed"}
 
-FLAG = {"algorithms": "algorithm", "topologies": "topology", "exchanges": "network", "problems": "problem"}
+FLAG = KINDS | {"exchanges": "network"}
+
+# What a part is given by another: a partition its seed by the problem, and the problem its partition by --partition.
+GIVEN = {"partitions": "seed", "problems": "partition"}
 
 
 def _note(metavar: str | None = None, default: str | None = None, help: str | None = None, aliases: Any = None) -> Any:
@@ -73,6 +74,8 @@ class Choices:
     """what happens to messages, in the order in which a message meets it"""
     problem: Annotated[str, _note(_one_of(members("problems")))] = "digits"
     """what is learnt"""
+    partition: Annotated[str | None, _note(_one_of(members("partitions")), "the problem's own, mostly iid")] = None
+    """how the examples of a data set are shared"""
     json: bool = False
     """print one JSON object, and nothing else, on standard output"""
 
@@ -95,6 +98,8 @@ class Common(Choices):
     """rounds between checkpoints"""
     mapping: Annotated[str, _note("{auto,vmap,loop,INT}")] = "auto"
     """all nodes at once; a Python loop, to debug; so many nodes at a time; or chosen by size (auto)"""
+    devices: Annotated[str, _note("{auto,INT}")] = "auto"
+    """how many share the nodes, cores of a CPU among them; all for networks with convolutions there, else one (auto)"""
     out: Annotated[str | None, _note("DIR", "runs/ALGORITHM-TOPOLOGY-NODES")] = None
     """where the run is kept: a directory that is new or empty"""
     baselines: Annotated[bool, _note(default="on; off with --json")] = True
@@ -103,13 +108,6 @@ class Common(Choices):
     """show how the run goes, on standard error"""
     compile_cache: bool = True
     """keep compiled programs for the next run of the same shapes"""
-
-
-@dataclasses.dataclass(frozen=True)
-class First(Choices):
-    """What is read first, of all flags."""
-
-    partition: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,28 +145,28 @@ class FirstGraph:
 class Chosen(NamedTuple):
     """Names of parts that exist. topology: None where nobody mixes, "sampling" where a server talks to clients.
 
-    partition: of the problem's data, or None.
+    partition: None where the problem's data are not divided.
     """
 
     algorithm: str
     topology: str | None
     problem: str
-    network: tuple[str, ...]
     partition: str | None
+    network: tuple[str, ...]
 
     @property
     def parts(self) -> list[tuple[str, str]]:
         """(kind, name) of each part, once."""
-        one_each = zip(("algorithms", "topologies", "problems"), self[:3], strict=True)
+        one_each = zip(("algorithms", "topologies", "problems", "partitions"), self[:4], strict=True)
         return [part for part in one_each if part[1]] + [("exchanges", name) for name in dict.fromkeys(self.network)]
 
 
-def choose(choices: First) -> Chosen:
+def choose(choices: Choices) -> Chosen:
     """The names as they are spelled; a sentence for one that does not exist.
 
-    >>> chosen = choose(First(algorithm="gradient-tracking", network=(("top_k", "lossy"),)))
-    >>> chosen.algorithm, chosen.topology, chosen.network
-    ('gradient_tracking', 'random_regular', ('top_k', 'lossy'))
+    >>> chosen = choose(Choices(algorithm="gradient-tracking", network=(("top_k", "lossy"),)))
+    >>> chosen.algorithm, chosen.topology, chosen.partition, chosen.network
+    ('gradient_tracking', 'random_regular', 'iid', ('top_k', 'lossy'))
     """
     algorithm = checks.known("algorithm", choices.algorithm, members("algorithms"))
     needs = members("algorithms")[algorithm].needs
@@ -185,41 +183,30 @@ def choose(choices: First) -> Chosen:
     problem = checks.known("problem", choices.problem, members("problems"))
     names = [name for group in choices.network for name in group]
     network = tuple(checks.known("exchange", name, members("exchanges")) for name in names)
-    own = {option.name: option.default for option in options(maker("problems", problem))}.get("partition")
-    partition = own and checks.known("partition", choices.partition or own, _partitions())
-    return Chosen(algorithm, topology, problem, network, partition)
+    own, partition = inspect.signature(maker("problems", problem)).parameters.get("partition"), choices.partition
+    need = "whose nodes have data of their own; leave --partition out, or give --problem digits"
+    checks.require(own is not None or partition is None, f"got partition {partition!r} with {problem}, {need}")
+    partition = own and checks.known("partition", partition or own.default, members("partitions"))
+    return Chosen(algorithm, topology, problem, partition, network)
 
 
 def choose_graph(first: FirstGraph) -> Chosen:
     """The one part of `jdl topo`, its name as it is spelled."""
-    return Chosen("", _known_topology(first.graph), "", (), None)
+    return Chosen("", _known_topology(first.graph), "", None, ())
 
 
 def _known_topology(name: str) -> str:
     return checks.known("topology", name, [*members("topologies"), "from_file"])
 
 
-def _partitions(option: str = "") -> list[str]:
-    """The names of partitions; of those that take an argument that starts with `option` (as shards_per_node does)."""
-    rules = [getattr(data.partition, name) for name in data.partition.__all__]
-    takes = {rule.__name__: inspect.signature(rule).parameters for rule in rules if inspect.isfunction(rule)}
-    return [name for name, arguments in takes.items() if any(one.startswith(option) for one in arguments)]
-
-
-def options_of(kind: str, name: str, chosen: Chosen) -> list[Option]:
-    """The options of a part that are of use: those of a partition, say, only where it is the one chosen."""
-    return [option for option in options(maker(kind, name)) if not unused(kind, option, chosen)]
-
-
-def unused(kind: str, option: Option, chosen: Chosen) -> list[str]:
-    """The partitions that take an option, if it belongs to some and not to the one chosen."""
-    takers = _partitions(option.name) if kind == "problems" and chosen.partition else []
-    return [] if chosen.partition in takers else takers
+def options_of(kind: str, name: str) -> list[Option]:
+    """The options of a part that are flags of its own."""
+    return [option for option in options(maker(kind, name)) if option.name != GIVEN.get(kind)]
 
 
 def flags_of(chosen: Chosen, base: type = Common) -> type:
     """The dataclass of all flags of these parts: those of `base`, and a group for each part that has some."""
-    groups = [_group(kind, name, chosen) for kind, name in chosen.parts if options_of(kind, name, chosen)]
+    groups = [_group(kind, name, chosen) for kind, name in chosen.parts if options_of(kind, name)]
     made = dataclasses.make_dataclass("Flags", groups, bases=(base,), frozen=True)
     made.__doc__ = base.__doc__
     return made
@@ -236,17 +223,14 @@ def usual(chosen: Chosen) -> dict[str, int]:
 def _group(kind: str, name: str, chosen: Chosen) -> tuple[str, Any, Any]:
     """The flags of one part, as a field of the whole. Those of an exchange carry its name."""
     fields = []
-    for option in options(maker(kind, name)):
+    for option in options_of(kind, name):
         hint, default, note = option.type, option.default, _note(help=option.help or None)
         words = _words().get(option.name) if kind == "problems" else None
         if option.name == "optimizer":
             note = _note(_one_of(local.OPTIMIZERS), help="what turns gradients into steps")
         if words:
             note = _note(_one_of(words), help=option.help)
-        if unused(kind, option, chosen):  # shown all the same, and refused with a sentence if it is given
-            metavar = _metavar(option.type)
-            hint, default, note = hint | None, None, _note(metavar, "none, with this partition", option.help)
-        elif default is inspect.Parameter.empty or default is None:  # left to the part itself
+        if default is inspect.Parameter.empty or default is None:  # left to the part itself
             hint, default = hint | None, None
             metavar = _metavar(option.type)
             default_said = "all" if name == "sampling" else "none" if metavar == "TEXT" else "its own choice"
@@ -264,7 +248,7 @@ def _group(kind: str, name: str, chosen: Chosen) -> tuple[str, Any, Any]:
 @functools.cache
 def _words() -> dict[str, Iterable[str]]:
     """The options of problems that are one of several words."""
-    return {"partition": _partitions(), "model": MODELS, "sampling": SAMPLING, "precision": PRECISIONS}
+    return {"model": MODELS, "sampling": SAMPLING, "precision": PRECISIONS}
 
 
 def _metavar(kind: Any) -> str:
@@ -282,8 +266,8 @@ def spelled(kind: str, option: Option) -> str:
 
 @functools.cache
 def _names_elsewhere() -> frozenset[str]:
-    makers = [make for kind in ("topologies", "problems") for make in members(kind).values()]
-    return frozenset(option.name for make in makers for option in options(make))
+    parts = [(kind, name) for kind in ("topologies", "problems", "partitions") for name in members(kind)]
+    return frozenset(option.name for part in parts for option in options_of(*part))
 
 
 def refuse(unknown: list[str], chosen: Chosen, flags: type) -> None:
@@ -301,7 +285,8 @@ def refuse(unknown: list[str], chosen: Chosen, flags: type) -> None:
         others = ", ".join(name for _, name in chosen.parts)
         do = f"leave it out, or give --{FLAG[kind]} {name}"
         raise checks.InputError(f"got {word}, which belongs to {names}, not to {others}; {do}")
-    common = [field.name.replace("_", "-") for field in dataclasses.fields(flags)]
+    groups = {name for _, name in chosen.parts}
+    common = [one.name.replace("_", "-") for one in dataclasses.fields(flags) if one.name not in groups]
     own = [flag for kind, name, flag in _all_flags() if (kind, name) in chosen.parts]
     near = " or --".join(checks.nearest(plain, [*common, *own])[:2])
     raise checks.InputError(f"got {word}, which is no flag of {what}; did you mean --{near}? S{see[1:]}")
@@ -309,7 +294,7 @@ def refuse(unknown: list[str], chosen: Chosen, flags: type) -> None:
 
 def _all_flags() -> Iterable[tuple[str, str, str]]:
     """(kind, name, flag) of every option of every part; a server's sample counts with the algorithms that have one."""
-    parts = [(kind, name, options(maker(kind, name))) for kind in FLAG for name in members(kind)]
+    parts = [(kind, name, options_of(kind, name)) for kind in FLAG for name in members(kind)]
     served = [name for name, algorithm in members("algorithms").items() if "server" in algorithm.needs]
     parts += [("algorithms", name, options(maker("topologies", "sampling"))) for name in served]
     parts.append(("topologies", "from_file", options(maker("topologies", "from_file"))))

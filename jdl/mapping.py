@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jdl.cost import cost_of
+from jdl.sharding import divided
 
 __all__ = ["Mapping", "choose", "over_nodes"]
 
@@ -43,69 +46,79 @@ def choose(nodes: int, bytes_per_node: int, backend: str, at_once: int = CACHE_B
     return chunk if backend == "cpu" and nodes > CHUNKS_WORTH_IT * chunk else "vmap"
 
 
-def over_nodes(function: Callable[..., Any], mapping: Mapping, what: str) -> Callable[..., Any]:
-    """`function(row, ...)` mapped over the leading axis of all its arguments.
+def over_nodes(
+    function: Callable[..., Any], mapping: Mapping, what: str, mesh: Mesh | None = None
+) -> Callable[..., Any]:
+    """`function(shared, row, ...)` mapped over the leading axis of all its arguments but the first.
 
     Args:
-      function: of one node.
+      function: of what all nodes share, and of what one node has.
       mapping: "vmap" for all nodes at once; a number c for c at a time (memory of c nodes' activations); "auto" for
         one of these, see `choose`; "loop" for a Python loop: with `jax.disable_jit()` an error, or the first number
         that is not finite, names its node.
       what: the name of the step, for those errors.
+      mesh: devices that have an equal part of the nodes each, see `jdl.sharding`.
     """
     if mapping == "auto":
-        return _auto(function, what)
-    if mapping == "vmap":
-        return jax.vmap(function)
-    if mapping == "loop":
-        return _loop(function, what)
-    if mapping == 1:
-        return _one_by_one(function)
-    return lambda *rows: jax.lax.map(lambda row: function(*row), rows, batch_size=mapping)
+        mapped = _auto(function, LANES if mesh is None else 1)
+    elif mapping == "vmap":
+        mapped = _at_once(function)
+    elif mapping == "loop":
+        mapped = _loop(function, what)
+    else:
+        mapped = _in_chunks(function, mapping, LANES if mesh is None else 1)
+    return divided(mapped, mesh)
 
 
-def _one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Nodes without an axis of their own, `LANES` of them written out in each step of a loop."""
+def _at_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda shared, *rows: jax.vmap(functools.partial(function, shared))(*rows)
 
-    def written_out(rows, count):
-        outs = [function(*jax.tree.map(lambda x, i=i: x[i], rows)) for i in range(count)]
+
+def _in_chunks(function: Callable[..., Any], size: int, lanes: int) -> Callable[..., Any]:
+    """So many nodes at a time; one has no axis of nodes, and `lanes` of them are written out in a step of the loop."""
+
+    def chunked(shared, *rows):
+        return jax.lax.map(lambda row: function(shared, *row), rows, batch_size=size)
+
+    def written_out(shared, rows, count):
+        outs = [function(shared, *jax.tree.map(lambda x, i=i: x[i], rows)) for i in range(count)]
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *outs)
 
-    def mapped(*rows):
+    def one_by_one(shared, *rows):
         n = jax.tree.leaves(rows)[0].shape[0]
-        whole, rest = n // LANES * LANES, n % LANES
+        whole, rest = n // lanes * lanes, n % lanes
         parts = []
         if whole:
-            lanes = jax.tree.map(lambda x: x[:whole].reshape(whole // LANES, LANES, *x.shape[1:]), rows)
-            outs = jax.lax.map(lambda lanes: written_out(lanes, LANES), lanes)
+            groups = jax.tree.map(lambda x: x[:whole].reshape(whole // lanes, lanes, *x.shape[1:]), rows)
+            outs = jax.lax.map(lambda group: written_out(shared, group, lanes), groups)
             parts.append(jax.tree.map(lambda x: x.reshape(whole, *x.shape[2:]), outs))
         if rest:
-            parts.append(written_out(jax.tree.map(lambda x: x[whole:], rows), rest))
+            parts.append(written_out(shared, jax.tree.map(lambda x: x[whole:], rows), rest))
         return parts[0] if len(parts) == 1 else jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
 
-    return mapped
+    return one_by_one if size == 1 and lanes > 1 else chunked
 
 
-def _auto(function: Callable[..., Any], what: str) -> Callable[..., Any]:
-    def mapped(*rows):
+def _auto(function: Callable[..., Any], lanes: int) -> Callable[..., Any]:
+    def mapped(shared, *rows):
         one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), rows)
         # What only adds and scales is one fused pass over memory at best, and never better in pieces.
-        cost = cost_of(function, *one)
+        cost = cost_of(function, shared, *one)
         size = cost.held_bytes if cost.multiplies else 0
         at_once = CACHE_BYTES if cost.convolves else MEMORY_BYTES
         mapping = choose(jax.tree.leaves(rows)[0].shape[0], size, jax.default_backend(), at_once)
-        return over_nodes(function, mapping, what)(*rows)
+        return (_at_once(function) if mapping == "vmap" else _in_chunks(function, mapping, lanes))(shared, *rows)
 
     return mapped
 
 
 def _loop(function: Callable[..., Any], what: str) -> Callable[..., Any]:
-    def looped(*rows):
+    def looped(shared, *rows):
         outs = []
         for i in range(jax.tree.leaves(rows)[0].shape[0]):
             own = jax.tree.map(lambda x, i=i: x[i], rows)
             try:
-                outs.append(function(*own))
+                outs.append(function(shared, *own))
             except Exception as error:
                 error.add_note(f"jdl: in `{what}` of row {i}{_round(own)}")
                 raise

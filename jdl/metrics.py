@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from jdl import tree
 from jdl.cost import cost_of
+from jdl.sharding import divided
 from jdl.types import Problem, PyTree
 
 __all__ = ["COLUMNS", "consensus_distance", "measure", "models_at_once"]
@@ -39,14 +41,17 @@ def models_at_once(problem: Problem, models: PyTree) -> int:
     return max(1, min(n, EVALUATION_BYTES // max(1, cost_of(problem.evaluate, one).held_bytes)))
 
 
-def measure(models: PyTree, problem: Problem) -> dict[str, jax.Array]:
+def measure(models: PyTree, problem: Problem, mesh: Mesh | None = None) -> dict[str, jax.Array]:
     """Of stacked models `[n, ...]`: metrics of the mean model, and mean, standard deviation, worst, best over nodes.
 
     Keys: `mean_model_loss, mean_loss, std_loss, worst_loss, best_loss`, the same with `accuracy` where the problem has
-    one, `consensus_distance`, and `suboptimality` = f(mean model) - f* where the optimum is known.
+    one, `consensus_distance`, and `suboptimality` = f(mean model) - f* where the optimum is known. `mesh`: devices that
+    evaluate a part of the models each.
     """
     at_mean = problem.evaluate(tree.mean_rows(models))
-    per_node = jax.lax.map(problem.evaluate, models, batch_size=models_at_once(problem, models))
+    size = models_at_once(problem, models)
+    of_each = lambda problem, models: jax.lax.map(problem.evaluate, models, batch_size=size)
+    per_node = divided(of_each, mesh)(problem, models)
     row = {}
     for name, values in per_node.items():
         low, high = jnp.min(values), jnp.max(values)

@@ -12,6 +12,7 @@ from jdl import tree
 from jdl.mapping import over_nodes
 from jdl.metrics import consensus_distance
 from jdl.rng import key_of
+from jdl.sharding import divided
 from jdl.state import Sim, Simulation
 from jdl.types import Adaptive, Data, Info, Memory, Message, Node, Packed, PerLink, Plan, PyTree, Traffic, Wire
 
@@ -54,10 +55,10 @@ def _gossip_round(s: Simulation, sim: Sim, plan: Plan, rows: dict, nodes: PyTree
         message, nodes, _ = send(s, rows, nodes, sim.server)
         inbox, new_link, sent = _exchange(s, sim, plan, message, phase)
 
-        def absorb(row, state, inbox, recv=recv):
+        def absorb(s, row, state, inbox, recv=recv):
             return getattr(s.algorithm, recv)(state, inbox, node_of(s, row))
 
-        nodes, report = over_nodes(absorb, s.mapping, recv)(rows, nodes, inbox)
+        nodes, report = over_nodes(absorb, s.mapping, recv, s.mesh)(s, rows, nodes, inbox)
         info |= report
         link.append(new_link)
         traffic = tally(traffic, sent, plan.participants)
@@ -91,12 +92,12 @@ def sends_of(s: Simulation) -> list:
 
     def client(s, rows, nodes, server, broadcast, client):
         message = content_of(getattr(s.algorithm, broadcast)(server))
-        one = lambda row, state: getattr(s.algorithm, client)(message, state, node_of(s, row))
-        return over_nodes(one, s.mapping, client)(rows, nodes)
+        one = lambda told, row, state: getattr(told[0].algorithm, client)(told[1], state, node_of(told[0], row))
+        return over_nodes(one, s.mapping, client, s.mesh)((s, message), rows, nodes)
 
     def peer(s, rows, nodes, server, send):
-        one = lambda row, state: (*getattr(s.algorithm, send)(state, node_of(s, row)), {})
-        return over_nodes(one, s.mapping, send)(rows, nodes)
+        one = lambda s, row, state: (*getattr(s.algorithm, send)(state, node_of(s, row)), {})
+        return over_nodes(one, s.mapping, send, s.mesh)(s, rows, nodes)
 
     if s.has_server:
         return [functools.partial(client, broadcast=down, client=up) for down, up, _ in s.algorithm.phases]
@@ -105,13 +106,13 @@ def sends_of(s: Simulation) -> list:
 
 def _exchange(s: Simulation, sim: Sim, plan: Plan, message: Message, phase: int, more_bits: float = 0.0) -> tuple:
     message, bits = packed(message)
-    message = jax.tree.map(lambda x: _in_memory(x, sim.t), message)
+    message = jax.tree.map(lambda x: divided(_in_memory, s.mesh)(sim.t, x), message)
     wire = Wire(own=message, sent=message, bits=jnp.broadcast_to(bits, (plans.rows(plan),)), plan=plan)
     inbox, link, sent = s.exchange.apply(sim.link[phase], wire, key_of(s.key, "exchange", sim.t, phase))
     return inbox, link, sent.replace(bits=sent.bits + more_bits * sent.messages)
 
 
-def _in_memory(x: jax.Array, t: jax.Array) -> jax.Array:
+def _in_memory(t: jax.Array, x: jax.Array) -> jax.Array:
     """The same numbers, written to memory before they are read.
 
     XLA on a CPU would compute what a row sends anew for every row that reads it, and a fused gradient in the order of
@@ -160,10 +161,12 @@ def _seen(s: Simulation, sim: Sim, rows: dict, before: PyTree, after: PyTree) ->
     """What an adaptive schedule watches; see `jdl.types.Adaptive`."""
     seen = {}
     if "loss" in s.schedule.watches:
-        served = s.algorithm.model(sim.server) if s.has_server else None
-        model = lambda state: served if s.has_server else s.algorithm.model(state)
-        loss = lambda row, state: node_of(s, row).loss(model(state))
-        seen["loss"] = over_nodes(loss, s.mapping, "loss")(rows, before)
+
+        def loss(told, row, state):
+            s, server = told
+            return node_of(s, row).loss(s.algorithm.model(server if s.has_server else state))
+
+        seen["loss"] = over_nodes(loss, s.mapping, "loss", s.mesh)((s, sim.server), rows, before)
     if "consensus_distance" in s.schedule.watches:
         seen["consensus_distance"] = consensus_distance(jax.vmap(s.algorithm.model)(after))
     return seen

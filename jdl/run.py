@@ -24,6 +24,7 @@ from jdl.metrics import COLUMNS
 from jdl.progress import Bar
 from jdl.result import Result
 from jdl.rundir import RunDir
+from jdl.sharding import by_rows, everywhere
 from jdl.sim import Sim, Simulation
 from jdl.types import Algorithm, Exchange, Federated, Oracle, Problem, PyTree
 
@@ -45,6 +46,7 @@ def run(
     oracle: Oracle | None = None,
     params: PyTree | None = None,
     mapping: Mapping = "auto",
+    devices: int | str = "auto",
     run_dir: str | Path | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
@@ -60,7 +62,7 @@ def run(
         all by default.
       params: the start, one model or one for each node; by default drawn by `seed`, the same for all nodes.
       mapping: see `jdl.simulation`; "loop" is a Python loop without compilation that names the node, round and step
-        of an error or of the first number that is not finite.
+        of an error or of the first number that is not finite. devices: see `jdl.simulation`.
       run_dir: where config.json, history.csv, summary.json and checkpoint/ go; must be new or empty. None: nowhere.
       checkpoint_every: rounds between checkpoints; by default at evaluations, every ten seconds at most.
       resume: go on from the newest checkpoint in `run_dir`. History and models end bit for bit as if never stopped.
@@ -92,7 +94,8 @@ def run(
         run_dir is not None or not resume, "got resume=True without run_dir, need the directory; give run_dir"
     )
     use_compile_cache()
-    simulation = compose.simulation(problem, algorithm, topology, network, oracle=oracle, seed=seed, mapping=mapping)
+    how = {"mapping": mapping, "devices": devices}
+    simulation = compose.simulation(problem, algorithm, topology, network, oracle=oracle, seed=seed, **how)
     files = None
     if run_dir is not None:
         settings = {"rounds": rounds, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
@@ -118,6 +121,10 @@ def _loop(simulation, params, seed, rounds, eval_every, checkpoint_every, files,
         sim, before, rows = INIT(simulation, params), 0.0, []
     else:
         sim, before, rows = jax.tree.map(jnp.asarray, found[0]), found[1]["seconds"], found[2]
+    parts, mesh = simulation, simulation.mesh
+    if mesh is not None:
+        sim = jax.device_put(sim, by_rows(sim, parts.problem.n, mesh))
+        parts = jax.device_put(simulation, everywhere(mesh))
     jax.block_until_ready(sim)
     compile_seconds = time.monotonic() - begun
     begun = saved = time.monotonic()
@@ -140,12 +147,12 @@ def _loop(simulation, params, seed, rounds, eval_every, checkpoint_every, files,
         until = min(*ends, t + max(1, int(speed * CHUNK_SECONDS)))
         evaluate = until == rounds or until % eval_every == 0
         started = time.monotonic()
-        sim, row = chunk(simulation, sim, jnp.int32(until), jnp.bool_(evaluate))
+        sim, row = chunk(parts, sim, jnp.int32(until), jnp.bool_(evaluate))
         now = int(sim.t)
         speed = (now - t) / (time.monotonic() - started) if now > t else speed
         t = now
         if int(sim.status) >= 0 and not evaluate:  # the history ends with the round that broke
-            sim, row = chunk(simulation, sim, jnp.int32(t), jnp.bool_(True))
+            sim, row = chunk(parts, sim, jnp.int32(t), jnp.bool_(True))
         if evaluate or int(sim.status) >= 0:
             evaluated = t
             rows.append(_row(row, sim, seconds()))
@@ -189,9 +196,15 @@ def _compile(simulation: Simulation, shapes: Sim) -> tuple[Callable, int]:
     if simulation.mapping == "loop":
         return _chunk, 0
     at = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((), jnp.bool_)
-    compiled = CHUNK.lower(simulation, shapes, *at).compile()
+    chunk, mesh = CHUNK, simulation.mesh
+    if mesh is not None:
+        places, copies = by_rows(shapes, simulation.problem.n, mesh), everywhere(mesh)
+        where = {"in_shardings": (copies, places, copies, copies), "out_shardings": (places, copies)}
+        chunk = jax.jit(_chunk, donate_argnums=1, **where)
+    compiled = chunk.lower(simulation, shapes, *at).compile()
     memory = compiled.memory_analysis()
-    return compiled, memory.temp_size_in_bytes + memory.output_size_in_bytes if memory else 0
+    sharers = mesh.size if mesh is not None and jax.default_backend() == "cpu" else 1  # of one memory
+    return compiled, sharers * (memory.temp_size_in_bytes + memory.output_size_in_bytes) if memory else 0
 
 
 def _eager(mapping: Mapping) -> contextlib.AbstractContextManager:

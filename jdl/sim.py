@@ -30,15 +30,15 @@ def init(simulation: Simulation, params: PyTree | None = None) -> Sim:
     talk = s.schedule.init(key_of(s.key, "talk", 0))
     rows = rows_of(s, _everybody(plan_at(s, talk, t)[0], n), t)
     if s.has_server:
-        client = lambda row: s.algorithm.client_init(params, node_of(s, row))
-        nodes = over_nodes(client, s.mapping, "client_init")(rows)
+        client = lambda told, row: told[0].algorithm.client_init(told[1], node_of(told[0], row))
+        nodes = over_nodes(client, s.mapping, "client_init", s.mesh)((s, params), rows)
         server = s.algorithm.init(params, n)
     else:
         starts = jax.tree.map(lambda p, like: jnp.broadcast_to(p, (n, *like.shape)), params, fresh)
-        peer = lambda row, start: s.algorithm.init(start, node_of(s, row))
-        nodes = over_nodes(peer, s.mapping, "init")(rows, starts)
+        peer = lambda s, row, start: s.algorithm.init(start, node_of(s, row))
+        nodes = over_nodes(peer, s.mapping, "init", s.mesh)(s, rows, starts)
         server = ()
-    abstract = s.replace(mapping="vmap")  # shapes only: a loop over nodes has nothing to name here
+    abstract = s.replace(mapping="vmap", mesh=None)  # shapes only: a loop over nodes has nothing to name here
     messages = lambda send: packed(send(abstract, rows, nodes, server)[0])[0]
     shapes = [jax.eval_shape(functools.partial(messages, send)) for send in sends_of(s)]
     link = tuple(s.exchange.init(tree.zeros_like(message)) for message in shapes)
@@ -78,7 +78,7 @@ def models(simulation: Simulation, sim: Sim) -> PyTree:
 
 def evaluate(simulation: Simulation, sim: Sim) -> dict[str, jax.Array]:
     """The metrics of this moment; see `jdl.metrics.measure`."""
-    return metrics.measure(models(simulation, sim), simulation.problem)
+    return metrics.measure(models(simulation, sim), simulation.problem, simulation.mesh)
 
 
 def simulate(

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 from flax import struct
+from jax.sharding import Mesh
 
 from jdl.mapping import Mapping
 from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Problem, PyTree, Schedule, Traffic
@@ -18,8 +19,9 @@ __all__ = ["Sim", "Simulation"]
 class Simulation:
     """All that defines a run, as a pytree: two rates, two graphs of one shape, two seeds are one program.
 
-    key: the root of all randomness. mapping: see `jdl.mapping`. reads_as: the kind under which the algorithm reads a
-    plan whose links can fail one way (see `jdl.compose`), or None. Build one with `jdl.simulation(...)`, which checks.
+    key: the root of all randomness. mapping: see `jdl.mapping`. mesh: devices that share the nodes, see `jdl.sharding`,
+    or None. reads_as: the kind under which the algorithm reads a plan whose links can fail one way (see `jdl.compose`),
+    or None. Build one with `jdl.simulation(...)`, which checks.
     """
 
     problem: Problem
@@ -29,6 +31,7 @@ class Simulation:
     oracle: Oracle
     key: Key
     mapping: Mapping = "vmap"
+    mesh: Mesh | None = None
     reads_as: str | None = None
 
     @property
@@ -41,7 +44,7 @@ class Simulation:
         return dataclasses.replace(self, **changes)
 
 
-LEAVES, STATICS = ("problem", "algorithm", "schedule", "exchange", "oracle", "key"), ("mapping", "reads_as")
+LEAVES, STATICS = ("problem", "algorithm", "schedule", "exchange", "oracle", "key"), ("mapping", "mesh", "reads_as")
 
 
 def _flatten(s: Simulation) -> tuple[tuple, tuple]:

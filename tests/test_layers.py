@@ -16,7 +16,7 @@ ROOT = pathlib.Path(jdl.__file__).parent
 LEVELS = {
     0: ["types"],
     1: ["tree", "rng", "checks", "plan", "style"],
-    2: ["topology", "data", "models", "local", "compressors", "proximal", "cost"],
+    2: ["topology", "data", "models", "local", "compressors", "proximal", "cost", "sharding"],
     3: ["schedule", "exchange", "problems", "algorithms", "metrics", "theory"],
     4: ["oracle", "clock", "mapping"],
     5: ["state", "rounds", "sim", "compose"],

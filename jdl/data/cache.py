@@ -22,13 +22,21 @@ __all__ = ["cache_directory", "cached"]
 
 _ARRAYS = ("train_x", "train_y", "test_x", "test_y", "train_owner")
 
+LONGEST = 200  # characters of a data set's name in that of its file: file systems end at 255
+
 
 def cache_directory() -> Path | None:
-    """Where read arrays are kept: `JDL_DATA_CACHE` (None if "off"), else `data` in jdl's part of the user's cache."""
+    """Where read arrays are kept: `JDL_DATA_CACHE` (None if "off"), else `data` in jdl's part of the user's cache.
+
+    None, too, for a user without a home, as in a container whose user has no name there.
+    """
     place = os.environ.get("JDL_DATA_CACHE", "")
     if place.lower() in ("off", "0", "false", "no"):
         return None
-    return Path(place).expanduser() if place else Path(platformdirs.user_cache_dir("jdl")) / "data"
+    try:
+        return Path(place).expanduser() if place else Path(platformdirs.user_cache_dir("jdl")) / "data"
+    except RuntimeError:  # no home to expand
+        return None
 
 
 def cached(name: str, contents: Iterable[str], read: Callable[[], Dataset]) -> Dataset:
@@ -36,7 +44,7 @@ def cached(name: str, contents: Iterable[str], read: Callable[[], Dataset]) -> D
 
     One file a name is kept, that of the latest contents. The key holds the text of jdl's readers too, so a reader that
     is mended reads again. Whatever is wrong with a kept file, it is read again from the source and replaced; a cache
-    that cannot be written is done without.
+    that cannot be read or written is done without.
 
     Args:
       name: of the data set.
@@ -47,12 +55,11 @@ def cached(name: str, contents: Iterable[str], read: Callable[[], Dataset]) -> D
     if directory is None:
         return read()
     key = hashlib.sha256("\n".join((name, _readers(), *contents)).encode()).hexdigest()[:20]
-    plain = re.sub(r"[^\w.-]", "+", name)
+    plain = re.sub(r"[^a-zA-Z0-9_.-]", "+", name)[:LONGEST]
     path = directory / f"{plain}@{key}.npz"
-    if path.is_file():
-        # A broken zip, a damaged header, a missing array, another format of old: the answer is the same for all.
-        with contextlib.suppress(Exception):
-            return _load(path)
+    # No file, no right to look, a broken zip, a missing array, another format of old: the answer is the same for all.
+    with contextlib.suppress(Exception):
+        return _load(path)
     data = read()
     with contextlib.suppress(OSError):
         _save(path, data)

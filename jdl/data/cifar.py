@@ -20,6 +20,7 @@ from jdl.data.source import Source
 __all__ = ["SOURCES", "restricted_unpickle"]
 
 _PIXELS = 3 * 32 * 32
+_COARSE = 20  # coarse classes, of CIFAR-100
 _BATCHES = {10: tuple(f"data_batch_{i}" for i in range(1, 6)), 100: ("train",)}
 _TEST = {10: "test_batch", 100: "test"}
 
@@ -67,9 +68,14 @@ def _python(content: bytes, path: Path, classes: int) -> tuple[np.ndarray, ...]:
     keys = (b"labels",) if classes == 10 else (b"fine_labels", b"coarse_labels")
     missing = [key.decode() for key in (b"data", *keys) if key not in inside]
     checks.require(not missing, f"got {path} without {missing}, need a batch of CIFAR-{classes}; get it again")
-    data, labels = np.asarray(inside[b"data"]), [np.asarray(inside[key]) for key in keys]
-    good = data.dtype == np.uint8 and data.shape[1:] == (_PIXELS,) and all(y.shape == data.shape[:1] for y in labels)
-    checks.require(good, f"got {path} with data of {data.shape}, need u8[N, {_PIXELS}] and N labels; get it again")
+    try:
+        data, *labels = (np.asarray(inside[key]) for key in (b"data", *keys))
+    except ValueError as error:  # lists of lists of several lengths
+        raise checks.InputError(f"got {path} with lists that are no arrays ({error}); get it again") from error
+    good = data.dtype == np.uint8 and data.shape[1:] == (_PIXELS,)
+    good = good and all(y.shape == data.shape[:1] and y.dtype.kind in "iu" for y in labels)
+    need = f"need u8[N, {_PIXELS}] and N labels, whole numbers; get it again"
+    checks.require(good, f"got {path} with data of {data.shape}, {need}")
     return data, *labels
 
 
@@ -84,6 +90,15 @@ def _binary(content: bytes, path: Path, classes: int) -> tuple[np.ndarray, ...]:
     return rows[:, labels:], *(rows[:, i] for i in reversed(range(labels)))
 
 
+def _in_range(batch: tuple[np.ndarray, ...], path: Path, classes: int) -> tuple[np.ndarray, ...]:
+    """A batch as it is, if its labels, and coarse labels, are such."""
+    for labels, number in zip(batch[1:], (classes, _COARSE), strict=False):
+        wrong = labels[(labels < 0) | (labels >= number)].tolist()
+        said = f"got {path} with the label {wrong[0] if wrong else None}, need them from 0 to {number - 1}"
+        checks.require(not wrong, f"{said}; get it again")
+    return batch
+
+
 def _contents(path: Path, names: set[str]) -> dict[str, bytes]:
     """The files of these names in a tar archive or a folder."""
     if path.is_dir():
@@ -93,17 +108,20 @@ def _contents(path: Path, names: set[str]) -> dict[str, bytes]:
             members = [one for one in archive if one.isfile() and one.name.rpartition("/")[2] in names]
             return {one.name.rpartition("/")[2]: archive.extractfile(one).read() for one in members}
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise checks.InputError(f"got {path}, which is no tar archive ({error}); get it again") from error
+        said = str(error).partition("\n")[0]
+        raise checks.InputError(f"got {path}, which is no tar archive ({said}); get it again") from error
 
 
 def _read(path: Path, classes: int) -> Dataset:
     train, test = _BATCHES[classes], _TEST[classes]
     plain = (*train, test)
     contents = _contents(path, {*plain, *(f"{name}.bin" for name in plain)})
-    form, suffix = (_python, "") if test in contents else (_binary, ".bin")
+    packed = any(f"{name}.bin" in contents for name in plain) and not any(name in contents for name in plain)
+    form, suffix = (_binary, ".bin") if packed else (_python, "")
     missing = [name + suffix for name in plain if name + suffix not in contents]
     checks.require(not missing, f"got {path} without {', '.join(missing)}, need all of CIFAR-{classes}; get it again")
-    batches = [form(contents[name + suffix], path / (name + suffix), classes) for name in plain]
+    files = {path / (name + suffix): contents[name + suffix] for name in plain}
+    batches = [_in_range(form(content, file, classes), file, classes) for file, content in files.items()]
     parts = [[np.concatenate(arrays) for arrays in zip(*some, strict=True)] for some in (batches[:-1], batches[-1:])]
     (train_x, train_y, *train_coarse), (test_x, test_y, *test_coarse) = parts
     coarse = {"train_coarse": train_coarse, "test_coarse": test_coarse}

@@ -37,6 +37,7 @@ def digits(test_fraction: float = 0.2, seed: int = 0) -> Dataset:
         0.01 <= test_fraction <= 0.99,
         f"got test_fraction={test_fraction!r}, need a share between 0.01 and 0.99; try test_fraction=0.2",
     )
+    seed = checks.whole("seed", seed, 0)
     pixels, labels = load_digits(return_X_y=True)
     train_x, test_x, train_y, test_y = train_test_split(
         (pixels / 16).astype(np.float32),  # the darkest pixel is 16

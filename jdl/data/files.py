@@ -32,7 +32,7 @@ def data_directory(data_dir: str | Path | None = None) -> Path | None:
     named = data_dir or os.environ.get("JDL_DATA_DIR", "")
     if not named:
         return None
-    place, said = Path(named).expanduser(), "data_dir" if data_dir else "JDL_DATA_DIR"
+    place, said = Path(os.path.expanduser(named)), "data_dir" if data_dir else "JDL_DATA_DIR"
     checks.require(place.is_dir(), f"got {said}={str(named)!r}, which is no folder; name the folder of your data sets")
     return place
 
@@ -97,7 +97,7 @@ def _first(folder: Path, names: tuple[str, ...], source: Source, named: bool) ->
 
 
 @functools.lru_cache(maxsize=256)
-def _digest(path: Path, size: int, changed_ns: int) -> str:
+def _digest(path: Path, *about: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -109,7 +109,8 @@ def digest(path: Path) -> str:
         lines = (f"{one.relative_to(path).as_posix()} {digest(one)}\n" for one in inside)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
     about = path.stat()
-    return _digest(path, about.st_size, about.st_mtime_ns)
+    # A copy may be given the times of what it replaces (cp -p, rsync -t, tar), but not when that happened.
+    return _digest(path.absolute(), about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)
 
 
 def verify(name: str, source: Source, paths: list[Path]) -> int:

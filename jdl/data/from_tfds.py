@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from jdl import checks
 from jdl.data.cache import cached
 from jdl.data.dataset import Dataset
 from jdl.data.files import FLAGS, data_directory, digest
+from jdl.data.sound import sound
 from jdl.data.sources import SOURCES
 from jdl.data.tfds_examples import FORMAT, examples
 
@@ -41,6 +43,11 @@ def from_tfds(name: str, data_dir: str | Path | None = None, download: bool = Fa
     References:
       TensorFlow Datasets, https://www.tensorflow.org/datasets.
     """
+    # Namespaces ("huggingface:...") ask the network at once; whatever else TFDS reads into a name is an argument.
+    checks.require(
+        re.fullmatch(r"\w+(/[\w.+-]+)?(:\d[\w.]*)?", name) is not None,
+        f"got tfds:{name}, need a name, with /configuration and :version where there are such; try tfds:mnist",
+    )
     tfds = _tfds()
     directory = data_directory(data_dir)
     tried = (_builder(tfds, name, place) for place in dict.fromkeys((directory, None)))
@@ -48,14 +55,16 @@ def from_tfds(name: str, data_dir: str | Path | None = None, download: bool = Fa
     if not builders:
         known = tfds.list_builders(with_community_datasets=False)
         close = " or ".join(checks.nearest(name.partition("/")[0], known)[:3])
-        raise checks.InputError(f"got tfds:{name}, which TFDS does not have; did you mean {close}?")
+        partly = importlib.util.find_spec("tensorflow") is None
+        some = '; or it is one that TFDS has only beside TensorFlow: pip install "jdl[tfds]"' if partly else ""
+        raise checks.InputError(f"got tfds:{name}, which TFDS does not have here; did you mean {close}?{some}")
     ready = next((one for one in builders if _prepared(one)), None)
     if ready is None:
         _prepare(tfds, builders[-1], name, directory, download)
         ready = _builder(tfds, name, None)
         checks.require(_prepared(ready), f"got tfds:{name}, which TFDS did not prepare in {ready.data_path}; try again")
     folder = Path(ready.data_path)
-    data = cached(f"tfds:{name}", [digest(folder)], lambda: examples(ready, name))
+    data = cached(f"tfds:{name}", [digest(folder)], lambda: sound(examples(ready, name), f"tfds:{name}"))
     return data._replace(source=f"{data.source} Read from {folder}.")
 
 
@@ -76,7 +85,8 @@ def _builder(tfds: Any, name: str, directory: Path | None) -> Any:
     except tfds.core.DatasetNotFoundError:
         return None
     except (ValueError, AssertionError) as error:  # a configuration or version that does not exist
-        raise checks.InputError(f"got tfds:{name}, which TFDS cannot build: {str(error)[:300]}") from error
+        said = " ".join(str(error).split())[:300]
+        raise checks.InputError(f"got tfds:{name}, which TFDS cannot build: {said}") from error
 
 
 def _prepared(builder: Any) -> bool:
@@ -105,9 +115,8 @@ def _prepare(tfds: Any, builder: Any, name: str, directory: Path | None, downloa
                 ),
             )
         except Exception as error:  # of many kinds: checksums, the network, the disk
-            raise checks.InputError(
-                f"got tfds:{name}, which TFDS could not prepare from {raw or 'the network'}: {str(error)[:600]}"
-            ) from error
+            place, said = raw or "the network", " ".join(str(error).split())[:600]
+            raise checks.InputError(f"got tfds:{name}, which TFDS could not prepare from {place}: {said}") from error
 
 
 def _raw(builder: Any, name: str, directory: Path | None, download: bool) -> Path | None:

@@ -6,6 +6,7 @@ import functools
 import math
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 from types import MappingProxyType
 
@@ -60,9 +61,12 @@ def _read(*paths: Path, summary: str, classes: int, members: tuple[str, ...] = (
     train_x, train_y, test_x, test_y = arrays
     for images, labels, path in ((train_x, train_y, paths[0]), (test_x, test_y, paths[2])):
         checks.require(
-            images.ndim == 3 and images.dtype == np.uint8 and labels.shape == images.shape[:1],
-            f"got {path} with images of {images.shape} and labels of {labels.shape}, need [N, H, W] of one byte and "
-            "[N]; get the files again, all four from one place",
+            images.ndim == 3
+            and images.dtype == np.uint8
+            and labels.shape == images.shape[:1]
+            and labels.dtype.kind in "iu",
+            f"got {path} with images of {images.shape} and labels of {labels.shape} and {labels.dtype}, need [N, H, W] "
+            "of one byte and [N] whole numbers; get the files again, all four from one place",
         )
     return Dataset(
         *_oriented(train_x, train_y, **shape),
@@ -82,10 +86,14 @@ def _oriented(images: np.ndarray, labels: np.ndarray, transposed: int = 0, first
 def _one(path: Path, member: str) -> np.ndarray:
     if not zipfile.is_zipfile(path):
         return read_idx(path)
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.rpartition("/")[2].removesuffix(".gz") == member]
-        checks.require(bool(names), f"got {path} without {member}.gz, need the zip as published; get it again")
-        return read_idx(path / names[0], archive.read(names[0]))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.rpartition("/")[2].removesuffix(".gz") == member]
+            checks.require(bool(names), f"got {path} without {member}.gz, need the zip as published; get it again")
+            content = archive.read(names[0])
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise checks.InputError(f"got {path}, a damaged zip ({error}); get it again") from error
+    return read_idx(path / names[0], content)
 
 
 _FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")

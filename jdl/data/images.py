@@ -22,10 +22,11 @@ def read_any(path: Path) -> Dataset:
     """Images u8[N, H, W, C] and classes i32[N] from a zip of folders, in the order of the files' names.
 
     The zip holds `train/<class>/<image>` and `test/<class>/<image>`, at its top or below other folders. Classes are
-    numbered in the order of their names. C = 1 where every image is gray, else 3.
+    numbered in the order of their names. C = 1 where every image is gray, else 3. Transparency is left out.
 
     Raises:
-      InputError: Pillow is missing, the zip is damaged, lacks one of the two folders, or holds images of several sizes.
+      InputError: Pillow is missing, the zip is damaged, lacks one of the two folders, or holds images of several sizes,
+        or of more than 8 bits.
     """
     try:
         import PIL.Image  # noqa: F401
@@ -43,7 +44,7 @@ def read_any(path: Path) -> Dataset:
                 )
             classes = sorted({name for part in listed.values() for name, _ in part})
             train_x, test_x = (_decoded(archive, [file for _, file in listed[one]], path) for one in ("train", "test"))
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
         raise checks.InputError(f"got {path}, which is no zip or a damaged one ({error}); get it again") from error
     channels = max(train_x.shape[-1], test_x.shape[-1])
     number = {name: i for i, name in enumerate(classes)}
@@ -86,13 +87,17 @@ def _decoded(archive: zipfile.ZipFile, files: list[str], path: Path) -> np.ndarr
 
 def _image(content: bytes, path: Path) -> np.ndarray:
     """u8[H, W, 1] of a gray image, else u8[H, W, 3]."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(content)) as image:
-            pixels = np.asarray(image if image.mode == "L" else image.convert("L" if image.mode == "1" else "RGB"))
+            # Of gray values above 255 Pillow would make 255.
+            wide = image.mode.startswith(("I", "F"))
+            pixels = None if wide else np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
     except (OSError, ValueError, SyntaxError) as error:
-        raise checks.InputError(f"got {path}, which is no image ({error}); get the zip again") from error
+        said = "which is no image, or a damaged one" if isinstance(error, UnidentifiedImageError) else f"({error})"
+        raise checks.InputError(f"got {path}, {said}; get the zip again") from error
+    checks.require(not wide, f"got {path} of more than 8 bits a pixel, need 8; save such as npz, and name it npz:PATH")
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 

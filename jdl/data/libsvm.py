@@ -11,8 +11,8 @@ import numpy as np
 from jdl import checks
 from jdl.data.dataset import Dataset
 from jdl.data.files import unpacked
+from jdl.data.held_out import classes, held_out
 from jdl.data.source import Source
-from jdl.data.tables import classes, held_out
 
 __all__ = ["SOURCES", "read", "read_any"]
 
@@ -35,8 +35,9 @@ def read(train: Path, test: Path | None = None, name: str | None = None, seed: i
 
     paths = [path for path in (train, test) if path is not None]
     files = " and ".join(str(path) for path in paths)
+    contents = [io.BytesIO(unpacked(path)) for path in paths]
     try:
-        read = load_svmlight_files([io.BytesIO(unpacked(path)) for path in paths], dtype=np.float32)
+        read = load_svmlight_files(contents, dtype=np.float32)
     except (ValueError, OverflowError) as error:
         raise checks.InputError(
             f"got {files}, not in the format of LIBSVM ({error}); need lines `label index:value ...` with one "
@@ -89,7 +90,11 @@ SOURCES = {
     "covtype": _source("covtype", ("covtype.libsvm.binary.scale", "covtype.libsvm.binary")),
     "phishing": _source("phishing", ("phishing", "phishing.txt")),
     # UCI's mushrooms twice: LIBSVM's copy has 112 features and no test part, XGBoost's has 126 and one of its own.
-    "mushrooms": _source("mushrooms", ("mushrooms", "mushrooms.txt"), folders=("mushroom",)),
+    "mushrooms": _source(
+        *("mushrooms", ("mushrooms", "mushrooms.txt")),
+        where=f"{_PAGE} (or ask for 'agaricus', XGBoost's copy in files of other names)",
+        folders=("mushroom",),
+    ),
     "agaricus": _source(
         *("agaricus", ("agaricus.txt.train",), ("agaricus.txt.test",)),
         where="https://github.com/dmlc/xgboost/tree/master/demo/data",

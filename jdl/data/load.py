@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from jdl.data.dataset import Dataset
 from jdl.data.embedded import digits
 from jdl.data.files import digest, find, verify
 from jdl.data.from_tfds import from_tfds
+from jdl.data.sound import sound
 from jdl.data.source import Source
 from jdl.data.sources import FORMATS, SOURCES
 
@@ -40,10 +42,13 @@ def load(name: str, data_dir: str | Path | None = None, download: bool = False) 
     >>> data.train_x.shape, data.source
     ((1437, 64), 'The test part of the UCI optical digits, 1,797 images of 8x8 pixels, as bundled with scikit-learn.')
     """
+    checks.require(
+        isinstance(name, str), f"got data set {name!r}, need its name, such as 'mnist' or 'npz:PATH'; try names()"
+    )
     if ":" in name:
         kind, _, rest = name.partition(":")
         kind = checks.known("data format", kind, ["tfds", *FORMATS])
-        return from_tfds(rest, data_dir, download) if kind == "tfds" else _from_path(kind, Path(rest).expanduser())
+        return from_tfds(rest, data_dir, download) if kind == "tfds" else _from_path(kind, rest)
     name = checks.known("data set", name, [*names(), "tfds:NAME", *(f"{kind}:PATH" for kind in FORMATS)])
     made = _made()
     return made[name]() if name in made else _from_files(name, SOURCES[name], data_dir)
@@ -62,33 +67,17 @@ def _made() -> dict[str, Callable[[], Dataset]]:
 def _from_files(name: str, source: Source, data_dir: str | Path | None) -> Dataset:
     paths = find(name, source, data_dir)
     checked = verify(name, source, paths)
-    data = cached(name, [digest(path) for path in paths], lambda: _sound(source.read(*paths), paths[0]))
+    contents = [f"{path.name} {digest(path)}" for path in paths]  # `source` may tell names
+    data = cached(name, contents, lambda: sound(source.read(*paths), paths[0]))
     said = {0: "no checksum known", len(paths): "sha256 as published"}.get(checked, "sha256 of some as published")
     return data._replace(name=name, source=f"{data.source} Read from {paths[0].parent}; {said}.")
 
 
-def _from_path(kind: str, path: Path) -> Dataset:
+def _from_path(kind: str, said: str) -> Dataset:
+    path = Path(os.path.expanduser(said))
     checks.require(path.exists(), f"got {kind}:{path}, and no such file; name one that exists, from {Path.cwd()}")
-    data = cached(f"{kind}:{path.stem}", [digest(path)], lambda: _sound(FORMATS[kind](path), path))
+    # LEAF's data alone are folders; of any other a digest would be taken, of all that lies in it.
+    good = kind == "leaf" or not path.is_dir()
+    checks.require(good, f"got {kind}:{path}, a folder, need a file; name one in it, or for images a zip of it")
+    data = cached(f"{kind}:{path.name}", [digest(path)], lambda: sound(FORMATS[kind](path), path))
     return data._replace(source=f"{data.source} Read from {path}.")
-
-
-def _sound(data: Dataset, path: Path) -> Dataset:
-    """`data`, if its arrays fit together."""
-    shapes = [array.shape for array in (data.train_x, data.train_y, data.test_x, data.test_y)]
-    train_x, train_y, test_x, test_y = shapes
-    good = train_x[:1] == train_y[:1] and test_x[:1] == test_y[:1] and train_x[1:] == test_x[1:]
-    good &= train_y[1:] == test_y[1:] and (data.train_owner is None or data.train_owner.shape == train_x[:1])
-    checks.require(
-        good and len(data.train_x) > 0,
-        f"got {path} with train_x, train_y, test_x, test_y of {', '.join(map(str, shapes))}, need as many targets as "
-        "examples, at least one, and test examples of the same shape",
-    )
-    for labels in (data.train_y, data.test_y):
-        if data.num_classes and labels.size:
-            low, high = int(labels.min()), int(labels.max())
-            checks.require(
-                low >= 0 and high < data.num_classes,
-                f"got {path} with classes from {low} to {high}, need them from 0 to {data.num_classes - 1}",
-            )
-    return data

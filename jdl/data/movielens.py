@@ -11,8 +11,8 @@ import numpy as np
 from jdl import checks
 from jdl.data.dataset import Dataset
 from jdl.data.files import unpacked
+from jdl.data.held_out import held_out
 from jdl.data.source import Source
-from jdl.data.tables import held_out
 
 __all__ = ["SOURCES", "read", "read_any"]
 
@@ -38,11 +38,11 @@ def read(path: Path, name: str | None = None, seed: int = 0) -> Dataset:
     """
     import pandas
 
-    content = unpacked(path)
+    content = unpacked(path).removeprefix(b"\xef\xbb\xbf")  # a mark that Windows puts before text
     first = content[: content.find(b"\n") + 1] or content
     # Split at each colon, "user::item::rating::time" has empty columns between: many times faster than a pattern.
     apart, columns = (":", [0, 2, 4]) if b"::" in first else ("\t" if b"\t" in first else ",", [0, 1, 2])
-    header = 0 if first[:1].isalpha() else None
+    header = 0 if first.lstrip(b'"')[:1].isalpha() else None
     try:
         table = pandas.read_csv(io.BytesIO(content), sep=apart, header=header, usecols=columns).to_numpy(np.float64)
     except ValueError as error:  # pandas' own are kinds of it

@@ -11,11 +11,11 @@ from types import MappingProxyType
 import numpy as np
 
 from jdl import checks
-from jdl.data import tables
+from jdl.data.arrays import held_out, inputs, targets
 from jdl.data.dataset import Dataset
 from jdl.data.source import Source
 
-__all__ = ["SOURCES", "held_out", "inputs", "read_any", "targets"]
+__all__ = ["SOURCES", "read_any"]
 
 _NAMES = (("train_x", "train_y", "test_x", "test_y"), ("x_train", "y_train", "x_test", "y_test"))
 
@@ -28,8 +28,9 @@ def read_any(path: Path) -> Dataset:
     with a test set of its own) and `num_classes`.
 
     x: whole numbers from 0 to 255 in 8 bits with 3 or 4 axes are images, u8[N, H, W, C]; other whole numbers on two
-    axes whose y has the same shape are tokens, i32[N, T]; all else becomes float32. y: whole numbers are classes, of
-    which there are `num_classes` or one more than the largest; real ones are targets, with num_classes = 0.
+    axes whose y has the same shape are tokens, i32[N, T]; all else becomes float32, one axis [N] a single feature
+    [N, 1]. y: whole numbers are classes, of which there are `num_classes` or one more than the largest (for tokens, of
+    x and y); real ones are targets, with num_classes = 0.
 
     Raises:
       InputError: no npz file, other names inside, or arrays that do not fit together.
@@ -47,56 +48,44 @@ def read_any(path: Path) -> Dataset:
         )
         parts = held_out(arrays["x"], arrays["y"], path)
     train_y, test_y = targets(parts[1], path), targets(parts[3], path)
-    whole = np.issubdtype(train_y.dtype, np.integer)
-    largest = max((int(y.max()) for y in (train_y, test_y) if y.size), default=-1)
-    owner = arrays.get("train_owner")
+    train_x, test_x = inputs(parts[0], train_y, path), inputs(parts[2], test_y, path)
+    of_whole = [part for part in (train_x, train_y, test_x, test_y) if part.dtype == np.int32 and part.size]
+    number = max((int(part.max()) + 1 for part in of_whole), default=0)
     return Dataset(
-        inputs(parts[0], train_y),
+        train_x,
         train_y,
-        inputs(parts[2], test_y),
+        test_x,
         test_y,
-        num_classes=int(arrays.get("num_classes", largest + 1 if whole else 0)),
+        num_classes=_whole(arrays["num_classes"], path) if "num_classes" in arrays else number,
         name=path.stem,
         source=f"Arrays in {path.name}" + ("." if parts[0] is arrays.get(names[0]) else ", a fifth of them held out."),
-        train_owner=None if owner is None else owner.astype(np.int32),
+        train_owner=_owners(arrays["train_owner"], path) if "train_owner" in arrays else None,
     )
 
 
-def held_out(x: np.ndarray, y: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The examples to train on and a fifth to test on (of each class, where y is classes), each in their order."""
-    fits = x.shape[:1] == y.shape[:1]
-    checks.require(fits, f"got {path} with x of {x.shape} and y of {y.shape}, need as many targets as examples")
-    classes = y.ndim == 1 and np.issubdtype(y.dtype, np.integer)
-    test = tables.held_out(y if classes else np.zeros(len(y)))
-    return x[~test], y[~test], x[test], y[test]
+def _whole(number: np.ndarray, path: Path) -> int:
+    good = number.shape == () and number.dtype.kind in "iu"
+    checks.require(good, f"got {path} with num_classes={number.tolist()!r}, need one whole number")
+    return int(number)
 
 
-def inputs(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """`x` as images u8[N, H, W, C], tokens i32[N, T] (where y has their shape), or float32."""
-    if x.dtype == np.uint8 and x.ndim in (3, 4):
-        return x if x.ndim == 4 else x[..., None]
-    if np.issubdtype(x.dtype, np.integer) and x.ndim == 2 and y.shape == x.shape:
-        return x.astype(np.int32)
-    return x.astype(np.float32)
-
-
-def targets(y: np.ndarray, path: Path) -> np.ndarray:
-    """`y` as i32 where it is whole numbers, which count from 0, else as f32; a last axis of 1 is dropped."""
-    kind = "f" if np.issubdtype(y.dtype, np.floating) else "i" if np.issubdtype(y.dtype, np.integer) else y.dtype.kind
-    checks.require(kind in "fib", f"got {path} with targets of {y.dtype}, need whole or real numbers")
-    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-    lowest = int(y.min()) if y.size and kind == "i" else 0
+def _owners(owner: np.ndarray, path: Path) -> np.ndarray:
+    good = owner.dtype.kind in "iu" and (not owner.size or -1 < int(owner.min()) <= int(owner.max()) < 2**31)
     checks.require(
-        kind == "f" or (lowest >= 0 and (not y.size or int(y.max()) < 2**31)),
-        f"got {path} with the class {lowest}, need classes that count from 0; number them anew",
+        good,
+        f"got {path} with train_owner of {owner.dtype}, need whole numbers from 0 to 2^31 - 1; save "
+        "np.unique(train_owner, return_inverse=True)[1]",
     )
-    return y.astype(np.float32 if kind == "f" else np.int32)
+    return owner.astype(np.int32)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as inside:
-            return {name: inside[name] for name in inside.files}
+            arrays = {name: inside[name] for name in inside.files}
+            if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+                raise ValueError("a file in it is no array")
+            return arrays
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise checks.InputError(
             f"got {path}, which is no npz file of plain arrays ({error}); save it by numpy.savez"

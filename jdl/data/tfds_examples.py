@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from jdl import checks
+from jdl.data.arrays import held_out, inputs, targets
 from jdl.data.dataset import Dataset
-from jdl.data.npz import held_out, inputs, targets
 from jdl.data.tables import tokens, vocabulary
 from jdl.data.text import numbered
 
@@ -59,13 +59,15 @@ def examples(builder: Any, name: str) -> Dataset:
         truth = {"vocabulary": (words := vocabulary(train_x))}
         train_x, test_x = tokens(train_x, words), tokens(test_x, words)
     else:
-        train_x, test_x = inputs(train_x, train_y), inputs(test_x, test_y)
+        train_x, test_x = inputs(train_x, train_y, where), inputs(test_x, test_y, where)
+    train_y, test_y = targets(train_y, where), targets(test_y, where)
+    number = 0 if train_y.dtype == np.float32 else 1 + int(max(y.max(initial=0) for y in (train_y, test_y)))
     return Dataset(
         train_x,
-        targets(train_y, where),
+        train_y,
         test_x,
-        targets(test_y, where),
-        num_classes=getattr(info.features[of_y], "num_classes", None) or 0,
+        test_y,
+        num_classes=getattr(info.features[of_y], "num_classes", None) or number,
         name=f"tfds:{name}",
         source=source,
         truth=truth,

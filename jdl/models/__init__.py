@@ -1,14 +1,17 @@
 """Models, most of them flax modules: what differs between nodes is parameters alone, so none has batch statistics."""
 
 from jdl.models import layers
-from jdl.models.adapters import FromNNX, Functions, PersonalStatistics, without_batch_statistics
 from jdl.models.bag_of_words import BagOfWords
+from jdl.models.batch_statistics import PersonalStatistics, without_batch_statistics
+from jdl.models.characters import CharGRU, CharLSTM
 from jdl.models.cnn import McMahanCNN
 from jdl.models.dense import MLP, Linear
 from jdl.models.factorization import MatrixFactorization
+from jdl.models.from_nnx import FromNNX
+from jdl.models.functions import Functions
 from jdl.models.lenet import GNLeNet, LeNet
 from jdl.models.lora import LoRA, with_base
-from jdl.models.recurrent import GRU, LSTM, CharGRU, CharLSTM
+from jdl.models.recurrent import GRU, LSTM
 from jdl.models.resnet import ResNet8, ResNet18, ResNet20
 from jdl.models.transformer import Transformer
 

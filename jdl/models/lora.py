@@ -12,14 +12,13 @@ from flax import linen as nn
 from flax import traverse_util
 
 from jdl import checks
-from jdl.models import layers
+from jdl.models.dense_layers import chosen, is_dense, with_paths
 from jdl.types import Key, PyTree
 
 __all__ = ["LoRA", "with_base"]
 
 # torch's rule for dense layers, which the authors' own code takes for A: uniform up to 1 / sqrt(inputs) either way.
 RANDOM = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-DENSE = (nn.Dense, layers.Dense)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,14 +71,12 @@ class LoRA:
         """The base, drawn at random, as "frozen", and adapters that do nothing yet as "params"."""
         checks.whole("rank", self.rank, 1)
         base_key, key = jax.random.split(key)
-        found: dict[str, None] = {}  # in the order of the calls
-        with nn.intercept_methods(_noting(found)):
-            base = self.base.init(base_key, x)
+        base, dense = with_paths(self.base, base_key, x)
         rest = sorted(set(base) - {"params"})
         got = f"got a base with {' and '.join(rest)}, need one whose variables are all parameters"
         checks.require(not rest, got)
         weights, adapters = traverse_util.flatten_dict(base["params"], sep="/"), {}
-        for i, path in enumerate(self._chosen(list(found))):
+        for i, path in enumerate(chosen(dense, self.targets)):
             weight = weights[f"{path}/kernel".lstrip("/")]
             got = (
                 f"got weights of shape {weight.shape} in {path}, need [inputs, outputs]; lifted layers have no adapters"
@@ -97,7 +94,7 @@ class LoRA:
         def corrected(call: Callable, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
             y, path = call(*args, **kwargs), "/".join(context.module.path)
             a = adapters.get(f"{path}/A".lstrip("/"))
-            if a is None or not _dense(context):
+            if a is None or not is_dense(context):
                 return y
             b = adapters[f"{path}/B".lstrip("/")]
             inputs = (args[0] if args else kwargs["inputs"]).astype(y.dtype)
@@ -117,17 +114,6 @@ class LoRA:
             path, weight = name.removesuffix("A"), weights[f"{name.removesuffix('A')}kernel"]
             weights[f"{path}kernel"] = weight + adapters[name] @ adapters[f"{path}B"] * (self.alpha / self.rank)
         return {"params": traverse_util.unflatten_dict(weights, sep="/")}
-
-    def _chosen(self, paths: list[str]) -> list[str]:
-        none = (
-            f"got {type(self.base).__name__}, need a flax.linen module with nn.Dense or jdl.models.layers.Dense in it"
-        )
-        checks.require(bool(paths), none)
-        for target in self.targets:
-            names = sorted({name for path in paths for name in path.split("/")})
-            got = f"got target {target!r}, which no dense layer has in its path; need one of {', '.join(names)}"
-            checks.require(any(_within(target, path) for path in paths), got)
-        return [path for path in paths if not self.targets or any(_within(target, path) for target in self.targets)]
 
 
 def with_base(variables: PyTree, base: PyTree) -> PyTree:
@@ -154,25 +140,6 @@ def with_base(variables: PyTree, base: PyTree) -> PyTree:
     got = f"got a base that differs in {len(odd)} arrays ({told}); need the parameters of the module under the adapters"
     checks.require(not odd, got)
     return {**variables, "frozen": base}
-
-
-def _noting(found: dict[str, None]) -> Callable:
-    """An interceptor that notes the path of each dense layer that is called."""
-
-    def note(call: Callable, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
-        if _dense(context):
-            found["/".join(context.module.path)] = None
-        return call(*args, **kwargs)
-
-    return note
-
-
-def _dense(context: nn.module.InterceptorContext) -> bool:
-    return isinstance(context.module, DENSE) and context.method_name == "__call__"
-
-
-def _within(target: str, path: str) -> bool:
-    return f"/{target}/" in f"/{path}/"
 
 
 def _leaves(tree: PyTree) -> list:

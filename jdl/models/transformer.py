@@ -27,6 +27,10 @@ class Transformer(nn.Module):
     The dense layers, for adapters (`jdl.models.LoRA`) and `jdl.exchange.per_module`: "query", "key", "value" and "out"
     of "attention", "up" and "down" of "mlp", in "block_0", "block_1", ...
 
+    It wants Adam: `optimizer="adam", lr=0.003`. Measured, D-PSGD of 16 nodes on tiny Shakespeare, 4-regular graph, four
+    windows of 80 characters a batch, 200 rounds, test loss of the nodes: Adam 0.003 2.39, 0.001 2.43; SGD 0.1 2.50, 1
+    diverges.
+
     Args:
       vocab: number of tokens; one outside 0 to vocab - 1 gives NaN. width: numbers in a token's vector.
       layers, heads: blocks, and attention heads in each; heads divides width.

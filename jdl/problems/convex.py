@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from jdl import checks
-from jdl.data import Dataset, load
-from jdl.problems.division import divide
+from jdl.data import Dataset, Partition, load
+from jdl.problems.division import divide, rule_of
 from jdl.problems.fitting import VECTORS, kind_of
 from jdl.problems.logistic import Logistic
 
@@ -16,20 +19,13 @@ __all__ = ["regress"]
 def regress(
     data: str | Dataset = "a9a",
     nodes: int = 100,
-    partition: str = "iid",
-    alpha: float = 0.5,
-    shards: int = 2,
-    classes: int = 2,
-    clusters: int = 4,
-    exponent: float = 2.5,
-    sigma: float = 1.0,
-    skew: float = 1.0,
-    minimum: int = 0,
+    partition: str | Partition | Callable[..., Partition] = "iid",
     regularization: float = 1e-3,
     batch_size: int = 0,
     data_dir: str | None = None,
     download: bool = False,
     seed: int = 0,
+    **partition_options: Any,
 ) -> Logistic:
     """Regularised logistic regression on a data set of two classes: strongly convex, its optimum known.
 
@@ -39,31 +35,27 @@ def regress(
     Args:
       data: a data set of features and two classes, or a name that `jdl.data.load` knows.
       nodes: n, how many nodes share the training examples.
-      partition: how examples are shared, see `jdl.data.partition`.
-      alpha: concentration, for "dirichlet", "dirichlet_per_node", "by_cluster": small for few labels a node.
-      shards: shards a node, for "shards". classes: classes a node, for "classes_per_node". clusters: of nodes that hold
-        alike, for "by_cluster". exponent: of the sizes, for "power_law". sigma: of the sizes, for "log_normal".
-        skew: share of examples that keep to their likes, for "feature_skew".
-      minimum: examples that every node has at least, for partitions whose sizes are drawn.
+      partition: how examples are shared: the name of a rule of `jdl.data.partition`, a function like these, or a
+        partition that is made.
       regularization: of the squared norm, above 0, a lower bound of the curvature.
       batch_size: examples a minibatch, drawn with replacement; 0 for all of the node's.
       data_dir: where the files of data sets lie; JDL_DATA_DIR by default.
       download: whether the network may be asked (by data sets named tfds:...).
       seed: names the partition.
+      partition_options: of this rule: alpha=0.1, say, for "dirichlet".
 
     Raises:
       InputError: the data have other than two classes, or are no features; a number is out of range.
     """
     nodes = checks.whole("nodes", nodes, 1)
+    rule = rule_of(partition, **partition_options)
     data = load(data, data_dir, download) if isinstance(data, str) else data
     kind = kind_of(data)
     checks.require(
         kind == VECTORS and data.num_classes == 2,
         f"got {data.name}, {kind} of {data.num_classes} classes, need features of two; try the problem learn",
     )
-    options = {"alpha": alpha, "shards": shards, "classes": classes, "clusters": clusters, "exponent": exponent}
-    options |= {"sigma": sigma, "skew": skew, "minimum": minimum}
-    split = divide(data, nodes, partition, seed, **options)
+    split = divide(data, nodes, rule, seed)
     dim, width = data.train_x.shape[1] + 1, split.indices.shape[1]
     checks.fits(6 * 8 * nodes * width * dim, f"nodes={nodes} with up to {width} examples each of {dim} features")
     features = np.concatenate([data.train_x, np.ones_like(data.train_x[:, :1])], axis=1)[split.indices]

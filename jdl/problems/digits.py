@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from jdl import checks
+from jdl.data import Partition
 from jdl.data.embedded import digits as load_digits
 from jdl.models import MLP, Linear
-from jdl.problems.division import divide
+from jdl.problems.division import divide, rule_of
 from jdl.problems.supervised import Supervised
 
 __all__ = ["digits"]
@@ -16,50 +20,39 @@ __all__ = ["digits"]
 
 def digits(
     nodes: int = 1024,
-    partition: str = "iid",
-    alpha: float = 0.5,
-    shards: int = 2,
-    classes: int = 2,
-    clusters: int = 4,
-    exponent: float = 2.5,
-    sigma: float = 1.0,
-    skew: float = 1.0,
-    minimum: int = 0,
+    partition: str | Partition | Callable[..., Partition] = "iid",
     hidden: int = 32,
     batch_size: int = 0,
     test_fraction: float = 0.2,
     seed: int = 0,
+    **partition_options: Any,
 ) -> Supervised:
     """Handwritten digits of 8x8 pixels (1,437 to train on, 360 to test), classified by a small network.
 
     Args:
       nodes: n, how many nodes share the training examples; more nodes than examples leaves some without data.
-      partition: how they are shared, see `jdl.data.partition`.
-      alpha: concentration, for "dirichlet", "dirichlet_per_node", "by_cluster": small for few labels a node.
-      shards: shards a node, for "shards". classes: classes a node, for "classes_per_node". clusters: of nodes that hold
-        alike, for "by_cluster". exponent: of the sizes, for "power_law". sigma: of the sizes, for "log_normal".
-        skew: share of examples that keep to their likes, for "feature_skew".
-      minimum: examples that every node has at least, for partitions whose sizes are drawn.
+      partition: how they are shared: the name of a rule of `jdl.data.partition`, a function like these, or a
+        partition that is made.
       hidden: width of the hidden layer (64-hidden-10, relu); 0 for none, which is softmax regression.
       batch_size: examples a minibatch, drawn with replacement; 0 for all of the node's.
       test_fraction: share of the 1,797 images that is held out.
       seed: names the test set and the partition.
+      partition_options: of this rule: alpha=0.1, say, for "dirichlet".
 
     Raises:
-      InputError: an unknown partition (with the nearest names), or a number out of range.
+      InputError: an unknown partition (with the nearest names) or option of it, or a number out of range.
 
     >>> problem = digits(nodes=100, hidden=0)
     >>> problem.n, problem.indices.shape, int(problem.num_examples.sum())
     (100, (100, 15), 1437)
     """
     hidden = checks.whole("hidden", hidden, 0)
+    rule = rule_of(partition, **partition_options)
     data = load_digits(test_fraction, seed)
     module = MLP(hidden=(hidden,), classes=data.num_classes) if hidden else Linear(classes=data.num_classes)
     model = jax.eval_shape(module.init, jax.random.key(0), jnp.asarray(data.train_x[:1]))
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(model))
     nodes = checks.whole("nodes", nodes, 1)
     checks.fits(4 * nodes * size, f"nodes={nodes:,}")  # models, messages, inboxes, gradients; before the table is made
-    options = {"alpha": alpha, "shards": shards, "classes": classes, "clusters": clusters, "exponent": exponent}
-    options |= {"sigma": sigma, "skew": skew, "minimum": minimum}
-    split = divide(data, nodes, partition, seed, **options)
+    split = divide(data, nodes, rule, seed)
     return Supervised.from_data(data, split, module, batch_size)

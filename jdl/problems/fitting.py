@@ -21,7 +21,7 @@ class Fit(NamedTuple):
 
 
 def _classes(model: Any, **fields: Any) -> Callable[[Dataset], Any]:
-    return lambda data: model(classes=data.num_classes, **fields)
+    return lambda data: model(classes=data.num_classes or 1, **fields)  # real targets: one output
 
 
 def _text(model: Any, **fields: Any) -> Callable[[Dataset], Any]:
@@ -62,20 +62,22 @@ USUAL = {VECTORS: "mlp", IMAGES: "lenet", TEXT: "transformer", WORDS: "bag_of_wo
 
 def kind_of(data: Dataset) -> str:
     """What sort of examples a data set holds, from shapes and types alone."""
-    if np.issubdtype(data.train_y.dtype, np.floating):
-        return RATINGS if data.train_x.dtype.kind == "i" else VECTORS
-    if data.train_y.ndim == 2:
-        return TEXT
-    if data.train_x.ndim == 4:
+    x, y = data.train_x, data.train_y
+    if x.ndim == 4:
         return IMAGES
-    return VECTORS if data.train_x.dtype.kind == "f" else WORDS
+    if x.dtype.kind == "f" or x.dtype == np.uint8:  # bytes are of pixels
+        return VECTORS
+    if y.dtype.kind == "f":
+        return RATINGS
+    return TEXT if y.ndim == 2 else WORDS
 
 
 def fit(data: Dataset, model: str | Any | None = None) -> tuple[Any, Dataset]:
     """The model of this name (or the usual one, or a model as it is), and the data in the shape that it takes.
 
     Raises:
-      InputError: an unknown name, or a model for data of another kind.
+      InputError: an unknown name, a model for data of another kind, or data that do not say how many words, users or
+        items there are.
     """
     kind = kind_of(data)
     if model is not None and not isinstance(model, str):
@@ -87,11 +89,17 @@ def fit(data: Dataset, model: str | Any | None = None) -> tuple[Any, Dataset]:
         f"got model {name!r} for {data.name}, whose examples are {kind}; need one of {', '.join(fitting)}; "
         f"try model={USUAL[kind]!r}",
     )
-    dense = kind == IMAGES and VECTORS in MODELS[name].kinds
-    return MODELS[name].make(data), _flat(data) if dense else data
+    told = {WORDS: ("vocabulary",), RATINGS: ("users", "items")}.get(kind, ())
+    lacking = " and ".join(repr(one) for one in told if one not in (data.truth or {}))
+    checks.require(
+        not lacking,
+        f"got {data.name}, whole numbers that are read as {kind}, without a list of {lacking} in data.truth, need it "
+        f"for the size of model {name!r}; give it, a model of your own, or features as floats: x.astype(np.float32)",
+    )
+    return MODELS[name].make(data), _flat(data) if VECTORS in MODELS[name].kinds else data
 
 
 def _flat(data: Dataset) -> Dataset:
-    """Images as rows of pixels."""
+    """Images, grey ones f[N, H, W] too, as rows of pixels."""
     train_x, test_x = (x.reshape(len(x), -1) for x in (data.train_x, data.test_x))
     return data._replace(train_x=train_x, test_x=test_x)

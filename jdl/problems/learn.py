@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from jdl import checks
-from jdl.data import Dataset, load
-from jdl.problems.division import divide
+from jdl.data import Dataset, Partition, load
+from jdl.problems.division import divide, rule_of
 from jdl.problems.fitting import fit
 from jdl.problems.supervised import Supervised
 
@@ -19,15 +20,7 @@ def learn(
     data: str | Dataset = "mnist",
     nodes: int = 100,
     model: str | Any | None = None,
-    partition: str = "iid",
-    alpha: float = 0.5,
-    shards: int = 2,
-    classes: int = 2,
-    clusters: int = 4,
-    exponent: float = 2.5,
-    sigma: float = 1.0,
-    skew: float = 1.0,
-    minimum: int = 0,
+    partition: str | Partition | Callable[..., Partition] = "iid",
     batch_size: int = 32,
     sampling: str = "replacement",
     precision: str = "float32",
@@ -35,6 +28,7 @@ def learn(
     data_dir: str | None = None,
     download: bool = False,
     seed: int = 0,
+    **partition_options: Any,
 ) -> Supervised:
     """A data set learnt with a model, its examples divided over the nodes.
 
@@ -43,12 +37,8 @@ def learn(
       nodes: n, how many nodes share the training examples.
       model: by name, see `jdl.problems.MODELS`; or anything with `init` and `apply`; by default the usual one for data
         of this kind.
-      partition: how examples are shared, see `jdl.data.partition`.
-      alpha: concentration, for "dirichlet", "dirichlet_per_node", "by_cluster": small for few labels a node.
-      shards: shards a node, for "shards". classes: classes a node, for "classes_per_node". clusters: of nodes that hold
-        alike, for "by_cluster". exponent: of the sizes, for "power_law". sigma: of the sizes, for "log_normal".
-        skew: share of examples that keep to their likes, for "feature_skew".
-      minimum: examples that every node has at least, for partitions whose sizes are drawn.
+      partition: how examples are shared: the name of a rule of `jdl.data.partition`, a function like these, or a
+        partition that is made.
       batch_size: examples a minibatch; 0 for all of the node's.
       sampling: how minibatches are drawn: "replacement", "round" (without replacement within a round), "epochs"
         (without replacement over rounds) or "stream" (in the order of the data).
@@ -58,16 +48,16 @@ def learn(
       data_dir: where the files of data sets lie; JDL_DATA_DIR by default.
       download: whether the network may be asked (by data sets named tfds:...).
       seed: names the partition and the test examples.
+      partition_options: of this rule: alpha=0.1, say, for "dirichlet".
 
     Raises:
       InputError: something is unknown, does not fit, or is not there; the sentence says what to do.
     """
     nodes = checks.whole("nodes", nodes, 1)
+    rule = rule_of(partition, **partition_options)
     data = load(data, data_dir, download) if isinstance(data, str) else data
     module, shaped = fit(data, model)
-    options = {"alpha": alpha, "shards": shards, "classes": classes, "clusters": clusters, "exponent": exponent}
-    options |= {"sigma": sigma, "skew": skew, "minimum": minimum}
-    split = divide(data, nodes, partition, seed, **options)
+    split = divide(data, nodes, rule, seed)
     return Supervised.from_data(
         _fewer(shaped, test_examples, seed), split, module, batch_size, sampling, precision=precision, seed=seed
     )

@@ -12,10 +12,16 @@ def losses(outputs: jax.Array, targets: jax.Array) -> jax.Array:
     """The loss of each example: f[B].
 
     Whole targets are classes, `-log softmax(outputs)[target]` for outputs f[B, ..., classes] and targets i32[B, ...],
-    averaged over the axes between (the tokens of a text). Real targets are numbers, `(outputs - targets)^2`, f[B].
+    averaged over the axes between (the tokens of a text). Real targets are numbers, `(outputs - targets)^2` for targets
+    f[B, ...] and outputs of this shape or f[B, ..., 1], averaged over all axes but the first.
+
+    >>> losses(jnp.array([[1.0], [2.0]]), jnp.array([1.0, 0.0]))
+    Array([0., 4.], dtype=float32)
     """
     if jnp.issubdtype(targets.dtype, jnp.floating):
-        return jnp.square(outputs - targets)
+        # Reshaped: [B, 1] less [B] would be a table of all differences.
+        each = jnp.square(outputs.reshape(targets.shape) - targets)
+        return jnp.mean(each, axis=tuple(range(1, each.ndim)))
     # A product with the one-hot target fuses into the pass over the outputs; a gather, backward a scatter, does not.
     one_hot = jax.nn.one_hot(targets, outputs.shape[-1], dtype=outputs.dtype)
     each = jax.nn.logsumexp(outputs, axis=-1) - jnp.sum(one_hot * outputs, axis=-1)

@@ -12,6 +12,14 @@ from flax import struct
 from jdl import checks
 from jdl.data import Dataset, Partition
 from jdl.models import without_batch_statistics
+from jdl.problems.agreement import (
+    require_examples,
+    require_frozen,
+    require_model,
+    require_outputs,
+    require_variables,
+    told,
+)
 from jdl.problems.losses import losses, right
 from jdl.rng import shuffled
 from jdl.types import Draw, Key, PyTree
@@ -54,7 +62,9 @@ class Supervised:
       frozen: variables of the model that are not learnt, held once: collections of flax other than "params".
       module: the model: `init(key, x) -> variables`, `apply(variables, x) -> outputs`, as flax modules have.
       batch_size: examples a minibatch, 0 for all of the node's.
-      sampling, steps_per_round: how they are drawn.
+      sampling: how they are drawn, a word of `SAMPLING`.
+      steps_per_round: minibatches that a round takes, for "epochs" and "stream": the local steps of the algorithm. With
+        fewer here than there, rounds overlap, and examples come again before the pass is over.
       precision: "float32", or "bfloat16" for what the model computes in, where the device is faster with it.
     """
 
@@ -90,15 +100,18 @@ class Supervised:
         such and it is None, it is drawn by `seed`.
 
         Raises:
-          InputError: an unknown word, or a model with batch statistics.
+          InputError: an unknown word, a model with batch statistics, or examples, division, model and `frozen` that do
+            not go together: see `jdl.problems.agreement`.
         """
+        require_examples(data, split)
+        require_model(module)
         sampling = checks.known("sampling", sampling, SAMPLING)
         precision = checks.known("precision", precision, PRECISIONS)
         made = cls(  # of copies: the caller may go on to change its own
             train_x=_array(data.train_x),
-            train_y=_array(data.train_y),
+            train_y=_targets(data.train_y),
             test_x=_array(data.test_x),
-            test_y=_array(data.test_y),
+            test_y=_targets(data.test_y),
             indices=jnp.array(split.indices, jnp.int32),
             num_examples=jnp.array(split.counts, jnp.int32),
             module=module,
@@ -107,10 +120,14 @@ class Supervised:
             steps_per_round=checks.whole("steps_per_round", steps_per_round, 1),
             precision=precision,
         )
-        without_batch_statistics(module, _inputs(made.train_x[:1]))
+        one, two = (jax.ShapeDtypeStruct((size, *made.train_x.shape[1:]), made.train_x.dtype) for size in (1, 2))
+        with told(module):
+            shapes = without_batch_statistics(module, jax.eval_shape(_inputs, one))
+            require_variables(shapes)
+            require_outputs(jax.eval_shape(made._outputs, shapes, two), data)
         if frozen is None:
-            frozen = _rest(jax.eval_shape(made._variables, jax.random.key(0)))
-            frozen = _rest(jax.jit(made._variables)(jax.random.key(seed))) if jax.tree.leaves(frozen) else {}
+            frozen = _rest(jax.jit(made._variables)(jax.random.key(seed))) if _rest(shapes) else {}
+        require_frozen(frozen, _rest(shapes))
         return made.replace(frozen=frozen)
 
     @property
@@ -217,10 +234,15 @@ class Supervised:
 
 
 def _array(x: np.ndarray) -> jax.Array:
-    """A copy on the device: images as they are, classes and tokens as i32, numbers in the default type."""
+    """A copy on the device: images as they are, tokens as i32, numbers in the default type."""
     x = np.asarray(x)
-    kinds = {"f": jnp.result_type(float), "i": jnp.int32}
-    return jnp.array(x, jnp.uint8 if x.dtype == np.uint8 else kinds[x.dtype.kind])
+    return jnp.array(x, jnp.uint8) if x.dtype == np.uint8 else _targets(x)
+
+
+def _targets(y: np.ndarray) -> jax.Array:
+    """A copy on the device: classes and tokens as i32, numbers in the default type."""
+    y = np.asarray(y)
+    return jnp.array(y, jnp.result_type(float) if y.dtype.kind == "f" else jnp.int32)
 
 
 def _inputs(x: jax.Array) -> jax.Array:

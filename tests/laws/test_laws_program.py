@@ -8,6 +8,7 @@ import pytest
 from flax import struct
 
 import jdl
+from jdl import sharding
 from jdl import sim as simulator
 
 EVERY = pytest.mark.parametrize("name", cases.ALGORITHMS)
@@ -128,20 +129,13 @@ def test_python_loop_equals_vmap(name):
 
 @SOME
 def test_sharded_equals_unsharded(name):
-    mesh = jax.make_mesh((8,), ("nodes",), axis_types=(jax.sharding.AxisType.Auto,))
-
-    def place(tree):
-        def spec(x):
-            rows = x.ndim > 0 and x.shape[0] == cases.N
-            return jax.sharding.NamedSharding(mesh, jax.P("nodes") if rows else jax.P())
-
-        return jax.tree.map(lambda x: jax.device_put(x, spec(x)), tree)
-
     built, start = cases.build(name, data=cases.problem(noise=0.3)), cases.starts(name)
     begun = cases.init(built, start)
     one = cases.advance(built, begun, jnp.int32(6))
-    placed = place(begun)
-    many = cases.advance(place(built), placed, jnp.int32(6))
+    mesh = sharding.mesh_over(8)
+    placed = jax.device_put(begun, sharding.by_rows(begun, cases.N, mesh))
+    everywhere = jax.device_put(built.replace(mesh=mesh), sharding.everywhere(mesh))
+    many = cases.advance(everywhere, placed, jnp.int32(6))
     assert all(len(leaf.sharding.device_set) == 8 for leaf in jax.tree.leaves(many))
     for leaf in jax.tree.leaves(many.nodes):
         assert not leaf.sharding.is_fully_replicated

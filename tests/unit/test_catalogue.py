@@ -1,6 +1,5 @@
 """The catalogue against the files on disk, and its reading of docstrings against a docstring written here."""
 
-import functools
 import inspect
 import itertools
 import json
@@ -32,11 +31,18 @@ def test_exchanges_and_problems_are_functions_that_need_no_others():
     assert {"digits", "quadratic", "logistic"} <= set(catalogue.members("problems"))
 
 
+def test_partitions_are_the_rules():
+    assert set(catalogue.members("partitions")) == set(jdl.data.partition.__all__) - {"Partition"}
+    told = {option.name: option.help for option in flags.options_of("partitions", "dirichlet")}
+    assert list(told) == ["alpha", "minimum"] and all(told.values())
+    assert "partition" not in {option.name for option in flags.options_of("problems", "digits")}
+
+
 @pytest.mark.parametrize("kind", catalogue.KINDS)
 def test_everything_has_a_summary_and_methods_say_what_they_send(kind):
     for entry in catalogue.catalogue()[kind]:
         assert entry.summary.endswith(".") and "\n" not in entry.summary
-        assert entry.sends or kind == "problems", entry.name
+        assert entry.sends or kind in ("problems", "partitions"), entry.name
         assert entry.paper or kind != "algorithms", entry.name
     assert json.loads(json.dumps([entry._asdict() for entry in catalogue.catalogue()[kind]]))
 
@@ -44,7 +50,7 @@ def test_everything_has_a_summary_and_methods_say_what_they_send(kind):
 def test_topologies_are_grouped_by_how_they_change():
     found = {heading: [entry.name for entry in entries] for heading, entries in catalogue.groups().items()}
     assert [*found][:2] == [f"algorithms, {catalogue.PEERS}", f"algorithms, {catalogue.SERVER}"]
-    assert [*found][-2:] == ["exchanges", "problems"]
+    assert [*found][-3:] == ["exchanges", "problems", "partitions"]
     assert sum(map(len, found.values())) == sum(map(len, catalogue.catalogue().values()))
     for heading, name in (
         (catalogue.ONE, "ring"),
@@ -114,20 +120,38 @@ def test_options_said_to_be_as_in_another_class_are_looked_up_there():
     assert "decay" not in own  # a function cannot be spelled on a command line
 
 
-@functools.cache
-def flags_of(kind, name):
-    return [flags.spelled(kind, one) for one in catalogue.options(catalogue.maker(kind, name))]
+def flags_of(kind):
+    parts = {
+        name: [flags.spelled(kind, one) for one in flags.options_of(kind, name)] for name in catalogue.members(kind)
+    }
+    assert all(len(set(names)) == len(names) for names in parts.values())
+    return set().union(*parts.values())
 
 
-@pytest.mark.parametrize("algorithm", catalogue.members("algorithms"))
-def test_no_two_flags_of_a_run_share_a_name(algorithm):
-    both = itertools.product(catalogue.members("topologies"), catalogue.members("problems"))
-    common = {parameter for parameter in inspect.signature(flags.Common).parameters}
-    for topology, problem in both:
-        parts = (("algorithms", algorithm), ("topologies", topology), ("problems", problem))
-        names = [flag for part in parts for flag in flags_of(*part)]
-        assert len(set(names)) == len(names), (topology, problem)
-        assert not common & set(names), (topology, problem)
+def test_no_two_flags_of_a_run_share_a_name():
+    kinds = {kind: flags_of(kind) for kind in catalogue.KINDS if kind != "exchanges"}  # whose flags carry their name
+    kinds["run"] = set(inspect.signature(flags.Common).parameters)
+    for one, other in itertools.combinations(kinds, 2):
+        assert not kinds[one] & kinds[other], (one, other)
+
+
+def test_no_two_parts_share_a_name():
+    """Each has a group of flags, a field of the whole by its name; `jdl list NAME` takes one."""
+    kinds = {kind: set(catalogue.members(kind)) for kind in catalogue.KINDS}
+    kinds["run"] = set(inspect.signature(flags.Common).parameters)
+    for one, other in itertools.combinations(kinds, 2):
+        assert not kinds[one] & kinds[other], (one, other)
+
+
+def test_no_option_of_a_partition_is_an_argument_of_a_problem():
+    """Makers hand on to the rule what they do not take themselves, so it would never get there."""
+    makers = [
+        make for make in catalogue.members("problems").values() if "partition" in inspect.signature(make).parameters
+    ]
+    taken = {name for make in makers for name in inspect.signature(make).parameters}
+    for rule in catalogue.members("partitions").values():
+        _, *options = inspect.signature(rule).parameters
+        assert makers and set(options) & taken == {"nodes", "seed"}
 
 
 @pytest.mark.parametrize("topology", [*catalogue.members("topologies"), "from_file"])

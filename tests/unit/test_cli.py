@@ -1,6 +1,7 @@
 """The command line in-process: what it prints, how it exits, and every refusal by its text."""
 
 import contextlib
+import inspect
 import json
 import sys
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import jdl
-from jdl import checks, cli
+from jdl import catalogue, checks, cli
 from jdl.history import read_csv
 from jdl.run import run
 
@@ -155,7 +156,7 @@ def test_list(call):
     assert any(line.split()[:1] == ["dpsgd"] and "D-PSGD" in line for line in out.splitlines())
     code, out, _ = call("list", "--json")
     found = json.loads(out)
-    assert list(found) == ["algorithm", "topology", "exchange", "problem"]
+    assert list(found) == ["algorithm", "topology", "exchange", "problem", "partition"]
     assert all(
         set(entry) == {"name", "summary", "paper", "sends", "memory"} for entries in found.values() for entry in entries
     )
@@ -232,6 +233,35 @@ def test_weights_of_a_run_are_kept_and_come_back(call, tmp_path, interrupt):
     assert rows(tmp_path / "a") == rows(tmp_path / "b") != rows(tmp_path / "c")
 
 
+DIVIDED = "run --algorithm local_only --nodes 20 --hidden 0 --rounds 4 --eval-every 1".split()
+
+
+@pytest.mark.parametrize("rule", catalogue.members("partitions"))
+def test_a_partition_brings_the_flags_of_its_rule(call, rule):
+    _, out, _ = call(*DIVIDED, "--partition", rule.replace("_", "-").title(), "--help")
+    own = set(inspect.signature(getattr(jdl.data.partition, rule)).parameters) & OPTIONS
+    assert {name for name in OPTIONS if f"--{name.replace('_', '-')} " in out} == own
+
+
+OPTIONS = {"alpha", "classes_per_node", "clusters", "exponent", "minimum", "shards_per_node", "sigma", "skew"}
+
+
+def test_a_partition_is_kept_and_comes_back(call, tmp_path, interrupt):
+    shards = ["--partition", "Shards", "--shards-per-node", "3", "--data-seed", "4"]
+    assert call(*DIVIDED, *shards, "--no-progress", "--out", "a")[0] == 130
+    command = json.loads((tmp_path / "a" / "config.json").read_text())["command"]
+    assert command["partition"] == {"name": "shards", "shards_per_node": 3}
+    expected = jdl.problems.digits(20, "shards", shards_per_node=3, hidden=0, seed=4)
+    np.testing.assert_array_equal(cli.build(command)["problem"].indices, expected.indices)
+    interrupt.undo()
+    code, out, _ = call("resume", "a", "--json")
+    found = json.loads(out)
+    assert code == 0 and (found["status"], found["partition"]) == ("finished", "shards")
+    call(*DIVIDED, *shards, "--json", "--out", "b")
+    call(*DIVIDED, "--data-seed", "4", "--json", "--out", "c")
+    assert rows(tmp_path / "a") == rows(tmp_path / "b") != rows(tmp_path / "c")
+
+
 def test_help_and_version(call):
     code, out, _ = call()
     assert code == 0 and all(command in out for command in ("run", "topo", "list", "resume"))
@@ -239,7 +269,7 @@ def test_help_and_version(call):
     assert code == 0 and all(flag in out for flag in ("--rows", "--gamma", "--plot", "--weights", "--topology"))
     assert "--degree" not in out and "--lr" not in out
     code, out, _ = call("run", "--algorithm", "gradient_tracking", "--topology", "torus", "--help")
-    assert code == 0 and "--rows" in out and "--partition" in out and "--alpha" in out
+    assert code == 0 and "--rows" in out and "--partition {along_graph," in out and "--alpha" not in out
     assert "--degree" not in out and "--local-steps" not in out and "--hidden" in out
     code, out, _ = call("--version")
     assert (code, out) == (0, f"jdl {jdl.__version__}\n")
@@ -259,11 +289,27 @@ BAD = {
     "no value": (["run", "--nodes"], "Missing value for argument '--nodes'"),
     "flag of another topology": (
         ["run", "--topology", "ring", "--degree", "4"],
-        "not to dpsgd, ring, digits; leave it out, or give --topology ",
+        "not to dpsgd, ring, digits, iid; leave it out, or give --topology ",
     ),
     "flag of another problem": (["run", "--condition=3"], "got --condition, which belongs to quadratic"),
     "flag of another exchange": (["run", "--top_k.fraction", "1"], "or give --network top_k"),
-    "flag of another partition": (["run", "--alpha", "1"], "got --alpha, which the partition iid has no use for"),
+    "flag of another partition": (
+        ["run", "--alpha", "1"],
+        "got --alpha, which belongs to by_cluster and dirichlet and dirichlet_per_node, not to dpsgd, random_regular, "
+        "digits, iid; leave it out, or give --partition by_cluster",
+    ),
+    "start of a flag": (
+        ["run", "--partition", "shards", "--shards", "3"],
+        "got --shards, which is no flag of this run; did you mean --shards-per-node",
+    ),
+    "partition of what is not divided": (
+        ["run", *SMALL, "--partition", "iid"],
+        "got partition 'iid' with quadratic, whose nodes have data of their own; leave --partition out, or give --pro",
+    ),
+    "partition by owner": (
+        ["run", "--partition", "by_owner", "--nodes", "8"],
+        "got partition 'by_owner' of digits, whose examples have no owners; try",
+    ),
     "flag of a server": (
         ["run", "--participants", "3"],
         "got --participants, which belongs to afl and drfa and diloco and 22 others",
@@ -302,7 +348,7 @@ BAD = {
     "degree": (["run", "--nodes", "8", "--degree", "8"], "got degree=8 with n=8, a regular graph needs degree < n"),
     "odd": (["run", "--nodes", "9", "--degree", "3"], "got degree=3 with n=9, a regular graph needs n * degree even"),
     "shards": (
-        ["run", "--nodes", "16", "--partition", "shards", "--shards", "999"],
+        ["run", "--nodes", "16", "--partition", "shards", "--shards-per-node", "999"],
         "need at least one example a shard",
     ),
     "codec on lossy links": (

@@ -17,11 +17,11 @@ from jdl.mapping import over_nodes
 def test_mappings_agree(mapping, jit):
     rows = ({"id": jnp.arange(5), "t": jnp.zeros(5, jnp.int32)}, (jnp.arange(15.0).reshape(5, 3), ()))
 
-    def one(row, state):
-        return {"sum": jnp.sum(state[0]), "id": row["id"] * 2}, state
+    def one(factor, row, state):
+        return {"sum": jnp.sum(state[0]), "id": row["id"] * factor}, state
 
     mapped = over_nodes(one, mapping, "one")
-    out, state = (jax.jit(mapped) if jit else mapped)(*rows)
+    out, state = (jax.jit(mapped) if jit else mapped)(2, *rows)
     np.testing.assert_array_equal(out["sum"], [3.0, 12.0, 21.0, 30.0, 39.0])
     np.testing.assert_array_equal(out["id"], [0, 2, 4, 6, 8])
     np.testing.assert_array_equal(state[0], rows[1][0])

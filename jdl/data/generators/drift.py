@@ -29,7 +29,7 @@ def drifting_concepts(
     Standard normal features, `y = labels[c][argmax x W_c]` in concept c. W_0 has random orthonormal columns, so that
     classes are equally frequent in every concept, and the features look the same throughout. From one concept to the
     next, "rotated" turns W by `angle` (the boundary between two classes turns by as much, so they disagree on the share
-    `angle / 180` of examples of these two); "swapped" exchanges two classes drawn at random.
+    `angle / 180` of examples of these two, for angles up to 180); "swapped" exchanges two classes drawn at random.
 
     The owner of an example is its concept; sampling="stream" follows time. The test set is of the last concept.
 
@@ -64,7 +64,7 @@ def drifting_concepts(
         f"try features={max(features, classes) + max(features, classes) % 2}",
     )
     checks.require(concepts <= examples, f"got concepts={concepts} for {examples} examples; try concepts={examples}")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
     first = np.linalg.qr(rng.standard_normal((features, classes)))[0]
     degrees = angle * np.arange(concepts) if kind == "rotated" else np.zeros(concepts)
     weights = np.stack([turned(first.T, np.deg2rad(one)).T for one in degrees])

@@ -9,6 +9,8 @@ from jdl.data.dataset import Dataset
 
 __all__ = ["synthetic"]
 
+LEAST = 50  # examples of an owner
+
 
 def synthetic(
     alpha: float = 1.0,
@@ -56,8 +58,10 @@ def synthetic(
     checks.bounded("beta", beta, 0, 1e6, 1.0)
     owners, features = checks.whole("owners", owners, 1), checks.whole("features", features, 1)
     classes = checks.whole("classes", classes, 2)
-    rng = np.random.default_rng(seed)
-    sizes = np.floor(rng.lognormal(4, 2, owners)).astype(np.int64) + 50
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
+    # Before the sizes are drawn, which are 50 at least.
+    checks.fits(20 * LEAST * owners * features + 8 * owners * features * classes, f"{owners} owners")
+    sizes = np.floor(rng.lognormal(4, 2, owners)).astype(np.int64) + LEAST
     total = int(sizes.sum())
     checks.fits(20 * total * features + 8 * owners * features * classes, f"{owners} owners, {total} examples in all")
     model_means, feature_means = rng.normal(0, alpha, owners), rng.normal(0, beta, owners)

@@ -48,7 +48,7 @@ def gaussian_mixture(
         f"got classes={classes} with features={features}, need a feature for each class; try features={classes}",
     )
     checks.bounded("separation", separation, 0, 1e6, 4.0)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
     means = np.linalg.qr(rng.standard_normal((features, classes)))[0].T * separation / np.sqrt(2)
     train_y, test_y = (rng.integers(0, classes, size, np.int32) for size in (examples, test_examples))
     train_x, test_x = (gaussian(rng, len(y), features) + means.astype(np.float32)[y] for y in (train_y, test_y))

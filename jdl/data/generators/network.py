@@ -43,7 +43,7 @@ def teacher(
     examples, test_examples, features = checked(examples, test_examples, features)
     hidden, classes = checks.whole("hidden", hidden, 2), checks.whole("classes", classes, 2)
     checks.bounded("noise", noise, 0, 1, 0.0)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
     first = rng.standard_normal((features, hidden))
     first /= np.linalg.norm(first, axis=0)
     second = rng.standard_normal((hidden, classes)) / np.sqrt(hidden)

@@ -45,10 +45,10 @@ def rotated_clients(
       Lopez-Paz and Ranzato, "Gradient Episodic Memory for Continual Learning", NeurIPS 2017, for rotated MNIST; Ghosh
       et al., "An Efficient Framework for Clustered Federated Learning", NeurIPS 2020, for clusters by rotation.
     """
-    owners = checks.whole("owners", owners, 1)
+    owners, seed = checks.whole("owners", owners, 1), checks.whole("seed", seed, 0)
     data = pictures(examples, test_examples, seed) if data is None else data
-    shape = data.train_x.shape[1:]
     _turnable(data)
+    shape = data.train_x.shape[1:]
     if len(shape) == 3:
         checks.require(owners <= 4, f"got owners={owners}, images have four quarter turns; try owners=4")
         checks.require(shape[0] == shape[1], f"got images of {shape[0]}x{shape[1]}, need square ones to turn them")
@@ -88,7 +88,7 @@ def permuted_clients(
       Goodfellow et al., "An Empirical Investigation of Catastrophic Forgetting", 2013 (arXiv:1312.6211), for permuted
       MNIST.
     """
-    owners = checks.whole("owners", owners, 1)
+    owners, seed = checks.whole("owners", owners, 1), checks.whole("seed", seed, 0)
     data = pictures(examples, test_examples, seed) if data is None else data
     _turnable(data)
     places = int(np.prod(data.train_x.shape[1:3]))
@@ -122,6 +122,7 @@ def turned(x: np.ndarray, angle: float) -> np.ndarray:
 
 
 def _turnable(data: Dataset) -> None:
+    checks.require(isinstance(data, Dataset), f"got data={data!r}, need a data set; try data=jdl.data.load({data!r})")
     x = data.train_x
     checks.require(
         x.ndim == 4 or (x.ndim == 2 and x.dtype.kind == "f"),

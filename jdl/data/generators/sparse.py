@@ -48,7 +48,7 @@ def sparse_logistic(
         nonzeros <= features, f"got nonzeros={nonzeros} of {features} features; try nonzeros={min(10, features)}"
     )
     checks.bounded("signal", signal, 0, 1e6, 3.0)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
     support = np.sort(rng.choice(features, nonzeros, replace=False)).astype(np.int32)
     parameter = np.zeros(features)
     parameter[support] = signal / np.sqrt(nonzeros) * rng.choice([-1.0, 1.0], nonzeros)

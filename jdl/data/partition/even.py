@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from jdl import checks
 from jdl.data.partition.table import Partition, classes_and_nodes, examples_and_nodes, table
 
 __all__ = ["iid", "stratified"]
@@ -21,7 +22,7 @@ def iid(labels: np.ndarray, nodes: int, seed: int = 0) -> Partition:
     [2, 2, 3, 3]
     """
     labels, nodes = examples_and_nodes("labels", labels, nodes)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
     turn = rng.permutation(nodes)[np.arange(labels.shape[0]) % nodes]
     return table(rng.permutation(turn), nodes)
 
@@ -46,7 +47,7 @@ def stratified(labels: np.ndarray, nodes: int, seed: int = 0) -> Partition:
     [5, 5, 5, 5, 5, 5, 5, 5, 5, 5]
     """
     labels, nodes = classes_and_nodes(labels, nodes)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
     shuffled = rng.permutation(labels.size)
     in_classes = shuffled[np.argsort(labels[shuffled], kind="stable")]
     owner = np.empty(labels.size, np.int64)

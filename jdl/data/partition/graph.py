@@ -16,6 +16,10 @@ def along_graph(labels: np.ndarray, nodes: int, order: np.ndarray | None = None,
     Neighbours hold the same label, so what a node averages with is as one-sided as itself, and to meet another label
     news must pass a whole stretch of nodes. The same pieces dealt at random are `shards` with one shard a node.
 
+    That neighbours in id are neighbours holds on a ring, a path, or a torus, not on a random graph: there this is no
+    worse than `shards`, unless `order` is given, such as the order of the eigenvector of W's second largest eigenvalue,
+    `np.argsort(np.linalg.eigh(W)[1][:, -2])` for symmetric W.
+
     Args:
       labels: i32[N], the class of each example.
       nodes: how many nodes share them. More nodes than examples leaves nodes between without data.
@@ -39,7 +43,7 @@ def along_graph(labels: np.ndarray, nodes: int, order: np.ndarray | None = None,
         f"got an order of shape {order.shape} and type {order.dtype}, need each of the ids 0 to {nodes - 1} once; try "
         f"order=np.random.default_rng(0).permutation({nodes}), or leave it out",
     )
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
     shuffled = rng.permutation(labels.size)
     owner = np.empty(labels.size, np.int64)
     piece = np.arange(labels.size) * nodes // labels.size

@@ -21,7 +21,7 @@ def dirichlet(labels: np.ndarray, nodes: int, alpha: float = 0.5, seed: int = 0,
     Args:
       labels: i32[N], the class of each example.
       nodes: how many nodes share them.
-      alpha: concentration, above 0: 100 is nearly the same mixture everywhere, 0.05 about one label a node.
+      alpha: concentration, above 0: 100 is nearly the same mixture everywhere, 0.05 one or two labels a node.
       seed: names the draw.
       minimum: examples that every node has at least. What is missing, no more, is drawn from what others have above
         it, so that the largest nodes give the most.
@@ -39,7 +39,7 @@ def dirichlet(labels: np.ndarray, nodes: int, alpha: float = 0.5, seed: int = 0,
     """
     labels, nodes = classes_and_nodes(labels, nodes)
     alpha, minimum = concentration(alpha), possible(minimum, nodes, labels.size)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
     owner = np.empty(labels.size, np.int64)
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
@@ -73,13 +73,14 @@ def shards(labels: np.ndarray, nodes: int, shards_per_node: int = 2, seed: int =
     labels, nodes = classes_and_nodes(labels, nodes)
     shards_per_node = checks.whole("shards_per_node", shards_per_node, 1)
     total, most = nodes * shards_per_node, labels.size // shards_per_node
-    remedy = f"try nodes={most}, or the partition iid or dirichlet" if most else f"try shards_per_node={labels.size}"
+    fewer = f"nodes={most}" if most else f"shards_per_node={labels.size // nodes}"
+    remedy = f"try {fewer}" if most or nodes <= labels.size else f"try nodes={labels.size} with shards_per_node=1"
     checks.require(
         total <= labels.size,
         f"got nodes={nodes} with shards_per_node={shards_per_node}, which makes {total} shards of {labels.size} "
-        f"examples; need at least one example a shard; {remedy}",
+        f"examples; need at least one example a shard; {remedy}, or the partition iid or dirichlet",
     )
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
     dealt = rng.permutation(total) // shards_per_node
     shard = np.arange(labels.size) * total // labels.size
     owner = np.empty(labels.size, np.int64)
@@ -113,7 +114,7 @@ def classes_per_node(labels: np.ndarray, nodes: int, classes_per_node: int = 2, 
     classes, members = np.unique(labels, return_inverse=True)
     sizes = np.bincount(members)
     # The larger classes have the holder more, where not all have the same number.
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
     rank = np.empty(classes.size, np.int64)
     rank[np.lexsort((rng.random(classes.size), -sizes))] = np.arange(classes.size)
     holders = nodes * each // classes.size + (rank < nodes * each % classes.size)

@@ -13,11 +13,12 @@ def possible(minimum: int, nodes: int, examples: int) -> int:
     """`minimum` as a whole number that the examples suffice for, or a sentence."""
     minimum = checks.whole("minimum", minimum, 0)
     most = examples // nodes
-    least = f"try minimum={most}" if most else "leave minimum out"
+    ways = [f"try minimum={most}" if most else "leave minimum out"]
+    ways += [f"nodes={examples // minimum}"] if 0 < minimum <= examples else []
     checks.require(
         nodes * minimum <= examples,
         f"got minimum={minimum} with nodes={nodes}, which takes {nodes * minimum} examples of {examples}; "
-        f"{least}, or nodes={examples // max(minimum, 1)}",
+        f"{', or '.join(ways)}",
     )
     return minimum
 

@@ -28,8 +28,9 @@ def dirichlet_per_node(labels: np.ndarray, nodes: int, alpha: float = 0.5, seed:
     What this does to the law: the mean mixture is exactly `p`. The variance of a node's mixture, by the law
     `p (1 - p) / (alpha + 1)`, is smaller, since nodes that ask for too much of one class give way to other classes:
     with 10 equal classes by less than 1% at 400 nodes, 3% at 100, 7% at 30, and up to a sixth at 10, for alpha from
-    0.05 to 5. With small alpha nodes stay nearly pure: some change class as a whole. With fewer nodes than classes none
-    can be pure. Counts vary less than in a random sample, so large alpha tends to `stratified`, not to `iid`.
+    0.05 to 5. Rounding adds up to `1 / (4 m^2)`, for m examples a node. With small alpha nodes stay nearly pure: some
+    change class as a whole. With fewer nodes than classes none can be pure. Counts vary less than in a random sample,
+    so large alpha tends to `stratified`, not to `iid`.
 
     Args:
       labels: i32[N], the class of each example.
@@ -49,7 +50,7 @@ def dirichlet_per_node(labels: np.ndarray, nodes: int, alpha: float = 0.5, seed:
     """
     labels, nodes = classes_and_nodes(labels, nodes)
     alpha = concentration(alpha)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
     return table(_mixed(labels, even_sizes(labels.size, nodes, rng), alpha, rng), nodes)
 
 
@@ -82,7 +83,7 @@ def by_cluster(labels: np.ndarray, nodes: int, clusters: int = 4, alpha: float =
     clusters, alpha = checks.whole("clusters", clusters, 1), concentration(alpha)
     need = f"got clusters={clusters} with nodes={nodes}, need a node for each cluster; try clusters={nodes}"
     checks.require(clusters <= nodes, need)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
     sizes = even_sizes(labels.size, nodes, rng)
     cluster = np.arange(nodes) * clusters // nodes
     of_cluster = _mixed(labels, np.bincount(cluster, weights=sizes).astype(np.int64), alpha, rng)
@@ -99,7 +100,7 @@ def _mixed(labels: np.ndarray, sizes: np.ndarray, alpha: float, rng: np.random.G
     totals = np.bincount(members)
     # The tilt holds about six arrays of 8 bytes for each holder and class.
     checks.fits(48 * sizes.size * totals.size, f"nodes={sizes.size} with {totals.size} classes")
-    shape = np.maximum(alpha * totals / labels.size, LEAST_SHAPE)
+    shape = np.maximum(alpha * (totals / labels.size), LEAST_SHAPE)
     # log Gamma(a) = log Gamma(a + 1) + log(uniform) / a in law: small shapes do not underflow to zero.
     log_gamma = np.log(rng.standard_gamma(shape + 1, (sizes.size, totals.size)))
     log_mixture = log_gamma - rng.standard_exponential((sizes.size, totals.size)) / shape

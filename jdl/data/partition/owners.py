@@ -48,7 +48,7 @@ def by_owner(owners: np.ndarray, nodes: int, seed: int = 0) -> Partition:
         f"got nodes={nodes} with {have}, need an owner for each node; try nodes={names.size}, any smaller number, or "
         "the partition iid",
     )
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
     sizes = np.bincount(members)
     shuffled = rng.permutation(names.size)
     largest_first = shuffled[np.argsort(-sizes[shuffled], kind="stable")]

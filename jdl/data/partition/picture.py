@@ -25,9 +25,10 @@ TABLE = 20  # classes with a name of their own in the legend
 def draw(split: Partition, labels: np.ndarray, ax: Axes | None = None, path: str | Path | None = None) -> Figure:
     """Labels by node: bubbles for up to 100 nodes, stacked shares of sorted nodes for more.
 
-    Bubbles: a column a node, a row a class, areas in proportion to the number of examples. Stacked: nodes with data,
-    sorted by the label they hold most of and by its share, which is at the bottom, other labels above it; a column is
-    the mean over nodes that follow each other, so many that there are 200 columns or so.
+    Bubbles: a column a node, a row a class, areas in proportion to the number of examples, but for the smallest, which
+    would not be seen. Stacked: nodes with data, sorted by the label they hold most of (one of them at random, where it
+    is several) and by its share, which is at the bottom, other labels above it; a column is the mean over nodes that
+    follow each other, so many that there are 200 columns or so.
 
     Args:
       split: of `n` nodes.
@@ -61,6 +62,7 @@ def draw(split: Partition, labels: np.ndarray, ax: Axes | None = None, path: str
                 ax, sizes = figure.subplots(2, 1, height_ratios=(4, 1))
             told = heterogeneity(split, labels)
             title = f"{counts.shape[0]:,} node{'s' * (len(counts) > 1)}, {counts.sum():,} examples"
+            title += f"; largest circle: {counts.max():,}" if few else ""
             told = f"effective classes a node: {told.effective_classes:.1f}; without data: {told.empty_nodes:,}"
             figure.suptitle(f"{title}\n{told}", fontsize=10.5)
         (_bubbles if few else _stacked)(ax, counts, names)
@@ -102,7 +104,7 @@ def _stacked(ax: Axes, counts: np.ndarray, names: np.ndarray) -> None:
 
     def fill(low, high, colour, name=None):  # steps, not slopes: columns
         low, high = np.append(low, low[-1]), np.append(high, high[-1])
-        ax.fill_between(at, low, high, step="post", color=colour, linewidth=0, label=name)
+        ax.fill_between(at, low, high, step="post", color=colour, linewidth=0, label=name, antialiased=False)
 
     for c, colour in enumerate(_colours(names.size)):
         fill(ends[:, c] - rest[:, c], ends[:, c], colour)
@@ -120,7 +122,9 @@ def _columns(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The main label i64[k] and mean shares f64[k, C] of runs of nodes with one main label, and their ends f64[k+1]."""
     held = counts[counts.any(axis=1)]
     shares = held / held.sum(axis=1, keepdims=True)
-    main = shares.argmax(axis=1)
+    # Of labels held equally often any may be the main one: always the first would make it look frequent.
+    most = held == held.max(axis=1, keepdims=True)
+    main = (most * np.random.default_rng(0).random(held.shape)).argmax(axis=1)
     order = np.lexsort((-shares.max(axis=1), main))
     main, shares = main[order], shares[order]
     place = np.arange(main.size)

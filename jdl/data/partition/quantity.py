@@ -6,9 +6,11 @@ import numpy as np
 
 from jdl import checks
 from jdl.data.partition.minimum import possible, with_minimum
-from jdl.data.partition.table import Partition, examples_and_nodes, rounded, table
+from jdl.data.partition.table import Partition, examples_and_nodes, real, rounded, table
 
 __all__ = ["log_normal", "power_law"]
+
+LARGEST = 1e6  # sigma: at a tenth of it one node holds all
 
 
 def power_law(labels: np.ndarray, nodes: int, exponent: float = 2.5, seed: int = 0, minimum: int = 0) -> Partition:
@@ -38,9 +40,11 @@ def power_law(labels: np.ndarray, nodes: int, exponent: float = 2.5, seed: int =
       devices whose sizes follow one.
     """
     labels, nodes = examples_and_nodes("labels", labels, nodes)
-    good = bool(np.isfinite(exponent) and exponent > 1)
-    checks.require(good, f"got exponent={exponent!r}, a power law needs a finite number above 1; try exponent=2.5")
-    rng = np.random.default_rng(seed)
+    checks.require(
+        real(exponent) and exponent > 1,
+        f"got exponent={exponent!r}, a power law needs a finite number above 1; try exponent=2.5",
+    )
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
     return _of_weights(rng.standard_exponential(nodes) / (exponent - 1), labels.shape[0], minimum, rng)
 
 
@@ -63,9 +67,9 @@ def log_normal(labels: np.ndarray, nodes: int, sigma: float = 1.0, seed: int = 0
     True
     """
     labels, nodes = examples_and_nodes("labels", labels, nodes)
-    good = bool(np.isfinite(sigma) and sigma >= 0)
-    checks.require(good, f"got sigma={sigma!r}, need a finite number of at least 0; try sigma=1.0")
-    rng = np.random.default_rng(seed)
+    good = real(sigma) and 0 <= sigma <= LARGEST
+    checks.require(good, f"got sigma={sigma!r}, need a finite number of at least 0, at most {LARGEST:g}; try sigma=1.0")
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
     return _of_weights(sigma * rng.standard_normal(nodes), labels.shape[0], minimum, rng)
 
 

@@ -84,7 +84,7 @@ def test_a_jpeg_of_one_colour_keeps_it(tmp_path):
         ),
         (
             {"train/a/0.png": encoded(picture(0)), "test/a/0.png": encoded(picture(0, (6, 7)))},
-            r"need as many targets as examples, at least one, and test examples of the same shape",
+            r"at least one to train and one to test on, and test examples of the same shape",
         ),
         ({"train/a/0.png": b"no image", "test/a/0.png": b""}, r"got .*train/a/0.png, which is no image"),
     ],

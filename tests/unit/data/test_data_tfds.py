@@ -98,6 +98,27 @@ def test_a_train_set_alone_is_parted(tmp_path):
     assert "a fifth of train to test on" in data.source
 
 
+def test_whole_labels_without_a_number_of_classes_have_as_many_as_there_are(tmp_path):
+    features = FEATURES | {"label": tfds.features.Scalar(np.int64)}
+    prepared(tmp_path, features, {"train": examples(30), "test": examples(3)})
+    assert load("tfds:hand_made", tmp_path).num_classes == 3
+
+
+def test_examples_that_are_not_finite_are_refused(tmp_path):
+    rows = [{"x": np.full(4, np.nan, np.float32), "label": 0}]
+    prepared(tmp_path, FEATURES, {"train": rows, "test": rows})
+    with pytest.raises(checks.InputError, match="got tfds:hand_made with train_x that is not finite"):
+        load("tfds:hand_made", tmp_path)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_set_that_tensorflow_brings_may_be_missing_without_it(monkeypatch, there):
+    tensorflow_is(there, monkeypatch)
+    with pytest.raises(checks.InputError, match="which TFDS does not have here") as refusal:
+        load("tfds:mnits")
+    assert ("beside TensorFlow" in str(refusal.value)) != there
+
+
 def test_real_targets_and_sentences(tmp_path):
     features = {"x": tfds.features.Text(), "label": tfds.features.Scalar(np.float32)}
     rows = [{"x": text, "label": value} for text, value in (("a good film", 0.5), ("a bad film", 1.5))]
@@ -150,7 +171,7 @@ def test_images_of_a_mocked_set(tmp_path):
 
 
 def test_names_that_tfds_does_not_have_are_told():
-    with pytest.raises(checks.InputError, match=r"got tfds:mnits, which TFDS does not have; did you mean mnist"):
+    with pytest.raises(checks.InputError, match=r"got tfds:mnits, which TFDS does not have here; did you mean mnist"):
         load("tfds:mnits")
     with pytest.raises(
         checks.InputError, match=r"got tfds:cmaterdb/klingon, which TFDS cannot build: .*klingon not found"

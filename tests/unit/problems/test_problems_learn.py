@@ -1,5 +1,6 @@
 """Data of every kind with every model that suits it, and problems by the name of their data."""
 
+import functools
 import inspect
 
 import jax
@@ -9,8 +10,8 @@ import pytest
 
 from jdl import catalogue, checks, problems
 from jdl.cli import main
-from jdl.data import Dataset
-from jdl.problems.division import divide, rules
+from jdl.data import Dataset, Partition, partition
+from jdl.problems.division import divide, rule_of
 from jdl.problems.fitting import MODELS, USUAL, fit, kind_of
 
 RNG = np.random.default_rng(0)
@@ -62,14 +63,65 @@ def test_models_are_refused_where_they_do_not_fit():
     assert fit(KINDS["images"], own) == (own, KINDS["images"])
 
 
-def test_divisions_take_the_options_of_their_rule_and_what_it_asks_for():
-    data = KINDS["text"]
-    assert divide(data, 2, "by_owner", seed=1, alpha=0.5, shards=3).counts.tolist() == [6, 6]
-    two = divide(KINDS["images"], 3, "shards", shards=2)  # shards for shards_per_node
-    assert two.counts.tolist() == [4, 4, 4]
-    with pytest.raises(checks.InputError, match=r"got partition 'by_owner' of made, whose examples have no owners"):
-        divide(KINDS["images"], 2, "by_owner")
-    assert {"iid", "dirichlet", "by_owner", "feature_skew"} <= set(rules())
+@pytest.mark.parametrize(
+    ("rule", "asked", "options"),
+    [
+        ("shards", "train_y", {"shards_per_node": 1}),
+        ("feature_skew", "train_x", {"skew": 0.5}),
+        ("by_owner", "train_owner", {}),
+    ],
+)
+def test_a_rule_is_given_what_it_asks_for_and_its_options(rule, asked, options):
+    data = KINDS["images"]._replace(train_owner=np.arange(12) // 3)
+    own = getattr(partition, rule)(getattr(data, asked), 3, **options, seed=5)
+    found = divide(data, 3, rule_of(rule, **options), seed=5)
+    np.testing.assert_array_equal(found.indices, own.indices)
+    np.testing.assert_array_equal(problems.learn(data, 3, partition=rule, **options, seed=5).indices, own.indices)
+
+
+def backwards(labels, nodes, last=0, seed=0):
+    """A rule of the user's own."""
+    return Partition(np.arange(len(labels))[::-1].reshape(nodes, -1) + last, np.full(nodes, len(labels) // nodes))
+
+
+def test_partitions_of_the_users_own():
+    data = KINDS["features"]
+    expected = np.arange(12)[::-1].reshape(3, 4)
+    for own in (backwards, functools.partial(backwards, last=0), backwards(data.train_y, 3)):
+        np.testing.assert_array_equal(problems.learn(data, 3, partition=own).indices, expected)
+    order = np.array([2, 0, 1])  # no number: from Python alone
+    found = problems.learn(data, 3, partition="along_graph", order=order, seed=1).indices
+    np.testing.assert_array_equal(found, partition.along_graph(data.train_y, 3, order, seed=1).indices)
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "sentence"),
+    [
+        ("iid", {"alpha": 0.1}, r"got alpha=0.1, .* partition iid, which takes none; .*'dirichlet' or 'dirichlet_pe"),
+        ("dirichlet", {"shards_per_node": 3}, r"dirichlet, which takes alpha and minimum; .* try partition='shards'$"),
+        ("shards", {"shards": 3}, r"got shards=3, .* shards, which takes shards_per_node; leave it out$"),
+        ("iid", {"batchsize": 3}, r"got batchsize=3, need an argument of the problem or"),
+        (backwards, {"alpha": 1}, r"the partition backwards, which takes last; "),
+        (backwards, {"last": 1}, r"got a partition of examples . to 12"),
+        (backwards(CLASSES, 4), {}, r"got 4 nodes from the partition given, need .* of 3 nodes; try nodes=4"),
+        (backwards(CLASSES, 3), {"alpha": 1}, r"the partition given, which takes none"),
+        (lambda labels, nodes, seed: None, {}, r"got a NoneType from the partition <lambda>, need a jdl.data.Part"),
+        (lambda y, nodes, seed: None, {}, r"got partition=<function .*need a name, .* or a function of labels \(or"),
+        (lambda labels, nodes: None, {}, r"got partition=<function .*need a name, "),
+        (3, {}, r"got partition=3, need a name, a jdl.data.Partition, or a function"),
+        ("by_owner", {}, r"got partition 'by_owner' of made, whose examples have no owners; try"),
+        ("direchlet", {}, r"got partition 'direchlet', .*did you mean dirichlet"),
+    ],
+)
+def test_partitions_are_refused_with_a_sentence(given, options, sentence):
+    with pytest.raises(checks.InputError, match=sentence):
+        problems.learn(KINDS["images"], 3, partition=given, **options)
+
+
+def test_an_option_is_refused_before_data_are_read(tmp_path):
+    for make in (problems.mnist, problems.a9a):
+        with pytest.raises(checks.InputError, match=r"got alpha=1, need an argument of the problem or an option of"):
+            make(nodes=4, alpha=1, data_dir=str(tmp_path))
 
 
 def test_learn_flattens_images_for_dense_models_and_keeps_some_test_examples():
@@ -110,7 +162,8 @@ def test_named_problems_are_those_of_one_data_set(name):
     parameters = inspect.signature(make).parameters
     assert "data" not in parameters and next(iter(parameters)) == "nodes" and make.__name__ == name
     told = {option.name: option.help for option in catalogue.options(make)}
-    assert all(told.values()) and "data_dir" in told
+    assert all(told.values()) and {"data_dir", "partition"} <= set(told)
+    assert "partition_options: of this rule" in make.__doc__ and "partition_options" in parameters
 
 
 def test_data_sets_from_the_command_line(tiny_mnist, tmp_path, capsys):

@@ -149,7 +149,7 @@ def test_digits_options():
     assert digits(nodes=8, batch_size=4).batch_size == 4
     even, skewed = (digits(nodes=8, partition="dirichlet", alpha=a).num_examples for a in (1e6, 0.05))
     assert np.ptp(even) < 25 < np.ptp(skewed)
-    assert digits(nodes=70, partition="shards", shards=20).num_examples.min() >= 20
+    assert digits(nodes=70, partition="shards", shards_per_node=20).num_examples.min() >= 20
     assert digits(nodes=2000).num_examples.min() == 0  # more nodes than examples
 
 
@@ -249,7 +249,7 @@ class Doubling:
 
 
 def test_what_is_frozen_is_held_once_and_never_learnt():
-    problem = small(module=Doubling())
+    problem = Supervised.from_data(data_of(small()), Partition(INDICES, COUNTS), Doubling())
     shapes = jax.eval_shape(problem.init, jax.random.key(0))
     assert list(shapes) == ["params"] and problem.frozen["frozen"].shape == (2,)
     given = Supervised.from_data(

@@ -1,0 +1,146 @@
+"""Models with batch statistics: refused, or by choice normalised by each batch alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from flax import linen as nn
+
+from jdl import checks
+from jdl.models.from_nnx import STATISTICS, FromNNX, path_name
+from jdl.types import Key, PyTree
+
+__all__ = ["PersonalStatistics", "without_batch_statistics"]
+
+
+@dataclasses.dataclass(frozen=True)
+class PersonalStatistics:
+    """A model with batch normalisation in which each batch is normalised by its own mean and variance, always.
+
+    By choice, where `without_batch_statistics` refuses. The running averages do not exist: they are neither kept, nor
+    sent, nor averaged, and "params" (scales and biases of the normalisation among them) is all that a node has.
+
+    What this means. In training: what batch normalisation does everywhere, with the node's own minibatch; examples
+    that pad a batch (the last of a pass, a node with fewer examples than the batch has) are counted in its statistics,
+    so prefer `sampling="replacement"`. In evaluation: the batch that is evaluated is normalised by its own statistics,
+    so a prediction depends on the other examples beside it, and a single example has none to speak of.
+
+    Args:
+      module: a flax.linen module with `nn.BatchNorm`, or `FromNNX` of one with `nnx.BatchNorm`, in whichever mode its
+        call has them: they are switched to the statistics of the batch, and their axis names are left out. (Only a call
+        `nnx.BatchNorm()(x, use_running_average=True)` cannot be switched: its outputs are NaN.)
+
+    Raises:
+      InputError: where the module has no batch normalisation, or statistics in layers other than it.
+
+    References:
+      Ioffe and Szegedy, "Batch Normalization", ICML 2015; Li et al., "FedBN: Federated Learning on Non-IID Features via
+      Local Batch Normalization", ICLR 2021, which keeps scales and biases at home as well: `jdl.exchange.per_module`.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from flax import linen as nn
+    >>> model = PersonalStatistics(nn.BatchNorm(use_running_average=True))
+    >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 1)))
+    >>> list(variables), model.apply(variables, jnp.array([[1.0], [3.0]])).round(2).tolist()
+    (['params'], [[-1.0], [1.0]])
+    """
+
+    module: nn.Module | FromNNX
+
+    def init(self, key: Key, x: jax.Array) -> PyTree:
+        """The variables of the module but for its batch statistics."""
+        good = isinstance(self.module, nn.Module | FromNNX)
+        checks.require(good, f"got {self.module!r}, need a flax.linen module or FromNNX(make); statistics are theirs")
+        normalised: set[str] = set()
+        if isinstance(self.module, FromNNX):
+            from flax import nnx
+
+            variables = self.module.init(key, x)
+            parts = nnx.iter_modules(self.module.module(variables))
+            normalised |= {path_name(path) for path, part in parts if isinstance(part, nnx.BatchNorm)}
+        else:
+            with nn.intercept_methods(_by_the_batch(normalised)):
+                variables = self.module.init(key, x)
+        layers = _layers(variables)
+        checks.require(
+            bool(layers), "got a model without batch statistics, which needs no PersonalStatistics; leave it out"
+        )
+        others = ", ".join(sorted(set(layers) - normalised))
+        checks.require(
+            not others, f"got batch statistics in {others}, need them in BatchNorm alone; take such layers out"
+        )
+        return {name: values for name, values in variables.items() if name != STATISTICS}
+
+    def apply(self, variables: PyTree, x: jax.Array) -> jax.Array:
+        """The outputs for x, normalised by x."""
+        if isinstance(self.module, FromNNX):
+            from flax import nnx
+
+            made = self.module.module(variables)
+            here = {"use_running_average": False, "axis_name": None, "axis_index_groups": None}
+            made.set_attributes(nnx.BatchNorm, **here, raise_if_not_found=False)
+            return made(x)
+        with nn.intercept_methods(_by_the_batch(set())):
+            outputs, _ = self.module.apply(variables, x, mutable=[STATISTICS])  # what they become is dropped
+        return outputs
+
+
+def without_batch_statistics(module: Any, x: jax.Array) -> PyTree:
+    """The shapes of a model's variables; a sentence where batch statistics are among them, to be averaged or ignored.
+
+    Args:
+      module: the model. x: its inputs, of one example: `f[1, ...]`, or their shape.
+
+    Raises:
+      InputError: where its variables have a collection "batch_stats" (flax's name; `FromNNX` has it for
+        `nnx.BatchStat`), or it is an nnx module itself.
+
+    >>> import jax.numpy as jnp
+    >>> from flax import linen as nn
+    >>> without_batch_statistics(nn.Sequential([nn.Dense(3), nn.BatchNorm(True)]), jnp.zeros((1, 2)))
+    Traceback (most recent call last):
+    jdl.checks.InputError: got batch statistics in layers_1: between nodes they would be averaged over other data, or \
+stay at their start unnoticed; use GroupNorm, or models.PersonalStatistics(module), under which each batch has its own
+    """
+    wrap = f"got {type(module).__name__}, an nnx module; hand over what makes it: models.FromNNX(lambda rngs: ...)"
+    checks.require(not any(kind.__module__.startswith("flax.nnx.") for kind in type(module).__mro__), wrap)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), x)
+    layers = _layers(shapes)
+    checks.require(
+        not layers,
+        f"got batch statistics in {', '.join(layers)}: between nodes they would be averaged over other data, or "
+        "stay at their start unnoticed; use GroupNorm, or models.PersonalStatistics(module), under which each batch "
+        "has its own",
+    )
+    return shapes
+
+
+def _layers(variables: PyTree) -> list[str]:
+    """The layers with batch statistics, wherever in the variables they are."""
+    paths = [tuple(map(_word, path)) for path, _ in jax.tree_util.tree_flatten_with_path(variables)[0]]
+    return list(dict.fromkeys(path_name(path[path.index(STATISTICS) + 1 : -1]) for path in paths if STATISTICS in path))
+
+
+def _by_the_batch(found: set[str]) -> Callable:
+    """An interceptor that has each `nn.BatchNorm` normalise by the batch alone, and notes its path."""
+
+    def switched(call: Callable, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
+        layer = context.module
+        if not isinstance(layer, nn.BatchNorm) or context.method_name != "__call__":
+            return call(*args, **kwargs)
+        found.add(path_name(layer.path))
+        kwargs = {"x": args[0] if args else kwargs["x"], "mask": kwargs.get("mask")}
+        if (layer.use_running_average, layer.axis_name) == (False, None):
+            return call(**kwargs)
+        # Its twin in the same scope, with the same parameters; the call comes back here, and passes.
+        here = {"use_running_average": False, "axis_name": None, "axis_index_groups": None}
+        return layer.clone(parent=layer.scope, **here)(**kwargs)
+
+    return switched
+
+
+def _word(key: Any) -> str:
+    return jax.tree_util.keystr((key,), simple=True)

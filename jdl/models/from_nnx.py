@@ -1,0 +1,128 @@
+"""Models from elsewhere as flax.nnx modules: their variables by collection, their call as a function of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+
+from jdl import checks
+from jdl.types import Key, PyTree
+
+if TYPE_CHECKING:  # half a second to import, IPython with it: where it is used
+    from flax import nnx
+
+__all__ = ["STATISTICS", "FromNNX", "path_name"]
+
+STATISTICS = "batch_stats"  # flax.linen's name of the collection
+
+
+@dataclasses.dataclass(frozen=True)
+class FromNNX:
+    """A flax.nnx model: `make(rngs) -> nnx.Module`, called with the inputs alone.
+
+    `nnx.Param` is what is learnt, "params"; the other variables are constants, "frozen", which a problem holds once;
+    `nnx.BatchStat` is "batch_stats", see `PersonalStatistics`. `make` is run again (for shapes alone) whenever a
+    program is traced; two `FromNNX` of one `make` are one model, and one program: name it once, outside of loops.
+
+    Args:
+      make: builds the module from its keys, the same structure every time.
+      deterministic: a module that keeps keys to draw with (dropout) is refused, for `apply` has no keys to give it;
+        True takes it, with `deterministic=True` in all its parts: dropout is off, in training as well.
+
+    Raises:
+      InputError: where the module keeps keys and `deterministic` is False, or changes a variable when it is called.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from flax import nnx
+    >>> model = FromNNX(lambda rngs: nnx.Linear(4, 2, rngs=rngs))
+    >>> variables = model.init(jax.random.key(0), jnp.ones((1, 4)))
+    >>> jax.tree.map(jnp.shape, variables), model.apply(variables, jnp.ones((5, 4))).shape
+    ({'params': {'bias': (2,), 'kernel': (4, 2)}}, (5, 2))
+    """
+
+    make: Callable[[nnx.Rngs], nnx.Module]
+    deterministic: bool = False
+
+    def init(self, key: Key, x: jax.Array) -> PyTree:
+        """The variables of a new module, by collection; empty collections are left out."""
+        from flax import nnx
+
+        graph, *states = _split(self.make(nnx.Rngs(key)))
+        keys = [path_name(path) for path, _ in nnx.to_flat_state(states[-1])]
+        checks.require(
+            self.deterministic or not keys,
+            f"got an nnx module that draws random numbers ({', '.join(keys[:3])}), need one that does not: a model is "
+            "applied without keys; build it without dropout, or turn it off by FromNNX(make, deterministic=True)",
+        )
+        jax.eval_shape(lambda states: _unchanged(nnx.merge(graph, *states), x), states)
+        pure = {name: _pure(state) for name, state in zip(("params", STATISTICS, "frozen"), states, strict=False)}
+        return {name: values for name, values in pure.items() if name == "params" or jax.tree.leaves(values)}
+
+    def apply(self, variables: PyTree, x: jax.Array) -> jax.Array:
+        """The outputs for x; batches are normalised by the statistics in the variables."""
+        made = self.module(variables)
+        made.set_attributes(use_running_average=True, raise_if_not_found=False)
+        return made(x)
+
+    def module(self, variables: PyTree) -> nnx.Module:
+        """The nnx module with these values. Without "batch_stats" its statistics are NaN: to be read by nobody."""
+        from flax import nnx
+
+        graph, *states = _split(nnx.eval_shape(lambda: self.make(nnx.Rngs(0))))
+        for name, state in zip(("params", STATISTICS, "frozen"), states, strict=False):
+            if name in variables or (name != STATISTICS and jax.tree.leaves(state)):
+                nnx.replace_by_pure_dict(state, variables[name])
+        made = nnx.merge(graph, *jax.tree.map(_filler, states))
+        made.set_attributes(deterministic=True, raise_if_not_found=False)
+        return made
+
+
+def _split(made: nnx.Module) -> tuple:
+    """Its structure, and what it holds: parameters, batch statistics, constants, keys."""
+    from flax import nnx
+
+    graph, params, statistics, keys, rest = nnx.split(made, nnx.Param, nnx.BatchStat, nnx.RngState, ...)
+    return graph, params, statistics, rest, keys
+
+
+def _pure(state: nnx.State | dict) -> dict:
+    """The values as nested dicts with words for keys: a list's numbers would not sort among words."""
+    from flax import nnx
+
+    values = nnx.to_pure_dict(state) if isinstance(state, nnx.State) else state
+    return {str(key): _pure(value) if isinstance(value, dict) else value for key, value in values.items()}
+
+
+def _filler(leaf: Any) -> Any:
+    """For a shape without a value: keys that are not drawn with, statistics that are not read."""
+    if not isinstance(leaf, jax.ShapeDtypeStruct):
+        return leaf
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jnp.broadcast_to(jax.random.key(0), leaf.shape)
+    return jnp.full(leaf.shape, jnp.nan if jnp.issubdtype(leaf.dtype, jnp.floating) else 0, leaf.dtype)
+
+
+def _unchanged(made: nnx.Module, x: jax.Array) -> None:
+    """A sentence if a call changes what the module holds: while tracing, another value is another object."""
+    from flax import nnx
+
+    made.set_attributes(deterministic=True, use_running_average=True, raise_if_not_found=False)
+    held = lambda: {path_name(path): leaf.get_value() for path, leaf in nnx.to_flat_state(nnx.state(made))}
+    before = held()
+    made(x)
+    after = held()
+    changed = [name for name in before if after.get(name) is not before[name]]
+    checks.require(
+        not changed,
+        f"got an nnx module whose call changes {', '.join(changed[:3])}: a model is a function of parameters and "
+        "inputs, the change would be lost; take it out, or pass what it remembers with the inputs",
+    )
+
+
+def path_name(path: tuple) -> str:
+    """Where in a model something is, in words."""
+    return "/".join(map(str, path)) or "the module itself"

@@ -1,0 +1,128 @@
+"""Nodes over devices: the same numbers as on one, however many rows there are; what cannot be divided is refused."""
+
+import contextlib
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+import jdl
+from jdl import checks, sharding
+from jdl.data import Dataset
+from jdl.models.layers import Conv, Dense
+
+N = 4
+
+
+class Small(nn.Module):
+    """One convolution."""
+
+    @nn.compact
+    def __call__(self, x):
+        return Dense(2)(nn.relu(Conv(2, (3, 3))(x)).reshape(x.shape[0], -1))
+
+
+def problem():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(32, 5, 5, 1)).astype(np.float32), rng.integers(0, 2, 32)
+    return jdl.problems.learn(Dataset(x, y, x[:7], y[:7], 2, "noise", ""), nodes=N, model=Small(), batch_size=4)
+
+
+def run(**how):
+    return jdl.run(problem(), jdl.algorithms.DPSGD(lr=0.1), jdl.topology.ring(N), progress=False, **how)
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 11])
+def test_rows_are_divided_whatever_their_number(count):
+    rows = {"id": jnp.arange(count), "x": jnp.arange(2.0 * count).reshape(count, 2)}
+
+    def of_each(factor, rows):
+        assert rows["id"].shape[0] == -(-count // 4)  # what one of the devices is given
+        return jax.vmap(lambda row: {"out": factor * row["x"].sum() + row["id"].astype(jnp.float32)})(rows)
+
+    out = jax.jit(sharding.divided(of_each, sharding.mesh_over(4)))(3.0, rows)
+    np.testing.assert_array_equal(out["out"], 3 * rows["x"].sum(axis=1) + rows["id"].astype(jnp.float32))
+
+
+def test_convolutions_are_divided_over_cores_by_themselves_and_dense_networks_are_not(monkeypatch):
+    monkeypatch.setattr(sharding, "cores", lambda: 3)
+    auto = jdl.simulation(problem(), jdl.algorithms.DPSGD(), jdl.topology.ring(N))
+    assert auto.mesh.size == 2  # the largest divisor of four nodes
+    dense = jdl.simulation(jdl.problems.digits(nodes=N), jdl.algorithms.DPSGD(), jdl.topology.ring(N))
+    assert dense.mesh is None
+    monkeypatch.setattr(sharding, "cores", lambda: 1)
+    assert jdl.simulation(problem(), jdl.algorithms.DPSGD(), jdl.topology.ring(N)).mesh is None
+
+
+def test_a_run_over_devices_is_that_of_one_and_goes_on_where_it_stopped(tmp_path):
+    one, many = run(rounds=4, devices=1), run(rounds=4, devices=2, run_dir=tmp_path / "whole")
+    assert one.simulation.mesh is None and many.simulation.mesh.size == 2
+    for a, b in zip(jax.tree.leaves(one.models), jax.tree.leaves(many.models), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    for row, other in zip(one.history.rows, many.history.rows, strict=True):
+        for name in row.keys() - {"seconds"}:
+            assert row[name] == pytest.approx(other[name], rel=1e-4, abs=1e-6), name
+    assert jax.tree.leaves(many.sim.nodes)[0].sharding.num_devices == 2
+
+    run(rounds=2, devices=2, run_dir=tmp_path / "part")
+    with pytest.raises(checks.InputError, match="devices was 2, is None"):
+        run(rounds=4, devices=1, run_dir=tmp_path / "part", resume=True)
+
+
+def test_an_interrupted_run_over_devices_ends_bit_for_bit(tmp_path, monkeypatch):
+    class Stop:
+        looks = 0
+
+        @property
+        def asked(self):
+            self.looks += 1
+            return self.looks > 2
+
+    whole = run(rounds=4, devices=2, eval_every=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["jdl.run"], "interruptible", lambda: contextlib.nullcontext(Stop()))
+        stopped = run(rounds=4, devices=2, eval_every=1, run_dir=tmp_path / "run")
+    assert stopped.status == "interrupted" and 0 < int(stopped.sim.t) < 4
+    ended = run(rounds=4, devices=2, eval_every=1, run_dir=tmp_path / "run", resume=True)
+    for a, b in zip(jax.tree.leaves(whole.sim), jax.tree.leaves(ended.sim), strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ({"devices": 3}, "got devices=3 for 4 nodes, need a divisor of 4"),
+        ({"devices": 0}, 'got devices=0, need "auto" or a number'),
+        ({"devices": True}, "got devices=True, need"),
+        ({"devices": "all"}, "got devices='all', need"),
+        ({"devices": 2, "mapping": "loop"}, 'got devices=2 with mapping="loop"'),
+    ],
+)
+def test_refusals(how, sentence):
+    with pytest.raises(checks.InputError, match=sentence):
+        jdl.simulation(problem(), jdl.algorithms.DPSGD(), jdl.topology.ring(N), **how)
+
+
+def test_more_devices_than_there_are():
+    with pytest.raises(checks.InputError, match=r"got devices=1000, JAX sees \d+ .*jdl.use_cores\(\)"):
+        sharding.mesh_over(1000)
+
+
+def outside(code):
+    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=100)
+
+
+def test_cores_become_devices_before_the_first_computation():
+    done = outside("import jdl; assert jdl.use_cores(3) == 3 == jdl.use_cores(); import jax; print(len(jax.devices()))")
+    assert done.stdout.strip() == "3", done.stderr
+
+
+def test_and_not_after_it():
+    done = outside("import jax; jax.numpy.zeros(1); import jdl; jdl.use_cores(3)")
+    assert "InputError: got jdl.use_cores() after JAX's first computation" in done.stderr
