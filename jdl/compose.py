@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +20,7 @@ from jdl.exchange.stack import breaks_of, layers, needs_of
 from jdl.mapping import Mapping
 from jdl.oracle import Minibatch
 from jdl.sim import Simulation, init, step
-from jdl.types import Algorithm, Circulant, Exchange, Federated, Key, Oracle, Plan, Problem, Schedule
+from jdl.types import Algorithm, Circulant, Continuing, Exchange, Federated, Key, Oracle, Plan, Problem, Schedule
 
 __all__ = ["fits_in_memory", "free_bytes", "memory_bytes", "simulation"]
 
@@ -77,6 +78,7 @@ def simulation(
     sentence = f'got mapping={mapping!r}, need "auto", "vmap", "loop" or a number of nodes at a time; try "auto"'
     checks.require(number or named, sentence)
     mesh = _mesh(problem, devices, mapping)
+    _advances(problem, algorithm)
     fits_in_memory(problem, 1 if mesh is None else mesh.size)
     exchange = exchanges.stack(list(network))
     oracle = Minibatch() if oracle is None else oracle
@@ -131,6 +133,18 @@ def _types(problem: Any, algorithm: Any, network: Any) -> None:
     for part in network:
         made = isinstance(part, Exchange) and not isinstance(part, type)
         checks.require(made, f"got {part!r} in the network, need an exchange; make one, e.g. jdl.exchange.lossy(0.1)")
+
+
+def _advances(problem: Problem, algorithm: Algorithm | Federated) -> None:
+    """A sentence where rounds would skip minibatches, or see some twice."""
+    named = {field.name for field in dataclasses.fields(algorithm)}
+    steps = algorithm.local_steps if "local_steps" in named else 1
+    advances = problem.advances if isinstance(problem, Continuing) else None
+    checks.require(
+        advances in (None, steps),
+        f"got {type(algorithm).__name__} of {steps} local steps, and data of which a round takes {advances} "
+        f"minibatches, need as many; give the problem steps_per_round={steps}, or sampling='round'",
+    )
 
 
 def _schedule(given: Any, algorithm: Algorithm | Federated, problem: Problem, form: str) -> Schedule:

@@ -33,8 +33,14 @@ __all__ = [
     "usual",
 ]
 
-# The rate on digits where none is given, for algorithms with the usual default; those with one of their own keep it.
-DIGITS_LR, USUAL_LR = 0.3, 0.1
+# Defaults of algorithms, and what takes their place on some problems: the best of a few rates and optimizers tried. An
+# algorithm that has not all of these options, or other defaults, keeps its own.
+DEFAULTS = {"lr": 0.1, "optimizer": "sgd"}
+BETTER = {
+    "digits": {"lr": 0.3},
+    "shakespeare": {"lr": 0.003, "optimizer": "adam"},
+    "sst2": {"lr": 0.01, "optimizer": "adam"},
+}
 
 # Rounds where none are given, on data sets whose models are a hundred times that of the digits.
 DATA_ROUNDS = 300
@@ -222,8 +228,10 @@ def usual(chosen: Chosen) -> dict[str, int]:
 
 def _group(kind: str, name: str, chosen: Chosen) -> tuple[str, Any, Any]:
     """The flags of one part, as a field of the whole. Those of an exchange carry its name."""
-    fields = []
-    for option in options_of(kind, name):
+    fields, found = [], options_of(kind, name)
+    better = BETTER.get(chosen.problem, {}) if kind == "algorithms" else {}
+    plain = {option.name: option.default for option in found if option.default == DEFAULTS.get(option.name)}
+    for option in found:
         hint, default, note = option.type, option.default, _note(help=option.help or None)
         words = _words().get(option.name) if kind == "problems" else None
         if option.name == "optimizer":
@@ -237,8 +245,8 @@ def _group(kind: str, name: str, chosen: Chosen) -> tuple[str, Any, Any]:
             if words:
                 metavar, default_said = _one_of(words), "the usual one for the data"
             note = _note(metavar, default_said, option.help or None)
-        if option.name == "lr" and chosen.problem == "digits" and option.default == USUAL_LR:
-            default = DIGITS_LR
+        if better.keys() <= plain.keys():
+            default = better.get(option.name, default)
         fields.append((spelled(kind, option), Annotated[hint, note], default))
     made = dataclasses.make_dataclass(name, fields, frozen=True)
     made.__doc__ = entry(name, maker(kind, name)).summary

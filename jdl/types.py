@@ -26,6 +26,7 @@ __all__ = [
     "Adaptive",
     "Algorithm",
     "Circulant",
+    "Continuing",
     "Data",
     "Dense",
     "Divisible",
@@ -500,6 +501,14 @@ class Passing(Protocol):
     """A problem whose minibatches make passes over a node's examples: how many there are in a pass, i32[]."""
 
     def batches(self, id: jax.Array) -> jax.Array: ...
+
+
+@runtime_checkable
+class Continuing(Protocol):
+    """A problem that may go on where the round before ended: so many minibatches a round, or None if it starts anew."""
+
+    @property
+    def advances(self) -> int | None: ...
 
 
 @runtime_checkable

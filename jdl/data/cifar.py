@@ -150,6 +150,7 @@ def _source(classes: int, python: str, binary: str, unpacked: tuple[str, str]) -
         where=f"https://www.cs.toronto.edu/~kriz/cifar.html (or ask for 'tfds:cifar{classes}')",
         folders=(f"cifar-{classes}",),
         sha256=MappingProxyType(dict(zip(archives, (python, binary), strict=True))),
+        or_folders=True,
     )
 
 

@@ -27,12 +27,13 @@ def as_text(path: Path) -> DataFrame:
     """The cells of a table as they are written, columns by name; where the first line is numbers, by their place.
 
     Raises:
-      InputError: a file that is no table, has no rows, or some longer than others.
+      InputError: a file that is damaged or no table, has no rows, or some longer than others.
     """
     import pandas
 
+    plain = unpacked(path)  # what it refuses is a ValueError too, and a sentence already
     try:
-        content = unpacked(path).decode("utf-8-sig")
+        content = plain.decode("utf-8-sig")
         first = content[: content.find("\n") + 1] or content
         apart = max("\t,;", key=first.count)
         numbers = all(_is_number(cell) for cell in first.strip().split(apart))

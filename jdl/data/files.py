@@ -91,7 +91,8 @@ def _first(folder: Path, names: tuple[str, ...], source: Source, named: bool) ->
         plain = usual.removesuffix(".gz")
         for name in dict.fromkeys((usual, *(plain + packing for packing in _PACKINGS))):
             path = folder / name
-            if path.exists() and (named or not source.common_names or name in source.sha256):
+            there = path.is_file() or (source.or_folders and path.is_dir() and any(path.iterdir()))
+            if there and (named or not source.common_names or name in source.sha256):
                 return path
     return None
 

@@ -18,13 +18,14 @@ def held_out(groups: np.ndarray, fraction: float = 0.2, seed: int = 0) -> np.nda
       seed: names which ones.
 
     Raises:
-      InputError: nothing would be held out, or nothing left.
+      InputError: nothing would be held out, or nothing left, or a seed that is none.
 
     >>> int(held_out(np.zeros(10)).sum())
     2
     """
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
     members, sizes = np.unique(groups, return_inverse=True, return_counts=True)[1:]
-    shuffled = np.random.default_rng(seed).permutation(members.size)
+    shuffled = rng.permutation(members.size)
     order = shuffled[np.argsort(members[shuffled], kind="stable")]
     rank = np.arange(members.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     held = np.zeros(members.size, bool)

@@ -89,12 +89,17 @@ _WHERE = "https://github.com/TalwalkarLab/leaf: run data/{0}/preprocess.sh and k
 
 SOURCES = {
     "femnist": Source(
-        (("femnist",),), partial(read, name="femnist", num_classes=62), _WHERE.format("femnist"), ("leaf/data", "leaf")
+        (("femnist",),),
+        partial(read, name="femnist", num_classes=62),
+        _WHERE.format("femnist"),
+        ("leaf/data", "leaf"),
+        or_folders=True,
     ),
     "leaf_shakespeare": Source(
         (("leaf_shakespeare", "shakespeare"),),
         partial(read, name="leaf_shakespeare"),
         _WHERE.format("shakespeare"),
         ("leaf/data", "leaf"),
+        or_folders=True,
     ),
 }

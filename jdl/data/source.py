@@ -19,6 +19,7 @@ class Source(NamedTuple):
     where: where the files are to be had, in words.
     folders: names of folders below the data directory to look in, beside the data set's own name and none at all.
     sha256: checksums that are published, by the name of the file; a file without one is taken as it is.
+    or_folders: whether what bears such a name may be a folder with something in it, as an unpacked archive is.
     common_names: whether other data sets' files have these names too; one that cannot be checked is then taken only
       from a folder that bears the data set's name or one of `folders`.
     """
@@ -28,4 +29,5 @@ class Source(NamedTuple):
     where: str
     folders: tuple[str, ...] = ()
     sha256: Mapping[str, str] = MappingProxyType({})
+    or_folders: bool = False
     common_names: bool = False

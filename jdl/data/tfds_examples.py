@@ -11,8 +11,8 @@ import numpy as np
 from jdl import checks
 from jdl.data.arrays import held_out, inputs, targets
 from jdl.data.dataset import Dataset
-from jdl.data.tables import tokens, vocabulary
 from jdl.data.text import numbered
+from jdl.data.words import tokens, vocabulary
 
 __all__ = ["FORMAT", "examples"]
 
@@ -24,11 +24,12 @@ def examples(builder: Any, name: str) -> Dataset:
     """The data set that a TFDS builder has prepared.
 
     Images u8[N, H, W, C] or features f32[N, d] with a class or a target; sentences with a class as words, i32[N, 64],
-    see `tables.tokens`; a text alone as windows of 80 characters, i32[N, 80], and those that follow each. The test set
+    see `words.tokens`; a text alone as windows of 80 characters, i32[N, 80], and those that follow each. The test set
     is TFDS's "test", else its "validation", else a fifth of "train".
 
     Raises:
-      InputError: prepared in a format that TensorFlow alone reads, without a train set, or examples of another kind.
+      InputError: prepared in a format that TensorFlow alone reads, without a train set, with a test set whose labels
+        are hidden, or examples of another kind.
     """
     info = builder.info
     formats = {str(one.value) for one in info.available_file_formats()}
@@ -53,6 +54,13 @@ def examples(builder: Any, name: str) -> Dataset:
     parts = [column for split in rows for column in _columns(split, of_x, of_y, name)]
     where = Path(f"tfds:{name}")
     train_x, train_y, test_x, test_y = parts if test else held_out(*parts, where)
+    hidden = test_y.dtype.kind in "if" and len(test_y) > 0 and bool(np.all(test_y == -1) and np.all(train_y != -1))
+    checks.require(
+        not hidden,
+        f"got tfds:{name} whose {test} set has -1 for every label, which is how hidden labels are handed out, need "
+        "labels to test on; save its train set as x and y in an npz file, of which a fifth is then held out, or another "
+        "of its sets as test_x and test_y beside train_x and train_y, and name it npz:PATH",
+    )
     truth = None
     if train_x.dtype.kind in "SOU":
         train_x, test_x = ([_string(one) for one in part] for part in (train_x, test_x))

@@ -23,8 +23,8 @@ class CharLSTM(nn.Module):
     is just that: an LSTM with peepholes over 256 bytes and two marks, which is our reading, not their statement.
 
     Args:
-      vocab: number of characters. width: numbers in the vector of one. hidden: numbers in h of each layer.
-      layers: how many.
+      vocab: number of characters; one outside 0 to vocab - 1 gives NaN. width: numbers in the vector of one.
+      hidden: numbers in h of each layer. layers: how many.
 
     Raises:
       InputError: for anything but whole numbers `[B, T]`.
@@ -58,8 +58,8 @@ class CharGRU(nn.Module):
     `598,016 + 265 vocab` parameters, 619,216 for 80 characters: three quarters of the LSTM's.
 
     Args:
-      vocab: number of characters. width: numbers in the vector of one. hidden: numbers in h of each layer.
-      layers: how many.
+      vocab: number of characters; one outside 0 to vocab - 1 gives NaN. width: numbers in the vector of one.
+      hidden: numbers in h of each layer. layers: how many.
 
     Raises:
       InputError: for anything but whole numbers `[B, T]`.
@@ -94,4 +94,5 @@ def vectors(model: CharLSTM | CharGRU, x: jax.Array) -> jax.Array:
         f"got text as {x.dtype}{list(x.shape)}, need whole numbers [B, T]; try x[None] for one text of i32[T]",
     )
     shape, dtype = (model.vocab, model.width), jnp.result_type(float)
-    return model.param("embedding", nn.initializers.normal(1.0), shape, dtype)[x.T]
+    table = model.param("embedding", nn.initializers.normal(1.0), shape, dtype)
+    return jnp.take(table, x.T.astype(jnp.uint32), axis=0, mode="fill")  # a negative character is far too large

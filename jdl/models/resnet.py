@@ -113,7 +113,11 @@ class ResNet18(nn.Module):
 
 
 class Block(nn.Module):
-    """`relu(shortcut(x) + norm(conv(relu(norm(conv(x))))))`, the first convolution with the stride; no biases."""
+    """`relu(shortcut(x) + norm(conv(relu(norm(conv(x))))))`, the first convolution with the stride; no biases.
+
+    The last scale starts at zero, so that a block starts as its shortcut and the first loss is near ln(classes) at any
+    depth (Goyal et al. 2017, "Accurate, Large Minibatch SGD", arXiv:1706.02677, section 5.1).
+    """
 
     channels: int
     stride: int
@@ -124,7 +128,7 @@ class Block(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         stride = (self.stride, self.stride)
         out = nn.relu(GroupNorm(self.groups)(convolution(self.channels, stride)(x)))
-        out = GroupNorm(self.groups)(convolution(self.channels)(out))
+        out = GroupNorm(self.groups, scale_init=nn.initializers.zeros_init())(convolution(self.channels)(out))
         if x.shape == out.shape:
             return nn.relu(x + out)
         if self.shortcut == "project":

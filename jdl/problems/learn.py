@@ -23,6 +23,7 @@ def learn(
     partition: str | Partition | Callable[..., Partition] = "iid",
     batch_size: int = 32,
     sampling: str = "replacement",
+    steps_per_round: int = 1,
     precision: str = "float32",
     test_examples: int = 2000,
     data_dir: str | None = None,
@@ -42,6 +43,7 @@ def learn(
       batch_size: examples a minibatch; 0 for all of the node's.
       sampling: how minibatches are drawn: "replacement", "round" (without replacement within a round), "epochs"
         (without replacement over rounds) or "stream" (in the order of the data).
+      steps_per_round: for "epochs" and "stream", how many minibatches a round takes: the local steps of the algorithm.
       precision: "float32", or "bfloat16" for what the model computes in.
       test_examples: how many test examples, drawn once, models are evaluated on; 0 for all. Each node's model is
         evaluated, so that all of a large set would take longer than the training.
@@ -59,7 +61,7 @@ def learn(
     module, shaped = fit(data, model)
     split = divide(data, nodes, rule, seed)
     return Supervised.from_data(
-        _fewer(shaped, test_examples, seed), split, module, batch_size, sampling, precision=precision, seed=seed
+        _fewer(shaped, test_examples, seed), split, module, batch_size, sampling, steps_per_round, precision, seed=seed
     )
 
 

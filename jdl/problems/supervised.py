@@ -140,6 +140,11 @@ class Supervised:
         """Not known."""
         return None
 
+    @property
+    def advances(self) -> int | None:
+        """How many minibatches a round takes of a walk that the next goes on with; None where each starts anew."""
+        return self.steps_per_round if self.sampling in ("epochs", "stream") else None
+
     def init(self, key: Key) -> PyTree:
         """The model's own random start: what is learnt of its variables."""
         return {"params": self._variables(key)["params"]}

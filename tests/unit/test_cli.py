@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jdl
-from jdl import catalogue, checks, cli
+from jdl import catalogue, checks, cli, flags
 from jdl.history import read_csv
 from jdl.run import run
 
@@ -380,3 +380,14 @@ def test_too_many_nodes_are_refused_with_the_estimate(call, monkeypatch):
     monkeypatch.setattr(checks, "available_memory", lambda: 1024**2 * 10)
     code, _, err = call("run", "--nodes", "2000")
     assert code == 2 and "got nodes=2,000, which needs about 0.1 GiB; 0.0 GiB are available" in err
+
+
+def test_defaults_are_better_on_problems_that_need_it_where_the_algorithm_has_the_usual_ones():
+    def rates(problem, algorithm):
+        chosen = flags.choose(flags.Choices(problem=problem, algorithm=algorithm))
+        made = getattr(flags.flags_of(chosen)(), algorithm)
+        return made.lr, getattr(made, "optimizer", None)
+
+    assert rates("digits", "dpsgd") == (0.3, "sgd") and rates("mnist", "dpsgd") == (0.1, "sgd")
+    assert rates("shakespeare", "dpsgd") == (0.003, "adam")
+    assert rates("shakespeare", "gradient_tracking") == (0.1, None)  # which takes plain steps

@@ -20,7 +20,7 @@ class GroupNorm(nn.Module):
 
     Args:
       groups: number of groups, a divisor of C.
-      epsilon: added to the variance.
+      epsilon: added to the variance. scale_init: how the scale starts, at one by default.
 
     References: Wu and He 2018, "Group Normalization", arXiv:1803.08494.
 
@@ -33,13 +33,14 @@ class GroupNorm(nn.Module):
 
     groups: int
     epsilon: float = 1e-5
+    scale_init: nn.initializers.Initializer = nn.initializers.ones_init()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         channels = x.shape[-1]
         good = self.groups >= 1 and channels % self.groups == 0
         checks.require(good, f"got groups={self.groups}, need a divisor of the {channels} channels; try groups=1")
-        scale = self.param("scale", nn.initializers.ones_init(), (channels,), x.dtype)
+        scale = self.param("scale", self.scale_init, (channels,), x.dtype)
         bias = self.param("bias", nn.initializers.zeros_init(), (channels,), x.dtype)
         x, scale, bias = nn.dtypes.promote_dtype(x, scale, bias)
         return normalised(x, scale, bias, self.groups, self.epsilon)

@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jdl
 from jdl import catalogue, checks, problems
 from jdl.cli import main
 from jdl.data import Dataset, Partition, partition
 from jdl.problems.division import divide, rule_of
 from jdl.problems.fitting import MODELS, USUAL, fit, kind_of
+from jdl.types import Draw
 
 RNG = np.random.default_rng(0)
 
@@ -183,3 +185,19 @@ def test_a_missing_file_is_named_with_where_to_get_it(tmp_path, monkeypatch, cap
             main(f"run --problem mnist --nodes 4{more}".split())
         err = capsys.readouterr().err
         assert done.value.code == 2 and "train-images" in err and said in err and "get them from https://" in err
+
+
+def test_passes_over_rounds_take_as_many_minibatches_as_there_are_local_steps():
+    """Otherwise rounds would skip some, or see some twice: 12 examples, 2 nodes, batches of 2, 3 steps a round."""
+    how = {"nodes": 2, "model": "linear", "batch_size": 2, "sampling": "epochs"}
+    algorithm, graph = jdl.algorithms.DPSGD(local_steps=3), jdl.topology.ring(2)
+    with pytest.raises(checks.InputError, match=r"got DPSGD of 3 local steps, .*takes 1 .*give .*steps_per_round=3"):
+        jdl.simulation(problems.learn(KINDS["images"], **how), algorithm, graph)
+    problem = problems.learn(KINDS["images"], **how, steps_per_round=3)
+    jdl.simulation(problem, algorithm, graph)
+    key = jax.random.key(0)
+    drawn = [
+        problem.batch(0, Draw(key=key, order_key=key, t=jnp.int32(k // 3), k=jnp.int32(k % 3)))[0] for k in range(3)
+    ]
+    assert len(np.unique(np.concatenate(drawn), axis=0)) == 6
+    assert problem.advances == 3 and problem.replace(sampling="round").advances is None
