@@ -29,7 +29,8 @@ CACHE_BYTES = 16 * 1024**2
 # at once, 793 us with 8 at a time, 1,187 us one by one.
 MEMORY_BYTES = 1024**3
 CHUNKS_WORTH_IT = 2
-# A convolution of XLA runs on one core; those of several nodes, side by side in a program, run on several. Measured on
+# A convolution of XLA runs on one core; those of several nodes, side by side in a program, now and then on two. Only
+# where one device has all nodes: divided over the cores (see jdl.sharding) they are faster one by one. Measured on
 # two cores, 32 nodes, 32 images each, with 1, 2, 4, 8 written out: LeNet 7.5, 6.6, 6.3, 6.7 ms a node; GN-LeNet 26.3,
 # 24.3, 22.4, 20.5 ms.
 LANES = 4

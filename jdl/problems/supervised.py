@@ -21,17 +21,12 @@ from jdl.problems.agreement import (
     told,
 )
 from jdl.problems.losses import losses, right
-from jdl.rng import shuffled
+from jdl.problems.minibatches import SAMPLING, batches, in_row, minibatch
 from jdl.types import Draw, Key, PyTree
 
 __all__ = ["PRECISIONS", "SAMPLING", "Supervised"]
 
 Batch = tuple[jax.Array, jax.Array, jax.Array]
-
-# How minibatches are drawn. "replacement": each example at random. "round": without replacement, an order drawn anew
-# for each round, in which local steps follow each other. "epochs": the same over rounds, of `steps_per_round` steps.
-# "stream": in the order of the data, as it comes in over time.
-SAMPLING = ("replacement", "round", "epochs", "stream")
 
 # What a model computes in; its parameters, gradients and loss are kept in the default type.
 PRECISIONS = {"float32": None, "bfloat16": jnp.bfloat16}
@@ -151,39 +146,24 @@ class Supervised:
 
     def batch(self, id: jax.Array, draw: Draw) -> Batch:
         """A minibatch of node `id`: f[B, ...], i32[B] and the mask bool[B]."""
-        size, count = self.batch_size, self.num_examples[id]
-        if self.sampling != "stream" and not 0 < size < self.indices.shape[1]:
+        if self.sampling != "stream" and not 0 < self.batch_size < self.indices.shape[1]:
             return self.full_batch(id)
-        if self.sampling == "replacement":
-            slots = jax.random.randint(draw.key, (size,), 0, jnp.maximum(count, 1), jnp.int32)
-            return self._examples(id, slots, jnp.full(size, count > 0))
-        step = draw.k if self.sampling == "round" else draw.t * self.steps_per_round + draw.k
-        batches = jnp.maximum(self.batches(id), 1)
-        places = step % batches * size + jnp.arange(size, dtype=jnp.int32)
-        mask = places < count
-        if self.sampling == "stream":
-            return self._examples(id, places, mask)
-        own = jax.random.fold_in(draw.order_key, draw.t) if self.sampling == "round" else draw.order_key
-        order = jax.random.fold_in(own, step // batches)
-        slots = shuffled(order, jnp.where(mask, places, 0), count)
-        return self._examples(id, slots, mask)
+        count = self.num_examples[id]
+        return self._examples(id, *minibatch(self.sampling, draw, count, self.batch_size, self.steps_per_round))
 
     def batches(self, id: jax.Array) -> jax.Array:
         """How many minibatches a pass over the examples of node `id` takes, i32[]; none without data."""
-        count = self.num_examples[id]
-        return (count + self.batch_size - 1) // self.batch_size if self.batch_size else jnp.minimum(count, 1)
+        return batches(self.num_examples[id], self.batch_size)
 
     def full_batch(self, id: jax.Array) -> Batch:
         """All of the examples of node `id`, padded: f[m, ...], i32[m] and the mask bool[m]."""
-        slots = jnp.arange(self.indices.shape[1], dtype=jnp.int32)
-        return self._examples(id, slots, slots < self.num_examples[id])
+        return self._examples(id, *in_row(self.num_examples[id], self.indices.shape[1]))
 
     def part(self, id: jax.Array, part: jax.Array, parts: int) -> tuple[Batch, jax.Array]:
         """Examples `part`, `part + parts`, ... of node `id`, padded, and their share of all its examples."""
-        slots = part + parts * jnp.arange(-(-self.indices.shape[1] // parts), dtype=jnp.int32)
-        mask = slots < self.num_examples[id]
-        share = jnp.sum(mask) / jnp.maximum(self.num_examples[id], 1)
-        return self._examples(id, slots, mask), share
+        count = self.num_examples[id]
+        places, mask = in_row(count, self.indices.shape[1], part, parts)
+        return self._examples(id, places, mask), jnp.sum(mask) / jnp.maximum(count, 1)
 
     def loss(self, params: PyTree, batch: Batch) -> tuple[jax.Array, tuple[()]]:
         """The loss, averaged over the examples where the mask is true."""
@@ -225,8 +205,8 @@ class Supervised:
     def _variables(self, key: Key) -> PyTree:
         return self.module.init(key, _inputs(self.train_x[:1]))
 
-    def _examples(self, id: jax.Array, slots: jax.Array, mask: jax.Array) -> Batch:
-        rows = self.indices.at[id, slots].get(mode="fill", fill_value=0)
+    def _examples(self, id: jax.Array, places: jax.Array, mask: jax.Array) -> Batch:
+        rows = self.indices.at[id, places].get(mode="fill", fill_value=0)
         return self.train_x[rows], self.train_y[rows], mask
 
     def _outputs(self, params: PyTree, x: jax.Array) -> jax.Array:

@@ -85,10 +85,11 @@ def _newton(logits: np.ndarray, sizes: np.ndarray, totals: np.ndarray, v: np.nda
         step *= min(1.0, 8.0 / np.abs(step).max())
         slope, length = float(gradient @ step), 1.0
         while True:
-            new_rows, new_value = _softmax(logits + v + length * step)
-            new_value = sizes @ new_value - totals @ (v + length * step)
+            new_v = v + length * step
+            new_rows, new_value = _softmax(logits + new_v)
+            new_value = sizes @ new_value - totals @ new_v
             if new_value <= value + 1e-4 * length * slope:
-                v, rows, value = v + length * step, new_rows, new_value
+                v, rows, value = new_v, new_rows, new_value
                 break
             length /= 4
             if length < 1e-3:
@@ -99,7 +100,8 @@ def _newton(logits: np.ndarray, sizes: np.ndarray, totals: np.ndarray, v: np.nda
 def _softmax(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rows, f64[n, C], and the logarithm of the sum of exponentials of each, f64[n]."""
     highest = logits.max(axis=1, keepdims=True)
-    rows = np.exp(logits - highest)
+    rows = logits - highest
+    np.exp(rows, out=rows)
     total = rows.sum(axis=1, keepdims=True)
     rows /= total
     return rows, (highest + np.log(total))[:, 0]
