@@ -142,8 +142,8 @@ def _advances(problem: Problem, algorithm: Algorithm | Federated) -> None:
     advances = problem.advances if isinstance(problem, Continuing) else None
     checks.require(
         advances in (None, steps),
-        f"got {type(algorithm).__name__} of {steps} local steps, and data of which a round takes {advances} "
-        f"minibatches, need as many; give the problem steps_per_round={steps}, or sampling='round'",
+        f"got {type(algorithm).__name__} of local_steps={steps} and data of steps_per_round={advances}, need as many; "
+        f"give the problem steps_per_round={steps}, or sampling='round'",
     )
 
 

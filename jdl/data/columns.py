@@ -68,7 +68,7 @@ def as_features(path: Path, frame: DataFrame) -> np.ndarray:
     Raises:
       InputError: no columns, or cells that are no numbers, or not finite.
     """
-    checks.require(frame.shape[1] > 0, f"got {path} with one column, need features beside the class")
+    checks.require(frame.shape[1] > 0, f"got {path} with one column, need features beside the class; add them")
     try:
         features = frame.to_numpy(dtype=object).astype(np.float32)
     except ValueError as error:

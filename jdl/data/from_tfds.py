@@ -37,8 +37,8 @@ def from_tfds(name: str, data_dir: str | Path | None = None, download: bool = Fa
       download: whether the network may be asked.
 
     Raises:
-      InputError: an unknown name, a data set that is neither prepared nor there as raw files, a missing package, or
-        examples of another kind.
+      InputError: an unknown name, a data set that is neither prepared nor there as raw files, a missing package,
+        examples of another kind, or a test set whose labels are kept back (all -1, as GLUE's).
 
     References:
       TensorFlow Datasets, https://www.tensorflow.org/datasets.

@@ -53,7 +53,8 @@ def read(path: Path, name: str | None = None, num_classes: int | None = None, se
         test_x, test_y, test_owner = rest[0]
     checks.require(
         train_x.shape[1:] == test_x.shape[1:] and train_x.dtype == test_x.dtype,
-        f"got {path} with examples of shape {train_x.shape[1:]} to train, {test_x.shape[1:]} to test, need one kind",
+        f"got {path} with examples of shape {train_x.shape[1:]} to train, {test_x.shape[1:]} to test, need one kind; "
+        "make both again with LEAF's preprocess.sh",
     )
     truth: dict[str, Any] = {"users": np.array(list(number)), "test_owner": test_owner}
     if train_x.dtype == np.uint32:  # characters, each row with the one that follows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ def files(path: Path) -> tuple[list[Path], list[Path]]:
     )
 
 
-def examples(paths: Iterable[Path], number: dict[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def examples(paths: Sequence[Path], number: dict[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x[N, ...], y[N] and the owner of each, i32[N]; users that are new are given the next number.
 
     Raises:
@@ -50,10 +50,10 @@ def examples(paths: Iterable[Path], number: dict[str, int]) -> tuple[np.ndarray,
                 ys.append(y)
                 owners.append(np.full(len(x), number.setdefault(user, len(number)), np.int32))
     kinds = {(x.shape[1:], x.dtype) for x in xs}
-    where = next(iter(paths)).parent
     checks.require(
         len(kinds) == 1,
-        f"got examples of {len(kinds)} kinds in {where}, need one: images, features, or text of one length",
+        f"got examples of {len(kinds)} kinds in {paths[0].parent}, need one: images, features, or text of one length; "
+        "keep the files of one kind there",
     )
     return np.concatenate(xs), np.concatenate(ys), np.concatenate(owners)
 
@@ -99,7 +99,8 @@ def _arrays(file: Path, user: str, data: dict[str, list]) -> tuple[np.ndarray, n
     if rows.ndim == 2 and rows.shape[1] == PIXELS:
         checks.require(
             0 <= rows.min() and rows.max() <= 1,
-            f"got {file} with pixels from {rows.min():g} to {rows.max():g}, need 0 (black) to 1 (white)",
+            f"got {file} with pixels from {rows.min():g} to {rows.max():g}, need 0 (black) to 1 (white); make it again "
+            "with LEAF's preprocess.sh",
         )
         rows = np.rint(255 * rows).astype(np.uint8).reshape(-1, 28, 28, 1)
     return rows, labels.astype(np.int32)

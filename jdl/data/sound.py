@@ -19,7 +19,7 @@ def sound(data: Dataset, where: object) -> Dataset:
     >>> x, y = np.zeros((2, 3), np.float32), np.array([0, 5], np.int32)
     >>> sound(Dataset(x, y, x, y, num_classes=5, name="a", source=""), "a.npz")
     Traceback (most recent call last):
-    jdl.checks.InputError: got a.npz with classes from 0 to 5, need them from 0 to 4
+    jdl.checks.InputError: got a.npz with classes from 0 to 5, need them from 0 to 4; number them anew
     """
     _fitting(data, where)
     _finite(data, where)
@@ -44,7 +44,8 @@ def sound(data: Dataset, where: object) -> Dataset:
         low, high = int(values.min()), int(values.max())
         checks.require(
             low >= 0 and high < data.num_classes,
-            f"got {where} with {what} from {low} to {high}, need them from 0 to {data.num_classes - 1}",
+            f"got {where} with {what} from {low} to {high}, need them from 0 to {data.num_classes - 1}; number them "
+            "anew",
         )
     return data
 
@@ -58,15 +59,15 @@ def _fitting(data: Dataset, where: object) -> None:
     checks.require(
         good,
         f"got {where} with train_x, train_y, test_x, test_y of {', '.join(map(str, shapes))}, need as many targets as "
-        "examples, at least one to train and one to test on, and test examples of the same shape",
+        "examples, at least one to train and one to test on, and test examples of the same shape; save them anew",
     )
-    types = f"{data.train_x.dtype} to train and {data.test_x.dtype} to test on"
-    checks.require(data.train_x.dtype == data.test_x.dtype, f"got {where} with examples of {types}, need one type")
+    got = f"got {where} with examples of {data.train_x.dtype} to train and {data.test_x.dtype} to test on"
+    checks.require(data.train_x.dtype == data.test_x.dtype, f"{got}, need one type; convert one of them")
     owner = data.train_owner
     checks.require(
         owner is None or owner.shape == train_x[:1],
         f"got {where} with owners of {() if owner is None else owner.shape}, need one for each of the {train_x[0]} "
-        "examples to train on",
+        "examples to train on; save them anew, or leave owners out",
     )
 
 

@@ -60,7 +60,8 @@ def read(
     )
     for path, frame in zip(paths, frames, strict=True):
         missing = {label, text or label, *(() if text else columns)} - set(frame.columns)
-        checks.require(not missing, f"got {path} without the columns {', '.join(sorted(missing))} that {train} has")
+        got = f"got {path} without the columns {', '.join(sorted(missing))} that {train} has"
+        checks.require(not missing, f"{got}; name the columns alike in both")
     labels = as_labels([frame[label].to_numpy(dtype=str) for frame in frames])
     if text is None:
         features = [one for one in columns if one != label]

@@ -15,6 +15,9 @@ from jdl.types import Key, PyTree
 
 __all__ = ["PersonalStatistics", "without_batch_statistics"]
 
+# What has a layer of batch normalisation, of linen or of nnx, take the statistics of the batch before it alone.
+BY_THE_BATCH = {"use_running_average": False, "axis_name": None, "axis_index_groups": None}
+
 
 @dataclasses.dataclass(frozen=True)
 class PersonalStatistics:
@@ -80,8 +83,7 @@ class PersonalStatistics:
             from flax import nnx
 
             made = self.module.module(variables)
-            here = {"use_running_average": False, "axis_name": None, "axis_index_groups": None}
-            made.set_attributes(nnx.BatchNorm, **here, raise_if_not_found=False)
+            made.set_attributes(nnx.BatchNorm, **BY_THE_BATCH, raise_if_not_found=False)
             return made(x)
         with nn.intercept_methods(_by_the_batch(set())):
             outputs, _ = self.module.apply(variables, x, mutable=[STATISTICS])  # what they become is dropped
@@ -136,8 +138,7 @@ def _by_the_batch(found: set[str]) -> Callable:
         if (layer.use_running_average, layer.axis_name) == (False, None):
             return call(**kwargs)
         # Its twin in the same scope, with the same parameters; the call comes back here, and passes.
-        here = {"use_running_average": False, "axis_name": None, "axis_index_groups": None}
-        return layer.clone(parent=layer.scope, **here)(**kwargs)
+        return layer.clone(parent=layer.scope, **BY_THE_BATCH)(**kwargs)
 
     return switched
 

@@ -33,7 +33,7 @@ def with_paths(module: nn.Module, key: Key, x: jax.Array) -> tuple[PyTree, list[
     with nn.intercept_methods(note):
         variables = module.init(key, x)
     need = "need a flax.linen module with nn.Dense or jdl.models.layers.Dense in it"
-    checks.require(bool(found), f"got {type(module).__name__}, {need}")
+    checks.require(bool(found), f"got {type(module).__name__}, {need}; build it of those")
     return variables, list(found)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # half a second to import, IPython with it: where it is used
 __all__ = ["STATISTICS", "FromNNX", "path_name"]
 
 STATISTICS = "batch_stats"  # flax.linen's name of the collection
+COLLECTIONS = ("params", STATISTICS, "frozen")  # in the order of `_split`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +60,7 @@ class FromNNX:
             "applied without keys; build it without dropout, or turn it off by FromNNX(make, deterministic=True)",
         )
         jax.eval_shape(lambda states: _unchanged(nnx.merge(graph, *states), x), states)
-        pure = {name: _pure(state) for name, state in zip(("params", STATISTICS, "frozen"), states, strict=False)}
+        pure = {name: _pure(state) for name, state in zip(COLLECTIONS, states, strict=False)}
         return {name: values for name, values in pure.items() if name == "params" or jax.tree.leaves(values)}
 
     def apply(self, variables: PyTree, x: jax.Array) -> jax.Array:
@@ -73,7 +74,7 @@ class FromNNX:
         from flax import nnx
 
         graph, *states = _split(nnx.eval_shape(lambda: self.make(nnx.Rngs(0))))
-        for name, state in zip(("params", STATISTICS, "frozen"), states, strict=False):
+        for name, state in zip(COLLECTIONS, states, strict=False):
             if name in variables or (name != STATISTICS and jax.tree.leaves(state)):
                 nnx.replace_by_pure_dict(state, variables[name])
         made = nnx.merge(graph, *jax.tree.map(_filler, states))

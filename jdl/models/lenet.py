@@ -7,7 +7,7 @@ from flax import linen as nn
 
 from jdl import checks
 from jdl.models.cnn import require_images
-from jdl.models.layers import Conv, Dense, GroupNorm, max_pool
+from jdl.models.layers import Conv, Dense, GroupNorm, head, max_pool
 
 __all__ = ["GNLeNet", "LeNet"]
 
@@ -90,4 +90,4 @@ class GNLeNet(nn.Module):
         require_images(x, 2 ** len(self.channels), type(self).__name__)
         for channels in self.channels:
             x = nn.relu(max_pool(GroupNorm(self.groups)(Conv(channels, (5, 5))(x))))
-        return Dense(self.classes)(x.reshape(x.shape[0], -1))
+        return head(self.classes)(x.reshape(x.shape[0], -1))

@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from jdl import checks
 from jdl.models.cnn import require_images
-from jdl.models.layers import Conv, Dense, GroupNorm, global_avg_pool
+from jdl.models.layers import Conv, GroupNorm, global_avg_pool, head
 
 __all__ = ["ResNet8", "ResNet18", "ResNet20"]
 
@@ -48,7 +48,7 @@ class ResNet20(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        return Dense(self.classes)(features(x, self, blocks=3))
+        return head(self.classes)(features(x, self, blocks=3))
 
 
 class ResNet8(nn.Module):
@@ -78,7 +78,7 @@ class ResNet8(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        return Dense(self.classes)(features(x, self, blocks=1))
+        return head(self.classes)(features(x, self, blocks=1))
 
 
 class ResNet18(nn.Module):
@@ -109,7 +109,7 @@ class ResNet18(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        return Dense(self.classes)(features(x, self, blocks=2))
+        return head(self.classes)(features(x, self, blocks=2))
 
 
 class Block(nn.Module):

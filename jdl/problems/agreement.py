@@ -114,8 +114,8 @@ def require_frozen(given: PyTree, made: PyTree) -> None:
     names = lambda tree: {jax.tree_util.keystr(k, simple=True, separator="/"): v.shape for k, v in _leaves(tree)}
     got, need = names(given), names(made)
     odd = sorted(name for name in {*got, *need} if got.get(name) != need.get(name))
-    told = "; ".join(f"{name} of shape {got.get(name)} for {need.get(name)}" for name in odd[:3])
-    sentence = f"got frozen variables that differ from the model's in {len(odd)} arrays ({told})"
+    listed = "; ".join(f"{name} of shape {got.get(name)} for {need.get(name)}" for name in odd[:3])
+    sentence = f"got frozen variables that differ from the model's in {len(odd)} arrays ({listed})"
     checks.require(not odd, f"{sentence}; give the collections of module.init(key, x) but for 'params', or None")
 
 

@@ -75,7 +75,10 @@ def divide(data: Dataset, nodes: int, rule: Callable[..., Partition], seed: int 
 
 
 def _arguments(rule: Callable[..., Partition]) -> list[str]:
-    return list(inspect.signature(rule).parameters)
+    try:
+        return list(inspect.signature(rule).parameters)
+    except ValueError:  # of what is built in, such as dict, Python may not know them
+        return []
 
 
 def _name(rule: Callable[..., Partition]) -> str:

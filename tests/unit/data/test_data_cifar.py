@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jdl import checks
-from jdl.data import cifar
+from jdl.data import cifar, pickled
 from jdl.data.load import load
 
 
@@ -118,7 +118,7 @@ def test_cifar_100_has_fine_labels_and_the_coarse_ones_as_truth(tmp_path, form):
 def test_a_pickle_of_python_2_is_read(tmp_path):
     data, labels, _ = batches(1, 10)[0]
     content = by_python_2(data, labels)
-    inside = cifar.restricted_unpickle(content, tmp_path)
+    inside = pickled.restricted_unpickle(content, tmp_path)
     np.testing.assert_array_equal(inside[b"data"], data)
     assert inside[b"labels"] == labels and inside[b"data"].dtype == np.uint8
 
@@ -131,7 +131,7 @@ class Call:
 @pytest.mark.parametrize("harmful", [Call(), {b"data": Call()}, io.BytesIO, np.array([Call()])])
 def test_a_pickle_that_asks_for_more_than_arrays_is_refused_unrun(tmp_path, harmful, capsys):
     with pytest.raises(checks.InputError, match=r"a pickle that asks for \w+\.\w+, need one of arrays alone"):
-        cifar.restricted_unpickle(pickle.dumps(harmful), tmp_path)
+        pickled.restricted_unpickle(pickle.dumps(harmful), tmp_path)
     assert capsys.readouterr().out == ""
 
 

@@ -65,6 +65,25 @@ def test_all_files_are_of_one_folder_the_first_that_has_all(tmp_path):
         files.find("set", source(), tmp_path)
 
 
+@pytest.mark.parametrize("inside", [(), ("README",)])
+def test_a_folder_that_bears_the_name_of_a_file_is_not_that_file(tmp_path, inside):
+    put(tmp_path / "b", *inside)
+    put(tmp_path / "other/raw" / "c", *inside)
+    with pytest.raises(checks.InputError, match=r"need a.gz \(or b\), c, found in none of"):
+        files.find("b", source(), tmp_path)
+    put(tmp_path, "a.gz", "c")
+    assert files.find("b", source(), tmp_path) == [tmp_path / "a.gz", tmp_path / "c"]
+
+
+def test_an_unpacked_archive_is_found_where_it_holds_something(tmp_path):
+    one = source(files=(("a.tar.gz", "a-unpacked"),), or_folders=True)
+    place = put(tmp_path / "set" / "a-unpacked")
+    with pytest.raises(checks.InputError, match=r"need a.tar.gz \(or a-unpacked\), found in none of"):
+        files.find("set", one, tmp_path)
+    put(place, "batch")
+    assert files.find("set", one, tmp_path) == [place]
+
+
 def test_a_missing_file_is_told_with_its_names_the_folders_and_what_to_do(tmp_path):
     put(tmp_path / "set", "c")
     with pytest.raises(checks.InputError) as refusal:

@@ -18,6 +18,12 @@ def test_held_out_takes_the_same_share_of_each_group():
         held_out(np.zeros(3), fraction=1.0)
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5, None])  # None would draw another part in each run
+def test_a_seed_that_is_none_is_refused(seed):
+    with pytest.raises(checks.InputError, match=r"got seed=.*need a whole number of at least 0; try seed=0"):
+        held_out(np.zeros(10), seed=seed)
+
+
 def test_held_out_is_uniform_within_a_group():
     # 400 seeds, four of twenty each: each place is taken 80 times, binomially.
     times = sum(held_out(np.zeros(20), seed=seed).astype(int) for seed in range(400))

@@ -104,6 +104,15 @@ def test_unfit_tables_are_refused(tmp_path, rows, options, sentence):
         tables.read(path, **options)
 
 
+def test_damaged_files_and_folders_are_told_once(tmp_path):
+    path = tmp_path / "cut.csv.gz"
+    path.write_bytes(gzip.compress(b"a,b\n1,2\n" * 100)[:-9])
+    for place, sentence in ((path, "which does not unpack"), (tmp_path, "a folder, need the file of that name in it")):
+        with pytest.raises(checks.InputError, match=sentence) as refusal:
+            tables.read(place)
+        assert str(refusal.value).count("got ") == 1 and "no table" not in str(refusal.value)
+
+
 def test_parts_must_have_the_same_columns(tmp_path):
     train = written(tmp_path / "train.csv", ["u,v,label", *["1,2,0", "1,3,1"] * 5])
     with pytest.raises(checks.InputError, match=r"test.csv without the columns v that .*train.csv has"):

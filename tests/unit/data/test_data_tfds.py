@@ -104,6 +104,21 @@ def test_whole_labels_without_a_number_of_classes_have_as_many_as_there_are(tmp_
     assert load("tfds:hand_made", tmp_path).num_classes == 3
 
 
+@pytest.mark.parametrize("kind", [tfds.features.ClassLabel(num_classes=3), tfds.features.Scalar(np.float32)])
+def test_a_test_set_whose_labels_are_kept_back_is_refused(tmp_path, kind):
+    hidden = [{**row, "label": -1} for row in examples(3)]  # as GLUE's
+    splits = {"train": examples(9), "validation": examples(3, 50), "test": hidden}
+    prepared(tmp_path, FEATURES | {"label": kind}, splits)
+    with pytest.raises(checks.InputError, match=r"whose test set has the label -1 throughout.* name it npz:PATH"):
+        load("tfds:hand_made", tmp_path)
+
+
+def test_a_target_of_minus_one_is_one_like_others(tmp_path):
+    rows = [{**row, "label": np.float32(2 * (row["label"] > 0) - 1)} for row in examples(9)]
+    prepared(tmp_path, FEATURES | {"label": tfds.features.Scalar(np.float32)}, {"train": rows, "test": rows[:1]})
+    assert load("tfds:hand_made", tmp_path).test_y.tolist() == [-1]
+
+
 def test_examples_that_are_not_finite_are_refused(tmp_path):
     rows = [{"x": np.full(4, np.nan, np.float32), "label": 0}]
     prepared(tmp_path, FEATURES, {"train": rows, "test": rows})

@@ -79,6 +79,15 @@ def test_logits_are_embedding_layers_and_dense(family):
 
 
 @family
+@pytest.mark.parametrize("odd", [5, -1])
+def test_a_character_that_is_none_gives_nan_from_there_on(family, odd):
+    module, x = small(family), text(2, 4)
+    variables, x[1, 2] = drawn(shapes(module, 1, 4)), odd
+    unknown = np.isnan(jax.jit(module.apply)(variables, x)).all(axis=2)
+    assert unknown.tolist() == [[False] * 4, [False, False, True, True]]
+
+
+@family
 def test_a_logit_knows_the_past_alone(family):
     module, x = small(family), text(1, 6)
     variables, other = drawn(shapes(module, 1, 6)), x.copy()

@@ -110,6 +110,7 @@ def test_partitions_of_the_users_own():
         (lambda labels, nodes, seed: None, {}, r"got a NoneType from the partition <lambda>, need a jdl.data.Part"),
         (lambda y, nodes, seed: None, {}, r"got partition=<function .*need a name, .* or a function of labels \(or"),
         (lambda labels, nodes: None, {}, r"got partition=<function .*need a name, "),
+        (max, {}, r"got partition=<built-in function max>, need a name, a jdl.data.Partition, or a function"),
         (3, {}, r"got partition=3, need a name, a jdl.data.Partition, or a function"),
         ("by_owner", {}, r"got partition 'by_owner' of made, whose examples have no owners; try"),
         ("direchlet", {}, r"got partition 'direchlet', .*did you mean dirichlet"),
@@ -191,7 +192,8 @@ def test_passes_over_rounds_take_as_many_minibatches_as_there_are_local_steps():
     """Otherwise rounds would skip some, or see some twice: 12 examples, 2 nodes, batches of 2, 3 steps a round."""
     how = {"nodes": 2, "model": "linear", "batch_size": 2, "sampling": "epochs"}
     algorithm, graph = jdl.algorithms.DPSGD(local_steps=3), jdl.topology.ring(2)
-    with pytest.raises(checks.InputError, match=r"got DPSGD of 3 local steps, .*takes 1 .*give .*steps_per_round=3"):
+    sentence = r"got DPSGD of local_steps=3 and data of steps_per_round=1, .*give .*steps_per_round=3"
+    with pytest.raises(checks.InputError, match=sentence):
         jdl.simulation(problems.learn(KINDS["images"], **how), algorithm, graph)
     problem = problems.learn(KINDS["images"], **how, steps_per_round=3)
     jdl.simulation(problem, algorithm, graph)

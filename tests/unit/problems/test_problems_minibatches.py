@@ -1,0 +1,59 @@
+"""Places of minibatches: each once a pass, in the rule's order, for any number of examples in one program."""
+
+from itertools import chain
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from draws import draw
+
+from jdl.problems.minibatches import SAMPLING, batches, in_row, minibatch
+
+COUNTS = (0, 1, 4, 7)
+
+
+def taken(sampling, count, size, steps, steps_per_round=1, t=0):
+    """The real places of so many minibatches of one round, in their order."""
+    parts = (minibatch(sampling, draw(k=k, t=t), jnp.int32(count), size, steps_per_round) for k in range(steps))
+    return [np.asarray(places)[np.asarray(real)].tolist() for places, real in parts]
+
+
+@pytest.mark.parametrize("sampling", [word for word in SAMPLING if word != "replacement"])
+@pytest.mark.parametrize("count", COUNTS)
+def test_a_pass_takes_each_example_once_and_the_last_batch_what_is_left(sampling, count):
+    a_pass = -(-count // 3)
+    assert int(batches(jnp.int32(count), 3)) == a_pass
+    found = taken(sampling, count, 3, 2 * max(a_pass, 1))
+    for one in (found[: len(found) // 2], found[len(found) // 2 :]):
+        assert sorted(chain.from_iterable(one)) == list(range(count))
+        assert [len(part) for part in one] == ([3] * (count // 3) + [count % 3] * (count % 3 > 0) or [0])
+    if sampling == "stream":
+        assert found[0] == list(range(min(count, 3)))
+
+
+def test_rounds_begin_anew_or_go_on():
+    """Seven examples in threes, one minibatch a round: three rounds of "epochs" are a pass, of "round" three starts."""
+    on = [taken("epochs", 7, 3, 1, t=t)[0] for t in range(3)]
+    assert sorted(chain.from_iterable(on)) == list(range(7)) and on == taken("epochs", 7, 3, 3, steps_per_round=3)
+    anew = [taken("round", 7, 3, 1, t=t)[0] for t in range(30)]
+    assert len({tuple(part) for part in anew}) > 20  # of 210
+
+
+@pytest.mark.parametrize("sampling", SAMPLING)
+def test_one_program_for_all_counts(sampling):
+    program = jax.jit(jax.vmap(lambda count: minibatch(sampling, draw(k=1), count, 2)))
+    places, real = program(jnp.array(COUNTS, jnp.int32))
+    for row, count in enumerate(COUNTS):
+        alone = minibatch(sampling, draw(k=1), jnp.int32(count), 2)
+        np.testing.assert_array_equal(places[row], alone[0])
+        np.testing.assert_array_equal(real[row], alone[1])
+        assert (np.asarray(places[row])[np.asarray(real[row])] < count).all()
+    assert not real[0].any() and places.dtype == jnp.int32
+
+
+def test_parts_of_a_row_are_the_row():
+    places, real = in_row(jnp.int32(5), 8)
+    assert places.tolist() == list(range(8)) and real.tolist() == [True] * 5 + [False] * 3
+    parts = [in_row(jnp.int32(5), 8, jnp.int32(part), 3) for part in range(3)]
+    assert sorted(int(p) for places, real in parts for p in places[real]) == list(range(5))
