@@ -36,6 +36,7 @@ def test_rounds_begin_anew_or_go_on():
     """Seven examples in threes, one minibatch a round: three rounds of "epochs" are a pass, of "round" three starts."""
     on = [taken("epochs", 7, 3, 1, t=t)[0] for t in range(3)]
     assert sorted(chain.from_iterable(on)) == list(range(7)) and on == taken("epochs", 7, 3, 3, steps_per_round=3)
+    assert on == [*taken("epochs", 7, 3, 2, steps_per_round=2), *taken("epochs", 7, 3, 1, steps_per_round=2, t=1)]
     anew = [taken("round", 7, 3, 1, t=t)[0] for t in range(30)]
     assert len({tuple(part) for part in anew}) > 20  # of 210
 
