@@ -207,7 +207,8 @@ def _simulate(given: Any, command: dict[str, Any], out: Path, resume: bool) -> i
     if not given.compile_cache:
         os.environ["JDL_COMPILE_CACHE"] = "off"
     devices = command.get("devices")
-    use_cores(max(cores(), devices) if isinstance(devices, int) else None)
+    with contextlib.suppress(checks.InputError):  # called from a program that has computed already: its devices stay
+        use_cores(max(cores(), devices) if isinstance(devices, int) else None)
     label, others = report.label(command), {}
     try:
         result = run(**build(command), run_dir=out, resume=resume, progress=given.progress, command=command)

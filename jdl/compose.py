@@ -10,12 +10,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.extend.core import Jaxpr
 
 from jdl import checks, schedule, sharding, topology, tree
 from jdl import exchange as exchanges
 from jdl import plan as plans
-from jdl.cost import cost_of
+from jdl.cost import convolves
 from jdl.exchange.stack import breaks_of, layers, needs_of
 from jdl.mapping import Mapping
 from jdl.oracle import Minibatch
@@ -77,9 +77,9 @@ def simulation(
     named = mapping in ("auto", "vmap", "loop")
     sentence = f'got mapping={mapping!r}, need "auto", "vmap", "loop" or a number of nodes at a time; try "auto"'
     checks.require(number or named, sentence)
-    mesh = _mesh(problem, devices, mapping)
+    _devices(devices, problem.n, mapping)
     _advances(problem, algorithm)
-    fits_in_memory(problem, 1 if mesh is None else mesh.size)
+    fits_in_memory(problem)
     exchange = exchanges.stack(list(network))
     oracle = Minibatch() if oracle is None else oracle
     form = "slots" if "one_by_one" in needs_of(exchange) | algorithm.needs else "auto"
@@ -91,23 +91,20 @@ def simulation(
         f"got a topology of {talk.n} nodes and a problem of {problem.n}, need one number; make both with n={problem.n}",
     )
     parts = tree.numbers_to_arrays((problem, algorithm, talk, exchange, oracle))
-    built = Simulation(*parts, key=jax.random.key(seed), mapping=mapping, mesh=mesh)
+    built = Simulation(*parts, key=jax.random.key(seed), mapping=mapping)
     plan = jax.eval_shape(_first_plan, built.schedule, built.key)
     built = built.replace(reads_as=_reads_as(plan, algorithm, breaks_of(exchange)))
     _needs(built, plan)
-    _keeps_shape(built)
-    return built
+    round_ = _keeps_shape(built)
+    mesh = sharding.mesh_over(_most(problem.n, mapping, round_) if devices == "auto" else devices)
+    if mesh is not None:
+        fits_in_memory(problem, mesh.size)
+    return built.replace(mesh=mesh)
 
 
-def _mesh(problem: Problem, devices: int | str, mapping: Mapping) -> Mesh | None:
-    """The devices that share the nodes, or None for one alone."""
-    n = problem.n
+def _devices(devices: int | str, n: int, mapping: Mapping) -> None:
     if devices == "auto":
-        if jax.default_backend() != "cpu" or mapping == "loop":
-            return None
-        start = jax.eval_shape(problem.init, jax.random.key(0))
-        most = min(len(jax.devices()), sharding.cores()) if cost_of(problem.evaluate, start).convolves else 1
-        return sharding.mesh_over(max(count for count in range(1, most + 1) if n % count == 0))
+        return
     number = isinstance(devices, int) and not isinstance(devices, bool) and devices > 0
     checks.require(number, f'got devices={devices!r}, need "auto" or a number of devices; try "auto"')
     checks.require(
@@ -116,7 +113,13 @@ def _mesh(problem: Problem, devices: int | str, mapping: Mapping) -> Mesh | None
     checks.require(
         devices == 1 or mapping != "loop", f'got devices={devices} with mapping="loop", which is for one; leave one out'
     )
-    return sharding.mesh_over(devices)
+
+
+def _most(n: int, mapping: Mapping, round_: Jaxpr) -> int:
+    """How many devices "auto" means: for a round with convolutions as many cores as share n nodes equally, else one."""
+    if jax.default_backend() != "cpu" or mapping == "loop" or not convolves(round_):
+        return 1
+    return max(count for count in range(1, min(len(jax.devices()), sharding.cores()) + 1) if n % count == 0)
 
 
 def _types(problem: Any, algorithm: Any, network: Any) -> None:
@@ -222,11 +225,11 @@ def _is_tree(talk: schedule.Fixed) -> bool:
     return networkx.is_tree(graph)
 
 
-def _keeps_shape(built: Simulation) -> None:
-    """A round must return the state in the shape in which it came, or the loop cannot be compiled."""
+def _keeps_shape(built: Simulation) -> Jaxpr:
+    """A round must return the state in the shape in which it came, or the loop cannot be compiled. Gives the round."""
     abstract = built.replace(mapping="vmap", mesh=None)
     before = jax.eval_shape(functools.partial(init, abstract))
-    after, _ = jax.eval_shape(functools.partial(step, abstract), before)
+    program, (after, _) = jax.make_jaxpr(functools.partial(step, abstract), return_shape=True)(before)
     old, new = jax.tree_util.tree_flatten_with_path(before), jax.tree_util.tree_flatten_with_path(after)
     name = type(built.algorithm).__name__
     checks.require(
@@ -240,6 +243,7 @@ def _keeps_shape(built: Simulation) -> None:
         checks.require(
             same, f"got {name} whose round turns {where} from {was} into {is_}, need the same; cast it where it is made"
         )
+    return program.jaxpr
 
 
 def memory_bytes(problem: Problem, copies: int = 4, data_copies: int = 1) -> int:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.extend.core import Jaxpr
 
-__all__ = ["Cost", "cost_of"]
+__all__ = ["Cost", "convolves", "cost_of"]
 
 
 # The second of each are the products of jdl.models.layers.
@@ -34,10 +34,19 @@ def cost_of(function: Callable[..., Any], *args: Any) -> Cost:
     >>> cost_of(lambda x: x @ x, jax.ShapeDtypeStruct((2, 2), "float32"))
     Cost(held_bytes=16, multiplies=True, convolves=False)
     """
-    equations = list(_equations(jax.make_jaxpr(function)(*args).jaxpr))
-    held = sum(out.aval.size * out.aval.dtype.itemsize for equation in equations for out in equation.outvars)
-    names = {equation.primitive.name for equation in equations}
-    return Cost(held, not names.isdisjoint(PRODUCTS), not names.isdisjoint(CONVOLUTIONS))
+    program = jax.make_jaxpr(function)(*args).jaxpr
+    outs = (out.aval for equation in _equations(program) for out in equation.outvars)
+    held = sum(out.size * out.dtype.itemsize for out in outs)
+    return Cost(held, _has(program, PRODUCTS), convolves(program))
+
+
+def convolves(program: Jaxpr) -> bool:
+    """Whether there are convolutions in a program."""
+    return _has(program, CONVOLUTIONS)
+
+
+def _has(program: Jaxpr, names: set[str]) -> bool:
+    return any(equation.primitive.name in names for equation in _equations(program))
 
 
 def _equations(program: Jaxpr) -> Iterator[Any]:
