@@ -140,8 +140,8 @@ def _types(problem: Any, algorithm: Any, network: Any) -> None:
 
 def _advances(problem: Problem, algorithm: Algorithm | Federated) -> None:
     """A sentence where rounds would skip minibatches, or see some twice."""
-    named = {field.name for field in dataclasses.fields(algorithm)}
-    steps = algorithm.local_steps if "local_steps" in named else 1
+    fields = dataclasses.fields(algorithm) if dataclasses.is_dataclass(algorithm) else ()
+    steps = algorithm.local_steps if "local_steps" in {field.name for field in fields} else 1
     advances = problem.advances if isinstance(problem, Continuing) else None
     checks.require(
         advances in (None, steps),

@@ -45,7 +45,7 @@ def tiny_mnist(tmp_path, monkeypatch):
 
 # Linux grants a process 65,530 mappings of memory, and each compiled program takes some. Thousands of programs in one
 # process would end in a crash of the compiler; forgotten ones are compiled anew where they are needed.
-MOST_MAPPINGS, TESTS_BETWEEN_LOOKS = 45_000, 20
+MOST_MAPPINGS, TESTS_BETWEEN_LOOKS = 30_000, 20
 since_look = 0
 
 

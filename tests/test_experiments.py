@@ -116,6 +116,7 @@ def test_published_numbers():
         assert ours == pytest.approx(published, rel=0.01 if "rate" in what else 6e-4), what
 
 
+@pytest.mark.slow
 def test_rounds_on_random_quadratics(tmp_path):
     """Vogels et al. 2021; D-SGD's number of n = 4 varies much from draw to draw, and is left to the whole table."""
     module = load("relay_quadratics")
@@ -134,6 +135,7 @@ def test_random_quadratics_are_as_stated(x64):
     np.testing.assert_allclose(np.linalg.eigvalsh(problem.A), np.tile(np.linspace(0.5, 1, 10) ** 2, (5, 1)))
 
 
+@pytest.mark.slow
 def test_algorithms_on_digits_goes_on_where_it_stopped(tmp_path, capsys):
     module = load("algorithms_on_digits")
     module.main(names=("dpsgd",), nodes=8, rounds=20, out=tmp_path)

@@ -13,8 +13,8 @@ from jdl import sim as simulator
 
 EVERY = pytest.mark.parametrize("name", cases.ALGORITHMS)
 # How rows are mapped and placed is not the algorithms' business: some of them try each way, all in the slow suite.
-SOME = pytest.mark.parametrize("name", cases.one_in(6, cases.ALGORITHMS))
-OTHERS = pytest.mark.parametrize("name", cases.one_in(3, cases.ALGORITHMS, first=1))
+SOME = pytest.mark.parametrize("name", cases.one_in(12, cases.ALGORITHMS))
+OTHERS = pytest.mark.parametrize("name", cases.one_in(6, cases.ALGORITHMS, first=1))
 
 
 def shapes(x):
