@@ -60,19 +60,17 @@ def over_nodes(
       what: the name of the step, for those errors.
       mesh: devices that have an equal part of the nodes each, see `jdl.sharding`.
     """
+    return divided(_mapped(function, mapping, what, LANES if mesh is None else 1), mesh)
+
+
+def _mapped(function: Callable[..., Any], mapping: Mapping, what: str, lanes: int) -> Callable[..., Any]:
     if mapping == "auto":
-        mapped = _auto(function, LANES if mesh is None else 1)
-    elif mapping == "vmap":
-        mapped = _at_once(function)
-    elif mapping == "loop":
-        mapped = _loop(function, what)
-    else:
-        mapped = _in_chunks(function, mapping, LANES if mesh is None else 1)
-    return divided(mapped, mesh)
-
-
-def _at_once(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda shared, *rows: jax.vmap(functools.partial(function, shared))(*rows)
+        return _auto(function, what, lanes)
+    if mapping == "vmap":
+        return lambda shared, *rows: jax.vmap(functools.partial(function, shared))(*rows)
+    if mapping == "loop":
+        return _loop(function, what)
+    return _in_chunks(function, mapping, lanes)
 
 
 def _in_chunks(function: Callable[..., Any], size: int, lanes: int) -> Callable[..., Any]:
@@ -100,7 +98,7 @@ def _in_chunks(function: Callable[..., Any], size: int, lanes: int) -> Callable[
     return one_by_one if size == 1 and lanes > 1 else chunked
 
 
-def _auto(function: Callable[..., Any], lanes: int) -> Callable[..., Any]:
+def _auto(function: Callable[..., Any], what: str, lanes: int) -> Callable[..., Any]:
     def mapped(shared, *rows):
         one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), rows)
         # What only adds and scales is one fused pass over memory at best, and never better in pieces.
@@ -108,7 +106,7 @@ def _auto(function: Callable[..., Any], lanes: int) -> Callable[..., Any]:
         size = cost.held_bytes if cost.multiplies else 0
         at_once = CACHE_BYTES if cost.convolves else MEMORY_BYTES
         mapping = choose(jax.tree.leaves(rows)[0].shape[0], size, jax.default_backend(), at_once)
-        return (_at_once(function) if mapping == "vmap" else _in_chunks(function, mapping, lanes))(shared, *rows)
+        return _mapped(function, mapping, what, lanes)(shared, *rows)
 
     return mapped
 

@@ -1,5 +1,6 @@
 """Strict everywhere: eight CPU devices, no silent dtype or rank promotion, no compile cache, warnings are errors."""
 
+import contextlib
 import gc
 import gzip
 import os
@@ -41,6 +42,23 @@ def tiny_mnist(tmp_path, monkeypatch):
             head = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
             (tmp_path / f"{part}-{kind}-ubyte.gz").write_bytes(gzip.compress(head + array.tobytes()))
     return tmp_path
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Make the next run stop as if by Ctrl-C after two looks at whether it should."""
+
+    class Stop:
+        looks = 0
+
+        @property
+        def asked(self):
+            self.looks += 1
+            return self.looks > 2
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["jdl.run"], "interruptible", lambda: contextlib.nullcontext(Stop()))
+        yield patch
 
 
 # Linux grants a process 65,530 mappings of memory, and each compiled program takes some. Thousands of programs in one

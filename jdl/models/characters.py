@@ -46,10 +46,7 @@ class CharLSTM(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        h = vectors(self, x)
-        for _ in range(self.layers):
-            h = LSTM(self.hidden)(h)
-        return Dense(self.vocab)(jnp.swapaxes(h, 0, 1))
+        return logits(self, x, LSTM)
 
 
 class CharGRU(nn.Module):
@@ -81,18 +78,21 @@ class CharGRU(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        h = vectors(self, x)
-        for _ in range(self.layers):
-            h = GRU(self.hidden)(h)
-        return Dense(self.vocab)(jnp.swapaxes(h, 0, 1))
+        return logits(self, x, GRU)
 
 
-def vectors(model: CharLSTM | CharGRU, x: jax.Array) -> jax.Array:
-    """The characters' vectors `f[T, B, width]`, time first as the layers read them, from `i32[B, T]`."""
+def logits(model: CharLSTM | CharGRU, x: jax.Array, layer: type[LSTM | GRU]) -> jax.Array:
+    """Of the next characters, `f[B, T, vocab]`, from `i32[B, T]`; the layers read time first.
+
+    Called inside the model's own `__call__`, so that parameters and layers are the model's.
+    """
     checks.require(
         x.ndim == 2 and jnp.issubdtype(x.dtype, jnp.integer),
         f"got text as {x.dtype}{list(x.shape)}, need whole numbers [B, T]; try x[None] for one text of i32[T]",
     )
     shape, dtype = (model.vocab, model.width), jnp.result_type(float)
     table = model.param("embedding", nn.initializers.normal(1.0), shape, dtype)
-    return jnp.take(table, x.T.astype(jnp.uint32), axis=0, mode="fill")  # a negative character is far too large
+    h = jnp.take(table, x.T.astype(jnp.uint32), axis=0, mode="fill")  # a negative character is far too large
+    for _ in range(model.layers):
+        h = layer(model.hidden)(h)
+    return Dense(model.vocab)(jnp.swapaxes(h, 0, 1))

@@ -1,6 +1,5 @@
 """The command line in-process: what it prints, how it exits, and every refusal by its text."""
 
-import contextlib
 import inspect
 import json
 import sys
@@ -34,23 +33,6 @@ def call(capsys, tmp_path, monkeypatch):
 def rows(path):
     """A history without the times, which differ."""
     return [{name: value for name, value in row.items() if name != "seconds"} for row in read_csv(path / "history.csv")]
-
-
-@pytest.fixture
-def interrupt(monkeypatch):
-    """Make the next run stop as if by Ctrl-C after two looks at whether it should."""
-
-    class Stop:
-        looks = 0
-
-        @property
-        def asked(self):
-            self.looks += 1
-            return self.looks > 2
-
-    with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["jdl.run"], "interruptible", lambda: contextlib.nullcontext(Stop()))
-        yield patch
 
 
 def test_json_is_the_last_line_and_all_there_is(call, tmp_path):

@@ -1,6 +1,5 @@
 """Nodes over devices: the same numbers as on one, however many rows there are; what cannot be divided is refused."""
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -74,20 +73,11 @@ def test_a_run_over_devices_is_that_of_one_and_goes_on_where_it_stopped(tmp_path
         run(rounds=4, devices=1, run_dir=tmp_path / "part", resume=True)
 
 
-def test_an_interrupted_run_over_devices_ends_bit_for_bit(tmp_path, monkeypatch):
-    class Stop:
-        looks = 0
-
-        @property
-        def asked(self):
-            self.looks += 1
-            return self.looks > 2
-
-    whole = run(rounds=4, devices=2, eval_every=1)
-    with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["jdl.run"], "interruptible", lambda: contextlib.nullcontext(Stop()))
-        stopped = run(rounds=4, devices=2, eval_every=1, run_dir=tmp_path / "run")
+def test_an_interrupted_run_over_devices_ends_bit_for_bit(tmp_path, interrupt):
+    stopped = run(rounds=4, devices=2, eval_every=1, run_dir=tmp_path / "run")
     assert stopped.status == "interrupted" and 0 < int(stopped.sim.t) < 4
+    interrupt.undo()
+    whole = run(rounds=4, devices=2, eval_every=1)
     ended = run(rounds=4, devices=2, eval_every=1, run_dir=tmp_path / "run", resume=True)
     for a, b in zip(jax.tree.leaves(whole.sim), jax.tree.leaves(ended.sim), strict=True):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
