@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import platform
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jdl.sim import Simulation
+from jdl import fingerprint
+from jdl.state import Simulation
 
 __all__ = ["describe", "differences", "environment", "part_name"]
 
@@ -21,7 +23,10 @@ PARTS = ("problem", "algorithm", "schedule", "exchange", "oracle")
 
 
 def describe(simulation: Simulation) -> dict[str, Any]:
-    """The type and fields of every part, as JSON: numbers by value, arrays by shape, dtype and SHA-256."""
+    """The type and fields of every part, as JSON: numbers by value, arrays by shape, dtype and SHA-256.
+
+    Functions, and classes that are not jdl's own, by their name and a digest of what they do (`jdl.fingerprint`).
+    """
     parts = {name: _value(getattr(simulation, name)) for name in PARTS}
     devices = {} if simulation.mesh is None else {"devices": simulation.mesh.size}
     return {**parts, "key": jax.random.key_data(simulation.key).tolist(), "mapping": simulation.mapping, **devices}
@@ -30,7 +35,7 @@ def describe(simulation: Simulation) -> dict[str, Any]:
 def _value(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         own = {field.name: _value(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        return {"type": f"{type(value).__module__}.{type(value).__qualname__}", **own}
+        return {"type": _type(type(value)), **own}
     if isinstance(value, jax.Array | np.ndarray | np.generic):
         array = np.asarray(value)
         if array.ndim == 0:
@@ -43,7 +48,23 @@ def _value(value: Any) -> Any:
         return [_value(one) for one in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    return getattr(value, "__qualname__", None) or type(value).__qualname__  # a function: its address would differ
+    name = getattr(value, "__qualname__", None) or type(value).__qualname__
+    return f"{name} #{fingerprint.of_value(value)}"
+
+
+def _type(kind: type) -> str:
+    """The public name of jdl's classes, whose files may move; with a digest, that of a class of the user's."""
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    return f"{name} #{fingerprint.of_value(kind)}" if fingerprint.is_users(kind) else _public(name)
+
+
+def _public(name: str) -> str:
+    """A class of jdl by its room, wherever in the room it is written.
+
+    >>> _public("jdl.algorithms.dpsgd.DPSGD")
+    'jdl.algorithms.DPSGD'
+    """
+    return re.sub(r"^(jdl\.\w+)\.(?:[a-z_]\w*\.)*", r"\1.", name)
 
 
 def differences(was: Any, now: Any, path: str = "") -> list[str]:
@@ -51,6 +72,8 @@ def differences(was: Any, now: Any, path: str = "") -> list[str]:
     if isinstance(was, dict) and isinstance(now, dict):
         keys = sorted(was.keys() | now.keys())
         return [text for key in keys for text in differences(was.get(key), now.get(key), f"{path}.{key}".lstrip("."))]
+    if path.endswith(".type") and isinstance(was, str):  # the first runs kept the names of files
+        was = _public(was)
     return [] if was == now else [f"{path} was {was!r}, is {now!r}"]
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jdl import checks
+from jdl import checks, fingerprint
 from jdl.sim import simulate
 from jdl.state import Simulation
 from jdl.types import PyTree
@@ -77,9 +77,9 @@ def tune(
     grid = np.sort(np.asarray(values, float))
     need = f"got values={list(values)!r}, need at least one number, all above 0; leave it out"
     checks.require(grid.ndim == 1 and grid.size > 0 and bool(np.all(grid > 0)), need)
-    tried, scores = np.zeros(0), np.zeros(0)
+    tried, scores, code = np.zeros(0), np.zeros(0), fingerprint.of_value(score)
     for _ in range(refinements + 1):
-        new = _scores(simulation, jnp.asarray(grid), params, field, rounds, eval_every or rounds, score, at_once)
+        new = _scores(simulation, jnp.asarray(grid), params, field, rounds, eval_every or rounds, score, at_once, code)
         tried, scores = np.concatenate([tried, grid]), np.concatenate([scores, np.asarray(new, float)])
         order = np.argsort(tried, kind="stable")
         tried, scores = tried[order], scores[order]
@@ -111,8 +111,9 @@ def _rounds_until(column: str, target: float) -> Callable[[dict[str, jax.Array]]
     return score
 
 
-@functools.partial(jax.jit, static_argnames=("field", "rounds", "eval_every", "score", "at_once"))
-def _scores(simulation, values, params, field, rounds, eval_every, score, at_once):
+@functools.partial(jax.jit, static_argnames=("field", "rounds", "eval_every", "score", "at_once", "code"))
+def _scores(simulation, values, params, field, rounds, eval_every, score, at_once, code):
+    # `code` is the digest of `score`: a global that it reads may have changed since its program was made.
     def one(value):
         algorithm = simulation.algorithm.replace(**{field: value})
         sim, history = simulate(simulation.replace(algorithm=algorithm), rounds, eval_every, params)
