@@ -12,15 +12,28 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr
 
-from jdl import checks, schedule, sharding, topology, tree
+from jdl import checks, fingerprint, schedule, sharding, topology, tree
 from jdl import exchange as exchanges
 from jdl import plan as plans
 from jdl.cost import convolves
 from jdl.exchange.stack import breaks_of, layers, needs_of
 from jdl.mapping import Mapping
 from jdl.oracle import Minibatch
-from jdl.sim import Simulation, init, step
-from jdl.types import Algorithm, Circulant, Continuing, Exchange, Federated, Key, Oracle, Plan, Problem, Schedule
+from jdl.sim import INIT, STEP, Simulation
+from jdl.state import classes_of
+from jdl.types import (
+    Algorithm,
+    Circulant,
+    Continuing,
+    Exchange,
+    Federated,
+    Key,
+    Oracle,
+    Plan,
+    Problem,
+    PyTree,
+    Schedule,
+)
 
 __all__ = ["fits_in_memory", "free_bytes", "memory_bytes", "simulation"]
 
@@ -91,7 +104,7 @@ def simulation(
         f"got a topology of {talk.n} nodes and a problem of {problem.n}, need one number; make both with n={problem.n}",
     )
     parts = tree.numbers_to_arrays((problem, algorithm, talk, exchange, oracle))
-    built = Simulation(*parts, key=jax.random.key(seed), mapping=mapping)
+    built = Simulation(*parts, key=jax.random.key(seed), mapping=mapping, code=fingerprint.of_tree(parts))
     plan = jax.eval_shape(_first_plan, built.schedule, built.key)
     built = built.replace(reads_as=_reads_as(plan, algorithm, breaks_of(exchange)))
     _needs(built, plan)
@@ -152,7 +165,7 @@ def _advances(problem: Problem, algorithm: Algorithm | Federated) -> None:
 
 def _schedule(given: Any, algorithm: Algorithm | Federated, problem: Problem, form: str) -> Schedule:
     n = problem.n
-    numbers = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(problem.init, jax.random.key(0))))
+    numbers = sum(leaf.size for leaf in jax.tree.leaves(_shapes_of_model(problem)))
     if given is None and isinstance(algorithm, Federated):
         return schedule.sampling(n, participants=n)
     if given is None:
@@ -227,9 +240,11 @@ def _is_tree(talk: schedule.Fixed) -> bool:
 
 def _keeps_shape(built: Simulation) -> Jaxpr:
     """A round must return the state in the shape in which it came, or the loop cannot be compiled. Gives the round."""
-    abstract = built.replace(mapping="vmap", mesh=None)
-    before = jax.eval_shape(functools.partial(init, abstract))
-    program, (after, _) = jax.make_jaxpr(functools.partial(step, abstract), return_shape=True)(before)
+    if built.mapping == "loop":  # which cannot be traced
+        built = built.replace(mapping="vmap")
+    before = jax.eval_shape(INIT, built)
+    traced = STEP.trace(built, before)
+    after, _ = traced.out_info
     old, new = jax.tree_util.tree_flatten_with_path(before), jax.tree_util.tree_flatten_with_path(after)
     name = type(built.algorithm).__name__
     checks.require(
@@ -243,12 +258,22 @@ def _keeps_shape(built: Simulation) -> Jaxpr:
         checks.require(
             same, f"got {name} whose round turns {where} from {was} into {is_}, need the same; cast it where it is made"
         )
-    return program.jaxpr
+    return traced.jaxpr.jaxpr
+
+
+def _shapes_of_model(problem: Problem) -> PyTree:
+    return _model.eval_shape(classes_of(jax.tree.structure(problem)), problem, jax.random.key(0))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _model(classes: tuple, problem: Problem, key: Key) -> PyTree:
+    """One model. The classes stand among the arguments since two with equal fields are one to `jit`; see `state.py`."""
+    return problem.init(key)
 
 
 def memory_bytes(problem: Problem, copies: int = 4, data_copies: int = 1) -> int:
     """About what a run holds at its peak: the data, and `copies` of all models (state, message, inbox, gradient)."""
-    params = jax.eval_shape(problem.init, jax.random.key(0))
+    params = _shapes_of_model(problem)
     one = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
     data = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(problem))
     return data_copies * data + copies * problem.n * one

@@ -55,10 +55,7 @@ def _gossip_round(s: Simulation, sim: Sim, plan: Plan, rows: dict, nodes: PyTree
         message, nodes, _ = send(s, rows, nodes, sim.server)
         inbox, new_link, sent = _exchange(s, sim, plan, message, phase)
 
-        def absorb(s, row, state, inbox, recv=recv):
-            return getattr(s.algorithm, recv)(state, inbox, node_of(s, row))
-
-        nodes, report = over_nodes(absorb, s.mapping, recv, s.mesh)(s, rows, nodes, inbox)
+        nodes, report = each_node(s, "recv", recv, rows, nodes, inbox)
         info |= report
         link.append(new_link)
         traffic = tally(traffic, sent, plan.participants)
@@ -92,16 +89,48 @@ def sends_of(s: Simulation) -> list:
 
     def client(s, rows, nodes, server, broadcast, client):
         message = content_of(getattr(s.algorithm, broadcast)(server))
-        one = lambda told, row, state: getattr(told[0].algorithm, client)(told[1], state, node_of(told[0], row))
-        return over_nodes(one, s.mapping, client, s.mesh)((s, message), rows, nodes)
+        return each_node(s, "client", client, rows, nodes, told=message)
 
     def peer(s, rows, nodes, server, send):
-        one = lambda s, row, state: (*getattr(s.algorithm, send)(state, node_of(s, row)), {})
-        return over_nodes(one, s.mapping, send, s.mesh)(s, rows, nodes)
+        return (*each_node(s, "send", send, rows, nodes), {})
 
     if s.has_server:
         return [functools.partial(client, broadcast=down, client=up) for down, up, _ in s.algorithm.phases]
     return [functools.partial(peer, send=send) for send, _ in s.algorithm.phases]
+
+
+def each_node(s: Simulation, role: str, name: str, rows: dict, *arguments: PyTree, told: PyTree = ()) -> PyTree:
+    """The algorithm's method `name` at every row: what is mapped over nodes goes through here.
+
+    A method of one node is traced once for arguments of the same shapes, whoever asks: the check that a simulation
+    fits together, the shapes of its messages, what a step costs, and the compiled round.
+
+    Args:
+      s: the simulation, whose mapping and mesh say how rows are mapped and where they lie.
+      role: how the method is called, a key of `ROLES`.
+      name: the method's name, also for the errors of `mapping="loop"`.
+      rows: what each row's `Node` is made of, see `rows_of`.
+      arguments: what each row has, stacked `[m, ...]`.
+      told: what the server says to all rows.
+    """
+    shared = s.replace(mapping="vmap", mesh=None), told
+    return over_nodes(functools.partial(_method, role, name), s.mapping, name, s.mesh)(shared, rows, *arguments)
+
+
+# The order of arguments of one node's method: told by the server, what the node has, the node itself.
+ROLES = {
+    "init": lambda method, told, node, start: method(start, node),
+    "send": lambda method, told, node, state: method(state, node),
+    "recv": lambda method, told, node, state, inbox: method(state, inbox, node),
+    "client_init": lambda method, told, node: method(told, node),
+    "client": lambda method, told, node, state: method(told, state, node),
+}
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+def _method(role: str, name: str, shared: PyTree, row: dict, *arguments: PyTree) -> PyTree:
+    s, told = shared
+    return ROLES[role](getattr(s.algorithm, name), told, node_of(s, row), *arguments)
 
 
 def _exchange(s: Simulation, sim: Sim, plan: Plan, message: Message, phase: int, more_bits: float = 0.0) -> tuple:

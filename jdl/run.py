@@ -56,6 +56,11 @@ def run(
 ) -> Result:
     """Simulate `rounds` rounds and evaluate as it goes.
 
+    A function of yours (a decay, an optimizer, a model, a method of your own algorithm) is known by what it does: its
+    code, closure and defaults, and the globals that it names. Where one of these has changed since the last run, the
+    program is made anew, and a run begun with the other is not resumed. What a function reads in other ways, from a
+    file or inside a `jax.jit` of yours, is read once, when the program is made.
+
     Args:
       problem, algorithm, topology, network, oracle, seed: see `jdl.simulation`.
       rounds: each is one send, exchange and absorb of every node. eval_every: rounds between evaluations; a 25th of
@@ -113,12 +118,12 @@ def run(
 def _loop(simulation, params, seed, rounds, eval_every, checkpoint_every, files, stop, bar, label) -> Result:
     """Chunks of rounds until all are done, one diverges, or a stop is asked for."""
     begun = time.monotonic()
-    shapes = jax.eval_shape(simulator.init, simulation, params)
+    shapes = jax.eval_shape(simulator.INIT, simulation, params)
     chunk, needed = _compile(simulation, shapes)
     checks.fits(needed, f"{simulation.problem.n:,} nodes", compose.free_bytes())
     found = files.restore(shapes) if files is not None else None
     if found is None:
-        sim, before, rows = INIT(simulation, params), 0.0, []
+        sim, before, rows = simulator.INIT(simulation, params), 0.0, []
     else:
         sim, before, rows = jax.tree.map(jnp.asarray, found[0]), found[1]["seconds"], found[2]
     parts, mesh = simulation, simulation.mesh
@@ -186,8 +191,7 @@ def _chunk(simulation: Simulation, sim: Sim, until: jax.Array, evaluate: jax.Arr
     return sim, {**jax.lax.cond(evaluate, measure, lambda: blank), **info}
 
 
-# One function each for all runs of a process: a second run of the same shapes is not traced again.
-INIT = jax.jit(simulator.init)
+# One function for all runs of a process: a second run of the same shapes is not traced again.
 CHUNK = jax.jit(_chunk, donate_argnums=1)
 
 

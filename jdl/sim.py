@@ -8,13 +8,16 @@ import jax
 import jax.numpy as jnp
 
 from jdl import checks, metrics, tree
-from jdl.mapping import over_nodes
 from jdl.rng import key_of
-from jdl.rounds import node_of, packed, plan_at, rows_of, sends_of, step
+from jdl.rounds import each_node, packed, plan_at, rows_of, sends_of, step
 from jdl.state import Sim, Simulation
 from jdl.types import Info, Plan, PyTree, Server, Traffic
 
 __all__ = ["Sim", "Simulation", "advance", "evaluate", "init", "models", "simulate", "step"]
+
+
+# Kept between calls, so that a round of given shapes is traced once in a process; in a larger program it is inlined.
+STEP = jax.jit(step, inline=True)
 
 
 def init(simulation: Simulation, params: PyTree | None = None) -> Sim:
@@ -30,13 +33,11 @@ def init(simulation: Simulation, params: PyTree | None = None) -> Sim:
     talk = s.schedule.init(key_of(s.key, "talk", 0))
     rows = rows_of(s, _everybody(plan_at(s, talk, t)[0], n), t)
     if s.has_server:
-        client = lambda told, row: told[0].algorithm.client_init(told[1], node_of(told[0], row))
-        nodes = over_nodes(client, s.mapping, "client_init", s.mesh)((s, params), rows)
+        nodes = each_node(s, "client_init", "client_init", rows, told=params)
         server = s.algorithm.init(params, n)
     else:
         starts = jax.tree.map(lambda p, like: jnp.broadcast_to(p, (n, *like.shape)), params, fresh)
-        peer = lambda s, row, start: s.algorithm.init(start, node_of(s, row))
-        nodes = over_nodes(peer, s.mapping, "init", s.mesh)(s, rows, starts)
+        nodes = each_node(s, "init", "init", rows, starts)
         server = ()
     abstract = s.replace(mapping="vmap", mesh=None)  # shapes only: a loop over nodes has nothing to name here
     messages = lambda send: packed(send(abstract, rows, nodes, server)[0])[0]
@@ -44,6 +45,9 @@ def init(simulation: Simulation, params: PyTree | None = None) -> Sim:
     link = tuple(s.exchange.init(tree.zeros_like(message)) for message in shapes)
     zero = jnp.zeros((2, n + s.has_server), jnp.float32)
     return Sim(t, nodes, server, link, talk, Traffic(bits=zero, messages=zero), jnp.int32(-1))
+
+
+INIT = jax.jit(init, inline=True)
 
 
 def advance(simulation: Simulation, sim: Sim, until: int | jax.Array, halt: bool = False) -> tuple[Sim, Info]:
@@ -54,7 +58,7 @@ def advance(simulation: Simulation, sim: Sim, until: int | jax.Array, halt: bool
 
     Returns the new state, and the mean over nodes of what the last round reports (NaN before the first).
     """
-    info = jax.eval_shape(functools.partial(step, simulation), sim)[1]
+    info = jax.eval_shape(STEP, simulation, sim)[1]
     blank = jax.tree.map(lambda x: jnp.full((), jnp.nan, x.dtype), info)
     until = jnp.asarray(until, jnp.int32)
 
@@ -63,7 +67,7 @@ def advance(simulation: Simulation, sim: Sim, until: int | jax.Array, halt: bool
         return more & (carry[0].status < 0) if halt else more
 
     def body(carry):
-        sim, info = step(simulation, carry[0])
+        sim, info = STEP(simulation, carry[0])
         return sim, jax.tree.map(jnp.mean, info)
 
     return jax.lax.while_loop(going, body, (sim, blank))

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jdl.mapping import Mapping
 from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Problem, PyTree, Schedule, Traffic
 
-__all__ = ["Sim", "Simulation"]
+__all__ = ["Sim", "Simulation", "classes_of"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Simulation:
 
     key: the root of all randomness. mapping: see `jdl.mapping`. mesh: devices that share the nodes, see `jdl.sharding`,
     or None. reads_as: the kind under which the algorithm reads a plan whose links can fail one way (see `jdl.compose`),
-    or None. Build one with `jdl.simulation(...)`, which checks.
+    or None. code: a digest of the functions and classes that are the user's (see `jdl.fingerprint`), so that a program
+    is made anew where a global that one of them reads has changed. Build one with `jdl.simulation(...)`, which checks.
     """
 
     problem: Problem
@@ -33,6 +34,7 @@ class Simulation:
     mapping: Mapping = "vmap"
     mesh: Mesh | None = None
     reads_as: str | None = None
+    code: str | None = None
 
     @property
     def has_server(self) -> bool:
@@ -44,7 +46,7 @@ class Simulation:
         return dataclasses.replace(self, **changes)
 
 
-LEAVES, STATICS = ("problem", "algorithm", "schedule", "exchange", "oracle", "key"), ("mapping", "mesh", "reads_as")
+LEAVES, STATICS = ("problem", "algorithm", "schedule", "exchange", "oracle", "key"), ("mapping", "mesh", "reads_as", "code")
 
 
 def _flatten(s: Simulation) -> tuple[tuple, tuple]:
@@ -52,12 +54,13 @@ def _flatten(s: Simulation) -> tuple[tuple, tuple]:
     # then, with the program of another class: of 600 such classes through one jit, about 90 came out wrong. DPSGD and
     # DGD are such a pair. So the classes of all parts are part of the static data, which is compared as it should be.
     children = tuple(getattr(s, name) for name in LEAVES)
-    return children, (*(getattr(s, name) for name in STATICS), _classes(jax.tree.structure(children)))
+    return children, (*(getattr(s, name) for name in STATICS), classes_of(jax.tree.structure(children)))
 
 
-def _classes(structure: jax.tree_util.PyTreeDef) -> tuple:
+def classes_of(structure: jax.tree_util.PyTreeDef) -> tuple:
+    """The classes of all nodes of a tree, nested as they are: hashable, and different where the tree's classes are."""
     node = structure.node_data()
-    return () if node is None else (node[0], *map(_classes, structure.children()))
+    return () if node is None else (node[0], *map(classes_of, structure.children()))
 
 
 def _flatten_with_keys(s: Simulation) -> tuple[tuple, tuple]:
