@@ -1,9 +1,5 @@
 """Nodes over devices: the same numbers as on one, however many rows there are; what cannot be divided is refused."""
 
-import os
-import subprocess
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -103,16 +99,10 @@ def test_more_devices_than_there_are():
         sharding.mesh_over(1000)
 
 
-def outside(code):
-    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=100)
-
-
-def test_cores_become_devices_before_the_first_computation():
-    done = outside("import jdl; assert jdl.use_cores(3) == 3 == jdl.use_cores(); import jax; print(len(jax.devices()))")
-    assert done.stdout.strip() == "3", done.stderr
-
-
-def test_and_not_after_it():
-    done = outside("import jax; jax.numpy.zeros(1); import jdl; jdl.use_cores(3)")
-    assert "InputError: got jdl.use_cores() after JAX's first computation" in done.stderr
+def test_cores_do_not_become_devices_after_the_first_computation(monkeypatch):
+    jax.block_until_ready(jnp.zeros(1))
+    monkeypatch.delenv("XLA_FLAGS")  # which says how many devices these tests have
+    with pytest.raises(checks.InputError, match=r"got jdl.use_cores\(\) after JAX's first computation"):
+        sharding.use_cores(3)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+    assert sharding.use_cores(3) == 8  # as told from outside

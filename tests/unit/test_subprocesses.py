@@ -1,0 +1,94 @@
+"""What only a process of its own can show: a clean import, cores as devices, and a run that is killed.
+
+Every process costs seconds, so each of these asks for several things.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from test_run import parts, same, whole  # noqa: F401 (the uninterrupted run, a fixture)
+
+import jdl
+from jdl.history import read_csv
+
+# Imported where they are used. flax imports rich by itself.
+HEAVY = {"networkx", "sklearn", "matplotlib", "pandas", "orbax", "tyro", "seaborn", "plotly", "IPython"}
+
+FRESH = """
+import socket
+
+def refuse(*args, **kwargs):
+    raise OSError("importing jdl went to the network")
+
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+import sys
+import jdl
+import jax
+from jax._src import xla_bridge
+
+assert not xla_bridge._backends, f"importing jdl touched {list(xla_bridge._backends)}"
+heavy = sorted(set(sys.modules) & set(%r))
+assert not heavy, f"importing jdl imported {heavy}"
+assert jdl.use_cores(3) == 3 == jdl.use_cores() == len(jax.devices())
+assert xla_bridge._backends, "this check cannot see"
+print("clean")
+"""
+
+
+def outside(code):
+    """Run in a process that sees the devices which a user's would see."""
+    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
+
+
+def test_importing_jdl_touches_no_device_and_no_network_and_then_cores_become_devices():
+    done = outside(FRESH % (HEAVY,))
+    assert done.stdout.strip() == "clean", done.stderr
+
+
+KILLED = """
+import sys, time, jdl
+sys.path.insert(0, sys.argv[2])
+from jdl import progress
+from test_run import parts
+update = progress.Bar.update
+
+def slow(self, t, row):
+    update(self, t, row)
+    time.sleep(0.05)
+
+progress.Bar.update = slow
+jdl.run(**parts(), run_dir=sys.argv[1], checkpoint_every=3)
+"""
+
+
+def test_killed_and_resumed_is_the_same_bit_for_bit(whole, tmp_path):  # noqa: F811
+    """SIGKILL once some rows are on disk, with checkpoints every 3 rounds.
+
+    The process is stopped for a moment when the first row is there and its directory copied: a kill at that moment
+    would leave the same files. Then it goes on, and is killed in the middle.
+    """
+    place, early = tmp_path / "run", tmp_path / "early"
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(place), os.path.dirname(__file__)])
+
+    def wait_for(rows):
+        deadline = time.monotonic() + 120
+        while len(read_csv(place / "history.csv")) < rows and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.01)
+
+    wait_for(1)
+    process.send_signal(signal.SIGSTOP)
+    shutil.copytree(place, early)
+    process.send_signal(signal.SIGCONT)
+    wait_for(4)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    assert 1 <= len(read_csv(early / "history.csv")) < 4 <= len(read_csv(place / "history.csv"))
+    for at in (early, place):
+        with (at / "history.csv").open("a") as file:
+            file.write("28,0.5,1")  # as a row that the crash cut short
+        same(jdl.run(**parts(), run_dir=at, checkpoint_every=3, resume=True), whole)
