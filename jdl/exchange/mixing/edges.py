@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from jdl import plan as plans
-from jdl.exchange.slots import beginning, by_slots, repeat, rows, term
+from jdl.exchange.mixing.slots import by_slots
+from jdl.exchange.mixing.sums import beginning, repeat, rows, term
 from jdl.types import Edges, Plan, Slots
 
 __all__ = ["Arranged", "arranged", "by_edges", "by_levels"]

@@ -1,4 +1,4 @@
-"""Weighted sums over slots and rolls, and the pieces of which every form makes its sums."""
+"""The pieces of which every form of a plan makes its sums."""
 
 from __future__ import annotations
 
@@ -8,34 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from jdl import tree
-from jdl.topology.forms import MOST_UNROLLED
-from jdl.types import Circulant, Plan, Slots
+from jdl.types import Plan
 
-__all__ = ["beginning", "by_slots", "heard", "repeat", "rows", "term"]
-
-
-def by_slots(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
-    """One gather or roll and one multiply-add a slot, fused into one pass over the rows."""
-    links = plan.links
-
-    start, base = beginning(plan, own)
-
-    def add(slot, total):
-        return total + term(links.weights[:, slot], heard(links, sent, slot), base)
-
-    return repeat(links.weights.shape[1], add, start, MOST_UNROLLED)
-
-
-def heard(links: Slots | Circulant, sent: jax.Array, slot: int | jax.Array) -> jax.Array:
-    """What every row hears in one slot."""
-    if isinstance(links, Slots):
-        return rows(sent, links.senders[:, slot])
-    # On a CPU rolls cost more than gathers of consecutive rows: on two cores, 1.3 copies instead of 1.1 for two shifts,
-    # 2.4 instead of 1.35 for four. Between devices a roll is an exchange with neighbours.
-    if isinstance(slot, int) and jax.default_backend() != "cpu":
-        return jnp.roll(sent, -links.shifts[slot], axis=0)
-    n = sent.shape[0]
-    return rows(sent, (jnp.arange(n, dtype=jnp.int32) + jnp.asarray(links.shifts, jnp.int32)[slot]) % n)
+__all__ = ["beginning", "repeat", "rows", "term"]
 
 
 def beginning(plan: Plan, own: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -1,0 +1,23 @@
+"""Weighted sums as a product with the whole matrix of weights."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jdl import tree
+from jdl.exchange.mixing.sums import beginning
+from jdl.types import Plan
+
+__all__ = ["by_product"]
+
+
+def by_product(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
+    """`W_ii own_i + sum_j W_ij sent_j`, centred on the mean, so that products carry differences and not models."""
+    weights, sent = plan.links.weights.astype(own.dtype), sent.astype(own.dtype)
+    if plan.kind == "column":
+        return beginning(plan, own)[0] + jnp.tensordot(weights, sent, axes=1, precision="highest")
+    centre = own[:1] + jnp.mean(own - own[:1], axis=0, keepdims=True)  # exactly the models, where all are equal
+    total = jnp.tensordot(weights, sent - centre, axes=1, precision="highest")
+    base = jnp.where(tree.column(plan.self_weights, own) != 0, own, centre)
+    return base + total - tree.column(jnp.sum(weights, axis=1), own) * (base - centre)

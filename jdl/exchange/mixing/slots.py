@@ -1,0 +1,36 @@
+"""Weighted sums over slots and rolls."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jdl.exchange.mixing.sums import beginning, repeat, rows, term
+from jdl.topology.forms import MOST_UNROLLED
+from jdl.types import Circulant, Plan, Slots
+
+__all__ = ["by_slots", "heard"]
+
+
+def by_slots(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
+    """One gather or roll and one multiply-add a slot, fused into one pass over the rows."""
+    links = plan.links
+
+    start, base = beginning(plan, own)
+
+    def add(slot, total):
+        return total + term(links.weights[:, slot], heard(links, sent, slot), base)
+
+    return repeat(links.weights.shape[1], add, start, MOST_UNROLLED)
+
+
+def heard(links: Slots | Circulant, sent: jax.Array, slot: int | jax.Array) -> jax.Array:
+    """What every row hears in one slot."""
+    if isinstance(links, Slots):
+        return rows(sent, links.senders[:, slot])
+    # On a CPU rolls cost more than gathers of consecutive rows: on two cores, 1.3 copies instead of 1.1 for two shifts,
+    # 2.4 instead of 1.35 for four. Between devices a roll is an exchange with neighbours.
+    if isinstance(slot, int) and jax.default_backend() != "cpu":
+        return jnp.roll(sent, -links.shifts[slot], axis=0)
+    n = sent.shape[0]
+    return rows(sent, (jnp.arange(n, dtype=jnp.int32) + jnp.asarray(links.shifts, jnp.int32)[slot]) % n)
