@@ -7,14 +7,31 @@ import difflib
 import math
 import numbers
 import os
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["InputError", "available_memory", "fields", "fits", "known", "nearest", "require", "whole"]
+__all__ = ["InputError", "Note", "available_memory", "fields", "fits", "known", "nearest", "note", "require", "whole"]
 
 
 class InputError(ValueError):
     """The caller's input cannot be used; the text says what was got, what is needed, what to do."""
+
+
+class Note(UserWarning):
+    """What jdl made of an input that could be meant in another way, or what a user may not expect of it."""
+
+
+def note(sentence: str) -> None:
+    """Warn of `sentence`, once for each place and text, as `Note`: the input is used, and this is how.
+
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     note("a.edges counts its nodes from 1")
+    >>> str(caught[0].message), caught[0].category.__name__
+    ('note: a.edges counts its nodes from 1', 'Note')
+    """
+    warnings.warn(f"note: {sentence}", Note, stacklevel=3)
 
 
 def require(condition: bool, sentence: str) -> None:

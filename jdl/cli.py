@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import io
 import itertools
 import json
 import os
 import sys
 import textwrap
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Union
 
@@ -64,12 +66,22 @@ COMMANDS = {"run": flags.Common, "topo": flags.Graph, "list": List, "resume": Re
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 if it could be done (a run may diverge), 2 for bad input, 130 if interrupted."""
-    try:
-        code = _main(list(sys.argv[1:] if argv is None else argv))
-    except checks.InputError as error:
-        print(f"jdl: {error}", file=sys.stderr)
-        code = 2
+    with warnings.catch_warnings():
+        warnings.showwarning = functools.partial(_show, warnings.showwarning)
+        try:
+            code = _main(list(sys.argv[1:] if argv is None else argv))
+        except checks.InputError as error:
+            print(f"jdl: {error}", file=sys.stderr)
+            code = 2
     sys.exit(code)
+
+
+def _show(usual: Callable[..., None], message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """Print a note of jdl's own as one line on standard error; any other warning as Python does."""
+    if issubclass(category, checks.Note):
+        print(f"jdl: {message}", file=sys.stderr)
+    else:
+        usual(message, category, *place)
 
 
 def _main(argv: list[str]) -> int:

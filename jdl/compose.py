@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr
 
-from jdl import checks, fingerprint, schedule, sharding, topology, tree
+from jdl import checks, fingerprint, schedule, sharding, tree
 from jdl import exchange as exchanges
 from jdl import plan as plans
 from jdl.cost import convolves
@@ -21,6 +21,7 @@ from jdl.mapping import Mapping
 from jdl.oracle import Minibatch
 from jdl.sim import INIT, STEP, Simulation
 from jdl.state import classes_of
+from jdl.topology.weights.given import as_topologies
 from jdl.types import (
     Algorithm,
     Circulant,
@@ -70,8 +71,8 @@ def simulation(
     Args:
       problem: data of n nodes and a loss, e.g. `jdl.problems.digits(nodes=1024)`.
       algorithm: e.g. `jdl.algorithms.DPSGD(lr=0.1)`.
-      topology: who talks: a `Topology`, a list of them (one period), a `Schedule`, a networkx graph, or a weight
-        matrix. None for a method that does not mix, and for a server with all clients in every round.
+      topology: who talks: a `Topology`, a networkx graph, a weight matrix, a list of these (one period), or a
+        `Schedule`. None for a method that does not mix, and for a server with all clients in every round.
       network: exchanges in the order in which a message meets them, nearest the sender first.
       oracle: what the data say; `jdl.oracle.Minibatch()` by default, or a wrapper of it.
       seed: of all randomness of the run. (Graphs and data have seeds of their own.)
@@ -173,20 +174,15 @@ def _schedule(given: Any, algorithm: Algorithm | Federated, problem: Problem, fo
         mixes = algorithm.needs & STOCHASTIC
         checks.require(not mixes, f"got no topology, {name} needs one to mix over; try jdl.topology.ring({n})")
         return schedule.Fixed(_nobody(n))
-    if isinstance(given, topology.Topology):
-        return schedule.Fixed(given.plan(form, numbers))
-    if isinstance(given, list | tuple) and given and all(isinstance(one, topology.Topology) for one in given):
-        return schedule.cyclic(list(given))
     if isinstance(given, Schedule) and callable(given):
         return given
-    if isinstance(given, np.ndarray | jax.Array) or "scipy.sparse" in type(given).__module__:
-        return schedule.Fixed(topology.from_weights(given).plan(form, numbers))
-    if "networkx" in type(given).__module__:
-        return schedule.Fixed(topology.from_graph(given).plan(form, numbers))
-    raise checks.InputError(
-        f"got a topology of type {type(given).__name__}, need a Topology, a list of them, a Schedule, a networkx graph "
-        f"or a weight matrix; try jdl.topology.ring({n})"
+    fixed = as_topologies(given)
+    checks.require(
+        fixed is not None,
+        f"got a topology of type {type(given).__name__}, need a Topology, a networkx graph, a weight matrix, a list of "
+        f"these, or a Schedule; try jdl.topology.ring({n})",
     )
+    return schedule.cyclic(fixed) if isinstance(fixed, list) else schedule.Fixed(fixed.plan(form, numbers))
 
 
 def _first_plan(talk: Schedule, key: Key) -> Plan:

@@ -5,6 +5,8 @@ W is a host `csr_array [n, n]`; arrays of a plan are made when these functions a
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -226,8 +228,8 @@ def as_groups(groups: np.ndarray) -> Groups:
     return Groups(jnp.asarray(members, jnp.int32), jnp.asarray(used), jnp.asarray(groups, jnp.int32))
 
 
-def to_dense(round_plan: Plan) -> jax.Array:
-    """W of a plan, of whatever form: `f[m, m]`, diagonal included. Works under `jit` too.
+def to_dense(round_plan: Plan | Any) -> jax.Array:
+    """W of a plan, of whatever form, or of a topology: `f[m, m]`, diagonal included. Works under `jit` too.
 
     >>> from jdl.topology import ring
     >>> print(3 * to_dense(ring(4).plan("slots")))
@@ -236,6 +238,12 @@ def to_dense(round_plan: Plan) -> jax.Array:
      [0. 1. 1. 1.]
      [1. 0. 1. 1.]]
     """
+    if not isinstance(round_plan, Plan) and isinstance(getattr(round_plan, "weights", None), csr_array):
+        return jnp.asarray(round_plan.weights.toarray(), jnp.result_type(float))  # a topology, which builds on this
+    checks.require(
+        isinstance(round_plan, Plan),
+        f"got a {type(round_plan).__name__}, need a Plan or a Topology; try to_dense(topology.plan())",
+    )
     need = "got a plan with a server, which has no W; use a plan between peers"
     checks.require(not isinstance(round_plan.links, Server), need)
     links, m = plans.one_by_one(round_plan).links, plans.rows(round_plan)

@@ -1,46 +1,142 @@
-"""Lists of edges and of neighbours in text files, read line by line so that a bad line can be named."""
+"""Lists of edges and of neighbours as text, read line by line so that a bad line can be named."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ast
+import csv
+import math
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from jdl import checks
-from jdl.topology.graphs.linked import adjacency
+from jdl.topology.forms import off_diagonal
+from jdl.topology.weights.adjacency import Links
+from jdl.topology.weights.node_numbers import numbers_of
 
-__all__ = ["read_edges", "read_named_neighbours", "read_neighbours"]
+__all__ = ["Line", "lines_of", "read_edges", "read_named_neighbours", "read_neighbours"]
+
+# Names of the columns of an edge, in any case.
+SOURCES = ("source", "src", "from", "fromnodeid", "u", "node1", "i", "start")
+TARGETS = ("target", "dst", "to", "tonodeid", "v", "node2", "j", "end")
+WEIGHTS = ("weight", "w", "value")
 
 
-def read_edges(n: int, file: Path) -> csr_array:
-    """The undirected adjacency `[n, n]` of a list of edges: two node numbers a line, either way or both ways round.
+class Line(NamedTuple):
+    """number: counted from 1. words: apart by a comma, semicolon or tab, else by blanks. data: in braces behind."""
 
-    A first line of one number is n, as DecentralizePy writes it. Data in braces, as networkx writes it, is left out.
+    number: int
+    words: list[str]
+    data: str = ""
+
+
+def lines_of(text: str) -> list[Line]:
+    """Every line with words, without comments (from # or % on)."""
+    plain = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        for mark in "#%":
+            line = line.partition(mark)[0]
+        line, brace, data = line.partition("{")
+        if line.strip():
+            plain.append((number, line.strip(), brace + data))
+    # What most lines have apart; a comma wins over blanks, which may follow it or stand in a name.
+    apart = next((sign for sign in ",;\t" if 2 * sum(sign in line for _, line, _ in plain) >= max(len(plain), 1)), None)
+    split = str.split if apart is None else lambda line: _cells(line, apart)
+    return [Line(number, split(line), data) for number, line, data in plain]
+
+
+def _cells(line: str, apart: str) -> list[str]:
+    cells = [cell.strip() for cell in next(csv.reader([line], delimiter=apart, skipinitialspace=True))]
+    return cells[:-1] if cells[-1] == "" else cells
+
+
+def read_edges(n: int, text: str, file: Path) -> Links:
+    """The symmetric adjacency `[n, n]` of a list of edges: two nodes a line and perhaps a weight, else 1.
+
+    A first line of one number is n, as DecentralizePy writes it. A first line of words, where other lines have numbers,
+    names the columns. networkx writes a weight in braces. An edge may be there in either direction, or in both.
     """
-    pairs = []
-    for first, (line, words) in enumerate(_lines(file)):
-        if first == 0 and len(words) == 1:
-            _same_n(n, words[0], file, line)
-            continue
-        got = f"got {len(words)} words in line {line} of {file}"
-        checks.require(len(words) == 2, f"{got}, need two node numbers, an edge; write one edge a line")
-        pairs.append([_node(n, word, file, line) for word in words])
-    return _graph(n, pairs)
+    lines = lines_of(text)
+    if lines and len(lines[0].words) == 1:
+        _same_n(n, lines[0].words[0], file, lines[0].number)
+        lines = lines[1:]
+    columns, lines = _columns(lines, file)
+    edges: dict[tuple[str, str], float] = {}
+    words = []
+    for line in lines:
+        ends = [line.words[column] for column in columns[:2]]
+        weight = _weight(line, columns[2], file)
+        usual = edges.setdefault(tuple(sorted(ends)), weight)
+        got = f"got the edge {' '.join(ends)} again in line {line.number} of {file}, with weight {weight:g}"
+        checks.require(usual == weight, f"{got} after {usual:g}, need one weight an edge; write a matrix of W instead")
+        words += [(line.number, word) for word in ends]
+    row = numbers_of(n, words, file)
+    return _graph(n, [(row[one], row[other]) for one, other in edges], list(edges.values()))
 
 
-def read_neighbours(n: int, file: Path) -> csr_array:
+def _columns(lines: list[Line], file: Path) -> tuple[tuple[int, int, int | None], list[Line]]:
+    """The places of source, target and weight (None where there is none), and the lines below the columns' names."""
+    header = [word.lower().replace("_", "").replace(" ", "") for word in lines[0].words] if lines else []
+    found = [next((header.index(name) for name in names if name in header), None) for names in (SOURCES, TARGETS)]
+    if None not in found:
+        return _named_columns(header, *found, lines, file)
+    numbered = [all(word.isdecimal() for word in line.words[:2]) for line in lines]
+    if lines and not numbered[0] and not any(word.isdecimal() for word in header) and 2 * sum(numbered) > len(lines):
+        lines = lines[1:]  # names of columns that are not known: edges by place
+    widths = [len(line.words) for line in lines]
+    width = 3 if widths.count(3) > widths.count(2) else 2
+    for line in lines:
+        got = f"got {len(line.words)} words in line {line.number} of {file}"
+        need = "need two node numbers, an edge" if width == 2 else "need two node numbers and a weight, as most lines"
+        do = "write one edge a line, or name the columns in the first line: source,target,weight"
+        checks.require(len(line.words) == width, f"{got}, {need}; {do}")
+    return (0, 1, 2 if width == 3 else None), lines
+
+
+def _named_columns(
+    header: list[str], source: int, target: int, lines: list[Line], file: Path
+) -> tuple[tuple[int, int, int | None], list[Line]]:
+    """The same where the first line names the columns."""
+    weight = next((header.index(name) for name in WEIGHTS if name in header), None)
+    least = max(source, target, weight or 0) + 1
+    for line in lines[1:]:
+        got = f"got {len(line.words)} cells in line {line.number} of {file}"
+        checks.require(len(line.words) >= least, f"{got}, need {least} below {', '.join(header)}; fill them in")
+        directed = "type" in header and "directed" in map(str.lower, line.words)
+        got = f"got a directed edge in line {line.number} of {file}, need undirected ones"
+        checks.require(not directed, f"{got}; for a directed graph write .graphml or .mtx")
+    rest = [name for place, name in enumerate(header) if place not in (source, target, weight)]
+    if unused := [name for name in rest if name not in ("id", "label", "type")]:  # Gephi writes these three
+        checks.note(f"of {file} the columns {', '.join(unused)} are not used; a column of weights is named weight")
+    return (source, target, weight), lines[1:]
+
+
+def _weight(line: Line, column: int | None, file: Path) -> float:
+    try:
+        data = ast.literal_eval(line.data) if column is None and line.data.strip("{} ") else {}
+        weight = float(data.get("weight", 1.0) if column is None else line.words[column])
+        if not math.isfinite(weight):
+            raise ValueError(weight)
+        return weight
+    except (ValueError, SyntaxError, TypeError, AttributeError) as error:
+        got = line.data if column is None else repr(line.words[column])
+        need = "need a number for the weight of the edge"
+        raise checks.InputError(f"got {got} in line {line.number} of {file}, {need}; write one") from error
+
+
+def read_neighbours(n: int, text: str, file: Path) -> Links:
     """The adjacency of DecentralizePy's lists: n in the first line, then a line for each node: all its neighbours.
 
     An empty line is a node without neighbours. Every edge must be in both lists.
     """
-    lines = file.read_text().rstrip("\n").split("\n")
+    lines = text.rstrip("\n").split("\n")
     _same_n(n, lines[0].strip(), file, 1)
     listed = lines[1:] + [""] * (len(lines) == n)  # where the last node has none, its line may be missing
     got = f"got {len(lines) - 1} lines of neighbours in {file}, need one for each of {n} nodes"
     checks.require(len(listed) == n, f"{got}; write an empty line for a node without neighbours")
-    pairs = [(i, _node(n, word, file, i + 2)) for i, text in enumerate(listed) for word in text.split()]
+    pairs = [(i, _row(n, word, file, i + 2)) for i, line in enumerate(listed) for word in line.split()]
     there = set(pairs)
     for i, j in pairs:
         got = f"got node {j} among the neighbours of node {i} in line {i + 2} of {file}, but not the other way round"
@@ -48,25 +144,14 @@ def read_neighbours(n: int, file: Path) -> csr_array:
     return _graph(n, pairs)
 
 
-def read_named_neighbours(n: int, file: Path) -> csr_array:
+def read_named_neighbours(n: int, text: str, file: Path) -> Links:
     """The undirected adjacency of networkx's lists: in each line a node, then neighbours, every edge at least once."""
-    pairs = []
-    for line, words in _lines(file):
-        node, *others = (_node(n, word, file, line) for word in words)
-        pairs.extend((node, other) for other in others)
-    return _graph(n, pairs)
+    lines = lines_of(text)
+    row = numbers_of(n, [(line.number, word) for line in lines for word in line.words], file)
+    return _graph(n, [(row[line.words[0]], row[other]) for line in lines for other in line.words[1:]])
 
 
-def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Number and words of every line with any, without comments (from # or % on) and data in braces."""
-    for number, text in enumerate(file.read_text().splitlines(), start=1):
-        for mark in "#%{":
-            text = text.partition(mark)[0]
-        if words := text.replace(",", " ").split():
-            yield number, words
-
-
-def _node(n: int, word: str, file: Path, line: int) -> int:
+def _row(n: int, word: str, file: Path, line: int) -> int:
     inside = word.isdecimal() and int(word) < n
     need = f"need node numbers from 0 to {n - 1} for n={n}"
     checks.require(inside, f"got {word!r} in line {line} of {file}, {need}; count nodes from 0, or try another n")
@@ -79,5 +164,10 @@ def _same_n(n: int, word: str, file: Path, line: int) -> None:
     checks.require(word.isdecimal() and int(word) == n, f"got {word!r} in line {line} of {file}, {need}; {do}")
 
 
-def _graph(n: int, pairs: list[tuple[int, int]]) -> csr_array:
-    return adjacency(n, np.array(pairs, dtype=np.int64).reshape(-1, 2))
+def _graph(n: int, pairs: list[tuple[int, int]], weights: list[float] | None = None) -> Links:
+    """The symmetric matrix of edges; one that is there in both directions counts once."""
+    ends = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    ends, first = np.unique(np.sort(ends, axis=1), axis=0, return_index=True)
+    values = np.ones(len(ends)) if weights is None else np.array(weights)[first]
+    matrix = csr_array((values, (ends[:, 0], ends[:, 1])), shape=(n, n))
+    return Links(csr_array(matrix + off_diagonal(matrix).T))

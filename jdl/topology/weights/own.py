@@ -5,23 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import csr_array, diags_array, issparse
 
 from jdl import checks
 from jdl.topology import forms
 from jdl.topology.topology import Topology
 from jdl.topology.weights.adjacency import require_connected
 
-__all__ = ["check_weights", "from_weights", "stated"]
+__all__ = ["check_weights", "completed", "from_weights", "stated"]
 
 KINDS = ("column", "doubly", "row")
 TOLERANCE = float(np.sqrt(np.finfo(np.float64).eps))
+
+# Binary digits that values of bfloat16, float16 and float32 have, and how far their sums may be off: by rounding each
+# weight, and for float32 the square root of that, for what was computed in it; and text of about seven digits.
+SLACK = {8: 2.0**-8, 11: 2.0**-11, 24: 2.0**-12}
+OF_TEXT = 1e-6
+# Decimals of text with fewer digits than that, and how far a whole row may be off for it.
+DECIMALS = (4, 5, 6)
+OF_SHORT_TEXT = 1e-3
+SWEEPS = 100
 
 
 def check_weights(W: Any, kind: str = "doubly") -> None:
     """Raise a sentence unless W is a square matrix whose rows, columns or both sum to one, as `kind` claims.
 
-    Negative weights pass: fast linear iterations have them. Sums may be off by the square root of the rounding unit.
+    Negative weights pass: fast linear iterations have them. Sums may be off by what the weights' own digits allow:
+    2^-8, 2^-11 or 2^-12 where all are values of bfloat16, float16 or float32, whatever array or text carries them; half
+    a unit of the last of 4 to 6 decimals for each weight of a row; else 1e-6.
 
     Args:
       W: `[n, n]` array or scipy sparse matrix, `W[i, j]` what receiver i gives to sender j.
@@ -39,7 +50,8 @@ kind="row", which fits
 def from_weights(W: Any, kind: str = "doubly", name: str = "weights", allow_disconnected: bool = False) -> Topology:
     """The topology of your own mixing matrix.
 
-    Links are the off-diagonal weights that are not zero. A W that is symmetric up to rounding is made so exactly.
+    Links are the off-diagonal weights that are not zero. A W that is symmetric up to rounding is made so exactly, and
+    sums that are off by rounding (see `check_weights`) are made 1.
 
     Args:
       W: `[n, n]` array or scipy sparse matrix, `W[i, j]` what receiver i gives to sender j.
@@ -66,21 +78,57 @@ def stated(name: str, matrix: csr_array, kind: str | None = None, tolerance: flo
     return Topology(name, matrix, "doubly" if symmetric else kind, symmetric)
 
 
+def completed(weights: csr_array) -> csr_array | None:
+    """W with these weights on links and the rest of every sum on the diagonal, or None where that is no W.
+
+    Links must weigh more than 0, and those into every node (or else, out of every node) 1 at most. A diagonal that is
+    given must be that rest.
+    """
+    links, own = forms.off_diagonal(weights), weights.diagonal()
+    if links.nnz and links.data.min() <= 0:
+        return None
+    slack = _slack(weights)
+    for axis in (1, 0):
+        rest = 1 - links.sum(axis=axis)
+        if rest.min() >= -slack and (not own.any() or np.abs(own - rest).max() <= slack):
+            W = csr_array(links + diags_array(np.maximum(rest, 0)))
+            both = abs(links - links.T).max() <= slack
+            return _normalised(W, ["row", "column"] if both else ["row" if axis else "column"], slack)
+    return None
+
+
+def _slack(matrix: csr_array) -> float:
+    """How far sums of a stochastic matrix may be off, from the digits that its values have."""
+    values = matrix.data[np.isfinite(matrix.data)]
+    mantissas = np.frexp(values)[0]
+    for digits, slack in SLACK.items():
+        if np.all(mantissas * 2**digits % 1 == 0):
+            return slack
+    most = int(np.diff(matrix.indptr).max(initial=1))
+    for decimals in DECIMALS:
+        if np.allclose(values, np.round(values, decimals), rtol=0, atol=1e-14):
+            return max(OF_TEXT, min(most * 0.5 * 10**-decimals, OF_SHORT_TEXT))
+    return OF_TEXT
+
+
 def _sums_to_one(matrix: csr_array, tolerance: float) -> list[str]:
     sums = {"row": matrix.sum(axis=1), "column": matrix.sum(axis=0)}
     return [axis for axis, totals in sums.items() if np.all(np.abs(totals - 1) <= tolerance)]  # NaN fits neither
 
 
 def _checked(W: Any, kind: str) -> tuple[csr_array, float]:
-    """W as float64 csr, checked to be stochastic as claimed, and the rounding that its own dtype allows."""
+    """W as float64 csr with sums of exactly 1 as claimed, and the rounding that its own digits allow."""
     kind = checks.known("kind", kind, KINDS)
     W = W if issparse(W) else np.asarray(W)
     square = W.ndim == 2 and W.shape[0] == W.shape[1] >= 1
     checks.require(square, f"got W of shape {W.shape}, need a square matrix [n, n]; pass one row and one column a node")
-    tolerance = float(np.sqrt(np.finfo(W.dtype).eps)) if np.issubdtype(W.dtype, np.floating) else 0.0
-    matrix = csr_array(W, dtype=np.float64, copy=True)
+    try:
+        matrix = csr_array(W, dtype=np.float64, copy=True)
+    except (ValueError, TypeError) as error:
+        raise checks.InputError(f"got W of {W.dtype}, need numbers; try W.astype(float)") from error
     matrix.sum_duplicates()
     matrix.eliminate_zeros()
+    tolerance = _slack(matrix)
 
     fits = _sums_to_one(matrix, tolerance)
     claimed = ["row", "column"] if kind == "doubly" else [kind]
@@ -89,5 +137,23 @@ def _checked(W: Any, kind: str) -> tuple[csr_array, float]:
         worst = int(np.argmax(np.abs(totals - 1)))
         need = f'{" and ".join(claimed)} sums of 1 for kind="{kind}"'
         do = f'kind="{fits[0]}", which fits' if fits else "metropolis(graph), or divide by the sums"
-        raise checks.InputError(f"got W with {axis} {worst} summing to {totals[worst]:.6g}, need {need}; try {do}")
-    return matrix, tolerance
+        total = next((said for digits in (6, 9, 17) if (said := f"{totals[worst]:.{digits}g}") != "1"), "1")
+        raise checks.InputError(f"got W with {axis} {worst} summing to {total}, need {need}; try {do}")
+    return _normalised(matrix, claimed, tolerance), tolerance
+
+
+def _normalised(matrix: csr_array, axes: list[str], tolerance: float) -> csr_array:
+    """The matrix with sums of 1 along the axes where rounding has moved them, else as it is."""
+    if set(axes) <= set(_sums_to_one(matrix, TOLERANCE)):
+        return matrix
+    if len(axes) == 2 and abs(matrix - matrix.T).max() <= tolerance:  # moving the diagonal keeps both, and symmetry
+        matrix = csr_array((matrix + matrix.T) / 2)
+        return csr_array(matrix + diags_array(1 - matrix.sum(axis=1)))
+    for _ in range(SWEEPS):
+        for axis in axes:
+            sums = matrix.sum(axis=1 if axis == "row" else 0)
+            scale = diags_array(1 / sums)
+            matrix = csr_array(scale @ matrix if axis == "row" else matrix @ scale)
+        if set(axes) <= set(_sums_to_one(matrix, 1e-14)):
+            break
+    return matrix

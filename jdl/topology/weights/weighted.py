@@ -11,9 +11,9 @@ from scipy.sparse import csr_array, eye_array
 from jdl import checks
 from jdl.topology import forms
 from jdl.topology.topology import Topology, circulant_spectrum
-from jdl.topology.weights.adjacency import Graph, links_of, require_connected
+from jdl.topology.weights.adjacency import Graph, Links, links_of, require_connected, say_names, weights_of
 from jdl.topology.weights.fastest import fastest
-from jdl.topology.weights.own import check_weights, from_weights, stated
+from jdl.topology.weights.own import check_weights, completed, from_weights, stated
 from jdl.topology.weights.schemes import (
     best_constant,
     column,
@@ -98,19 +98,25 @@ def weighted(topology: Topology, scheme: str, sizes: Any = None) -> Topology:
 
 
 def from_graph(
-    graph: Graph, name: str = "graph", weights: str | None = None, allow_disconnected: bool = False
+    graph: Graph | Links, name: str = "graph", weights: str | None = None, allow_disconnected: bool = False
 ) -> Topology:
     """The topology of your own graph.
 
     By default an undirected graph gets Metropolis weights, doubly stochastic. A directed one, where an edge (u, v)
     lets u send to v, splits the mass of every node evenly: W_ij = 1 / (1 + outdegree_j) on edges and the diagonal,
-    column stochastic.
+    column stochastic. Where edges have weights of their own (networkx: the attribute "weight") that are positive and at
+    no node sum to more than 1, these are W_ij, and W_ii is the rest; a note says so where other weights are not used.
 
     Args:
-      graph: networkx graph, or its 0/1 adjacency as a SciPy sparse matrix `[n, n]`; see `metropolis`.
+      graph: networkx graph, or its 0/1 adjacency as a SciPy sparse matrix `[n, n]`; see `metropolis`. Nodes that are
+        not named 0 to n - 1 are numbered in the graph's order, which a note tells.
       name: how tables and plots call it.
-      weights: one of `SCHEMES`, see `weighted`; by default "metropolis", or "column" where a link runs one way only.
+      weights: one of `SCHEMES`, see `weighted`; by default the edges' own, or "metropolis", or "column" where a link
+        runs one way only.
       allow_disconnected: accept a graph whose nodes cannot all reach each other.
+
+    Raises:
+      InputError: if the graph is empty or disconnected, the scheme does not fit it, or only some edges have weights.
 
     >>> import networkx as nx
     >>> from_graph(nx.star_graph(4), name="star")
@@ -120,7 +126,18 @@ def from_graph(
     """
     links = links_of(graph)
     require_connected(links, allow_disconnected)
+    say_names(graph)
     usual = "metropolis" if (links != links.T).nnz == 0 else "column"
+    own = weights_of(graph) if weights is None else None
+    if own is not None:
+        matrix = completed(own)
+        if matrix is not None:
+            return stated(name, matrix)
+        most = float(max(forms.off_diagonal(own).sum(axis=axis).max() for axis in (0, 1)))
+        checks.note(
+            f"the weights of {name} are not used, since those of a node sum to {most:.4g}, more than 1, or are not "
+            f'positive; W is that of weights="{usual}". For a W of your own see jdl.topology.from_weights'
+        )
     plain = stated(name, OF_LINKS[usual](links))
     if weights is None or weights == usual:
         return plain

@@ -1,0 +1,70 @@
+"""A graph, a matrix of weights, or a sequence of them, as topologies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array, issparse
+
+from jdl.topology import forms
+from jdl.topology.spectrum.periods import cycle_of
+from jdl.topology.topology import Topology
+from jdl.topology.weights.adjacency import require_connected
+from jdl.topology.weights.weighted import from_graph, from_weights
+
+__all__ = ["as_topologies"]
+
+
+def as_topologies(given: Any) -> Topology | list[Topology] | None:
+    """What a user has as a graph, as a topology; several of them as a list, one a round and then from the first again.
+
+    Args:
+      given: a `Topology`, a networkx graph, a matrix of weights `[n, n]` (an array, a sparse matrix, nested lists), a
+        list of these, or an array `[T, n, n]`.
+
+    Returns:
+      The topology, a list of them, or None where `given` is none of these.
+
+    Raises:
+      InputError: if a matrix is not stochastic, sizes differ, or all of a list together link some nodes to none.
+
+    >>> as_topologies(np.stack([np.eye(2), np.ones((2, 2)) / 2]))[1]
+    <weights 1: 2 nodes, 1 edge, degree 1, doubly stochastic, symmetric>
+    """
+    one = _one(given, "weights")
+    if one is not None:
+        return one
+    listed = list(given) if isinstance(given, list | tuple) or np.ndim(_array(given)) == 3 else []
+    several = [_one(each, f"weights {place}", allow_disconnected=True) for place, each in enumerate(listed)]
+    if not several or None in several:
+        return None
+    cycle_of(several)  # of one n
+    if not all(isinstance(each, Topology) for each in listed):
+        require_connected(csr_array(sum(abs(forms.off_diagonal(each.weights)) for each in several)), False)
+    return several
+
+
+def _one(given: Any, name: str, allow_disconnected: bool = False) -> Topology | None:
+    if isinstance(given, Topology):
+        return given
+    if issparse(given):
+        return from_weights(given, name=name, allow_disconnected=allow_disconnected)
+    if "networkx" in {base.__module__.partition(".")[0] for base in type(given).__mro__}:
+        return from_graph(given, name="graph", allow_disconnected=allow_disconnected)
+    array = _array(given)
+    if np.ndim(array) == 2:
+        return from_weights(array, name=name, allow_disconnected=allow_disconnected)
+    return None
+
+
+def _array(given: Any) -> np.ndarray | None:
+    """Numbers in any array or nested lists, or None."""
+    nested = isinstance(given, list | tuple) and all(isinstance(row, list | tuple) for row in given)
+    if not (nested or hasattr(given, "__array__")):
+        return None
+    try:
+        array = np.asarray(given)
+    except ValueError:  # rows of different lengths
+        return None
+    return array if array.dtype.kind in "biuf" or array.dtype.name == "bfloat16" else None
