@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import zlib
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from jdl import checks
 from jdl.sim import Sim
@@ -21,28 +24,31 @@ class Checkpoints:
 
         self._ocp = ocp
         options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
-        self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
+        self._directory = directory.absolute()
+        self._manager = ocp.CheckpointManager(self._directory, options=options)
 
     @property
-    def latest(self) -> int | None:
-        """The round of the newest finished checkpoint."""
-        return self._manager.latest_step()
+    def steps(self) -> list[int]:
+        """The rounds of the finished checkpoints, the newest first."""
+        return sorted(self._manager.all_steps(), reverse=True)
 
     def save(self, sim: Sim, progress: dict[str, Any]) -> None:
         """Write the state and `progress` (JSON); returns when both are on disk."""
         args, state = self._ocp.args, _named(sim)
-        beside = {"progress": progress, "shapes": {name: _shape(state, name) for name in state}}
+        sums = {name: _sum(leaf) for name, leaf in state.items()}
+        beside = {"progress": progress, "shapes": {name: _shape(state, name) for name in state}, "sums": sums}
         items = args.Composite(state=args.StandardSave(state), progress=args.JsonSave(beside))
-        if self.latest != int(sim.t):
+        if int(sim.t) not in self.steps[:1]:
             self._manager.save(int(sim.t), args=items, force=True)
 
-    def restore(self, like: Sim) -> tuple[Sim, dict[str, Any]]:
-        """The newest state, in the structure of `like` (arrays or shapes), and its progress.
+    def restore(self, step: int, like: Sim) -> tuple[Sim, dict[str, Any]]:
+        """The state of round `step`, in the structure of `like` (arrays or shapes), and its progress.
 
         Raises:
-          InputError: the checkpoint is of another configuration.
+          InputError: if the checkpoint is of another configuration.
+          Exception: of any kind, if it is damaged.
         """
-        args, step = self._ocp.args, self.latest
+        args = self._ocp.args
         saved = self._manager.restore(step, args=args.Composite(progress=args.JsonRestore()))["progress"]
         target = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in _named(like).items()}
         odd = [
@@ -53,12 +59,21 @@ class Checkpoints:
         checks.require(
             not odd,
             f"got a checkpoint of another configuration (it differs in {', '.join(odd[:2])}), need that of this run; "
-            "give another --out",
+            "start anew in another directory",
         )
-        got = self._manager.restore(step, args=args.Composite(state=args.StandardRestore(target)))
+        got = self._manager.restore(step, args=args.Composite(state=args.StandardRestore(target)))["state"]
+        # Checkpoints of before have no sums.
+        changed = [name for name, was in saved.get("sums", {}).items() if _sum(got[name]) != was]
+        if changed:
+            raise ValueError(f"{changed[0]} is not what was saved")
         leaves, structure = jax.tree_util.tree_flatten_with_path(like)
-        state = [got["state"][jax.tree_util.keystr(path)] if leaf.size else leaf for path, leaf in leaves]
+        state = [got[jax.tree_util.keystr(path)] if leaf.size else leaf for path, leaf in leaves]
         return structure.unflatten(state), saved["progress"]
+
+    def forget(self, step: int) -> None:
+        """Remove a checkpoint, whole or damaged."""
+        shutil.rmtree(self._directory / str(step), ignore_errors=True)
+        self._manager.reload()
 
     def close(self) -> None:
         """Let go of the directory."""
@@ -72,3 +87,10 @@ def _named(sim: Sim) -> dict[str, Any]:
 
 def _shape(leaves: dict[str, Any], name: str) -> str | None:
     return f"{leaves[name].dtype}{list(leaves[name].shape)}" if name in leaves else None
+
+
+def _sum(leaf: Any) -> int:
+    """Of all bytes of an array: what a disk changes by itself is found."""
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    return zlib.crc32(np.ascontiguousarray(leaf).tobytes())

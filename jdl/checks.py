@@ -7,11 +7,24 @@ import difflib
 import math
 import numbers
 import os
+import pathlib
 import warnings
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["InputError", "Note", "available_memory", "fields", "fits", "known", "nearest", "note", "require", "whole"]
+__all__ = [
+    "InputError",
+    "Note",
+    "available_memory",
+    "fields",
+    "fits",
+    "known",
+    "nearest",
+    "note",
+    "path",
+    "require",
+    "whole",
+]
 
 
 class InputError(ValueError):
@@ -121,17 +134,28 @@ def bounded(name: str, value: Any, minimum: float | None, maximum: float | None,
 
 def available_memory() -> int | None:
     """Bytes of main memory that a new run can take on this host, or None where the system does not say."""
+    import psutil
+
     try:
-        with open("/proc/meminfo") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
+        return psutil.virtual_memory().available
+    except (OSError, RuntimeError, NotImplementedError):
         return None
+
+
+def path(given: str | os.PathLike[str]) -> pathlib.Path:
+    """A path of the user's, wherever jdl is given one: "~" is the home.
+
+    Raises:
+      InputError: if it is no path, or there is no such home.
+
+    >>> path("runs/a").as_posix()
+    'runs/a'
+    """
+    require(isinstance(given, str | os.PathLike), f"got {given!r}, need a path; give it as text")
+    try:
+        return pathlib.Path(given).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"got path {given!s}, whose home is not known ({error}); write it out") from error
 
 
 def fits(needed_bytes: int, what: str, available_bytes: int | None = None) -> None:

@@ -20,13 +20,14 @@ import rich.console
 import tyro
 
 import jdl
-from jdl import catalogue, checks, flags, plots, report, rundir
+from jdl import catalogue, checks, flags, plots, report
 from jdl.command import build, graph, record, topology_of
 from jdl.drawing import draw
 from jdl.graph_report import graph_report
 from jdl.graph_table import graph_table
 from jdl.result import Result
 from jdl.run import run
+from jdl.rundir import Place
 from jdl.sharding import cores, use_cores
 
 __all__ = ["main"]
@@ -67,7 +68,7 @@ COMMANDS = {"run": flags.Common, "topo": flags.Graph, "list": List, "resume": Re
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 if it could be done (a run may diverge), 2 for bad input, 130 if interrupted."""
     with warnings.catch_warnings():
-        warnings.showwarning = functools.partial(_show, warnings.showwarning)
+        warnings.showwarning = functools.partial(_print_note, warnings.showwarning)
         try:
             code = _main(list(sys.argv[1:] if argv is None else argv))
         except checks.InputError as error:
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _show(usual: Callable[..., None], message: Warning | str, category: type[Warning], *place: Any) -> None:
+def _print_note(usual: Callable[..., None], message: Warning | str, category: type[Warning], *place: Any) -> None:
     """Print a note of jdl's own as one line on standard error; any other warning as Python does."""
     if issubclass(category, checks.Note):
         print(f"jdl: {message}", file=sys.stderr)
@@ -190,32 +191,37 @@ def _topo(given: Any, chosen: flags.Chosen) -> int:
 def _run(given: Any, command: dict[str, Any]) -> int:
     topology = command["topology"]["name"] if command["topology"] else "alone"
     name = f"{command['algorithm']['name']}-{topology}-{command['nodes']}"
-    out = Path(given.out) if given.out is not None else rundir.free_name(Path("runs"), name)
-    rundir.check(out)
-    return _simulate(given, command, out, resume=False)
+    path = Path("runs", name) if given.out is None else Path(given.out)
+    place = _place(path, numbered=given.out is None)
+    place.check()
+    return _simulate(given, command, place, resume=False)
+
+
+def _place(path: Path, numbered: bool = False) -> Place:
+    return Place(path, numbered, argument="--out", again="jdl resume {path}")
 
 
 def _resume(given: Resume) -> int:
-    out = Path(given.dir)
+    out = checks.path(given.dir)
     config = out / "config.json"
     need = "which holds no config.json" if out.is_dir() else "which is no directory"
     checks.require(config.is_file(), f"got run directory {out}, {need}; name one that `jdl run` made")
     try:
         command = json.loads(config.read_text())["command"]
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise checks.InputError(f"got {config}, which cannot be read ({error}); restore it, or run anew") from error
     checks.require(
         command is not None,
         f"got run directory {out}, whose run was made from Python; go on there, with the same objects and "
         f"jdl.run(..., run_dir={str(out)!r}, resume=True)",
     )
-    summary = out / "summary.json"
-    if summary.is_file() and json.loads(summary.read_text())["status"] == "finished":
-        print(f"the run in {out} is finished; here is what it gave", file=sys.stderr)
-    return _simulate(given, command, out, resume=True)
+    with contextlib.suppress(ValueError, KeyError, TypeError, OSError):  # none yet, or one that was cut short
+        if json.loads((out / "summary.json").read_text())["status"] == "finished":
+            print(f"the run in {out} is finished; here is what it gave", file=sys.stderr)
+    return _simulate(given, command, _place(out), resume=True)
 
 
-def _simulate(given: Any, command: dict[str, Any], out: Path, resume: bool) -> int:
+def _simulate(given: Any, command: dict[str, Any], place: Place, resume: bool) -> int:
     if not given.compile_cache:
         os.environ["JDL_COMPILE_CACHE"] = "off"
     devices = command.get("devices")
@@ -223,12 +229,12 @@ def _simulate(given: Any, command: dict[str, Any], out: Path, resume: bool) -> i
         use_cores(max(cores(), devices) if isinstance(devices, int) else None)
     label, others = report.label(command), {}
     try:
-        result = run(**build(command), run_dir=out, resume=resume, progress=given.progress, command=command)
+        result = run(**build(command), run_dir=place, resume=resume, progress=given.progress, command=command)
         if given.baselines and result.status == "finished":
             others = report.baselines(result, given.progress)
     except KeyboardInterrupt:
-        begun = (out / "config.json").exists()
-        print(f"jdl: interrupted{f'; go on with `jdl resume {out}`' if begun else ''}", file=sys.stderr)
+        begun = not place.numbered and (place.path / "config.json").exists()
+        print(f"jdl: interrupted{f'; go on with `{place.go_on}`' if begun else ''}", file=sys.stderr)
         return 130
     _show(given, command, label, result, others)
     return 130 if result.status == "interrupted" else 0

@@ -73,10 +73,14 @@ def append_csv(path: Path, row: Row) -> None:
 
 
 def read_csv(path: Path) -> list[Row]:
-    """The complete rows of a history; a last line that a crash cut short is left out."""
-    text = path.read_text() if path.exists() else ""
-    lines = text[: text.rfind("\n") + 1].splitlines()
-    return [
-        {name: int(value) if name == "round" else float(value) for name, value in row.items()}
-        for row in csv.DictReader(lines)
-    ]
+    """The rows of a history up to the first that is not whole: one that a crash cut short, or a disk damaged."""
+    text = path.read_bytes().decode(errors="replace") if path.exists() else ""
+    header, *lines = text[: text.rfind("\n") + 1].replace("\0", "?").splitlines() or [""]
+    names, rows = header.split(","), []
+    for line in csv.reader(lines) if "round" in names else ():
+        try:
+            pairs = zip(names, line, strict=True)
+            rows.append({name: int(value) if name == "round" else float(value) for name, value in pairs})
+        except ValueError:
+            break
+    return rows

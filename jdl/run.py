@@ -23,7 +23,7 @@ from jdl.mapping import Mapping
 from jdl.metrics import COLUMNS
 from jdl.progress import Bar
 from jdl.result import Result
-from jdl.rundir import RunDir
+from jdl.rundir import Place, RunDir
 from jdl.sharding import by_rows, everywhere
 from jdl.sim import Sim, Simulation
 from jdl.types import Algorithm, Exchange, Federated, Oracle, Problem, PyTree
@@ -47,7 +47,7 @@ def run(
     params: PyTree | None = None,
     mapping: Mapping = "auto",
     devices: int | str = "auto",
-    run_dir: str | Path | None = None,
+    run_dir: str | Path | Place | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
     progress: bool | None = None,
@@ -101,17 +101,18 @@ def run(
     use_compile_cache()
     how = {"mapping": mapping, "devices": devices}
     simulation = compose.simulation(problem, algorithm, topology, network, oracle=oracle, seed=seed, **how)
-    files = None
-    if run_dir is not None:
-        settings = {"rounds": rounds, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
-        config = {"command": command, "run": settings, "simulation": describe(simulation), **environment()}
-        files = RunDir(run_dir, config, resume)
     label = label or part_name(algorithm)
-    with interruptible() as stop, Bar(rounds, progress, label) as bar, _eager(mapping):
-        result = _loop(simulation, params, seed, rounds, eval_every, checkpoint_every, files, stop, bar, label)
-    if files is not None:
-        files.summary(result.summary)
-        files.close()
+    with contextlib.ExitStack() as stack:
+        files = None
+        if run_dir is not None:
+            place = run_dir if isinstance(run_dir, Place) else Place(run_dir)
+            settings = {"rounds": rounds, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
+            config = {"command": command, "run": settings, "simulation": describe(simulation), **environment()}
+            files = stack.enter_context(RunDir(place, config, resume))
+        with interruptible() as stop, Bar(rounds, progress, label) as bar, _eager(mapping):
+            result = _loop(simulation, params, seed, rounds, eval_every, checkpoint_every, files, stop, bar, label)
+        if files is not None:
+            files.summary(result.summary)
     return result
 
 
@@ -232,6 +233,6 @@ def _ending(broken: int, t: int, rounds: int, files: RunDir | None) -> tuple[str
     if broken >= 0:
         return "diverged", f"diverged in round {broken}: a model is no longer finite; try a smaller rate"
     if t < rounds:
-        how = f"; go on with `jdl resume {files.path}`" if files is not None else "; give a run_dir to be able to go on"
+        how = f"; go on with `{files.go_on}`" if files is not None else "; give a run_dir to be able to go on"
         return "interrupted", f"interrupted after round {t} of {rounds}{how}"
     return "finished", f"finished {rounds} rounds"
