@@ -28,11 +28,13 @@ import tyro
 from jax.extend.core import Jaxpr
 
 import jdl
-from jdl import catalogue, checks, rounds, tree
+from jdl import checks, tree
 from jdl import sim as simulator
+from jdl.command import catalogue
 from jdl.data import Partition
-from jdl.data.embedded import digits
-from jdl.mapping import over_nodes
+from jdl.data.readers.embedded import digits
+from jdl.engine import rounds
+from jdl.engine.mapping import over_nodes
 from jdl.models import MLP
 from jdl.problems import Supervised
 from jdl.types import Wire
@@ -91,7 +93,7 @@ class Alone:
         self.simulation = simulation
         self.advance = jax.jit(lambda s, sim, k: simulator.advance(s, sim, sim.t + k)[0], donate_argnums=1)
         self.sim = self.advance(simulation, jax.jit(simulator.init)(simulation), 2)
-        self.plan = jax.jit(rounds.plan_at)(simulation, self.sim.talk, self.sim.t)[0]
+        self.plan = jax.jit(rounds.plan_at)(simulation, self.sim.schedule_state, self.sim.t)[0]
         self.rows = jax.jit(rounds.rows_of)(simulation, self.plan, self.sim.t)
         m = self.rows["id"].shape[0]
         one = simulation.problem.init(jax.random.key(0))
@@ -99,7 +101,7 @@ class Alone:
         self.descend = jax.jit(self._descend, donate_argnums=2)
         before = tree.take_rows(self.sim.nodes, self.plan.participants)
         self.messages = [
-            rounds.packed(jax.jit(send)(simulation, self.rows, before, self.sim.server)[0])[0]
+            rounds.content_and_bits(jax.jit(send)(simulation, self.rows, before, self.sim.server)[0])[0]
             for send in rounds.sends_of(simulation)
         ]
         self.exchanges = [jax.jit(self._exchange) for _ in self.messages]
@@ -141,7 +143,7 @@ class Alone:
         for phase, (apply, message) in enumerate(zip(self.exchanges, self.messages, strict=True)):
             if jax.tree.leaves(message):
                 for _ in range(times):
-                    out = apply(self.simulation, self.sim.link[phase], self.plan, message)
+                    out = apply(self.simulation, self.sim.exchange_state[phase], self.plan, message)
                     if self.compress is not None:
                         out = (out, self.compress(self.simulation, message))
                 jax.block_until_ready(out)
@@ -169,7 +171,9 @@ def of_many_clients(name: str, repeats: int, times: int) -> dict[str, float]:
     """A round of 100 clients of 10,000, over one of 100 of 200; and the state of the former, in models."""
     sides = [Alone(build(name, n, CLIENTS)) for n in (10_000, 2 * CLIENTS)]
     model = sum(leaf.nbytes for leaf in jax.tree.leaves(sides[0].simulation.problem.init(jax.random.key(0))))
-    state = sum(leaf.nbytes for leaf in jax.tree.leaves((sides[0].sim.nodes, sides[0].sim.server, sides[0].sim.link)))
+    state = sum(
+        leaf.nbytes for leaf in jax.tree.leaves((sides[0].sim.nodes, sides[0].sim.server, sides[0].sim.exchange_state))
+    )
     for side in sides:
         side.round(2)
     ratios = [sides[0].round(times) / sides[1].round(times) for _ in range(repeats)]

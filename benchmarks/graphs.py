@@ -14,7 +14,8 @@ from pathlib import Path
 
 import tyro
 
-from jdl import catalogue, checks
+from jdl import checks
+from jdl.command import catalogue
 from jdl.topology import Topology, lambda_2
 
 LARGE = ("ring", "torus", "random_regular")

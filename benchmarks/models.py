@@ -29,10 +29,10 @@ import numpy as np
 import tyro
 from flax import linen as nn
 
-from jdl.cost import cost_of
-from jdl.mapping import CACHE_BYTES, MEMORY_BYTES, choose, over_nodes
+from jdl.engine.cost import cost_of
+from jdl.engine.mapping import CACHE_BYTES, MEMORY_BYTES, choose, over_nodes
+from jdl.engine.placement import cores, divided_rows, mesh_over, use_cores
 from jdl.models import MLP, GNLeNet, McMahanCNN
-from jdl.sharding import by_rows, cores, mesh_over, use_cores
 
 RATE, CLASSES = 0.01, 10
 LENET = McMahanCNN(channels=(16, 32), hidden=128)
@@ -83,7 +83,7 @@ def ours(case: Case, devices: int) -> tuple[Callable[[], float], Any, int]:
     chosen = choose(case.nodes // devices, cost.held_bytes, jax.default_backend(), at_once)
     size = sum(leaf.size for leaf in jax.tree.leaves(one[0]))
     state = (params, x, y)
-    where = {} if mesh is None else {"in_shardings": by_rows(state, case.nodes, mesh)}
+    where = {} if mesh is None else {"in_shardings": divided_rows(mesh)}
     compiled = jax.jit(steps, donate_argnums=0, **where).lower(*state).compile()
     if mesh is not None:
         params, x, y = jax.device_put(state, where["in_shardings"])

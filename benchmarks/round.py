@@ -26,7 +26,7 @@ import tyro
 import jdl
 from jdl import sim as simulator
 from jdl.data import Partition
-from jdl.data.embedded import digits
+from jdl.data.readers.embedded import digits
 from jdl.models import MLP
 from jdl.problems import Supervised
 

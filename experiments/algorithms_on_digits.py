@@ -23,8 +23,9 @@ import numpy as np
 import tyro
 
 import jdl
-from jdl import catalogue, checks
-from jdl.sim import simulate
+from jdl import checks
+from jdl.command import catalogue
+from jdl.engine.sim import simulate
 
 RATES = tuple(2.0**power for power in range(-11, 2))
 # Methods of random pairs: over a fixed graph they would be other methods.
@@ -56,7 +57,9 @@ def build(name: str, problem: Any) -> jdl.sim.Simulation:
 
 
 @jax.jit(static_argnames="rounds")
-def train(simulation: jdl.sim.Simulation, rate: jax.Array, rounds: int) -> tuple[jdl.sim.Sim, dict[str, jax.Array]]:
+def train(
+    simulation: jdl.sim.Simulation, rate: jax.Array, rounds: int
+) -> tuple[jdl.sim.RunState, dict[str, jax.Array]]:
     """A run of so many rounds with this rate, evaluated at its end."""
     algorithm = simulation.algorithm.replace(lr=rate)
     return simulate(simulation.replace(algorithm=algorithm), rounds, eval_every=rounds)

@@ -18,8 +18,8 @@ import tyro
 
 import jdl
 from jdl import checks
-from jdl.history import History
-from jdl.plots import COLOURS, STYLE
+from jdl.runs.history import History
+from jdl.show.plots import COLOURS, STYLE
 
 GRAPHS = {
     "ring": jdl.topology.ring,

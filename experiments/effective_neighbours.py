@@ -23,7 +23,7 @@ import tyro
 from flax import struct
 
 import jdl
-from jdl.plots import COLOURS, STYLE
+from jdl.show.plots import COLOURS, STYLE
 from jdl.theory import best_quadratic_rate
 from jdl.topology import Topology, complete, hypercube, ring, star, torus, two_cliques, weighted
 from jdl.topology.spectrum.neighbours import effective_neighbours

@@ -22,8 +22,8 @@ import numpy as np
 import tyro
 
 import jdl
-from jdl.oracle import Minibatch
-from jdl.plots import COLOURS, STYLE
+from jdl.oracle import DataOracle
+from jdl.show.plots import COLOURS, STYLE
 
 PUBLISHED = {"iid": 87, "shards": 664}
 LONGEST = {"iid": 300, "shards": 1000}
@@ -89,7 +89,7 @@ def accuracies(settings: Settings, partition: str, rate: float, rounds: int) -> 
         problem,
         jdl.algorithms.FedAvg(lr=rate, local_steps=longest),
         jdl.schedule.sampling(settings.clients, settings.participants),
-        oracle=Minibatch(epochs=1.0),
+        oracle=DataOracle(epochs=1.0),
         rounds=rounds,
         eval_every=1,
         seed=settings.seed,

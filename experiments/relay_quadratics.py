@@ -27,7 +27,7 @@ import jdl
 from jdl import topology
 from jdl.algorithms import D2, DPSGD, GradientTracking
 from jdl.checks import InputError
-from jdl.tune import tune
+from jdl.runs.tune import tune
 
 DIM, TARGET = 10, 1e-6
 SINGULAR_VALUES = np.linspace(0.5, 1, DIM)

@@ -24,9 +24,10 @@ import tyro
 from flax import struct
 
 import jdl
-from jdl import catalogue, checks
-from jdl.graph_report import graph_report
-from jdl.plots import COLOURS, INK, STYLE
+from jdl import checks
+from jdl.command import catalogue
+from jdl.show.graph_report import graph_report
+from jdl.show.plots import COLOURS, INK, STYLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,26 +11,26 @@ from jdl import (
     compressors,
     data,
     exchange,
-    metrics,
     models,
     oracle,
     problems,
     schedule,
-    sim,
     theory,
     topology,
     tree,
     types,
 )
-from jdl.compose import simulation
-from jdl.drawing import draw
-from jdl.graph_report import graph_report
-from jdl.history import History
-from jdl.result import Result
-from jdl.run import run
-from jdl.sharding import use_cores
-from jdl.sim import simulate
-from jdl.tune import tune
+from jdl.engine import metrics, sim
+from jdl.engine.placement import use_cores
+from jdl.engine.sim import simulate
+from jdl.runs.compose import simulation
+from jdl.runs.history import History
+from jdl.runs.result import Result
+from jdl.runs.run import run
+from jdl.runs.tune import tune
+from jdl.show.drawing import draw
+from jdl.show.graph_report import graph_report
+from jdl.show.partition_picture import draw as draw_partition
 
 __version__ = importlib.metadata.version("jdl")
 
@@ -42,6 +42,7 @@ __all__ = [
     "compressors",
     "data",
     "draw",
+    "draw_partition",
     "exchange",
     "graph_report",
     "metrics",

@@ -1,6 +1,6 @@
 """`python -m jdl` is `jdl`."""
 
-from jdl.cli import main
+from jdl.command.cli import main
 
 __all__ = []
 

@@ -66,7 +66,8 @@ def whole(name: str, value: Any, minimum: int, why: str = "") -> int:
     jdl.checks.InputError: got rounds=0, need a whole number of at least 1; try rounds=1
     """
     good = isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= minimum
-    require(good, f"got {name}={value!r}, {why or 'need'} a whole number of at least {minimum}; try {name}={minimum}")
+    meant = int(value) if isinstance(value, float) and value.is_integer() and value >= minimum else minimum
+    require(good, f"got {name}={value!r}, {why or 'need'} a whole number of at least {minimum}; try {name}={meant}")
     return int(value)
 
 
@@ -102,23 +103,51 @@ def fields(part: Any) -> None:
     if not dataclasses.is_dataclass(part):
         return
     for field in dataclasses.fields(part):
-        value = getattr(part, field.name)
+        value, usual = getattr(part, field.name), field.default
         minimum, maximum = field.metadata.get("minimum"), field.metadata.get("maximum")
         name = f"{type(part).__name__}.{field.name}"
         if dataclasses.is_dataclass(value):
             fields(value)
-        elif (minimum is None and maximum is None) or (value is None and field.default is None):
+        elif value is None and usual is None:
+            continue
+        elif field.type in ("float", float):
+            one_number(name, value, usual)
+            bounded(name, value, minimum, maximum, usual)
+        elif field.type in ("bool", bool):
+            require(isinstance(value, bool), f"got {name}={value!r}, need True or False; try {name}={usual}")
+        elif field.type in ("str", str):
+            require(isinstance(value, str), f"got {name}={value!r}, need a word; try {name}={usual!r}")
+        elif minimum is None and maximum is None:
             continue
         elif field.metadata.get("pytree_node", True):
-            bounded(name, value, minimum, maximum, field.default)
+            bounded(name, value, minimum, maximum, usual)
         else:
             whole(name, value, minimum)
+
+
+def one_number(name: str, value: Any, usual: Any) -> None:
+    """Check that `value` is one real number: neither an array, nor a list, nor a function.
+
+    Raises:
+      InputError: if it is not.
+    """
+    import numpy as np
+
+    try_ = f"try {name}={usual}" if isinstance(usual, numbers.Real) else "give one"
+    more = "; a rate that changes from round to round is lr=0.1 with decay=lambda t: 1 / (1 + 0.01 * t)"
+    require(not callable(value), f"got {name}={value!r}, a function, need one number; {try_}{more}")
+    good = isinstance(value, numbers.Real | np.generic) or hasattr(value, "dtype")
+    shape = f"an array of shape {np.shape(value)}" if hasattr(value, "dtype") else repr(value)
+    good = good and np.shape(value) == () and not isinstance(value, bool | np.bool_)
+    require(good, f"got {name}={shape}, need one number, the same for all nodes and coordinates; {try_}")
 
 
 def bounded(name: str, value: Any, minimum: float | None, maximum: float | None, usual: Any = None) -> None:
     """A sentence unless `value` (a number, or an array of them) lies within the inclusive bounds; try the `usual`."""
     import numpy as np
 
+    if minimum is None and maximum is None:
+        return
     array = np.asarray(value)
     low, high = -math.inf if minimum is None else minimum, math.inf if maximum is None else maximum
     numeric = np.issubdtype(array.dtype, np.number)

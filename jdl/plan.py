@@ -66,7 +66,7 @@ def clients(chosen: jax.Array) -> Plan:
     """A server with the clients `chosen: i32[m]`, ascending and no one twice, all of the same weight."""
     m, dtype = chosen.shape[0], jnp.result_type(float)
     links = Server(weights=jnp.ones(m, dtype), used=jnp.ones(m, bool))
-    return Plan(links=links, self_weights=jnp.zeros(m, dtype), participants=chosen, kind="row")
+    return Plan(links=links, self_weights=jnp.zeros(m, dtype), participants=chosen, stochastic="row")
 
 
 def neighbours(plan: Plan) -> Neighbours:
@@ -146,7 +146,7 @@ def provides(plan: Plan) -> frozenset[str]:
         "doubly": {"doubly_stochastic", "row_stochastic", "column_stochastic"},
         "row": {"row_stochastic"},
         "column": {"column_stochastic"},
-    }[plan.kind]
+    }[plan.stochastic]
     listed = set() if isinstance(plan.links, Edges) else {"one_by_one"}
     return frozenset(kinds | listed | {"peers"} | ({"symmetric"} if plan.symmetric else set()))
 
@@ -165,12 +165,12 @@ def drop(plan: Plan, keep: jax.Array) -> Plan:
     links = links.replace(weights=links.weights - lost)
     if isinstance(links, Server):
         return plan.replace(links=links)
-    if plan.kind == "column":
+    if plan.stochastic == "column":
         home = jnp.zeros_like(plan.self_weights).at[senders(links)].add(lost)
     else:
         home = into(links, lost, rows(plan))
-    kind = "row" if plan.kind == "doubly" and not plan.symmetric else plan.kind
-    return plan.replace(links=links, self_weights=plan.self_weights + home, kind=kind)
+    stochastic = "row" if plan.stochastic == "doubly" and not plan.symmetric else plan.stochastic
+    return plan.replace(links=links, self_weights=plan.self_weights + home, stochastic=stochastic)
 
 
 def silence(plan: Plan, keep: jax.Array) -> Plan:

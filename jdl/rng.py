@@ -10,7 +10,7 @@ from jdl.types import Key
 __all__ = ["STREAMS", "key_of", "shuffled"]
 
 # One number per purpose. Adding a stream never changes the draws of another; numbers are never reused.
-STREAMS = {"init": 0, "node": 1, "data": 2, "schedule": 3, "exchange": 4, "talk": 5, "server": 6, "common": 7}
+STREAMS = {"init": 0, "node": 1, "data": 2, "schedule": 3, "exchange": 4, "schedule_state": 5, "server": 6, "common": 7}
 STREAMS |= {"order": 8}
 
 

@@ -18,8 +18,8 @@ PyTree = Any
 Key = jax.Array
 Message = PyTree
 State = PyTree
-Link = PyTree
-Memory = PyTree
+ExchangeState = PyTree
+ScheduleState = PyTree
 Info = dict[str, jax.Array]
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
     "Data",
     "Dense",
     "Divisible",
-    "Draw",
+    "BatchId",
     "Edges",
     "Exchange",
     "Federated",
@@ -38,15 +38,15 @@ __all__ = [
     "Info",
     "Key",
     "Levels",
-    "Link",
+    "ExchangeState",
     "Links",
-    "Memory",
+    "ScheduleState",
     "Message",
     "Neighbours",
     "Node",
     "OfOptions",
     "Oracle",
-    "Packed",
+    "Sized",
     "Passing",
     "PerLink",
     "Plan",
@@ -184,19 +184,19 @@ class Plan:
     self_weights: f[m], the diagonal of W (unused with a `Server`).
     active: bool[m] or None for everybody. A sleeping node keeps its state; its row and column left the links.
     participants: i32[m] node ids, or None when all n rows take part in order.
-    kind: "doubly", "row" or "column" stochastic. symmetric: W equals its transpose, so a link carries both ways.
+    stochastic: "doubly", "row" or "column" stochastic. symmetric: W equals its transpose, so a link carries both ways.
     """
 
     links: Links
     self_weights: jax.Array
     active: jax.Array | None = None
     participants: jax.Array | None = None
-    kind: str = struct.field(pytree_node=False, default="doubly")
+    stochastic: str = struct.field(pytree_node=False, default="doubly")
     symmetric: bool = struct.field(pytree_node=False, default=False)
 
 
 @struct.dataclass
-class Packed:
+class Sized:
     """A message, or a part of one, whose size on a link is not that of the numbers in `content`.
 
     For methods that compress by themselves: neighbours are given `content`, what they decode or the copy of the sender
@@ -231,7 +231,7 @@ class Wire:
 
 @struct.dataclass
 class Traffic:
-    """What each sender put on its links in a round (or, in `Sim`, since the start)."""
+    """What each sender put on its links in a round (or, in `RunState`, since the start)."""
 
     bits: jax.Array  # f[m]
     messages: jax.Array  # f[m]
@@ -256,7 +256,7 @@ class Data:
 
 
 @struct.dataclass
-class Draw:
+class BatchId:
     """Names one minibatch of one node: number `k` of round `t`.
 
     key: its own, for examples drawn at random. order_key: the node's, the same for all its minibatches, for an order in
@@ -339,7 +339,7 @@ class Algorithm(Protocol):
 
     needs: what must hold of network and data, e.g. {"doubly_stochastic", "grad"}; refused with a sentence if not.
     phases: the (send, recv) method names of each exchange of a round; one pair in most methods.
-    A message is any pytree; parts of it may be `Packed` (of a size of their own) or `PerLink` (one for each neighbour).
+    A message is any pytree; parts of it may be `Sized` (of a size of their own) or `PerLink` (one for each neighbour).
     """
 
     needs: frozenset[str]
@@ -395,9 +395,9 @@ class Exchange(Protocol):
     needs: frozenset[str]
     breaks: frozenset[str]
 
-    def init(self, message: Message) -> Link: ...
+    def init(self, message: Message) -> ExchangeState: ...
 
-    def apply(self, link: Link, wire: Wire, key: Key) -> tuple[Message, Link, Traffic]: ...
+    def apply(self, link: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]: ...
 
 
 @runtime_checkable
@@ -410,9 +410,9 @@ class Schedule(Protocol):
 
     n: int
 
-    def init(self, key: Key) -> Memory: ...
+    def init(self, key: Key) -> ScheduleState: ...
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]: ...
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]: ...
 
 
 @runtime_checkable
@@ -425,7 +425,7 @@ class Adaptive(Schedule, Protocol):
 
     watches: frozenset[str]
 
-    def learn(self, memory: Memory, plan: Plan, seen: Info) -> Memory: ...
+    def learn(self, memory: ScheduleState, plan: Plan, seen: Info) -> ScheduleState: ...
 
 
 @runtime_checkable
@@ -473,7 +473,7 @@ class Problem(Protocol):
 
     def init(self, key: Key) -> PyTree: ...
 
-    def batch(self, id: jax.Array, draw: Draw) -> PyTree: ...
+    def batch(self, id: jax.Array, draw: BatchId) -> PyTree: ...
 
     def full_batch(self, id: jax.Array) -> PyTree: ...
 

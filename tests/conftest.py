@@ -57,7 +57,7 @@ def interrupt(monkeypatch):
             return self.looks > 2
 
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["jdl.run"], "interruptible", lambda: contextlib.nullcontext(Stop()))
+        patch.setattr(sys.modules["jdl.runs.run"], "interruptible", lambda: contextlib.nullcontext(Stop()))
         yield patch
 
 

@@ -21,7 +21,7 @@ ALGORITHM, RUN = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
 COMMANDS = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from jdl.cli import main
+from jdl.command.cli import main
 for words in json.loads(sys.argv[2]):
     try:
         main(words)
@@ -61,10 +61,12 @@ def test_four_steps_bring_it_into_the_library(tmp_path):
     head, tail = text.split("class State(NamedTuple)")[0], ALGORITHM[ALGORITHM.index("@struct.dataclass") :]
     head = head.replace('"Skeleton"', '"SignGossip"')
     head = head.replace("from flax", "import jax\nimport jax.numpy as jnp\nfrom flax")
-    (folder / "sign_gossip.py").write_text(head + tail)
+    (folder / "gossip" / "sign_gossip.py").write_text(head + tail)
     init = folder / "__init__.py"
     exported = init.read_text().replace("__all__ = [", '__all__ = [\n    "SignGossip",')
-    init.write_text(exported.replace("\n__all__", "from jdl.algorithms.sign_gossip import SignGossip\n\n__all__", 1))
+    init.write_text(
+        exported.replace("\n__all__", "from jdl.algorithms.gossip.sign_gossip import SignGossip\n\n__all__", 1)
+    )
 
     small = "run --algorithm sign-gossip --lr 0.02 --problem quadratic --nodes 8 --rounds 3 --json".split()
     done = subprocess.run(

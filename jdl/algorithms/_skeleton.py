@@ -1,4 +1,4 @@
-"""The method in a few words. Copy this file to `<name>.py`: the file's name is the method's on the command line."""
+"""The method in a few words. Copy this file to `<family>/<name>.py`, whose name is the method's on the command line."""
 
 from __future__ import annotations
 

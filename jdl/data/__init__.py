@@ -3,6 +3,6 @@
 from jdl.data import generators, partition
 from jdl.data.dataset import Dataset
 from jdl.data.load import load, names
-from jdl.data.partition import Partition, picture, report
+from jdl.data.partition import Partition, report
 
-__all__ = ["Dataset", "Partition", "generators", "load", "names", "partition", "picture", "report"]
+__all__ = ["Dataset", "Partition", "generators", "load", "names", "partition", "report"]

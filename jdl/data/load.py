@@ -8,16 +8,30 @@ from pathlib import Path
 
 from jdl import checks
 from jdl.data import generators
-from jdl.data.cache import cached
 from jdl.data.dataset import Dataset
-from jdl.data.embedded import digits
-from jdl.data.files import digest, find, verify
-from jdl.data.from_tfds import from_tfds
-from jdl.data.sound import sound
-from jdl.data.source import Source
-from jdl.data.sources import FORMATS, SOURCES
+from jdl.data.readers.cache import cached
+from jdl.data.readers.embedded import digits
+from jdl.data.readers.files import digest, find, verify
+from jdl.data.readers.from_tfds import from_tfds
+from jdl.data.readers.source import Source
+from jdl.data.readers.sources import FORMATS, SOURCES
+from jdl.data.validate import validate
 
 __all__ = ["load", "names"]
+
+# Other words for a format, and the format that a file's ending says.
+ALSO = {"csv": "table", "tsv": "table", "tables": "table", "svmlight": "libsvm", "txt": "text", "image": "images"}
+ENDINGS = {
+    ".csv": "table",
+    ".tsv": "table",
+    ".data": "table",
+    ".npz": "npz",
+    ".zip": "images",
+    ".txt": "text",
+    ".json": "leaf",
+    ".libsvm": "libsvm",
+    ".svm": "libsvm",
+}
 
 
 def load(name: str, data_dir: str | Path | None = None, download: bool = False) -> Dataset:
@@ -30,7 +44,7 @@ def load(name: str, data_dir: str | Path | None = None, download: bool = False) 
     Args:
       name: case, "-" and "_" do not matter. "digits", or a generator with its defaults (see `jdl.data.generators`); a
         data set in files, such as "mnist" or "cifar10" (all: `names()`); "tfds:mnist", one of TensorFlow Datasets, see
-        `from_tfds`; or a format and a path, such as "npz:my/arrays.npz" or "images:my/folders.zip".
+        `from_tfds`; or a format and a path, such as "npz:my/arrays.npz", "table:my/rows.csv" or "images:my.zip".
       data_dir: folder of the data sets in files; None for the environment variable JDL_DATA_DIR.
       download: whether the network may be asked, for "tfds:..." alone; other files are never downloaded.
 
@@ -47,11 +61,23 @@ def load(name: str, data_dir: str | Path | None = None, download: bool = False) 
     )
     if ":" in name:
         kind, _, rest = name.partition(":")
-        kind = checks.known("data format", kind, ["tfds", *FORMATS])
+        kind = ALSO.get(kind.lower()) or checks.known("data format", kind, ["tfds", *FORMATS])
         return from_tfds(rest, data_dir, download) if kind == "tfds" else _from_path(kind, rest)
+    do = _prefixed(name)
+    checks.require(do is None, f"got data set {name!r}, a file without its format, need FORMAT:PATH; try {do}")
     name = checks.known("data set", name, [*names(), "tfds:NAME", *(f"{kind}:PATH" for kind in FORMATS)])
     made = _made()
     return made[name]() if name in made else _from_files(name, SOURCES[name], data_dir)
+
+
+def _prefixed(name: str) -> str | None:
+    """What to write for a file that is there, where it is named without its format and is no data set's name."""
+    path = Path(os.path.expanduser(name))
+    if name in names() or not path.exists():
+        return None
+    endings = [ending.lower() for ending in path.suffixes if ending not in (".gz", ".bz2")]
+    kind = ENDINGS.get(endings[-1] if endings else "")
+    return f"{kind}:{name!s}" if kind else f"one of {', '.join(f'{one}:{name}' for one in FORMATS)}"
 
 
 def names() -> list[str]:
@@ -68,7 +94,7 @@ def _from_files(name: str, source: Source, data_dir: str | Path | None) -> Datas
     paths = find(name, source, data_dir)
     checked = verify(name, source, paths)
     contents = [f"{path.name} {digest(path)}" for path in paths]  # `source` may tell names
-    data = cached(name, contents, lambda: sound(source.read(*paths), paths[0]))
+    data = cached(name, contents, lambda: validate(source.read(*paths), paths[0]))
     said = {0: "no checksum known", len(paths): "sha256 as published"}.get(checked, "sha256 of some as published")
     return data._replace(name=name, source=f"{data.source} Read from {paths[0].parent}; {said}.")
 
@@ -79,5 +105,5 @@ def _from_path(kind: str, said: str) -> Dataset:
     # LEAF's data alone are folders; of any other a digest would be taken, of all that lies in it.
     good = kind == "leaf" or not path.is_dir()
     checks.require(good, f"got {kind}:{path}, a folder, need a file; name one in it, or for images a zip of it")
-    data = cached(f"{kind}:{path.name}", [digest(path)], lambda: sound(FORMATS[kind](path), path))
+    data = cached(f"{kind}:{path.name}", [digest(path)], lambda: validate(FORMATS[kind](path), path))
     return data._replace(source=f"{data.source} Read from {path}.")

@@ -10,7 +10,7 @@ from flax import struct
 
 from jdl import tree
 from jdl.exchange.linear import Linear
-from jdl.types import Exchange, Key, Link, Message, Traffic, Wire, number, static
+from jdl.types import Exchange, ExchangeState, Key, Message, Traffic, Wire, number, static
 
 __all__ = ["SignFlip", "sign_flip"]
 
@@ -27,14 +27,14 @@ class SignFlip:
     needs: ClassVar[frozenset[str]] = frozenset()
     breaks: ClassVar[frozenset[str]] = frozenset()
 
-    def init(self, message: Message) -> Link:
+    def init(self, message: Message) -> ExchangeState:
         leaves = jax.tree.leaves(message)
         n = leaves[0].shape[0] if leaves else 0
         order = jax.random.permutation(jax.random.key(self.attack_seed), n)
         return order < jnp.round(self.fraction * n).astype(order.dtype), self.inner.init(message)
 
-    def apply(self, link: Link, wire: Wire, key: Key) -> tuple[Message, Link, Traffic]:
-        liars, inner = link
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
+        liars, inner = state
         if not jax.tree.leaves(wire.sent):  # nothing is said, so nothing is lied about
             inbox, inner, traffic = self.inner.apply(inner, wire, key)
             return inbox, (liars, inner), traffic

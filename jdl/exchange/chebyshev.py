@@ -11,7 +11,7 @@ from flax import struct
 from jdl import checks, tree
 from jdl.exchange.linear import Linear
 from jdl.exchange.repeated import steps
-from jdl.types import Exchange, Key, Link, Message, Traffic, Wire, number, static
+from jdl.types import Exchange, ExchangeState, Key, Message, Traffic, Wire, number, static
 
 __all__ = ["Chebyshev", "chebyshev"]
 
@@ -33,12 +33,12 @@ class Chebyshev:
     # Some of its weights are negative: x / w of push-sum would mean nothing.
     breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link"})
 
-    def init(self, message: Message) -> Link:
+    def init(self, message: Message) -> ExchangeState:
         return self.inner.init(message)
 
-    def apply(self, link: Link, wire: Wire, key: Key) -> tuple[Message, Link, Traffic]:
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
         if not jax.tree.leaves(wire.sent):
-            return self.inner.apply(link, wire, key)
+            return self.inner.apply(state, wire, key)
         ratio, ahead = jnp.asarray(self.rho), [jnp.ones_like(jnp.asarray(self.rho))]
         for _ in range(self.times - 1):
             ahead.append(2 / (2 - self.rho * ratio))
@@ -48,7 +48,7 @@ class Chebyshev:
         def combine(k, answer, x, before):
             return tree.axpy(ahead[k], tree.sub(answer, before), before)
 
-        return steps(self.inner, self.times, link, wire, key, combine)
+        return steps(self.inner, self.times, state, wire, key, combine)
 
 
 def chebyshev(times: int = 4, rho: float | None = 0.9) -> Chebyshev:

@@ -11,7 +11,7 @@ from jdl import tree
 from jdl.compressors import TopK
 from jdl.exchange.compress import compress
 from jdl.exchange.linear import Linear
-from jdl.types import Exchange, Key, Link, Message, Traffic, Wire, number
+from jdl.types import Exchange, ExchangeState, Key, Message, Traffic, Wire, number
 
 __all__ = ["Choco", "choco"]
 
@@ -31,13 +31,13 @@ class Choco:
     needs: ClassVar[frozenset[str]] = frozenset({"reliable", "peers"})
     breaks: ClassVar[frozenset[str]] = frozenset({"per_link"})
 
-    def init(self, message: Message) -> Link:
+    def init(self, message: Message) -> ExchangeState:
         return tree.zeros_like(message), self.inner.init(message)
 
-    def apply(self, link: Link, wire: Wire, key: Key) -> tuple[Message, Link, Traffic]:
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
         if not jax.tree.leaves(wire.sent):
-            return wire.own, link, self.inner.apply(link[1], wire, key)[2]
-        copies, inner = link
+            return wire.own, state, self.inner.apply(state[1], wire, key)[2]
+        copies, inner = state
         here, inside = jax.random.split(key)
         rows = wire.plan.participants
         xhat = tree.take_rows(copies, rows)

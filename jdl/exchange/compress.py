@@ -11,7 +11,7 @@ from flax import struct
 from jdl import plan as plans
 from jdl.compressors import Compressor, TopK
 from jdl.exchange.linear import Linear
-from jdl.types import Exchange, Key, Link, Message, Traffic, Wire
+from jdl.types import Exchange, ExchangeState, Key, Message, Traffic, Wire
 
 __all__ = ["Compressed", "compress", "top_k"]
 
@@ -36,15 +36,15 @@ class Compressed:
     needs: ClassVar[frozenset[str]] = frozenset()
     breaks: ClassVar[frozenset[str]] = frozenset({"per_link"})
 
-    def init(self, message: Message) -> Link:
+    def init(self, message: Message) -> ExchangeState:
         return self.inner.init(message)
 
-    def apply(self, link: Link, wire: Wire, key: Key) -> tuple[Message, Link, Traffic]:
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
         if not jax.tree.leaves(wire.sent):
-            return self.inner.apply(link, wire, key)
+            return self.inner.apply(state, wire, key)
         here, inside = jax.random.split(key)
         sent, bits = compress(self.compressor, wire.sent, wire, here)
-        return self.inner.apply(link, wire.replace(sent=sent, bits=bits), inside)
+        return self.inner.apply(state, wire.replace(sent=sent, bits=bits), inside)
 
 
 def top_k(fraction: float = 0.1) -> Compressed:

@@ -10,7 +10,7 @@ from flax import struct
 
 from jdl import plan as plans
 from jdl.exchange.linear import Linear
-from jdl.types import Exchange, Key, Link, Message, Plan, Server, Traffic, Wire, number
+from jdl.types import Exchange, ExchangeState, Key, Message, Plan, Server, Traffic, Wire, number
 
 __all__ = ["Lossy", "lossy"]
 
@@ -25,14 +25,14 @@ class Lossy:
     needs: ClassVar[frozenset[str]] = frozenset()
     breaks: ClassVar[frozenset[str]] = frozenset({"reliable"})
 
-    def init(self, message: Message) -> Link:
+    def init(self, message: Message) -> ExchangeState:
         return self.inner.init(message)
 
-    def apply(self, link: Link, wire: Wire, key: Key) -> tuple[Message, Link, Traffic]:
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
         here, inside = jax.random.split(key)
         plan = plans.one_by_one(wire.plan)
         keep = _uniform_of_links(plan, here) >= self.probability
-        return self.inner.apply(link, wire.replace(plan=plans.drop(plan, keep)), inside)
+        return self.inner.apply(state, wire.replace(plan=plans.drop(plan, keep)), inside)
 
 
 def _uniform_of_links(plan: Plan, key: Key) -> jax.Array:

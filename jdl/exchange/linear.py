@@ -7,7 +7,7 @@ from typing import ClassVar
 from flax import struct
 
 from jdl.exchange import mixing
-from jdl.types import Key, Link, Message, Traffic, Wire
+from jdl.types import ExchangeState, Key, Message, Traffic, Wire
 
 __all__ = ["Linear", "linear"]
 
@@ -19,11 +19,11 @@ class Linear:
     needs: ClassVar[frozenset[str]] = frozenset()
     breaks: ClassVar[frozenset[str]] = frozenset()
 
-    def init(self, message: Message) -> Link:
+    def init(self, message: Message) -> ExchangeState:
         return ()
 
-    def apply(self, link: Link, wire: Wire, key: Key) -> tuple[Message, Link, Traffic]:
-        return mixing.mix(wire.plan, wire.own, wire.sent), link, mixing.traffic(wire)
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
+        return mixing.mix(wire.plan, wire.own, wire.sent), state, mixing.traffic(wire)
 
 
 def linear() -> Linear:

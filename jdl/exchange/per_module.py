@@ -13,7 +13,7 @@ from flax import struct
 from jdl import checks, tree
 from jdl import plan as plans
 from jdl.exchange.linear import Linear
-from jdl.types import Exchange, Key, Link, Message, Plan, Traffic, Wire, static
+from jdl.types import Exchange, ExchangeState, Key, Message, Plan, Traffic, Wire, static
 
 __all__ = ["PerModule", "per_module"]
 
@@ -35,7 +35,7 @@ class PerModule:
     # Push-sum's weight is of no module: it would be mixed over other links than the model.
     breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link"})
 
-    def init(self, message: Message) -> Link:
+    def init(self, message: Message) -> ExchangeState:
         parts = self._parts(message)
         leaves = jax.tree.leaves(message)
         for keys, modules, found in zip(self.keys, self.modules, parts, strict=False):
@@ -48,7 +48,7 @@ class PerModule:
             checks.require(bool(found) or not leaves, none)
         return tuple(self.inner.init([leaves[i] for i in part]) for part in parts)
 
-    def apply(self, link: Link, wire: Wire, key: Key) -> tuple[Message, Link, Traffic]:
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
         own, structure = jax.tree.flatten(wire.own)
         sent, inbox, links, results = jax.tree.leaves(wire.sent), list(own), [], []
         total = max(tree.bits(wire.sent), 1)
@@ -57,7 +57,7 @@ class PerModule:
             share = tree.bits([sent[i] for i in part]) / total
             given = Wire([own[i] for i in part], [sent[i] for i in part], share * wire.bits, plan)
             # One key for all: a link that fails does so for all that it carries.
-            mixed, new, traffic = self.inner.apply(link[g], given, key)
+            mixed, new, traffic = self.inner.apply(state[g], given, key)
             links.append(new)
             results.append((given, traffic))
             for i, x in zip(part, mixed, strict=True):

@@ -10,7 +10,7 @@ from flax import struct
 
 from jdl import checks, tree
 from jdl.exchange.linear import Linear
-from jdl.types import Exchange, Key, Link, Message, Traffic, Wire, static
+from jdl.types import Exchange, ExchangeState, Key, Message, Traffic, Wire, static
 
 __all__ = ["Narrow", "narrow"]
 
@@ -27,10 +27,10 @@ class Narrow:
     needs: ClassVar[frozenset[str]] = frozenset()
     breaks: ClassVar[frozenset[str]] = frozenset()
 
-    def init(self, message: Message) -> Link:
+    def init(self, message: Message) -> ExchangeState:
         return self.inner.init(message)
 
-    def apply(self, link: Link, wire: Wire, key: Key) -> tuple[Message, Link, Traffic]:
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
         dtype = jnp.dtype(self.dtype)
 
         def cast(x):
@@ -39,7 +39,7 @@ class Narrow:
 
         sent = jax.tree.map(cast, wire.sent)
         share = tree.bits(sent) / max(tree.bits(wire.sent), 1)
-        return self.inner.apply(link, wire.replace(sent=sent, bits=share * wire.bits), key)
+        return self.inner.apply(state, wire.replace(sent=sent, bits=share * wire.bits), key)
 
 
 def narrow(dtype: str = "bfloat16") -> Narrow:

@@ -11,31 +11,31 @@ from flax import struct
 
 from jdl import tree
 from jdl.exchange.linear import Linear
-from jdl.types import Exchange, Key, Link, Message, Traffic, Wire, static
+from jdl.types import Exchange, ExchangeState, Key, Message, Traffic, Wire, static
 
 __all__ = ["Repeated", "repeated", "steps"]
 
 Combine = Callable[[jax.Array, Message, Message, Message], Message]
 
 
-def steps(inner: Exchange, times: int, link: Link, wire: Wire, key: Key, combine: Combine) -> tuple:
+def steps(inner: Exchange, times: int, state: ExchangeState, wire: Wire, key: Key, combine: Combine) -> tuple:
     """`x_{k+1} = combine(k, inner's answer to x_k, x_k, x_{k-1})` for k = 1 .. times - 1; x_1 is its answer to `wire`.
 
     Only what is sent first may be disturbed or compressed on its way here; from then on each node sends its inbox, in
     full where the message was not empty. A loop, for of a chain of sums XLA computes parts anew for every row.
     """
     size = tree.bits(wire.own)
-    inbox, link, traffic = inner.apply(link, wire, jax.random.fold_in(key, 0))
+    inbox, state, traffic = inner.apply(state, wire, jax.random.fold_in(key, 0))
 
     def step(k, carry):
-        x, before, link, traffic = carry
+        x, before, state, traffic = carry
         bits = jnp.where(wire.bits > 0, size, 0).astype(wire.bits.dtype)
-        answer, link, more = inner.apply(link, wire.replace(own=x, sent=x, bits=bits), jax.random.fold_in(key, k))
-        return combine(k, answer, x, before), x, link, tree.add(traffic, more)
+        answer, state, more = inner.apply(state, wire.replace(own=x, sent=x, bits=bits), jax.random.fold_in(key, k))
+        return combine(k, answer, x, before), x, state, tree.add(traffic, more)
 
-    carry = (inbox, wire.own, link, traffic)
-    inbox, _, link, traffic = jax.lax.fori_loop(1, times, step, carry) if times > 1 else carry
-    return inbox, link, traffic
+    carry = (inbox, wire.own, state, traffic)
+    inbox, _, state, traffic = jax.lax.fori_loop(1, times, step, carry) if times > 1 else carry
+    return inbox, state, traffic
 
 
 @struct.dataclass
@@ -48,13 +48,13 @@ class Repeated:
     needs: ClassVar[frozenset[str]] = frozenset({"peers"})
     breaks: ClassVar[frozenset[str]] = frozenset({"per_link"})
 
-    def init(self, message: Message) -> Link:
+    def init(self, message: Message) -> ExchangeState:
         return self.inner.init(message)
 
-    def apply(self, link: Link, wire: Wire, key: Key) -> tuple[Message, Link, Traffic]:
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
         if not jax.tree.leaves(wire.sent):
-            return self.inner.apply(link, wire, key)
-        return steps(self.inner, self.times, link, wire, key, lambda k, answer, x, before: answer)
+            return self.inner.apply(state, wire, key)
+        return steps(self.inner, self.times, state, wire, key, lambda k, answer, x, before: answer)
 
 
 def repeated(times: int = 2) -> Repeated:

@@ -10,7 +10,7 @@ from flax import struct
 
 from jdl import tree
 from jdl.exchange import mixing
-from jdl.types import Key, Link, Message, Server, Traffic, Wire, static
+from jdl.types import ExchangeState, Key, Message, Server, Traffic, Wire, static
 
 __all__ = ["CoordinateMedian", "TrimmedMean", "coordinate_median", "trimmed_mean"]
 
@@ -26,12 +26,12 @@ class CoordinateMedian:
     # A median keeps no mass: sums of messages are not preserved, so x / w of push-sum would mean nothing.
     breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link"})
 
-    def init(self, message: Message) -> Link:
+    def init(self, message: Message) -> ExchangeState:
         return ()
 
-    def apply(self, link: Link, wire: Wire, key: Key) -> tuple[Message, Link, Traffic]:
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
         inbox = jax.tree.map(lambda own, sent: _median(wire, own, sent), wire.own, wire.sent)
-        return inbox, link, mixing.traffic(wire)
+        return inbox, state, mixing.traffic(wire)
 
 
 def _median(wire: Wire, own: jax.Array, sent: jax.Array) -> jax.Array:
@@ -50,12 +50,12 @@ class TrimmedMean:
     needs: ClassVar[frozenset[str]] = frozenset({"one_by_one"})
     breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link"})
 
-    def init(self, message: Message) -> Link:
+    def init(self, message: Message) -> ExchangeState:
         return ()
 
-    def apply(self, link: Link, wire: Wire, key: Key) -> tuple[Message, Link, Traffic]:
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
         inbox = jax.tree.map(lambda own, sent: _trimmed(wire, own, sent, self.trim), wire.own, wire.sent)
-        return inbox, link, mixing.traffic(wire)
+        return inbox, state, mixing.traffic(wire)
 
 
 def _trimmed(wire: Wire, own: jax.Array, sent: jax.Array, trim: int) -> jax.Array:

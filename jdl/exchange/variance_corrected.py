@@ -10,7 +10,7 @@ from flax import struct
 
 from jdl import tree
 from jdl.exchange.linear import Linear
-from jdl.types import Exchange, Key, Link, Message, Traffic, Wire
+from jdl.types import Exchange, ExchangeState, Key, Message, Traffic, Wire
 
 __all__ = ["VarianceCorrected", "variance_corrected"]
 
@@ -25,15 +25,15 @@ class VarianceCorrected:
     # What is rescaled keeps no sum: x / w of push-sum would mean nothing.
     breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link"})
 
-    def init(self, message: Message) -> Link:
+    def init(self, message: Message) -> ExchangeState:
         return self.inner.init(_with_variances(message))
 
-    def apply(self, link: Link, wire: Wire, key: Key) -> tuple[Message, Link, Traffic]:
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
         own, sent = _with_variances(wire.own), _with_variances(wire.sent)
         more = tree.bits(sent["variance"])
         bits = jnp.where(wire.bits > 0, wire.bits + more, 0)
-        inbox, link, traffic = self.inner.apply(link, wire.replace(own=own, sent=sent, bits=bits), key)
-        return jax.tree.map(_restored, inbox["x"], inbox["variance"]), link, traffic
+        inbox, state, traffic = self.inner.apply(state, wire.replace(own=own, sent=sent, bits=bits), key)
+        return jax.tree.map(_restored, inbox["x"], inbox["variance"]), state, traffic
 
 
 def _rest(x: jax.Array) -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 
 from jdl import checks
 from jdl.data import Partition
-from jdl.data.embedded import digits as load_digits
+from jdl.data.readers.embedded import digits as load_digits
 from jdl.models import MLP, Linear
 from jdl.problems.division import divide, rule_of
 from jdl.problems.supervised import Supervised
@@ -20,7 +19,7 @@ __all__ = ["digits"]
 
 def digits(
     nodes: int = 1024,
-    partition: str | Partition | Callable[..., Partition] = "iid",
+    partition: str | Partition | Any = "iid",
     hidden: int = 32,
     batch_size: int = 0,
     test_fraction: float = 0.2,
@@ -32,7 +31,7 @@ def digits(
     Args:
       nodes: n, how many nodes share the training examples; more nodes than examples leaves some without data.
       partition: how they are shared: the name of a rule of `jdl.data.partition`, a function like these, or a
-        partition that is made.
+        partition that is made, as `learn` takes them.
       hidden: width of the hidden layer (64-hidden-10, relu); 0 for none, which is softmax regression.
       batch_size: examples a minibatch, drawn with replacement; 0 for all of the node's.
       test_fraction: share of the 1,797 images that is held out.

@@ -11,6 +11,8 @@ import numpy as np
 
 from jdl import checks
 from jdl.data import Dataset, Partition, partition
+from jdl.data.partition.given import NEED, as_partition
+from jdl.data.partition.table import validated
 
 __all__ = ["divide", "rule_of"]
 
@@ -19,8 +21,10 @@ ASKED = {"labels": "train_y", "features": "train_x", "owners": "train_owner"}
 RULES = {name: getattr(partition, name) for name in partition.__all__ if name != Partition.__name__}
 
 
-def rule_of(rule: str | Partition | Callable[..., Partition], /, **options: Any) -> Callable[..., Partition]:
+def rule_of(rule: Any, /, **options: Any) -> Callable[..., Partition]:
     """A rule with its options: by its name, or the caller's own; or the one that gives the caller's own partition.
+
+    A partition is a `Partition`, or what `as_partition` reads as one.
 
     Asked before data are read, since an option may be a misspelt argument of the problem.
 
@@ -35,15 +39,17 @@ def rule_of(rule: str | Partition | Callable[..., Partition], /, **options: Any)
     """
 
     def given(labels: np.ndarray, nodes: int, seed: int) -> Partition:
-        return rule
+        split = validated(rule, len(labels)) if isinstance(rule, Partition) else as_partition(rule, nodes, len(labels))
+        said = repr(rule) if len(repr(rule)) < 40 else f"a {type(rule).__name__}"
+        checks.require(split is not None, f"got partition={said}, {NEED}; try partition='iid'")
+        return split
 
-    made = given if isinstance(rule, Partition) else rule
+    made = rule if callable(rule) else given
     if isinstance(rule, str):
         made = RULES[checks.known("partition", rule, RULES)]
-    takes = _arguments(made) if callable(made) else []
-    need = "need a name, a jdl.data.Partition, or a function of labels (or features, or owners), nodes, ... and seed"
+    takes = _arguments(made)
     good = takes[:1] and takes[0] in ASKED and {"nodes", "seed"} <= {*takes}
-    checks.require(bool(good), f"got partition={rule!r}, {need}; try partition='iid'")
+    checks.require(bool(good), f"got partition={rule!r}, {NEED}; try partition='iid'")
     own = [one for one in takes[1:] if one not in ("nodes", "seed")]
     need = f"need an argument of the problem or an option of the partition {_name(made)}, which takes"
     for option, value in options.items():
@@ -71,6 +77,10 @@ def divide(data: Dataset, nodes: int, rule: Callable[..., Partition], seed: int 
     checks.require(isinstance(split, Partition), f"got a {type(split).__name__} {got}, {need}; {do}")
     rows = len(split.counts)
     checks.require(rows == len(split.indices) == nodes, f"got {rows} nodes {got}, {need}; try nodes={rows}")
+    empty = int(np.sum(np.asarray(split.counts) == 0))
+    if nodes > len(data.train_x) or 2 * empty > nodes:
+        had = f"{len(data.train_x):,} examples for {nodes:,} nodes"
+        checks.note(f"{had}: {empty:,} nodes hold none, and learn from their neighbours alone")
     return split
 
 

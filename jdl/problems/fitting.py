@@ -9,8 +9,12 @@ import numpy as np
 
 from jdl import checks, models
 from jdl.data import Dataset
+from jdl.data.readers.pixels import channels_first
 
-__all__ = ["MODELS", "Fit", "fit", "kind_of"]
+__all__ = ["MODELS", "Fit", "fit", "kind_of", "say_scale"]
+
+# Features that vary by more than this, or by this many times more than the middle one, are learnt badly as they are.
+WIDE, TIMES_WIDER = 100, 1000
 
 
 class Fit(NamedTuple):
@@ -84,6 +88,9 @@ def fit(data: Dataset, model: str | Any | None = None) -> tuple[Any, Dataset]:
         return model, data
     name = USUAL[kind] if model is None else checks.known("model", model, MODELS)
     fitting = [other for other, one in MODELS.items() if kind in one.kinds]
+    turned = kind == IMAGES and channels_first(data.train_x.shape)
+    got = f"got images of {data.train_x.shape} in {data.name}, channels first"
+    checks.require(not turned, f"{got}, need [N, height, width, channels]; try np.moveaxis(x, 1, -1)")
     checks.require(
         name in fitting,
         f"got model {name!r} for {data.name}, whose examples are {kind}; need one of {', '.join(fitting)}; "
@@ -97,6 +104,21 @@ def fit(data: Dataset, model: str | Any | None = None) -> tuple[Any, Dataset]:
         f"for the size of model {name!r}; give it, a model of your own, or features as floats: x.astype(np.float32)",
     )
     return MODELS[name].make(data), _flat(data) if VECTORS in MODELS[name].kinds else data
+
+
+def say_scale(data: Dataset) -> None:
+    """Note features of unlike or large scale: gradient steps that fit one of them are useless to the others."""
+    x = data.train_x
+    if kind_of(data) != VECTORS or x.dtype.kind != "f" or x.ndim != 2:
+        return
+    spread = np.std(x, axis=0, dtype=np.float64)
+    varying = spread[spread > 0]
+    if varying.size and (varying.max() > WIDE or varying.max() > TIMES_WIDER * np.median(varying)):
+        widest = int(np.argmax(spread))
+        checks.note(
+            f"features of {data.name} vary by {varying.min():.3g} (standard deviation) to {varying.max():.3g} (feature "
+            f"{widest}); models learn such features badly as they are; scale them first: (x - x.mean(0)) / x.std(0)"
+        )
 
 
 def _flat(data: Dataset) -> Dataset:

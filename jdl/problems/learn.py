@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from jdl import checks
 from jdl.data import Dataset, Partition, load
+from jdl.data.readers.handed_over import as_dataset
 from jdl.problems.division import divide, rule_of
-from jdl.problems.fitting import fit
+from jdl.problems.fitting import fit, say_scale
 from jdl.problems.supervised import Supervised
 
 __all__ = ["learn"]
 
 
 def learn(
-    data: str | Dataset = "mnist",
+    data: str | Dataset | Any = "mnist",
     nodes: int = 100,
     model: str | Any | None = None,
-    partition: str | Partition | Callable[..., Partition] = "iid",
+    partition: str | Partition | Any = "iid",
     batch_size: int = 32,
     sampling: str = "replacement",
     steps_per_round: int = 1,
@@ -34,12 +34,13 @@ def learn(
     """A data set learnt with a model, its examples divided over the nodes.
 
     Args:
-      data: a data set, or a name that `jdl.data.load` knows.
+      data: a name that `jdl.data.load` knows, a `jdl.data.Dataset`, or arrays: (x, y), of which a fifth is held out,
+        ((train_x, train_y), (test_x, test_y)), or a dict of them, see `jdl.data.readers.handed_over.as_dataset`.
       nodes: n, how many nodes share the training examples.
       model: by name, see `jdl.problems.MODELS`; or anything with `init` and `apply`; by default the usual one for data
         of this kind.
       partition: how examples are shared: the name of a rule of `jdl.data.partition`, a function like these, or a
-        partition that is made.
+        partition that is made: a list of examples for each node, masks, or the node of each example.
       batch_size: examples a minibatch; 0 for all of the node's.
       sampling: how minibatches are drawn: "replacement", "round" (without replacement within a round), "epochs"
         (without replacement over rounds) or "stream" (in the order of the data).
@@ -57,8 +58,9 @@ def learn(
     """
     nodes = checks.whole("nodes", nodes, 1)
     rule = rule_of(partition, **partition_options)
-    data = load(data, data_dir, download) if isinstance(data, str) else data
+    data = load(data, data_dir, download) if isinstance(data, str) else as_dataset(data)
     module, shaped = fit(data, model)
+    say_scale(data)
     split = divide(data, nodes, rule, seed)
     return Supervised.from_data(
         _fewer(shaped, test_examples, seed), split, module, batch_size, sampling, steps_per_round, precision, seed=seed

@@ -13,7 +13,7 @@ from scipy.special import expit
 from jdl import checks
 from jdl.problems.newton import minimise
 from jdl.problems.optimum import Optimum
-from jdl.types import Draw, Key
+from jdl.types import BatchId, Key
 
 __all__ = ["Logistic", "logistic"]
 
@@ -137,12 +137,12 @@ class Logistic:
         """A start `f[d]`, standard normal."""
         return jax.random.normal(key, self.features.shape[2:], self.features.dtype)
 
-    def batch(self, id: jax.Array, draw: Draw) -> Batch:
+    def batch(self, id: jax.Array, batch_id: BatchId) -> Batch:
         """Minibatch of node `id`: features f[B, d], labels f[B] and weights f[B]."""
         if not 0 < self.batch_size < self.features.shape[1]:
             return self.full_batch(id)
         count = self.num_examples[id]
-        slots = jax.random.randint(draw.key, (self.batch_size,), 0, jnp.maximum(count, 1), jnp.int32)
+        slots = jax.random.randint(batch_id.key, (self.batch_size,), 0, jnp.maximum(count, 1), jnp.int32)
         # Each slot has probability 1 / count, so this keeps the gradient unbiased whatever the weights.
         weights = self.weights[id, slots] * (count.astype(self.weights.dtype) / self.batch_size)
         return self.features[id, slots], self.labels[id, slots], weights

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jdl.rng import shuffled
-from jdl.types import Draw
+from jdl.types import BatchId
 
 __all__ = ["SAMPLING", "batches", "in_row", "minibatch"]
 
@@ -21,7 +21,7 @@ Places = tuple[jax.Array, jax.Array]
 SAMPLING = ("replacement", "round", "epochs", "stream")
 
 
-def minibatch(sampling: str, draw: Draw, count: jax.Array, size: int, steps_per_round: int = 1) -> Places:
+def minibatch(sampling: str, batch_id: BatchId, count: jax.Array, size: int, steps_per_round: int = 1) -> Places:
     """The places of a minibatch of `size` examples among `count`, i32[size], and which of them are real, bool[size].
 
     Args:
@@ -31,20 +31,20 @@ def minibatch(sampling: str, draw: Draw, count: jax.Array, size: int, steps_per_
       size: examples a minibatch, at least 1; the last of a pass has what is left.
       steps_per_round: minibatches that a round takes, for "epochs" and "stream".
 
-    >>> draw = Draw(key=jax.random.key(0), order_key=jax.random.key(1), t=jnp.int32(0), k=jnp.int32(2))
+    >>> draw = BatchId(key=jax.random.key(0), order_key=jax.random.key(1), t=jnp.int32(0), k=jnp.int32(2))
     >>> places, real = minibatch("stream", draw, jnp.int32(5), size=2)
     >>> places.tolist(), real.tolist()
     ([4, 5], [True, False])
     """
     if sampling == "replacement":
-        return jax.random.randint(draw.key, (size,), 0, jnp.maximum(count, 1), jnp.int32), jnp.full(size, count > 0)
-    step = draw.k if sampling == "round" else draw.t * steps_per_round + draw.k
+        return jax.random.randint(batch_id.key, (size,), 0, jnp.maximum(count, 1), jnp.int32), jnp.full(size, count > 0)
+    step = batch_id.k if sampling == "round" else batch_id.t * steps_per_round + batch_id.k
     a_pass = jnp.maximum(batches(count, size), 1)
     places = step % a_pass * size + jnp.arange(size, dtype=jnp.int32)
     real = places < count
     if sampling == "stream":
         return places, real
-    own = jax.random.fold_in(draw.order_key, draw.t) if sampling == "round" else draw.order_key
+    own = jax.random.fold_in(batch_id.order_key, batch_id.t) if sampling == "round" else batch_id.order_key
     order = jax.random.fold_in(own, step // a_pass)
     return shuffled(order, jnp.where(real, places, 0), count), real
 

@@ -9,7 +9,7 @@ from flax import struct
 
 from jdl import checks
 from jdl.problems.optimum import Optimum
-from jdl.types import Draw, Key, number
+from jdl.types import BatchId, Key, number
 
 __all__ = ["Quadratic", "quadratic"]
 
@@ -71,10 +71,10 @@ class Quadratic:
         """A start `f[d]`, standard normal."""
         return jax.random.normal(key, self.b.shape[1:], self.b.dtype)
 
-    def batch(self, id: jax.Array, draw: Draw) -> tuple[jax.Array, jax.Array]:
+    def batch(self, id: jax.Array, batch_id: BatchId) -> tuple[jax.Array, jax.Array]:
         """The quadratic of node `id`, tilted by noise: `f[d, d]` and `f[d]`."""
         A, b = self.full_batch(id)
-        return A, b - self.noise * jax.random.normal(draw.key, b.shape, b.dtype)
+        return A, b - self.noise * jax.random.normal(batch_id.key, b.shape, b.dtype)
 
     def full_batch(self, id: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The quadratic of node `id` itself."""

@@ -11,18 +11,13 @@ from flax import struct
 
 from jdl import checks
 from jdl.data import Dataset, Partition
+from jdl.data.partition.table import validated
+from jdl.data.readers.handed_over import as_dataset
 from jdl.models import without_batch_statistics
-from jdl.problems.agreement import (
-    require_examples,
-    require_frozen,
-    require_model,
-    require_outputs,
-    require_variables,
-    told,
-)
 from jdl.problems.losses import losses, right
 from jdl.problems.minibatches import SAMPLING, batches, in_row, minibatch
-from jdl.types import Draw, Key, PyTree
+from jdl.problems.model_checks import require_frozen, require_model, require_outputs, require_variables, told
+from jdl.types import BatchId, Key, PyTree
 
 __all__ = ["PRECISIONS", "SAMPLING", "Supervised"]
 
@@ -33,6 +28,10 @@ PRECISIONS = {"float32": None, "bfloat16": jnp.bfloat16}
 
 # Test examples that a model is evaluated on at a time: their activations are what an evaluation holds.
 EVALUATED_AT_ONCE = 1000
+
+
+# Tables of examples up to this size are padded, see `_widened`.
+WIDENED_BYTES = 2**26
 
 
 @struct.dataclass
@@ -52,7 +51,7 @@ class Supervised:
       train_x, train_y: f[N, ...] (or u8, i32) and i32[N, ...] or f[N], all nodes' examples, held once. u8 are images:
         the model is given x / 255.
       test_x, test_y: the same for T examples.
-      indices: i32[n, m], the examples of each node, padded with zeros.
+      indices: i32[n, m], the examples of each node, padded with zeros (to a power of two for minibatches).
       num_examples: i32[n], how many of each row of `indices` are real.
       frozen: variables of the model that are not learnt, held once: collections of flax other than "params".
       module: the model: `init(key, x) -> variables`, `apply(variables, x) -> outputs`, as flax modules have.
@@ -96,21 +95,23 @@ class Supervised:
 
         Raises:
           InputError: an unknown word, a model with batch statistics, or examples, division, model and `frozen` that do
-            not go together: see `jdl.problems.agreement`.
+            not go together: see `jdl.data.validate` and `jdl.problems.model_checks`.
         """
-        require_examples(data, split)
+        data = as_dataset(data)
+        split = validated(split, len(data.train_x))
         require_model(module)
         sampling = checks.known("sampling", sampling, SAMPLING)
         precision = checks.known("precision", precision, PRECISIONS)
+        batch_size = checks.whole("batch_size", batch_size, 1 if sampling == "stream" else 0)
         made = cls(  # of copies: the caller may go on to change its own
             train_x=_array(data.train_x),
             train_y=_targets(data.train_y),
             test_x=_array(data.test_x),
             test_y=_targets(data.test_y),
-            indices=jnp.array(split.indices, jnp.int32),
+            indices=jnp.array(_widened(split.indices, batch_size), jnp.int32),
             num_examples=jnp.array(split.counts, jnp.int32),
             module=module,
-            batch_size=checks.whole("batch_size", batch_size, 1 if sampling == "stream" else 0),
+            batch_size=batch_size,
             sampling=sampling,
             steps_per_round=checks.whole("steps_per_round", steps_per_round, 1),
             precision=precision,
@@ -144,12 +145,12 @@ class Supervised:
         """The model's own random start: what is learnt of its variables."""
         return {"params": self._variables(key)["params"]}
 
-    def batch(self, id: jax.Array, draw: Draw) -> Batch:
+    def batch(self, id: jax.Array, batch_id: BatchId) -> Batch:
         """A minibatch of node `id`: f[B, ...], i32[B] and the mask bool[B]."""
         if self.sampling != "stream" and not 0 < self.batch_size < self.indices.shape[1]:
             return self.full_batch(id)
         count = self.num_examples[id]
-        return self._examples(id, *minibatch(self.sampling, draw, count, self.batch_size, self.steps_per_round))
+        return self._examples(id, *minibatch(self.sampling, batch_id, count, self.batch_size, self.steps_per_round))
 
     def batches(self, id: jax.Array) -> jax.Array:
         """How many minibatches a pass over the examples of node `id` takes, i32[]; none without data."""
@@ -216,6 +217,19 @@ class Supervised:
             return self.module.apply(variables, x)
         narrow = lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
         return self.module.apply(*jax.tree.map(narrow, (variables, x))).astype(jnp.result_type(float))
+
+
+def _widened(indices: np.ndarray, batch_size: int) -> np.ndarray:
+    """The table padded to a width of 2^k, where minibatches are drawn from it and it stays small.
+
+    Partitions by other seeds have other widths, and each width is another program to compile. Which examples are drawn
+    does not depend on the width, but whether a batch is all of a node's examples does: that stays as it is.
+    """
+    nodes, width = indices.shape
+    wider = 1 << (width - 1).bit_length()
+    if not 0 < batch_size < width or 4 * nodes * wider > WIDENED_BYTES:
+        return indices
+    return np.pad(indices, ((0, 0), (0, wider - width)))
 
 
 def _array(x: np.ndarray) -> jax.Array:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl.schedule.communication import hushed, peers_only
-from jdl.types import Info, Key, Memory, Plan, Schedule, number
+from jdl.types import Info, Key, Plan, Schedule, ScheduleState, number
 
 __all__ = ["WhenApart", "adaptive"]
 
@@ -31,10 +31,10 @@ class WhenApart:
         """The number of nodes."""
         return self.schedule.n
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return self.schedule.init(key), jnp.int32(0), jnp.zeros((), jnp.result_type(float))
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The plan of the schedule, which counts the rounds in which it is used; or W = I and nothing sent."""
         inner, count, distance = memory
         on = distance > self.threshold
@@ -42,7 +42,7 @@ class WhenApart:
         inner = jax.tree.map(lambda new, old: jnp.where(on, new, old), new, inner)
         return hushed(full, on), (inner, count + on.astype(jnp.int32), distance)
 
-    def learn(self, memory: Memory, plan: Plan, seen: Info) -> Memory:
+    def learn(self, memory: ScheduleState, plan: Plan, seen: Info) -> ScheduleState:
         inner, count, distance = memory
         return inner, count, seen["consensus_distance"].astype(distance.dtype)
 

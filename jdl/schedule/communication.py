@@ -10,7 +10,7 @@ from flax import struct
 from jdl import checks
 from jdl import plan as plans
 from jdl.topology.forms import to_dense
-from jdl.types import Adaptive, Dense, Groups, Key, Memory, Plan, Schedule, Server
+from jdl.types import Adaptive, Dense, Groups, Key, Plan, Schedule, ScheduleState, Server
 
 __all__ = ["FinalMerge", "Windowed", "early", "final_merge", "hushed", "late", "periodic", "peers_only"]
 
@@ -33,10 +33,10 @@ class Windowed:
         """The number of nodes."""
         return self.schedule.n
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return self.schedule.init(key)
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """In its rounds the plan of the schedule, which counts them alone; elsewhere W = I and nothing sent."""
         t = jnp.asarray(t, jnp.int32)
         since = jnp.maximum(t - self.start, 0)
@@ -57,10 +57,10 @@ class FinalMerge:
         """The number of nodes."""
         return self.schedule.n
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return self.schedule.init(key)
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The plan of the schedule as a matrix, or J."""
         plan, memory = self.schedule(memory, t, key)
         plan, n, merge = matrix(plan), self.n, jnp.asarray(t, jnp.int32) == self.at

@@ -12,7 +12,7 @@ from flax import struct
 from jdl import checks
 from jdl.topology import Topology, forms
 from jdl.topology.spectrum.periods import cycle_of
-from jdl.types import Key, Memory, Plan
+from jdl.types import Key, Plan, ScheduleState
 
 __all__ = ["Cyclic", "cyclic"]
 
@@ -31,10 +31,10 @@ class Cyclic:
         """The number of nodes."""
         return self.plans.self_weights.shape[1]
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The plan of round t; the key does not matter."""
         period = self.plans.self_weights.shape[0]
         return jax.tree.map(lambda leaf: leaf[t % period], self.plans), memory
@@ -59,13 +59,13 @@ def cyclic(topologies: Sequence[Topology]) -> Cyclic:
     (3, 8, 1)
     """
     topologies = cycle_of(topologies)
-    kinds = {topology.kind for topology in topologies} - {"doubly"}
+    kinds = {topology.stochastic for topology in topologies} - {"doubly"}
     both = "got row- and column-stochastic topologies, whose cycle is neither; use one kind, or doubly stochastic ones"
     checks.require(len(kinds) < 2, both)
 
     form, degree = _form(topologies)
     promise = {
-        "kind": next(iter(kinds), "doubly"),
+        "stochastic": next(iter(kinds), "doubly"),
         "symmetric": all(topology.symmetric for topology in topologies),
     }
 

@@ -8,7 +8,7 @@ from flax import struct
 
 from jdl import checks
 from jdl import plan as plans
-from jdl.types import Key, Memory, Plan, static
+from jdl.types import Key, Plan, ScheduleState, static
 
 __all__ = ["CyclicSampling", "cyclic_sampling"]
 
@@ -20,11 +20,11 @@ class CyclicSampling:
     n: int = static(1, minimum=1)
     participants: int = static(1, minimum=1)
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         """i32[], the first client of the first round."""
         return jnp.int32(0)
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The clients from `memory` on; neither round nor key matters."""
         m = self.participants
         turn = (memory + jnp.arange(m, dtype=jnp.int32)) % self.n

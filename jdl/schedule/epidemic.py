@@ -9,7 +9,7 @@ from flax import struct
 from jdl import plan as plans
 from jdl.schedule.relabel import relabel
 from jdl.topology.graphs.random_graphs import random_regular
-from jdl.types import Key, Memory, Plan
+from jdl.types import Key, Plan, ScheduleState
 
 __all__ = ["Epidemic", "epidemic"]
 
@@ -28,10 +28,10 @@ class Epidemic:
         """The number of nodes."""
         return plans.rows(self.plan)
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The graph under the permutation that `key` draws; the round does not matter."""
         order = jax.random.permutation(key, jnp.arange(self.n, dtype=jnp.int32))
         return relabel(self.plan, order), memory

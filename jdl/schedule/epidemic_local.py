@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks
-from jdl.types import Edges, Key, Memory, Plan, static
+from jdl.types import Edges, Key, Plan, ScheduleState, static
 
 __all__ = ["EpidemicLocal", "epidemic_local", "others"]
 
@@ -19,10 +19,10 @@ class EpidemicLocal:
     n: int = static(1, minimum=1)
     degree: int = static(0, minimum=0)
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The pushes that `key` draws, as n * degree links; the round does not matter."""
         receivers = others(key, self.n, self.degree).ravel()
         senders = jnp.repeat(jnp.arange(self.n, dtype=jnp.int32), self.degree)
@@ -30,7 +30,7 @@ class EpidemicLocal:
         share = 1 / (1 + heard)
         used = jnp.ones(receivers.shape, bool)
         links = Edges(weights=share[receivers], used=used, senders=senders, receivers=receivers)
-        return Plan(links=links, self_weights=share, kind="row"), memory
+        return Plan(links=links, self_weights=share, stochastic="row"), memory
 
 
 def others(key: Key, n: int, count: int) -> jax.Array:
@@ -72,7 +72,7 @@ def epidemic_local(n: int, degree: int = 4) -> EpidemicLocal:
 
     >>> import jax
     >>> plan, _ = epidemic_local(4, degree=3)((), 0, jax.random.key(0))
-    >>> print(plan.self_weights, plan.kind)
+    >>> print(plan.self_weights, plan.stochastic)
     [0.25 0.25 0.25 0.25] row
 
     References:

@@ -8,7 +8,7 @@ import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl.types import Key, Memory, Plan, Slots, number, static
+from jdl.types import Key, Plan, ScheduleState, Slots, number, static
 
 __all__ = ["Equidyn", "equidyn", "shift_matching"]
 
@@ -22,10 +22,10 @@ class Equidyn:
     n: int = static(1, minimum=1)
     directed: bool = static(False)
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The shift that `key` draws, as one slot a node; the round does not matter."""
         which, where = jax.random.split(key)
         shift = self.shifts[jax.random.randint(which, (), 0, self.shifts.shape[0])]

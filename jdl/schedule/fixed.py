@@ -7,7 +7,7 @@ from flax import struct
 
 from jdl import plan
 from jdl.topology import Topology
-from jdl.types import Key, Memory, Plan
+from jdl.types import Key, Plan, ScheduleState
 
 __all__ = ["Fixed", "fixed"]
 
@@ -23,10 +23,10 @@ class Fixed:
         """The number of nodes."""
         return plan.rows(self.plan)
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The plan; round and key do not matter."""
         return self.plan, memory
 

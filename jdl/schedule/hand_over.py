@@ -33,4 +33,4 @@ def hand_over(n: int, senders: jax.Array, receivers: jax.Array, weights: jax.Arr
     takes = jnp.zeros(n, bool).at[receivers].set(True)
     own = jnp.where(takes, 0, 1).astype(weights.dtype).at[receivers].add(jnp.where(stays, weights, 0))
     links = Edges(weights=jnp.where(stays, 0, weights), used=~stays, senders=senders, receivers=receivers)
-    return Plan(links=links, self_weights=own, active=takes.at[senders].set(True), kind="row")
+    return Plan(links=links, self_weights=own, active=takes.at[senders].set(True), stochastic="row")

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from jdl import checks
 from jdl.schedule.cyclic import Cyclic, cyclic
 from jdl.topology import Topology, complete, from_weights, grouped
-from jdl.types import Key, Memory, Plan
+from jdl.types import Key, Plan, ScheduleState
 
 __all__ = ["Hierarchy", "hierarchy"]
 
@@ -30,10 +30,10 @@ class Hierarchy:
         """The number of nodes."""
         return self.levels.n
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The plan of round t; the key does not matter."""
         between = (jnp.asarray(t, jnp.int32) + 1) % self.period == 0
         return self.levels(memory, between.astype(jnp.int32), key)
@@ -89,9 +89,9 @@ def _through(heads: Topology, cluster: np.ndarray, count: int) -> Topology:
     match = f"got heads of {heads.n} nodes and {count} clusters, need one number; give heads of n={count}"
     checks.require(heads.n == count, match)
     columns = f"got {heads.name!r}, whose rows do not sum to one, need those that do; use an undirected graph"
-    checks.require(heads.kind != "column", columns)
+    checks.require(heads.stochastic != "column", columns)
     n, sizes = len(cluster), np.bincount(cluster)
     mean = csr_array((1 / sizes[cluster], (cluster, np.arange(n))), shape=(count, n))
     spread = csr_array((np.ones(n), (np.arange(n), cluster)), shape=(n, count))
-    equal = len(set(sizes)) == 1 and heads.kind == "doubly"
-    return from_weights(spread @ heads.weights @ mean, kind="doubly" if equal else "row", allow_disconnected=True)
+    equal = len(set(sizes)) == 1 and heads.stochastic == "doubly"
+    return from_weights(spread @ heads.weights @ mean, stochastic="doubly" if equal else "row", allow_disconnected=True)

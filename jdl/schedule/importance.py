@@ -9,7 +9,7 @@ from flax import struct
 
 from jdl import checks
 from jdl.schedule.replacement import drawn, plan_of, shares
-from jdl.types import Key, Memory, Plan, static
+from jdl.types import Key, Plan, ScheduleState, static
 
 __all__ = ["Importance", "importance"]
 
@@ -26,10 +26,10 @@ class Importance:
         """The number of nodes."""
         return self.probabilities.shape[0]
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The draws that `key` makes; the round does not matter."""
         times = drawn(key, self.probabilities, self.participants)
         worth = times.astype(self.probabilities.dtype) / jnp.where(times > 0, self.probabilities, 1)

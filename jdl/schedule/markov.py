@@ -10,7 +10,7 @@ from flax import struct
 from jdl import plan as plans
 from jdl.topology.graphs.random_graphs import random_regular
 from jdl.topology.topology import Topology
-from jdl.types import Key, Memory, Plan, number
+from jdl.types import Key, Plan, ScheduleState, number
 
 __all__ = ["Markov", "markov", "markov_links"]
 
@@ -34,13 +34,13 @@ class Markov:
         """The number of nodes."""
         return plans.rows(self.plan)
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         """bool[c], which chains are on in the first round: drawn from the stationary distribution."""
         total = jnp.asarray(self.fail + self.recover)
         share = jnp.where(total > 0, self.recover / jnp.where(total > 0, total, 1), 1)
         return jax.random.bernoulli(key, share, self.chains.shape)
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The links that are on in `memory`, and which will be next, as `key` draws; the round does not matter."""
         now = plans.silence(self.plan, memory[self.chain])
         return now, memory ^ jax.random.bernoulli(key, jnp.where(memory, self.fail, self.recover))

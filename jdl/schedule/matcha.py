@@ -12,7 +12,7 @@ from jdl.topology.graphs.matchings import matchings
 from jdl.topology.graphs.random_graphs import random_regular
 from jdl.topology.spectrum.activation import activation, best_step
 from jdl.topology.topology import Topology
-from jdl.types import Key, Memory, Plan, Slots, number
+from jdl.types import Key, Plan, ScheduleState, Slots, number
 
 __all__ = ["Matcha", "matcha", "matcha_of"]
 
@@ -33,10 +33,10 @@ class Matcha:
         """The number of nodes."""
         return self.partners.shape[0]
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The matchings that `key` draws, one slot each; the round does not matter."""
         own = jnp.arange(self.n, dtype=jnp.int32)[:, None]
         used = jax.random.bernoulli(key, self.probabilities)[None, :] & (self.partners != own)

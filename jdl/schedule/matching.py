@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks
-from jdl.types import Key, Memory, Plan, Slots, static
+from jdl.types import Key, Plan, ScheduleState, Slots, static
 
 __all__ = ["Matching", "matching"]
 
@@ -18,10 +18,10 @@ class Matching:
 
     n: int = static(1, minimum=1)
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The matching that `key` draws, as one slot a node; the round does not matter."""
         order = jax.random.permutation(key, jnp.arange(self.n, dtype=jnp.int32))
         left, right = order[: self.n // 2], order[self.n // 2 : self.n // 2 * 2]
@@ -30,7 +30,7 @@ class Matching:
         used = partner != alone
         share = jnp.where(used, 0.5, 0.0).astype(jnp.result_type(float))
         links = Slots(weights=share[:, None], used=used[:, None], senders=partner[:, None])
-        return Plan(links=links, self_weights=1 - share, kind="doubly", symmetric=True), memory
+        return Plan(links=links, self_weights=1 - share, stochastic="doubly", symmetric=True), memory
 
 
 def matching(n: int) -> Matching:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks
-from jdl.types import Dense, Key, Memory, Plan, number, static
+from jdl.types import Dense, Key, Plan, ScheduleState, number, static
 
 __all__ = ["Mobility", "Place", "mobility", "reach"]
 
@@ -31,12 +31,12 @@ class Mobility:
     turn: float | jax.Array = number(0.1, minimum=0, maximum=1)
     n: int = static(1, minimum=1)
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         """A `Place` drawn uniformly, which is the stationary distribution."""
         where, whither = jax.random.split(key)
         return Place(jax.random.uniform(where, (self.n, 2)), headings(whither, self.n))
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """Who is in reach of whom in the places of `memory`, and the places next; the round does not matter."""
         squared = sum((x[:, None] - x[None, :]) ** 2 for x in memory.position.T)
         used = (squared <= self.radius**2) & ~jnp.eye(self.n, dtype=bool)
@@ -89,8 +89,8 @@ def mobility(n: int, degree: int = 4, speed: float = 0.05, turn: float = 0.1) ->
     W_ij = 1 / (1 + max(d_i, d_j)), made anew each round: symmetric and doubly stochastic. The graph of a round may be
     disconnected, and for small degrees mostly is; motion carries the models across.
 
-    All distances are compared, so a round costs n^2 numbers of memory. In a run, `sim.talk.position: f[n, 2]` is where
-    the nodes will be in the next round.
+    All distances are compared, so a round costs n^2 numbers of memory. In a run,
+    `state.schedule_state.position: f[n, 2]` is where the nodes will be in the next round.
 
     Sends: `degree` messages a node and round, in expectation.
 

@@ -8,7 +8,7 @@ from flax import struct
 
 from jdl import checks
 from jdl.topology.topology import Topology
-from jdl.types import Key, Memory, Plan, Slots, static
+from jdl.types import Key, Plan, ScheduleState, Slots, static
 
 __all__ = ["Pairwise", "pairwise", "pairwise_of"]
 
@@ -20,10 +20,10 @@ class Pairwise:
     edges: jax.Array | None
     n: int = static(1, minimum=1)
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The pair that `key` draws, as one slot a node; the round does not matter."""
         if self.edges is None:
             one, far = jax.random.split(key)

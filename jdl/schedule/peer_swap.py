@@ -11,7 +11,7 @@ from jdl import plan as plans
 from jdl.schedule.relabel import relabel
 from jdl.topology.graphs.random_graphs import random_regular
 from jdl.topology.topology import Topology
-from jdl.types import Key, Memory, Plan, static
+from jdl.types import Key, Plan, ScheduleState, static
 
 __all__ = ["PeerSwap", "peer_swap", "peer_swap_of"]
 
@@ -32,11 +32,11 @@ class PeerSwap:
         """The number of nodes."""
         return plans.rows(self.plan)
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         """i32[n], the node in each place: everybody in its own."""
         return jnp.arange(self.n, dtype=jnp.int32)
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The graph with the nodes placed as `memory` says, and the places after the swaps that `key` draws."""
         now = relabel(self.plan, memory)
         if not self.swaps:

@@ -12,7 +12,7 @@ from flax import struct
 from jdl import checks
 from jdl import plan as plans
 from jdl.schedule.replacement import shares
-from jdl.types import Info, Key, Memory, Plan, static
+from jdl.types import Info, Key, Plan, ScheduleState, static
 
 __all__ = ["PowerOfChoice", "power_of_choice"]
 
@@ -36,10 +36,10 @@ class PowerOfChoice:
         """The number of nodes."""
         return self.probabilities.shape[0]
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return jnp.full(self.n, jnp.inf, jnp.result_type(float))
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The highest losses in `memory` among the candidates that `key` draws, at a tie those drawn first."""
         # The largest of log p + Gumbel noise, in order, are draws one after the other without replacement.
         score = jnp.log(self.probabilities) + jax.random.gumbel(key, (self.n,), self.probabilities.dtype)
@@ -47,7 +47,7 @@ class PowerOfChoice:
         _, best = jax.lax.top_k(memory[drawn], self.participants)
         return plans.clients(jnp.sort(drawn[best].astype(jnp.int32))), memory
 
-    def learn(self, memory: Memory, plan: Plan, seen: Info) -> Memory:
+    def learn(self, memory: ScheduleState, plan: Plan, seen: Info) -> ScheduleState:
         return memory.at[plan.participants].set(seen["loss"].astype(memory.dtype))
 
 

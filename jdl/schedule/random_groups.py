@@ -8,7 +8,7 @@ import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl.types import Groups, Key, Memory, Plan, static
+from jdl.types import Groups, Key, Plan, ScheduleState, static
 
 __all__ = ["RandomGroups", "random_groups"]
 
@@ -20,10 +20,10 @@ class RandomGroups:
     n: int = static(1, minimum=1)
     groups: int = static(1, minimum=1)
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The groups that `key` deals; the round does not matter."""
         n, g = self.n, self.groups
         order = jax.random.permutation(key, jnp.arange(n, dtype=jnp.int32))

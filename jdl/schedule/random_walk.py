@@ -12,7 +12,7 @@ from jdl.schedule.hand_over import hand_over
 from jdl.topology import forms
 from jdl.topology.graphs.random_graphs import random_regular
 from jdl.topology.topology import Topology
-from jdl.types import Key, Memory, Plan, static
+from jdl.types import Key, Plan, ScheduleState, static
 
 __all__ = ["RandomWalk", "random_walk", "random_walk_of"]
 
@@ -33,11 +33,11 @@ class RandomWalk:
         """The number of nodes."""
         return self.degree.shape[0]
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         """i32[tokens], who holds each token at the start: different nodes, uniformly at random."""
         return jax.random.permutation(key, jnp.arange(self.n, dtype=jnp.int32))[: self.tokens]
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The step that `key` draws from those who hold the tokens, `memory`; the round does not matter."""
         which, accept = jax.random.split(key)
         count = self.degree[memory]

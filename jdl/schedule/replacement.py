@@ -8,7 +8,7 @@ import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl.types import Key, Memory, Plan, Server, static
+from jdl.types import Key, Plan, ScheduleState, Server, static
 
 __all__ = ["Replacement", "drawn", "sampling_with_replacement", "shares"]
 
@@ -28,10 +28,10 @@ class Replacement:
         """The number of nodes."""
         return self.probabilities.shape[0]
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The draws that `key` makes; the round does not matter."""
         times = drawn(key, self.probabilities, self.participants)
         return plan_of(times, times.astype(self.probabilities.dtype), self.participants), memory
@@ -62,7 +62,7 @@ def plan_of(times: jax.Array, weights: jax.Array, draws: int) -> Plan:
         self_weights=jnp.zeros(ids.shape, weights.dtype),
         active=used,
         participants=ids,
-        kind="row",
+        stochastic="row",
     )
 
 

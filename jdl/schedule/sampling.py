@@ -8,7 +8,7 @@ from flax import struct
 
 from jdl import checks
 from jdl import plan as plans
-from jdl.types import Key, Memory, Plan, static
+from jdl.types import Key, Plan, ScheduleState, static
 
 __all__ = ["Sampling", "sample", "sampling"]
 
@@ -46,10 +46,10 @@ class Sampling:
     n: int = static(1, minimum=1)
     participants: int = static(1, minimum=1)
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The sample that `key` draws, ids ascending; the round does not matter."""
         return plans.clients(sample(key, self.n, self.participants)), memory
 

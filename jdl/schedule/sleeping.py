@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks, plan
-from jdl.types import Adaptive, Key, Memory, Plan, Schedule, Server, number
+from jdl.types import Adaptive, Key, Plan, Schedule, ScheduleState, Server, number
 
 __all__ = ["Sleeping", "sleeping"]
 
@@ -24,10 +24,10 @@ class Sleeping:
         """The number of nodes."""
         return self.schedule.n
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return self.schedule.init(key)
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The plan of the schedule without the rows and columns of the sleepers that `key` draws."""
         inner_key, own_key = jax.random.split(key)
         full, memory = self.schedule(memory, t, inner_key)
@@ -44,7 +44,7 @@ class Sleeping:
             self_weights=jnp.where(awake, rest.self_weights, 1).astype(rest.self_weights.dtype),
             active=awake,
             # Receivers keep the weight of what they miss, so columns sum to one only where W is symmetric.
-            kind="row" if full.kind == "doubly" and not full.symmetric else full.kind,
+            stochastic="row" if full.stochastic == "doubly" and not full.symmetric else full.stochastic,
         )
         return after, memory
 

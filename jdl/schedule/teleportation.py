@@ -10,7 +10,7 @@ from jdl import checks
 from jdl import plan as plans
 from jdl.schedule.hand_over import hand_over
 from jdl.topology import Topology, exponential
-from jdl.types import Key, Memory, Plan, static
+from jdl.types import Key, Plan, ScheduleState, static
 
 __all__ = ["Teleportation", "teleportation", "teleportation_of"]
 
@@ -25,11 +25,11 @@ class Teleportation:
     plan: Plan
     n: int = static(1, minimum=1)
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         """i32[k], the nodes of the first round."""
         return self._draw(key)
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """What the nodes in `memory` hand over to those that `key` draws; the round does not matter."""
         new, k = self._draw(key), plans.rows(self.plan)
         place, links = jnp.arange(k, dtype=jnp.int32)[:, None], self.plan.links
@@ -62,7 +62,7 @@ def teleportation_of(topology: Topology, n: int) -> Teleportation:
     n, k = checks.whole("n", n, 1), topology.n
     checks.require(k <= n, f"got active={k} with n={n}, no more nodes than there are can be active; try active={n}")
     columns = f"got {topology.name!r}, whose rows do not sum to one, need those that do; use an undirected graph"
-    checks.require(topology.kind != "column", columns)
+    checks.require(topology.stochastic != "column", columns)
     return Teleportation(plan=topology.plan("slots"), n=n)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl.types import Key, Memory, Plan, Server, number
+from jdl.types import Key, Plan, ScheduleState, Server, number
 
 __all__ = ["Workers", "workers"]
 
@@ -27,10 +27,10 @@ class Workers:
         """The number of nodes."""
         return self.table.shape[1]
 
-    def init(self, key: Key) -> Memory:
+    def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: Memory, t: jax.Array, key: Key) -> tuple[Plan, Memory]:
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The workers of round t of which `key` says that they are there."""
         there = self.table[jnp.minimum(t, self.table.shape[0] - 1)]
         there = there & jax.random.bernoulli(key, self.probability, (self.n,))
@@ -39,7 +39,7 @@ class Workers:
             links=Server(weights=weights, used=there),
             self_weights=jnp.zeros_like(weights),
             active=there,
-            kind="row",
+            stochastic="row",
         )
         return plan, memory
 

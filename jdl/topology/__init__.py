@@ -19,7 +19,7 @@ from jdl.topology.graphs.social import social_network
 from jdl.topology.graphs.trees import binary_tree, star, tree
 from jdl.topology.spectrum.distances import diameter
 from jdl.topology.spectrum.eigenvalues import eigenvalues, extremes, lambda_2, second_largest_eigenvalue, spectral_gap
-from jdl.topology.spectrum.neighbours import Neighbours, effective_neighbours
+from jdl.topology.spectrum.neighbours import EffectiveNeighbours, effective_neighbours
 from jdl.topology.spectrum.periods import contraction, exact_after_rounds, period_product
 from jdl.topology.spectrum.sampled import expected_contraction, sample_rounds
 from jdl.topology.topology import Topology, circulant, grouped
@@ -27,7 +27,7 @@ from jdl.topology.weights.files import from_file
 from jdl.topology.weights.weighted import SCHEMES, check_weights, from_graph, from_weights, metropolis, weighted
 
 __all__ = [
-    "Neighbours",
+    "EffectiveNeighbours",
     "SCHEMES",
     "Topology",
     "barabasi_albert",

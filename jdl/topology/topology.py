@@ -24,7 +24,7 @@ class Topology:
     name: how tables and plots call it.
     matrix: W as a `csr_array [n, n]`, or a function that makes it, where it is large and seldom asked for; read it as
       `weights`. `W[i, j]` is the weight that receiver i gives to sender j, diagonal included.
-    kind: "doubly", "row" or "column" stochastic. symmetric: W equals its transpose.
+    stochastic: "doubly", "row" or "column" stochastic. symmetric: W equals its transpose.
     shifts: set where W is circulant with equal weights: slot s of receiver i listens to `(i + shifts[s]) mod n`.
     groups: `int[n]`, set where W averages uniformly within disjoint groups (all zeros for W = J).
     spectrum: makes all n eigenvalues of W from a formula, in any order, where one is known.
@@ -35,7 +35,7 @@ class Topology:
 
     name: str
     matrix: csr_array | Callable[[], csr_array]
-    kind: str = "doubly"
+    stochastic: str = "doubly"
     symmetric: bool = False
     shifts: tuple[int, ...] | None = None
     groups: np.ndarray | None = None
@@ -93,7 +93,7 @@ class Topology:
         form = checks.known("form", form, forms.FORMS)
         if form == "auto":
             form = forms.choose(self.degree, self.shifts, self.groups is not None, numbers)
-        promise = {"kind": self.kind, "symmetric": self.symmetric}
+        promise = {"stochastic": self.stochastic, "symmetric": self.symmetric}
         dtype = jnp.result_type(float)
         if form == "groups":
             need = f'got form="groups" for {self.name!r}, need equal averages within groups; use form="slots"'
@@ -114,7 +114,7 @@ class Topology:
         count = self.edge_count
         edges = f"{count} {'edge' if self.symmetric else 'directed link'}{'s' * (count != 1)}"
         degree = f"degree {low}" if low == high else f"degree {low} to {high}"
-        stochastic = f"{self.kind} stochastic" if self.kind == "doubly" else f"{self.kind}-stochastic"
+        stochastic = f"{self.stochastic} stochastic" if self.stochastic == "doubly" else f"{self.stochastic}-stochastic"
         return f"<{self.name}: {nodes}, {edges}, {degree}, {stochastic}{', symmetric' * self.symmetric}>"
 
 

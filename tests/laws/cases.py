@@ -14,12 +14,12 @@ import pytest
 from flax import struct
 
 import jdl
-from jdl import rounds
-from jdl import sim as simulator
 from jdl.compressors import Identity
+from jdl.engine import rounds
+from jdl.engine import sim as simulator
 from jdl.schedule import Fixed
 from jdl.topology import from_weights, random_regular
-from jdl.types import Draw, Exchange, Key, Link, Message, Packed, Plan, Traffic, Wire
+from jdl.types import BatchId, Exchange, ExchangeState, Key, Message, Plan, Sized, Traffic, Wire
 
 N, DIM = 8, 3
 
@@ -187,10 +187,10 @@ class Spy:
     def breaks(self) -> frozenset[str]:
         return self.inner.breaks
 
-    def init(self, message: Message) -> Link:
+    def init(self, message: Message) -> ExchangeState:
         return self.inner.init(message)
 
-    def apply(self, link: Link, wire: Wire, key: Key) -> tuple[Message, Link, Traffic]:
+    def apply(self, link: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
         self.seen.append(jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), wire.sent))
         return self.inner.apply(link, wire, key)
 
@@ -207,7 +207,7 @@ def messages(simulation: jdl.sim.Simulation) -> list:
 
 def states_own_size(simulation: jdl.sim.Simulation) -> bool:
     """Whether the method says itself how many bits some message has: those are for its own tests to check."""
-    found, packed = [], rounds.packed
+    found, packed = [], rounds.content_and_bits
 
     def note(message):
         found.extend(part for part in jax.tree.leaves(message, is_leaf=_packed) if _packed(part))
@@ -220,7 +220,7 @@ def states_own_size(simulation: jdl.sim.Simulation) -> bool:
 
 
 def _packed(part) -> bool:
-    return isinstance(part, Packed)
+    return isinstance(part, Sized)
 
 
 @struct.dataclass
@@ -258,7 +258,7 @@ class TreeQuadratic:
     def init(self, key: Key):
         return self.split(self.inner.init(key))
 
-    def batch(self, id, draw: Draw):
+    def batch(self, id, draw: BatchId):
         return self.inner.batch(id, draw)
 
     def full_batch(self, id):

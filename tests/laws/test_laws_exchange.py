@@ -22,7 +22,7 @@ ROUNDS, SAMPLED = 5, 6
 def parts(name):
     """The schedule and the noisy data under which an algorithm is tried."""
     talk = jdl.schedule.sampling(cases.N, SAMPLED) if cases.has_server(name) else None
-    return {"talk": talk, "data": cases.problem(noise=0.3)}
+    return {"schedule_state": talk, "data": cases.problem(noise=0.3)}
 
 
 def refusal(name, exchange) -> frozenset:
@@ -84,7 +84,7 @@ def test_finite_counted_and_resumable(name, exchange):
     half = cases.advance(built, begun, jnp.int32(2))
     end = cases.advance(built, begun, jnp.int32(ROUNDS))
     assert cases.equal_bits(cases.advance(built, half, jnp.int32(ROUNDS)), end)
-    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves((end.nodes, end.server, end.link)))
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves((end.nodes, end.server, end.exchange_state)))
     assert int(end.status) == -1 and int(end.t) == ROUNDS
 
     copies, bits = np.zeros(end.traffic.bits.shape[1]), np.zeros(end.traffic.bits.shape[1])
@@ -136,6 +136,6 @@ def test_sleepers_keep_their_copies_in_a_network_with_memory(name):
     new = cases.advance(built, sim, jnp.int32(4))
     awake = np.asarray(cases.plan_of(built, 3).active)
     assert 0 < awake.sum() < cases.N
-    for old, now in zip(jax.tree.leaves(sim.link), jax.tree.leaves(new.link), strict=True):
+    for old, now in zip(jax.tree.leaves(sim.exchange_state), jax.tree.leaves(new.exchange_state), strict=True):
         assert np.array_equal(old[~awake], now[~awake])
         assert not np.array_equal(old[awake], now[awake])

@@ -8,8 +8,8 @@ import pytest
 from flax import struct
 
 import jdl
-from jdl import sharding
-from jdl import sim as simulator
+from jdl.engine import placement
+from jdl.engine import sim as simulator
 
 EVERY = pytest.mark.parametrize("name", cases.ALGORITHMS)
 # How rows are mapped and placed is not the algorithms' business: some of them try each way, all in the slow suite.
@@ -40,7 +40,7 @@ def test_a_round_keeps_structure_shape_and_dtype(name):
 
 
 @struct.dataclass
-class Budgets(jdl.oracle.Minibatch):
+class Budgets(jdl.oracle.DataOracle):
     """Nodes have time for 0, 1 or 2 local steps, and so on."""
 
     def steps(self, data):
@@ -132,9 +132,9 @@ def test_sharded_equals_unsharded(name):
     built, start = cases.build(name, data=cases.problem(noise=0.3)), cases.starts(name)
     begun = cases.init(built, start)
     one = cases.advance(built, begun, jnp.int32(6))
-    mesh = sharding.mesh_over(8)
-    placed = jax.device_put(begun, sharding.by_rows(begun, cases.N, mesh))
-    everywhere = jax.device_put(built.replace(mesh=mesh), sharding.everywhere(mesh))
+    mesh = placement.mesh_over(8)
+    placed = jax.device_put(begun, placement.by_rows(begun, cases.N, mesh))
+    everywhere = jax.device_put(built.replace(mesh=mesh), placement.everywhere(mesh))
     many = cases.advance(everywhere, placed, jnp.int32(6))
     assert all(len(leaf.sharding.device_set) == 8 for leaf in jax.tree.leaves(many))
     for leaf in jax.tree.leaves(many.nodes):

@@ -15,7 +15,7 @@ N = cases.N
 # Everybody listens to the next one and to node 0: rows sum to one, columns do not.
 ROW = np.zeros((N, N)) + 0.5 * np.roll(np.eye(N), 1, axis=1)
 ROW[:, 0] += 0.5
-ROWS, COLUMNS = topology.from_weights(ROW, kind="row"), topology.from_weights(ROW.T, kind="column")
+ROWS, COLUMNS = topology.from_weights(ROW, stochastic="row"), topology.from_weights(ROW.T, stochastic="column")
 PEERS = [name for name in cases.ALGORITHMS if not cases.has_server(name)]
 SERVERS = [name for name in cases.ALGORITHMS if cases.has_server(name)]
 

@@ -13,11 +13,11 @@ import pytest
 
 import jdl
 from jdl import plan as plans
-from jdl import sim as simulator
-from jdl.catalogue import members
 from jdl.checks import InputError
+from jdl.command.catalogue import members
+from jdl.engine import sim as simulator
+from jdl.engine.rounds import plan_at
 from jdl.rng import key_of
-from jdl.rounds import plan_at
 from jdl.schedule import Fixed, cyclic, sleeping
 from jdl.topology import Topology, forms, from_weights, to_dense, weighted
 from jdl.types import Circulant, Dense, Groups, Slots, Wire
@@ -43,7 +43,7 @@ CYCLES = [name for name in TOPOLOGIES if isinstance(made(name), list)]
 DRAWN = [name for name in TOPOLOGIES if name not in STATIC + CYCLES]
 # Graphs on which senders that split evenly are not heard evenly, so that only columns of W sum to one.
 # They all have one size, and so one program.
-COLUMN = [name for name in STATIC if made(name).n == 16 and weighted(made(name), "column").kind == "column"]
+COLUMN = [name for name in STATIC if made(name).n == 16 and weighted(made(name), "column").stochastic == "column"]
 CASES = [
     *((name, "plain") for name in TOPOLOGIES),
     *((name, "rough") for name in TOPOLOGIES),
@@ -98,7 +98,7 @@ def _watched(built, sim):
 
     The network is asked for its matrix: of `own` = I and `sent` = -I it makes the diagonal minus the rest.
     """
-    plan, _ = plan_at(built, sim.talk, sim.t)
+    plan, _ = plan_at(built, sim.schedule_state, sim.t)
     n, eye = built.problem.n, jnp.eye(built.problem.n)
     wire = Wire(own=eye, sent=-eye, bits=jnp.ones(n, jnp.float32), plan=plan)
     mixed, _, traffic = built.exchange.apply((), wire, key_of(built.key, "exchange", sim.t, 0))
@@ -134,7 +134,7 @@ advance = compiled(lambda built, sim, until: simulator.advance(built, sim, until
 def run(built, lr, x, first=0):
     """The state before each round and after the last, a plan, and the facts of each round, `[ROUNDS, ...]`."""
     built = built.replace(algorithm=built.algorithm.replace(lr=jnp.float32(lr)))
-    talk = built.schedule.init(key_of(built.key, "talk", 0))
+    talk = built.schedule.init(key_of(built.key, "schedule_state", 0))
     states, plan, found = [begun(built, x).replace(t=jnp.int32(first), talk=talk)], None, []
     for _ in range(ROUNDS):
         after, plan, facts = watched(built, states[-1])
@@ -168,7 +168,9 @@ def sums_to_one(matrix, kind, atol=1e-5):
 def shape_of_plan(name, how):
     """The plan of round 0 without its numbers, which costs no compilation."""
     built = build(name, how)
-    return jax.eval_shape(lambda s: plan_at(s, s.schedule.init(key_of(s.key, "talk", 0)), jnp.int32(0))[0], built)
+    return jax.eval_shape(
+        lambda s: plan_at(s, s.schedule.init(key_of(s.key, "schedule_state", 0)), jnp.int32(0))[0], built
+    )
 
 
 def test_what_the_laws_run_over():
@@ -179,13 +181,13 @@ def test_what_the_laws_run_over():
     assert {Circulant, Dense, Slots} <= kinds
     plans_of = [shape_of_plan(*case) for case in CASES]
     assert any(isinstance(plan.links, Groups) for plan in plans_of)
-    assert {plan.kind for plan in plans_of} == {"doubly", "row", "column"}
+    assert {plan.stochastic for plan in plans_of} == {"doubly", "row", "column"}
 
 
 @EVERY
 def test_a_plan_is_what_it_claims(name, how):
     plan, facts = rounds(name, how)
-    sums_to_one(facts["W"], plan.kind)
+    sums_to_one(facts["W"], plan.stochastic)
     if plan.symmetric:
         np.testing.assert_allclose(facts["W"], facts["W"].swapaxes(-1, -2), rtol=0, atol=1e-6)
     np.testing.assert_allclose(np.diagonal(facts["W"], axis1=-2, axis2=-1), facts["self"], rtol=0, atol=1e-6)
@@ -235,7 +237,7 @@ def test_a_network_multiplies_by_the_matrix_less_what_is_lost(name, how):
     n = facts["W"].shape[-1]
     eye, off = np.eye(n), facts["W"] * (1 - np.eye(n))
     mixed = facts["mixed"]
-    sums_to_one(mixed, plan.kind)
+    sums_to_one(mixed, plan.stochastic)
     if plan.symmetric:
         np.testing.assert_allclose(mixed, mixed.swapaxes(-1, -2), rtol=0, atol=1e-6)
     if "rough" not in how:
@@ -278,12 +280,12 @@ def test_mixing_alone_keeps_what_the_matrix_keeps(name, how):
     plan, _ = rounds(name, how)
     built = build(name, how)
     n, x = built.problem.n, start(built.problem.n)
-    if plan.kind != "row":
+    if plan.stochastic != "row":
         end = states(name, how, 0.0)[-1].nodes
         np.testing.assert_allclose(end.x.sum(axis=0), x.sum(axis=0), rtol=0, atol=1e-5)
         assert "column" not in how or abs(float(end.w.sum()) - n) < 1e-4
         assert np.abs(end.x - x).max() > 1e-2
-    if plan.kind != "column":
+    if plan.stochastic != "column":
         same = np.broadcast_to(np.float32([0.1, -7.3]), (n, DIM))
         np.testing.assert_array_equal(run(built, 0.0, same)[0][-1].nodes.x, same)
 
@@ -305,7 +307,7 @@ def test_every_form_is_the_same_matrix(name):
                 np.add.at(matrix, (plans.receivers(links), plans.senders(links)), links.weights)
                 np.testing.assert_allclose(matrix, graph.weights.toarray(), rtol=0, atol=1e-6)
                 np.testing.assert_array_equal(links.used, links.weights != 0)
-                assert (plan.kind, plan.symmetric) == (graph.kind, graph.symmetric)
+                assert (plan.stochastic, plan.symmetric) == (graph.stochastic, graph.symmetric)
 
 
 @pytest.mark.parametrize("name", STATIC)
@@ -314,7 +316,7 @@ def test_a_lazy_walk_is_half_the_walk(name):
     for one in (graph, weighted(graph, "row"), weighted(graph, "column")):
         lazy = weighted(one, "lazy")
         np.testing.assert_allclose(lazy.weights @ tail, (tail + one.weights @ tail) / 2, rtol=0, atol=1e-15)
-        assert (lazy.kind, lazy.symmetric, lazy.shifts) == (one.kind, one.symmetric, one.shifts)
+        assert (lazy.stochastic, lazy.symmetric, lazy.shifts) == (one.stochastic, one.symmetric, one.shifts)
 
 
 @pytest.mark.parametrize("name", STATIC)
@@ -324,7 +326,7 @@ def test_other_labels_are_other_labels(name):
     order = np.random.default_rng(2).permutation(graph.n)
     built, x = build(name), start(graph.n)
     data = built.problem.replace(A=built.problem.A[order], b=built.problem.b[order])
-    renamed = from_weights(graph.weights.toarray()[order][:, order], kind=graph.kind)
+    renamed = from_weights(graph.weights.toarray()[order][:, order], kind=graph.stochastic)
     other = jdl.simulation(data, jdl.algorithms.DPSGD(lr=LR), Fixed(renamed.plan("dense")), mapping="vmap")
     end = run(other, LR, x[order])[0][-1]
     np.testing.assert_allclose(end.nodes.x, found[-1].nodes.x[order], rtol=0, atol=1e-5)
@@ -378,7 +380,7 @@ def test_seeds_in_one_program_are_seeds_one_by_one(name):
 
 def test_a_schedule_goes_on_from_its_checkpoint(tmp_path):
     """Of the schedules that remember, the one whose memory has most leaves: stopped half way and resumed."""
-    name = max(MEMORY, key=lambda name: len(jax.tree.leaves(states(name, "plain")[0].talk)))
+    name = max(MEMORY, key=lambda name: len(jax.tree.leaves(states(name, "plain")[0].schedule_state)))
     n = made(name).n
     parts = {"problem": problem(n), "algorithm": jdl.algorithms.DPSGD(lr=LR), "topology": made(name), "progress": False}
     parts |= {"rounds": 2 * ROUNDS, "eval_every": ROUNDS, "checkpoint_every": ROUNDS, "mapping": "vmap"}
@@ -388,4 +390,4 @@ def test_a_schedule_goes_on_from_its_checkpoint(tmp_path):
     last.rename(tmp_path / "away")
     again = jdl.run(**parts, run_dir=tmp_path / "run", resume=True)
     assert cases.equal_bits(again.sim, whole.sim) and int(again.sim.t) == 2 * ROUNDS
-    assert not cases.equal_bits(whole.sim.talk, simulator.init(whole.simulation).talk)
+    assert not cases.equal_bits(whole.sim.schedule_state, simulator.init(whole.simulation).schedule_state)

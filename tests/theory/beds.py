@@ -12,7 +12,7 @@ import numpy as np
 from flax import struct
 
 import jdl
-from jdl import sim as simulator
+from jdl.engine import sim as simulator
 
 N, DIM = 8, 5
 
@@ -199,7 +199,7 @@ def fedavg(samples, share, G, x, lr, rounds, local_steps, server_lr=1.0):
 
 
 @struct.dataclass
-class Sized:
+class Uneven:
     """A quadratic whose nodes claim to hold different numbers of examples."""
 
     inner: jdl.problems.Quadratic

@@ -10,22 +10,22 @@ import pytest
 from flax import struct
 
 import jdl
-from jdl import sim as simulator
 from jdl import topology
 from jdl.algorithms import D2, DPSGD, AugDGM, ExactDiffusion, GradientTracking
-from jdl.algorithms.diging import DIGing
-from jdl.algorithms.dproxsgt import DProxSGT
-from jdl.algorithms.extra import EXTRA
-from jdl.algorithms.gt_saga import GTSAGA
-from jdl.algorithms.gt_sarah import GTSARAH
-from jdl.algorithms.kgt import KGT
-from jdl.algorithms.led import LED
-from jdl.algorithms.momentum_tracking import MomentumTracking
-from jdl.algorithms.nesterov_gradient_tracking import NesterovGradientTracking
-from jdl.algorithms.nids import NIDS
-from jdl.oracle import Minibatch
-from jdl.proximal import PROXES
-from jdl.types import Draw
+from jdl.algorithms.corrected.diging import DIGing
+from jdl.algorithms.corrected.dproxsgt import DProxSGT
+from jdl.algorithms.corrected.extra import EXTRA
+from jdl.algorithms.corrected.gt_saga import GTSAGA
+from jdl.algorithms.corrected.gt_sarah import GTSARAH
+from jdl.algorithms.corrected.kgt import KGT
+from jdl.algorithms.corrected.led import LED
+from jdl.algorithms.corrected.momentum_tracking import MomentumTracking
+from jdl.algorithms.corrected.nesterov_gradient_tracking import NesterovGradientTracking
+from jdl.algorithms.corrected.nids import NIDS
+from jdl.engine import sim as simulator
+from jdl.local.proximal import PROXES
+from jdl.oracle import DataOracle
+from jdl.types import BatchId
 
 X64 = pytest.mark.usefixtures("x64")
 ROUNDS, LR, ALPHA = 60, 0.05, 0.2
@@ -369,7 +369,7 @@ def test_duals_and_corrections_sum_to_zero(algorithm, dual):
 
 
 @struct.dataclass
-class Slow(Minibatch):
+class Slow(DataOracle):
     """Node i has time for 1, 2 or 3 local steps."""
 
     def steps(self, data):
@@ -428,7 +428,7 @@ def test_gt_sarah_renews_its_estimate_every_period_and_moves_it_by_one_minibatch
     def mini(x, t):
         keys = jax.vmap(lambda i: jax.random.fold_in(jdl.sim.key_of(jax.random.key(0), "data", t, i), 0))(jnp.arange(4))
         number = jnp.zeros(4, jnp.int32)
-        return np.asarray(grad(x, jax.vmap(problem.batch)(jnp.arange(4), Draw(keys, keys, number, number))))
+        return np.asarray(grad(x, jax.vmap(problem.batch)(jnp.arange(4), BatchId(keys, keys, number, number))))
 
     v = np.asarray(nodes.v)
     for t in range(12):

@@ -10,12 +10,12 @@ import pytest
 
 import jdl
 from jdl import algorithms, exchange
-from jdl.algorithms.beer import BEER
-from jdl.algorithms.cdproxsgt import CDProxSGT
-from jdl.algorithms.dcd import DCD
-from jdl.algorithms.deepsqueeze import DeepSqueeze
-from jdl.algorithms.ef21 import EF21
-from jdl.algorithms.lead import LEAD
+from jdl.algorithms.compressed.beer import BEER
+from jdl.algorithms.compressed.cdproxsgt import CDProxSGT
+from jdl.algorithms.compressed.dcd import DCD
+from jdl.algorithms.compressed.deepsqueeze import DeepSqueeze
+from jdl.algorithms.compressed.ef21 import EF21
+from jdl.algorithms.compressed.lead import LEAD
 from jdl.compressors import Identity, TopK
 
 pytestmark = pytest.mark.usefixtures("x64")

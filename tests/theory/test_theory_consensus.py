@@ -74,7 +74,7 @@ def test_d2_is_stable_only_above_minus_a_third(eigenvalue):
 
 def test_push_sum_finds_the_mean_on_a_digraph_and_its_weights_are_why():
     P, X = beds.directed_column(), beds.start()
-    graph = topology.from_weights(P, kind="column")
+    graph = topology.from_weights(P, stochastic="column")
     simulation = jdl.simulation(beds.quadratic(), algorithms.PushSum(lr=0.0), graph)
     models, nodes, _ = beds.trajectory(simulation, 200, X)
     np.testing.assert_allclose(np.asarray(nodes.w).sum(axis=1), beds.N, rtol=1e-13)
@@ -86,7 +86,7 @@ def test_push_sum_finds_the_mean_on_a_digraph_and_its_weights_are_why():
 
 def test_push_sum_survives_lost_links():
     """Mass is kept by the sender: the sum of weights stays n and the limit stays the exact mean."""
-    X, graph = beds.start(), topology.from_weights(beds.directed_column(), kind="column")
+    X, graph = beds.start(), topology.from_weights(beds.directed_column(), stochastic="column")
     simulation = jdl.simulation(beds.quadratic(), algorithms.PushSum(lr=0.0), graph, [exchange.lossy(0.3)])
     models, nodes, _ = beds.trajectory(simulation, 400, X)
     np.testing.assert_allclose(np.asarray(nodes.w).sum(axis=1), beds.N, rtol=1e-12)

@@ -10,12 +10,12 @@ from flax import struct
 import jdl
 from jdl import exchange, topology
 from jdl.algorithms import D2, DPSGD, ExactDiffusion
-from jdl.algorithms.admm import ADMM
-from jdl.algorithms.dlm import DLM
-from jdl.algorithms.opapc import OPAPC
-from jdl.algorithms.powergossip import PowerGossip
-from jdl.algorithms.proxskip import ProxSkip
-from jdl.algorithms.relaysgd import RelaySGD
+from jdl.algorithms.compressed.powergossip import PowerGossip
+from jdl.algorithms.dual.admm import ADMM
+from jdl.algorithms.dual.dlm import DLM
+from jdl.algorithms.dual.opapc import OPAPC
+from jdl.algorithms.dual.proxskip import ProxSkip
+from jdl.algorithms.gossip.relaysgd import RelaySGD
 from jdl.exchange.chebyshev import chebyshev
 
 X64 = pytest.mark.usefixtures("x64")

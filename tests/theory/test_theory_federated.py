@@ -14,16 +14,16 @@ from flax import struct
 import jdl
 from jdl import oracle, topology
 from jdl.algorithms import DPSGD, FedAvg
-from jdl.algorithms.fedac import FedAc
-from jdl.algorithms.fedavgm import FedAvgM
-from jdl.algorithms.feddyn import FedDyn
-from jdl.algorithms.fednova import FedNova
-from jdl.algorithms.fedopt import FedOpt
-from jdl.algorithms.fedprox import FedProx
-from jdl.algorithms.fedsgd import FedSGD
-from jdl.algorithms.fedspeed import FedSpeed
-from jdl.algorithms.mimelite import MimeLite
-from jdl.algorithms.scaffold import Scaffold
+from jdl.algorithms.federated.fedac import FedAc
+from jdl.algorithms.federated.fedavgm import FedAvgM
+from jdl.algorithms.federated.feddyn import FedDyn
+from jdl.algorithms.federated.fednova import FedNova
+from jdl.algorithms.federated.fedopt import FedOpt
+from jdl.algorithms.federated.fedprox import FedProx
+from jdl.algorithms.federated.fedsgd import FedSGD
+from jdl.algorithms.federated.fedspeed import FedSpeed
+from jdl.algorithms.federated.mimelite import MimeLite
+from jdl.algorithms.federated.scaffold import Scaffold
 from jdl.schedule import sampling
 
 X64 = pytest.mark.usefixtures("x64")
@@ -33,7 +33,7 @@ BUDGETS = np.array([1, 4, 2, 0, 5, 9, 3, 1])
 
 
 @struct.dataclass
-class Stragglers(oracle.Minibatch):
+class Stragglers(oracle.DataOracle):
     """Every node has its own budget of local steps."""
 
     budgets: jax.Array = None
@@ -103,9 +103,9 @@ def _noise(rounds, steps, n, d):
 @pytest.mark.parametrize("kind", ["adagrad", "adam", "yogi"])
 def test_fedopt(kind):
     problem, G, _ = noisy()
-    algorithm = FedOpt(lr=LR, local_steps=H, server_lr=0.1, beta1=0.6, beta2=0.8, tau=0.02, kind=kind)
+    algorithm = FedOpt(lr=LR, local_steps=H, server_lr=0.1, beta1=0.6, beta2=0.8, tau=0.02, stochastic=kind)
     ours, _, server, samples = run(algorithm, problem, 3)
-    hyper = dict(kind=kind, server_lr=0.1, b1=0.6, b2=0.8, tau=0.02)
+    hyper = dict(stochastic=kind, server_lr=0.1, b1=0.6, b2=0.8, tau=0.02)
     check(ours, reference.fedopt(samples, G, beds.start()[0], LR, ROUNDS, H, N, **hyper))
     assert np.asarray(server.v).min() > 0
 
@@ -178,7 +178,7 @@ def test_mimelite():
 def test_fednova_with_momentum_and_budgets():
     """Weights, budgets (one of them zero, one above H), momentum, a sample: written out step by step."""
     (inner, G, _), rho, most, rate, x = noisy(), 0.6, 5, 0.9, beds.start()[0]
-    problem = beds.Sized(inner, jnp.asarray(COUNTS, jnp.int32))
+    problem = beds.Uneven(inner, jnp.asarray(COUNTS, jnp.int32))
     ours, _, _, samples = run(FedNova(lr=LR, local_steps=most, rho=rho, server_lr=rate), problem, 3, BUDGETS)
     out = [x]
     for t, ids in enumerate(samples):

@@ -10,16 +10,16 @@ from flax import struct
 
 import jdl
 from jdl import algorithms
-from jdl.algorithms.afl import AFL
-from jdl.algorithms.drfa import DRFA
-from jdl.algorithms.fedamd import FedAMD
-from jdl.algorithms.fedlin import FedLin
-from jdl.algorithms.fedpd import FedPD
-from jdl.algorithms.fedsplit import FedSplit
-from jdl.algorithms.fsvrg import FSVRG
-from jdl.algorithms.q_fedavg import QFedAvg
-from jdl.algorithms.scaffnew import Scaffnew
-from jdl.oracle import Minibatch
+from jdl.algorithms.federated.afl import AFL
+from jdl.algorithms.federated.drfa import DRFA
+from jdl.algorithms.federated.fedamd import FedAMD
+from jdl.algorithms.federated.fedlin import FedLin
+from jdl.algorithms.federated.fedpd import FedPD
+from jdl.algorithms.federated.fedsplit import FedSplit
+from jdl.algorithms.federated.fsvrg import FSVRG
+from jdl.algorithms.federated.q_fedavg import QFedAvg
+from jdl.algorithms.federated.scaffnew import Scaffnew
+from jdl.oracle import DataOracle
 from jdl.schedule import sampling
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -102,7 +102,7 @@ def losses(X, t=0):
 
 
 @struct.dataclass
-class Slow(Minibatch):
+class Slow(DataOracle):
     """Clients that can take 1, 2 or 3 steps."""
 
     def steps(self, data):
@@ -118,7 +118,7 @@ def test_slow_clients_of_fedlin_take_larger_steps():
 
 def test_fsvrg_weighs_clients_by_their_examples_and_without_noise_is_fedlin():
     counts = jnp.asarray([1, 5, 2, 9, 0, 3, 4, 7], jnp.int32)
-    problem, p = beds.Sized(beds.quadratic(), counts), np.asarray(counts) / 31
+    problem, p = beds.Uneven(beds.quadratic(), counts), np.asarray(counts) / 31
     ours, *_ = run(FSVRG(lr=LR), problem=problem)
     x, expected = beds.start()[0], []
     for _ in range(ROUNDS + 1):
@@ -314,7 +314,7 @@ def test_two_thousand_rounds_in_float32_stay_at_the_optimum(algorithm):
 
 
 @struct.dataclass
-class MinibatchesAlone(Minibatch):
+class MinibatchesAlone(DataOracle):
     offers = frozenset({"grad", "loss"})
 
 

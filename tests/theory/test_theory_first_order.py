@@ -15,21 +15,21 @@ from flax import struct
 import jdl
 from jdl import schedule, topology
 from jdl.algorithms import DPSGD, FedAvg, PushSum
-from jdl.algorithms.average_direction_sam import AverageDirectionSAM
-from jdl.algorithms.cta import CTA
-from jdl.algorithms.dadam import DAdam
-from jdl.algorithms.decentlam import DecentLaM
-from jdl.algorithms.delta_sgd import DeltaSGD
-from jdl.algorithms.dfedavgm import DFedAvgM
-from jdl.algorithms.dfedsam import DFedSAM
-from jdl.algorithms.dmsgd import DmSGD
-from jdl.algorithms.dsgdm import DSGDm
-from jdl.algorithms.easgd import EASGD
-from jdl.algorithms.overlap_sgp import OverlapSGP
-from jdl.algorithms.qg_dsgdm import QGDSGDm
-from jdl.algorithms.scaled_local_sgd import ScaledLocalSGD
-from jdl.algorithms.slowmo import SlowMo
-from jdl.algorithms.swarm_sgd import SwarmSGD
+from jdl.algorithms.federated.easgd import EASGD
+from jdl.algorithms.gossip.average_direction_sam import AverageDirectionSAM
+from jdl.algorithms.gossip.cta import CTA
+from jdl.algorithms.gossip.dadam import DAdam
+from jdl.algorithms.gossip.decentlam import DecentLaM
+from jdl.algorithms.gossip.delta_sgd import DeltaSGD
+from jdl.algorithms.gossip.dfedavgm import DFedAvgM
+from jdl.algorithms.gossip.dfedsam import DFedSAM
+from jdl.algorithms.gossip.dmsgd import DmSGD
+from jdl.algorithms.gossip.dsgdm import DSGDm
+from jdl.algorithms.gossip.overlap_sgp import OverlapSGP
+from jdl.algorithms.gossip.qg_dsgdm import QGDSGDm
+from jdl.algorithms.gossip.scaled_local_sgd import ScaledLocalSGD
+from jdl.algorithms.gossip.swarm_sgd import SwarmSGD
+from jdl.algorithms.outer.slowmo import SlowMo
 
 X64 = pytest.mark.usefixtures("x64")
 ROUNDS, LR, N, DIM = 60, 0.05, beds.N, beds.DIM

@@ -28,7 +28,7 @@ def test_atc_reaches_its_biased_fixed_point():
     big, A, b = blocks(problem, W)
     eye = np.eye(len(b))
     expected = np.linalg.solve(eye - big @ (eye - lr * A), lr * big @ b).reshape(beds.N, -1)
-    graph = topology.from_weights(W, kind="row")
+    graph = topology.from_weights(W, stochastic="row")
     ours = beds.limit(jdl.simulation(problem, algorithms.DPSGD(lr=lr), graph), 1500)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-10)
     assert np.abs(ours - beds.optimum(problem)).max() > 1e-2
@@ -113,7 +113,7 @@ def test_the_mean_model_descends_the_mean_gradient(kind):
         return np.abs(models[1:].mean(axis=1) - predicted).max()
 
     assert violation(beds.directed_doubly()) < 1e-13
-    assert violation(topology.from_weights(beds.directed_column().T, kind="row")) > 1e-2
+    assert violation(topology.from_weights(beds.directed_column().T, stochastic="row")) > 1e-2
 
 
 @X64

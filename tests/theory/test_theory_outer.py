@@ -11,13 +11,13 @@ import pytest
 from flax import struct
 
 import jdl
-from jdl import sim as simulator
-from jdl.algorithms.diloco import DiLoCo
-from jdl.algorithms.dilocox import DiLoCoX
-from jdl.algorithms.eager_diloco import EagerDiLoCo
-from jdl.algorithms.gossip_diloco import GossipDiLoCo
-from jdl.algorithms.streaming_diloco import StreamingDiLoCo
+from jdl.algorithms.outer.diloco import DiLoCo
+from jdl.algorithms.outer.dilocox import DiLoCoX
+from jdl.algorithms.outer.eager_diloco import EagerDiLoCo
+from jdl.algorithms.outer.gossip_diloco import GossipDiLoCo
+from jdl.algorithms.outer.streaming_diloco import StreamingDiLoCo
 from jdl.compressors import Identity, TopK
+from jdl.engine import sim as simulator
 from jdl.schedule import Fixed, matching, sampling
 from jdl.schedule.workers import workers
 from jdl.topology import complete, from_weights
@@ -110,7 +110,7 @@ def test_diloco_without_an_outer_optimizer_is_fedavg():
 
 def test_diloco_weighs_workers_by_examples_if_asked():
     counts = np.array([1, 5, 2, 9, 0, 3, 4, 7])
-    problem = beds.Sized(beds.quadratic(), jnp.asarray(counts, jnp.int32))
+    problem = beds.Uneven(beds.quadratic(), jnp.asarray(counts, jnp.int32))
     plain = {**INNER, "outer_lr": 1.0, "outer_momentum": 0.0}
     weighted, alike = (served(DiLoCo(**plain, weighted=w), problem=problem) for w in (True, False))
     check(weighted, served(jdl.algorithms.FedAvg(lr=LR, local_steps=H), problem=problem), 1e-15)
@@ -347,7 +347,7 @@ def test_streaming_diloco_with_stragglers_splits_their_budget():
     """A budget of two steps of three, with the merge after the first, is a round of two steps."""
 
     @struct.dataclass
-    class Slow(jdl.oracle.Minibatch):
+    class Slow(jdl.oracle.DataOracle):
         def steps(self, data):
             return jnp.int32(2)
 
@@ -400,7 +400,7 @@ def test_eager_diloco_refuses_links_that_fail():
 
 def test_gossip_diloco():
     W, problem, X = beds.directed_column().T, beds.quadratic(noise=0.3), beds.start()
-    talk = Fixed(from_weights(W, kind="row").plan("dense"))
+    talk = Fixed(from_weights(W, stochastic="row").plan("dense"))
     algorithm = GossipDiLoCo(**{**COMMON, "optimizer": HEAVY, "outer_momentum": 0.4}, pull=0.3)
     ours, _, _ = beds.trajectory(jdl.simulation(problem, algorithm, talk), ROUNDS, X)
     G, m, inner, out = beds.gradient(problem), np.zeros_like(X), None, [X]

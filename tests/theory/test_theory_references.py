@@ -296,7 +296,7 @@ WITHOUT = {
 
 
 @struct.dataclass
-class Slow(jdl.oracle.Minibatch):
+class Slow(jdl.oracle.DataOracle):
     """Clients that can take 1, 2 or 3 steps."""
 
     def steps(self, data):
@@ -374,8 +374,8 @@ def test_every_iterate_of_every_node_is_the_references(name, x64):
     problem = PROBLEMS.get(name, lambda: beds.quadratic(noise=NOISE))()
     kind, matrices = graphs(name, algorithm.needs)
     for W in matrices:
-        plan = topology.from_weights(W, kind=kind).plan("dense")
-        plan = plan.replace(kind=kind, symmetric="symmetric" in algorithm.needs)
+        plan = topology.from_weights(W, stochastic=kind).plan("dense")
+        plan = plan.replace(stochastic=kind, symmetric="symmetric" in algorithm.needs)
         simulation = jdl.simulation(problem, algorithm, schedule.Fixed(plan))
         # The same program for both: W is an argument of it.
         start = matrix(WIDE) if name == "PowerGossip" else X

@@ -28,14 +28,14 @@ def row_stochastic():
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 def test_atc(noise):
     W, problem, X = row_stochastic(), beds.quadratic(noise=noise), beds.start()
-    talk = Fixed(from_weights(W, kind="row").plan("slots"))
+    talk = Fixed(from_weights(W, stochastic="row").plan("slots"))
     ours, _, _ = beds.trajectory(jdl.simulation(problem, algorithms.DPSGD(lr=LR), talk), ROUNDS, X)
     check(ours, beds.atc(W, beds.gradient(problem), X, LR, ROUNDS))
 
 
 def test_dgd():
     W, problem, X = row_stochastic(), beds.quadratic(noise=0.3), beds.start()
-    talk = from_weights(W, kind="row")
+    talk = from_weights(W, stochastic="row")
     ours, _, _ = beds.trajectory(jdl.simulation(problem, algorithms.DGD(lr=LR), talk), ROUNDS, X)
     check(ours, beds.dgd(W, beds.gradient(problem), X, LR, ROUNDS))
 
@@ -69,7 +69,7 @@ def test_gradient_tracking(kind, mix, noise):
 @pytest.mark.parametrize("form", ["dense", "slots"])
 def test_push_sum_on_a_digraph(form, noise):
     P, problem, X = beds.directed_column(), beds.quadratic(noise=noise), beds.start()
-    talk = Fixed(from_weights(P, kind="column").plan(form))
+    talk = Fixed(from_weights(P, stochastic="column").plan(form))
     ours, nodes, _ = beds.trajectory(jdl.simulation(problem, algorithms.PushSum(lr=LR), talk), ROUNDS, X)
     z, numerators, w = beds.push_sum(P, beds.gradient(problem), X, LR, ROUNDS)
     check(ours, z)
@@ -103,7 +103,7 @@ def test_push_sum_on_doubly_stochastic_weights_is_atc():
 def test_fedavg(participants, weighted, server_lr):
     counts = np.array([1, 5, 2, 9, 0, 3, 4, 7])
     inner, x = beds.quadratic(noise=0.3), beds.start()[0]
-    problem = beds.Sized(inner, jnp.asarray(counts, jnp.int32))
+    problem = beds.Uneven(inner, jnp.asarray(counts, jnp.int32))
     talk = sampling(beds.N, participants)
     algorithm = algorithms.FedAvg(lr=LR, server_lr=server_lr, local_steps=3, weighted=weighted)
     simulation = jdl.simulation(problem, algorithm, talk)
@@ -118,7 +118,7 @@ def test_fedavg(participants, weighted, server_lr):
 
 def test_weighting_by_examples_matters():
     counts, x = jnp.asarray([1, 5, 2, 9, 0, 3, 4, 7], jnp.int32), beds.start()[0]
-    problem = beds.Sized(beds.quadratic(), counts)
+    problem = beds.Uneven(beds.quadratic(), counts)
     kinds = [algorithms.FedAvg(lr=LR, weighted=weighted) for weighted in (True, False)]
     weighted, uniform = (beds.trajectory(jdl.simulation(problem, kind), 20, x)[0] for kind in kinds)
     assert np.abs(weighted - uniform).max() > 1e-2

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import jdl
-from jdl import catalogue
+from jdl.command import catalogue
 
 PAGE = (Path(jdl.algorithms.__file__).parent / "README.md").read_text()
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "algorithms_on_digits" / "table.md"

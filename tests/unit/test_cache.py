@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from jdl import cache
+from jdl.runs import cache
 
 
 @pytest.fixture

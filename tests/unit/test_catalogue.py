@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import jdl
-from jdl import catalogue, flags
+from jdl.command import catalogue, flags
 
 
 def test_algorithms_are_called_as_their_files():
-    files = {path.stem for path in Path(jdl.algorithms.__file__).parent.glob("*.py")} - {"__init__", "_skeleton"}
+    files = {path.stem for path in Path(jdl.algorithms.__file__).parent.rglob("*.py")} - {"__init__", "_skeleton"}
     assert set(catalogue.members("algorithms")) == files
 
 

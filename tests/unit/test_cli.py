@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import jdl
-from jdl import catalogue, checks, cli, flags
-from jdl.history import read_csv
-from jdl.run import run
+from jdl import checks
+from jdl.command import catalogue, cli, flags
+from jdl.runs.history import read_csv
+from jdl.runs.run import run
 
 SMALL = ["--problem", "quadratic", "--nodes", "8", "--topology", "ring", "--rounds", "6", "--eval-every", "2"]
 
@@ -79,7 +80,7 @@ def test_flags_reach_the_parts_whether_spelled_with_hyphens_or_underscores(call,
         jdl.topology.random_regular(8, degree=3, seed=5),
         [jdl.exchange.top_k(0.5), jdl.exchange.lossy(0.2), jdl.exchange.lossy(0.2)],
     )
-    assert simulation == json.loads(json.dumps(sys.modules["jdl.describe"].describe(expected)))
+    assert simulation == json.loads(json.dumps(sys.modules["jdl.runs.describe"].describe(expected)))
 
 
 def test_a_server_talks_to_a_sample(call):

@@ -10,8 +10,8 @@ from flax import struct
 
 import jdl
 from jdl import tree
-from jdl.sim import advance, init
-from jdl.types import Adaptive, Packed, number
+from jdl.engine.sim import advance, init
+from jdl.types import Adaptive, Sized, number
 
 N, DIM = 6, 3
 
@@ -33,7 +33,7 @@ class Halves:
 
     def send(self, state, node):
         bits = jnp.where(node.t % 2 == 0, tree.size_bits(state) / 2, 0)
-        return {"x": Packed(state, bits), "one": jnp.ones(())}, state
+        return {"x": Sized(state, bits), "one": jnp.ones(())}, state
 
     def recv(self, state, inbox, node):
         return inbox["x"], {"one": inbox["one"]}
@@ -56,7 +56,7 @@ def test_a_packed_part_is_delivered_whole_and_counted_as_it_says():
 @struct.dataclass
 class Silent(Halves):
     def send(self, state, node):
-        return Packed(state, jnp.where(node.t % 2 == 0, 32 * DIM, 0)), state
+        return Sized(state, jnp.where(node.t % 2 == 0, 32 * DIM, 0)), state
 
     def recv(self, state, inbox, node):
         return inbox, {}
@@ -185,9 +185,11 @@ def test_a_schedule_sees_losses_before_and_distances_after_a_round():
     start = np.random.default_rng(0).standard_normal((N, DIM)).astype(np.float32)
     sim = advance(built, init(built, start), 1)[0]
     losses = np.einsum("ni,nij,nj->n", start, data.A, start) / 2 - np.sum(data.b * start, axis=1)
-    np.testing.assert_allclose(sim.talk["loss"], losses, rtol=1e-5)
+    np.testing.assert_allclose(sim.schedule_state["loss"], losses, rtol=1e-5)
     models = np.asarray(sim.nodes.x)
-    assert float(sim.talk["consensus_distance"]) == pytest.approx(np.square(models - models.mean(0)).sum() / N)
+    assert float(sim.schedule_state["consensus_distance"]) == pytest.approx(
+        np.square(models - models.mean(0)).sum() / N
+    )
 
 
 DIVISIBLE = {
@@ -199,7 +201,7 @@ DIVISIBLE = {
 
 @pytest.mark.parametrize("name", DIVISIBLE)
 def test_the_mean_over_parts_is_the_full_gradient(name):
-    data, oracle = DIVISIBLE[name](), jdl.oracle.Minibatch()
+    data, oracle = DIVISIBLE[name](), jdl.oracle.DataOracle()
     params = jax.tree.map(lambda x: x + 0.1, data.init(jax.random.key(0)))
     for id in range(2):
         about = jdl.types.Data(data, jnp.int32(id), jnp.int32(0), jax.random.key(0), jax.random.key(1))
@@ -212,7 +214,7 @@ def test_the_mean_over_parts_is_the_full_gradient(name):
 
 
 def test_the_proximal_point_is_where_its_gradient_vanishes(x64):
-    data, oracle = problem(), jdl.oracle.Minibatch()
+    data, oracle = problem(), jdl.oracle.DataOracle()
     about = jdl.types.Data(data, jnp.int32(2), jnp.int32(0), jax.random.key(0), jax.random.key(1))
     v, step = jnp.arange(3.0), 0.7
     x = oracle.prox(about, v, step)

@@ -4,10 +4,10 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from jdl import drawing
 from jdl.checks import InputError
-from jdl.drawing import draw
 from jdl.schedule import matching
+from jdl.show import drawing
+from jdl.show.drawing import draw
 from jdl.topology import Topology, complete, from_graph, one_peer_exponential, random_regular, ring
 
 

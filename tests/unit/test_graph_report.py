@@ -8,9 +8,9 @@ import pytest
 import rich.console
 
 from jdl.checks import InputError
-from jdl.graph_report import graph_report
-from jdl.graph_table import graph_table
 from jdl.schedule import matching
+from jdl.show.graph_report import graph_report
+from jdl.show.graph_table import graph_table
 from jdl.topology import (
     complete,
     exponential,

@@ -9,7 +9,7 @@ import pytest
 from flax import struct
 
 import jdl
-from jdl.mapping import over_nodes
+from jdl.engine.mapping import over_nodes
 
 
 @pytest.mark.parametrize("mapping", ["vmap", "loop", 1, 3, 5, 8])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jdl
-from jdl import metrics
+from jdl.engine import metrics
 
 N = 7
 

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import rich.console
 
-from jdl import algorithms, plots, problems, report, rng, topology
-from jdl.history import History
-from jdl.run import run
+from jdl import algorithms, problems, rng, topology
+from jdl.runs import baselines
+from jdl.runs.history import History
+from jdl.runs.run import run
+from jdl.show import plots, report
 
 ROUNDS, SEED, LR = 5, 3, 0.3
 
@@ -26,7 +28,7 @@ def gossip(quadratic):
 
 @pytest.fixture(scope="module")
 def references(gossip):
-    return report.baselines(gossip)
+    return baselines.baselines(gossip)
 
 
 def descend(A, b, x):
@@ -42,7 +44,7 @@ def test_baselines_are_gradient_descent_on_the_mean_and_on_each_node(quadratic, 
     def loss(x):
         return x @ A.mean(0) @ x / 2 - b.mean(0) @ x
 
-    central, alone = references[report.CENTRALISED], references[report.ALONE]
+    central, alone = references[baselines.CENTRALISED], references[baselines.ALONE]
     assert central.history.mean_loss[-1] == pytest.approx(loss(descend(A.mean(0), b.mean(0), start)), rel=1e-5)
     ends = [loss(descend(A[i], b[i], start)) for i in range(6)]
     assert alone.history.mean_loss[-1] == pytest.approx(np.mean(ends), rel=1e-5)
@@ -53,7 +55,7 @@ def test_baselines_are_gradient_descent_on_the_mean_and_on_each_node(quadratic, 
 
 def test_learning_alone_is_not_compared_with_itself(quadratic):
     result = run(quadratic, algorithms.LocalOnly(lr=LR), rounds=2)
-    assert list(report.baselines(result)) == [report.CENTRALISED]
+    assert list(baselines.baselines(result)) == [baselines.CENTRALISED]
 
 
 def test_labels_say_who_talks():

@@ -9,7 +9,7 @@ import pytest
 
 import jdl
 from jdl import checks
-from jdl.history import read_csv
+from jdl.runs.history import read_csv
 
 ROUNDS = 40
 
@@ -75,7 +75,7 @@ def test_models_and_mean_model(whole):
 @pytest.mark.parametrize("stop_after", [1, 9, 21])
 def test_interrupted_and_resumed_is_the_same_bit_for_bit(whole, tmp_path, monkeypatch, stop_after):
     """A real SIGINT, raised by the process itself after some chunk; then resume."""
-    from jdl import progress
+    from jdl.runs import progress
 
     seen = []
 

@@ -7,8 +7,9 @@ import pytest
 from flax import linen as nn
 
 import jdl
-from jdl import checks, sharding
+from jdl import checks
 from jdl.data import Dataset
+from jdl.engine import placement
 from jdl.models.layers import Conv, Dense
 
 N = 4
@@ -40,17 +41,17 @@ def test_rows_are_divided_whatever_their_number(count):
         assert rows["id"].shape[0] == -(-count // 4)  # what one of the devices is given
         return jax.vmap(lambda row: {"out": factor * row["x"].sum() + row["id"].astype(jnp.float32)})(rows)
 
-    out = jax.jit(sharding.divided(of_each, sharding.mesh_over(4)))(3.0, rows)
+    out = jax.jit(placement.divided(of_each, placement.mesh_over(4)))(3.0, rows)
     np.testing.assert_array_equal(out["out"], 3 * rows["x"].sum(axis=1) + rows["id"].astype(jnp.float32))
 
 
 def test_convolutions_are_divided_over_cores_by_themselves_and_dense_networks_are_not(monkeypatch):
-    monkeypatch.setattr(sharding, "cores", lambda: 3)
+    monkeypatch.setattr(placement, "cores", lambda: 3)
     auto = jdl.simulation(problem(), jdl.algorithms.DPSGD(), jdl.topology.ring(N))
     assert auto.mesh.size == 2  # the largest divisor of four nodes
     dense = jdl.simulation(jdl.problems.digits(nodes=N), jdl.algorithms.DPSGD(), jdl.topology.ring(N))
     assert dense.mesh is None
-    monkeypatch.setattr(sharding, "cores", lambda: 1)
+    monkeypatch.setattr(placement, "cores", lambda: 1)
     assert jdl.simulation(problem(), jdl.algorithms.DPSGD(), jdl.topology.ring(N)).mesh is None
 
 
@@ -96,13 +97,13 @@ def test_refusals(how, sentence):
 
 def test_more_devices_than_there_are():
     with pytest.raises(checks.InputError, match=r"got devices=1000, JAX sees \d+ .*jdl.use_cores\(\)"):
-        sharding.mesh_over(1000)
+        placement.mesh_over(1000)
 
 
 def test_cores_do_not_become_devices_after_the_first_computation(monkeypatch):
     jax.block_until_ready(jnp.zeros(1))
     monkeypatch.delenv("XLA_FLAGS")  # which says how many devices these tests have
     with pytest.raises(checks.InputError, match=r"got jdl.use_cores\(\) after JAX's first computation"):
-        sharding.use_cores(3)
+        placement.use_cores(3)
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
-    assert sharding.use_cores(3) == 8  # as told from outside
+    assert placement.use_cores(3) == 8  # as told from outside

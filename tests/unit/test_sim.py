@@ -7,7 +7,8 @@ import pytest
 from flax import struct
 
 import jdl
-from jdl import algorithms, exchange, rounds, schedule, sim, topology
+from jdl import algorithms, exchange, schedule, topology
+from jdl.engine import rounds, sim
 from jdl.types import Circulant, Plan, Server, Traffic
 
 N, DIM = 6, 3
@@ -146,7 +147,7 @@ class Everybody:
 
     def __call__(self, memory, t, key):
         links = Server(weights=jnp.ones(self.n), used=jnp.ones(self.n, bool))
-        return Plan(links=links, self_weights=jnp.zeros(self.n), kind="row"), memory
+        return Plan(links=links, self_weights=jnp.zeros(self.n), stochastic="row"), memory
 
 
 def test_a_server_plan_may_leave_participants_out():

@@ -7,7 +7,7 @@ import pytest
 from flax import struct
 
 import jdl
-from jdl import compose
+from jdl.runs import compose
 from jdl.types import number
 
 

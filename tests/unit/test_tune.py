@@ -6,7 +6,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 import jdl
-from jdl.tune import rounds_until
+from jdl.runs.tune import rounds_until
 
 
 def simulation(**options):

@@ -2,7 +2,7 @@
 
 Each rule only names the owner of every example; `table` turns owners into the padded table. A rule asks in its first
 argument for what it needs of the data: `labels`, `features` or `owners`. What a partition is like is told by
-`jdl.data.partition.report` and drawn by `jdl.data.partition.picture`.
+`jdl.data.partition.report` and drawn by `jdl.draw_partition`.
 """
 
 from jdl.data.partition.even import iid, stratified

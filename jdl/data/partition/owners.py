@@ -7,7 +7,7 @@ import heapq
 import numpy as np
 
 from jdl import checks
-from jdl.data.partition.table import Partition, examples_and_nodes, table
+from jdl.data.partition.table import Partition, comparable, examples_and_nodes, table
 
 __all__ = ["by_owner"]
 
@@ -36,6 +36,7 @@ def by_owner(owners: np.ndarray, nodes: int, seed: int = 0) -> Partition:
       S. Caldas et al., "LEAF: A Benchmark for Federated Settings", 2018 (arXiv:1812.01097), for data by owner.
     """
     owners, nodes = examples_and_nodes("owners", owners, nodes)
+    owners = comparable("owners", owners)
     checks.require(
         owners.ndim == 1 and owners.dtype.kind not in "fc",
         f"got owners of shape {owners.shape} and type {owners.dtype}, need a whole number or a name for each example, "

@@ -13,12 +13,14 @@ from jdl import checks
 __all__ = [
     "Partition",
     "classes_and_nodes",
+    "comparable",
     "concentration",
     "even_sizes",
     "examples_and_nodes",
     "real",
     "rounded",
     "table",
+    "validated",
 ]
 
 
@@ -32,6 +34,30 @@ class Partition(NamedTuple):
 
     indices: np.ndarray
     counts: np.ndarray
+
+
+def validated(split: Partition, examples: int) -> Partition:
+    """A partition of so many examples, its arrays as i32, or a sentence.
+
+    Raises:
+      InputError: masks or real numbers in place of whole ones, counts below 0 or beyond a row, or examples that are not
+        there.
+    """
+    indices, counts = np.asarray(split.indices), np.asarray(split.counts)
+    got = f"got a partition with indices of {indices.dtype} and counts of {counts.dtype}"
+    do = "give masks as partition=masks, an array [n, N]" if indices.dtype == bool else "try .astype(np.int32)"
+    whole = {indices.dtype.kind, counts.dtype.kind} <= {"i", "u"} or indices.size == 0
+    checks.require(whole, f"{got}, need whole numbers, places of examples; {do}")
+    shapes = f"got a partition with indices of {indices.shape} and counts of {counts.shape}, need [n, m] and [n]"
+    checks.require(indices.ndim == 2 and counts.shape == indices.shape[:1], f"{shapes}; pad every row to the longest")
+    low, high = int(counts.min(initial=0)), int(counts.max(initial=0))
+    got = f"got a partition of nodes with {low} to {high} examples in a table of {indices.shape[1]} columns"
+    checks.require(0 <= low and high <= indices.shape[1], f"{got}, need 0 to {indices.shape[1]}; count them anew")
+    held = indices[np.arange(indices.shape[1]) < counts[:, None]]
+    least, most = int(held.min(initial=0)), int(held.max(initial=0))
+    got = f"got a partition of examples {least} to {most}, for {examples} examples"
+    checks.require(0 <= least and most < examples, f"{got}; divide these data anew, see jdl.data.partition")
+    return Partition(indices.astype(np.int32), counts.astype(np.int32))
 
 
 def examples_and_nodes(name: str, values: Any, nodes: int) -> tuple[np.ndarray, int]:
@@ -48,9 +74,22 @@ def examples_and_nodes(name: str, values: Any, nodes: int) -> tuple[np.ndarray, 
     return values, nodes
 
 
+def comparable(name: str, values: np.ndarray) -> np.ndarray:
+    """Names or numbers of one kind, which can be sorted, or a sentence."""
+    if values.dtype.kind != "O":
+        return values
+    lost = [place for place, value in enumerate(values.flat) if value is None or value != value]
+    got = f"got {name} without a value for example {lost[0] if lost else 0} ({len(lost)} in all)"
+    checks.require(not lost, f"{got}, need one for each example; fill them in, or leave those examples out")
+    kinds = sorted({type(value).__name__ for value in values.flat})
+    checks.require(len(kinds) == 1, f"got {name} of the types {', '.join(kinds)}, need one; try {name}.astype(str)")
+    return values
+
+
 def classes_and_nodes(labels: Any, nodes: int) -> tuple[np.ndarray, int]:
     """The same for `labels` that must be classes: one for each example, and not real numbers."""
     labels, nodes = examples_and_nodes("labels", labels, nodes)
+    labels = comparable("labels", labels)
     ways = "try the partition iid, power_law or log_normal, which need only the number of examples"
     checks.require(
         labels.ndim == 1,

@@ -15,7 +15,7 @@ __all__ = ["by_product"]
 def by_product(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
     """`W_ii own_i + sum_j W_ij sent_j`, centred on the mean, so that products carry differences and not models."""
     weights, sent = plan.links.weights.astype(own.dtype), sent.astype(own.dtype)
-    if plan.kind == "column":
+    if plan.stochastic == "column":
         return beginning(plan, own)[0] + jnp.tensordot(weights, sent, axes=1, precision="highest")
     centre = own[:1] + jnp.mean(own - own[:1], axis=0, keepdims=True)  # exactly the models, where all are equal
     total = jnp.tensordot(weights, sent - centre, axes=1, precision="highest")

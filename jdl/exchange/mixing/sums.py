@@ -20,7 +20,7 @@ def beginning(plan: Plan, own: jax.Array) -> tuple[jax.Array, jax.Array]:
     or no number: there, and where columns sum to one, plain sums are made.
     """
     weight = tree.column(plan.self_weights.astype(own.dtype), own)
-    if plan.kind == "column":
+    if plan.stochastic == "column":
         return jnp.where(weight != 0, weight * own, 0), jnp.zeros((), own.dtype)
     base = jnp.where(weight != 0, own, 0)
     return base, base

@@ -102,7 +102,7 @@ def _primitive(name, abstract, implementation, left, right):
     return made
 
 
-# Primitives, so that forward and reverse derivatives of all orders exist, and `jdl.cost` counts one result.
+# Primitives, so that forward and reverse derivatives of all orders exist, and `jdl.engine.cost` counts one result.
 outer = _primitive(
     "dense_gradient",
     _abstract_outer,

@@ -88,10 +88,10 @@ def lambda_2(topology: Topology) -> float:
     if n == 1:
         return 0.0
     normal = topology.symmetric or topology.shifts is not None
-    if topology.spectrum is not None and (normal or topology.kind != "doubly"):
+    if topology.spectrum is not None and (normal or topology.stochastic != "doubly"):
         return float(np.abs(others(topology)).max())
     W = topology.weights
-    if topology.kind != "doubly":
+    if topology.stochastic != "doubly":
         if n < DENSE_NODES:
             return float(np.sort(np.abs(np.linalg.eigvals(W.toarray())))[-2])
         return eigensolvers.second_modulus(W)

@@ -12,13 +12,13 @@ from jdl.topology.spectrum import walks
 from jdl.topology.spectrum.periods import cycle_of, gossip
 from jdl.topology.topology import Topology, fourier
 
-__all__ = ["Neighbours", "effective_neighbours", "neighbours_of"]
+__all__ = ["EffectiveNeighbours", "effective_neighbours", "neighbours_of"]
 
 # Products of matrices of this size, some twenty of them, take a second or two.
 DENSE_NODES = 1100
 
 
-class Neighbours(NamedTuple):
+class EffectiveNeighbours(NamedTuple):
     """Effective numbers of neighbours: of each node, of all, of the node that has fewest.
 
     each: `float[n]`, 1 / (1 - gamma) over a node's own variance. mean: 1 / (1 - gamma) over the mean variance (so the
@@ -33,7 +33,7 @@ class Neighbours(NamedTuple):
     error: float
 
 
-def effective_neighbours(topology: Topology | Sequence[Topology], gamma: float) -> Neighbours:
+def effective_neighbours(topology: Topology | Sequence[Topology], gamma: float) -> EffectiveNeighbours:
     """How many neighbours a node seems to have, once information has had 1 / (1 - gamma) rounds to spread.
 
     Every round each node adds unit noise to its value, and gossips: x <- W (sqrt(gamma) x + noise). Alone, its variance
@@ -72,10 +72,10 @@ def effective_neighbours(topology: Topology | Sequence[Topology], gamma: float) 
     return _large(phases, gamma)
 
 
-def neighbours_of(variance: np.ndarray, gamma: float, error: float = 0.0) -> Neighbours:
+def neighbours_of(variance: np.ndarray, gamma: float, error: float = 0.0) -> EffectiveNeighbours:
     """The numbers that belong to the stationary variance of each node."""
     alone = 1 / (1 - gamma)
-    return Neighbours(alone / variance, float(alone / variance.mean()), float(alone / variance.max()), error)
+    return EffectiveNeighbours(alone / variance, float(alone / variance.mean()), float(alone / variance.max()), error)
 
 
 def _circulant(phases: list[Topology], gamma: float) -> float:
@@ -116,9 +116,9 @@ def _step(phase: Topology, S: np.ndarray, gamma: float) -> np.ndarray:
     return gossip(phase, half.T)
 
 
-def _large(phases: list[Topology], gamma: float) -> Neighbours:
+def _large(phases: list[Topology], gamma: float) -> EffectiveNeighbours:
     rounds = [walks.of_topology(phase) for phase in phases]
-    doubly = all(phase.kind == "doubly" for phase in phases)
+    doubly = all(phase.stochastic == "doubly" for phase in phases)
     first, n, mean = phases[0], phases[0].n, None
     if len(phases) == 1 and first.symmetric and first.spectrum is not None:
         square = np.asarray(first.spectrum()) ** 2
@@ -132,4 +132,4 @@ def _large(phases: list[Topology], gamma: float) -> Neighbours:
     variance[suspects] = exact
     alone = 1 / (1 - gamma)
     mean = float(variance.mean()) if mean is None else mean
-    return Neighbours(alone / variance, alone / mean, float(alone / exact.max()), max(error, rest))
+    return EffectiveNeighbours(alone / variance, alone / mean, float(alone / exact.max()), max(error, rest))

@@ -117,7 +117,7 @@ def _factor(phases: list[Topology]) -> float:
     n = phases[0].n
     if all(phase.shifts is not None for phase in phases):
         return float(np.abs(np.prod([fourier(phase.weights) for phase in phases], axis=0))[1:].max())
-    doubly = all(phase.kind == "doubly" for phase in phases)
+    doubly = all(phase.stochastic == "doubly" for phase in phases)
     if n < DENSE_NODES:
         product = period_product(phases)
         return float(np.linalg.norm(product - 1 / n, 2) if doubly else _second(np.linalg.eigvals(product)))

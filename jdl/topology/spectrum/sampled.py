@@ -13,7 +13,7 @@ from jdl import checks
 from jdl import plan as plans
 from jdl.rng import key_of
 from jdl.topology.spectrum import walks
-from jdl.topology.spectrum.neighbours import Neighbours, neighbours_of
+from jdl.topology.spectrum.neighbours import EffectiveNeighbours, neighbours_of
 from jdl.types import Plan, Schedule, Server
 
 __all__ = ["Expected", "effective_neighbours_of_rounds", "expected_contraction", "sample_rounds", "weights_of"]
@@ -59,7 +59,7 @@ def sample_rounds(schedule: Schedule, rounds: int, seed: int = 0) -> list[csr_ar
     """
     rounds = checks.whole("rounds", rounds, 1)
     root, step = jax.random.key(checks.whole("seed", seed, 0)), jax.jit(lambda memory, t, key: schedule(memory, t, key))
-    memory, found = schedule.init(key_of(root, "talk", 0)), []
+    memory, found = schedule.init(key_of(root, "schedule_state", 0)), []
     for t in range(rounds):
         plan, memory = step(memory, jax.numpy.int32(t), key_of(root, "schedule", t))
         need = "got a schedule in which only some nodes have a row, need one between all; leave the sampling out"
@@ -100,7 +100,7 @@ def expected_contraction(rounds: Sequence[csr_array]) -> Expected:
     return Expected(low, error, max(low, high), len(rounds))
 
 
-def effective_neighbours_of_rounds(rounds: Sequence[csr_array], gamma: float, doubly: bool) -> Neighbours:
+def effective_neighbours_of_rounds(rounds: Sequence[csr_array], gamma: float, doubly: bool) -> EffectiveNeighbours:
     """`effective_neighbours` of a random schedule, from sampled rounds used over and over."""
     variance, error = walks.variances([walks.of_matrix(W) for W in rounds], gamma, doubly)
     return neighbours_of(variance, gamma, error)

@@ -32,7 +32,7 @@ LISTS = {
 }
 
 
-def from_file(n: int, path: str, kind: str = "doubly") -> Topology:
+def from_file(n: int, path: str, stochastic: str = "doubly") -> Topology:
     """A graph of your own, from a file: a weight matrix, or a list of edges or neighbours.
 
     What a file holds is told by its content, packed by gzip or not. Its ending is asked only of lists: .adj and
@@ -59,7 +59,7 @@ def from_file(n: int, path: str, kind: str = "doubly") -> Topology:
     Args:
       n: number of nodes, that of the file.
       path: the file.
-      kind: what a matrix is: "doubly", "row" or "column" stochastic.
+      stochastic: what a matrix is: "doubly", "row" or "column" stochastic.
 
     Raises:
       InputError: no such file, a line that cannot be read (by its number), not n nodes, a matrix that is not stochastic
@@ -79,7 +79,7 @@ def from_file(n: int, path: str, kind: str = "doubly") -> Topology:
     if isinstance(found, Weights):
         _same_shape(n, path, found.W.shape)
         if not _is_adjacency(found.W):
-            return from_weights(found.W, kind=kind, name=name)
+            return from_weights(found.W, stochastic=stochastic, name=name)
         found = sparse.csr_array(found.W)
     _same_shape(n, path, links_of(found).shape)
     return from_graph(found, name=name)

@@ -27,8 +27,8 @@ OF_SHORT_TEXT = 1e-3
 SWEEPS = 100
 
 
-def check_weights(W: Any, kind: str = "doubly") -> None:
-    """Raise a sentence unless W is a square matrix whose rows, columns or both sum to one, as `kind` claims.
+def check_weights(W: Any, stochastic: str = "doubly") -> None:
+    """Raise a sentence unless W is a square matrix whose rows, columns or both sum to one, as `stochastic` claims.
 
     Negative weights pass: fast linear iterations have them. Sums may be off by what the weights' own digits allow:
     2^-8, 2^-11 or 2^-12 where all are values of bfloat16, float16 or float32, whatever array or text carries them; half
@@ -36,18 +36,19 @@ def check_weights(W: Any, kind: str = "doubly") -> None:
 
     Args:
       W: `[n, n]` array or scipy sparse matrix, `W[i, j]` what receiver i gives to sender j.
-      kind: "doubly", "row" or "column" stochastic.
+      stochastic: "doubly", "row" or "column" stochastic.
 
-    >>> check_weights([[0.5, 0.5], [0.25, 0.75]], kind="row")
-    >>> check_weights([[0.5, 0.5], [0.25, 0.75]])
+    >>> check_weights([[0.5, 0.5], [0.25, 0.75]], stochastic="row")
+    >>> check_weights([[0.5, 0.5], [0.25, 0.75]])  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    jdl.checks.InputError: got W with column 0 summing to 0.75, need row and column sums of 1 for kind="doubly"; try \
-kind="row", which fits
+    jdl.checks.InputError: got W with column 0 summing to 0.75, ... try stochastic="row", which fits
     """
-    _checked(W, kind)
+    _checked(W, stochastic)
 
 
-def from_weights(W: Any, kind: str = "doubly", name: str = "weights", allow_disconnected: bool = False) -> Topology:
+def from_weights(
+    W: Any, stochastic: str = "doubly", name: str = "weights", allow_disconnected: bool = False
+) -> Topology:
     """The topology of your own mixing matrix.
 
     Links are the off-diagonal weights that are not zero. A W that is symmetric up to rounding is made so exactly, and
@@ -55,27 +56,27 @@ def from_weights(W: Any, kind: str = "doubly", name: str = "weights", allow_disc
 
     Args:
       W: `[n, n]` array or scipy sparse matrix, `W[i, j]` what receiver i gives to sender j.
-      kind: "doubly", "row" or "column" stochastic, which is checked.
+      stochastic: "doubly", "row" or "column" stochastic, which is checked.
       name: how tables and plots call it.
       allow_disconnected: accept weights under which some nodes cannot reach each other.
 
     >>> from_weights([[0.75, 0.25], [0.25, 0.75]])
     <weights: 2 nodes, 1 edge, degree 1, doubly stochastic, symmetric>
     """
-    matrix, tolerance = _checked(W, kind)
+    matrix, tolerance = _checked(W, stochastic)
     require_connected(forms.off_diagonal(matrix), allow_disconnected)
-    return stated(name, matrix, kind, tolerance)
+    return stated(name, matrix, stochastic, tolerance)
 
 
-def stated(name: str, matrix: csr_array, kind: str | None = None, tolerance: float = TOLERANCE) -> Topology:
+def stated(name: str, matrix: csr_array, stochastic: str | None = None, tolerance: float = TOLERANCE) -> Topology:
     """The topology of a matrix whose symmetry, and whose kind where None is given, are read off the matrix itself."""
-    if kind is None:
+    if stochastic is None:
         fits = _sums_to_one(matrix, tolerance)
         assert fits, f"neither rows nor columns of {name} sum to one"
-        kind = fits[0] if len(fits) == 1 else "doubly"
+        stochastic = fits[0] if len(fits) == 1 else "doubly"
     symmetric = bool(abs(matrix - matrix.T).max() <= tolerance)
     matrix = csr_array((matrix + matrix.T) / 2) if symmetric else matrix
-    return Topology(name, matrix, "doubly" if symmetric else kind, symmetric)
+    return Topology(name, matrix, "doubly" if symmetric else stochastic, symmetric)
 
 
 def completed(weights: csr_array) -> csr_array | None:
@@ -116,9 +117,9 @@ def _sums_to_one(matrix: csr_array, tolerance: float) -> list[str]:
     return [axis for axis, totals in sums.items() if np.all(np.abs(totals - 1) <= tolerance)]  # NaN fits neither
 
 
-def _checked(W: Any, kind: str) -> tuple[csr_array, float]:
+def _checked(W: Any, stochastic: str) -> tuple[csr_array, float]:
     """W as float64 csr with sums of exactly 1 as claimed, and the rounding that its own digits allow."""
-    kind = checks.known("kind", kind, KINDS)
+    stochastic = checks.known("stochastic", stochastic, KINDS)
     W = W if issparse(W) else np.asarray(W)
     square = W.ndim == 2 and W.shape[0] == W.shape[1] >= 1
     checks.require(square, f"got W of shape {W.shape}, need a square matrix [n, n]; pass one row and one column a node")
@@ -131,12 +132,12 @@ def _checked(W: Any, kind: str) -> tuple[csr_array, float]:
     tolerance = _slack(matrix)
 
     fits = _sums_to_one(matrix, tolerance)
-    claimed = ["row", "column"] if kind == "doubly" else [kind]
+    claimed = ["row", "column"] if stochastic == "doubly" else [stochastic]
     for axis in (axis for axis in claimed if axis not in fits):
         totals = matrix.sum(axis=1 if axis == "row" else 0)
         worst = int(np.argmax(np.abs(totals - 1)))
-        need = f'{" and ".join(claimed)} sums of 1 for kind="{kind}"'
-        do = f'kind="{fits[0]}", which fits' if fits else "metropolis(graph), or divide by the sums"
+        need = f'{" and ".join(claimed)} sums of 1 for stochastic="{stochastic}"'
+        do = f'stochastic="{fits[0]}", which fits' if fits else "metropolis(graph), or divide by the sums"
         total = next((said for digits in (6, 9, 17) if (said := f"{totals[worst]:.{digits}g}") != "1"), "1")
         raise checks.InputError(f"got W with {axis} {worst} summing to {total}, need {need}; try {do}")
     return _normalised(matrix, claimed, tolerance), tolerance

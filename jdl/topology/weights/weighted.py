@@ -55,7 +55,7 @@ def weighted(topology: Topology, scheme: str, sizes: Any = None) -> Topology:
     | sinkhorn | r_i c_j, scaled until rows and columns sum to one | doubly |
 
     The first six but lazy need an undirected graph, the others take any. With best_constant and fastest, weights may
-    be negative. What the result says of itself, `kind` and `symmetric`, is read off its W.
+    be negative. What the result says of itself, `stochastic` and `symmetric`, is read off its W.
 
     Sends: what the topology sends.
 

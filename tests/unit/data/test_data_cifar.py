@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from jdl import checks
-from jdl.data import cifar, pickled
 from jdl.data.load import load
+from jdl.data.readers import cifar, pickled
 
 
 @pytest.fixture(autouse=True)

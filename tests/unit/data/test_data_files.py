@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from jdl import checks
-from jdl.data import cache, files
 from jdl.data.dataset import Dataset
-from jdl.data.source import Source
+from jdl.data.readers import cache, files
+from jdl.data.readers.source import Source
 
 CONTENT = b"one, two, three"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jdl import checks
-from jdl.data import idx
 from jdl.data.load import load
+from jdl.data.readers import idx
 
 CODES = {"u1": 8, "i1": 9, "i2": 11, "i4": 12, "f4": 13, "f8": 14}
 BALANCED = [

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jdl import checks
-from jdl.data import leaf
+from jdl.data.readers import leaf
 
 # The form of LEAF's data_to_json.py, split_data.py (train and test) and shake_utils.py: see the module's references.
 
@@ -120,9 +120,8 @@ SOME = ([[0.0, 1.0]] * 20, [0, 1] * 10)
         ({"a": (["abc", "abd"], ["xy", ""])}, {}, r"user 'a' that are not read"),
         ({"a": ([["id", "a tweet"]] * 2, [0, 1])}, {}, r"user 'a' that are not read"),
         ({"a": SOME, "b": ([[0.0]] * 20, SOME[1])}, {}, r"got examples of 2 kinds"),
-        ({"a": ([], [])}, {}, r"got examples of 0 kinds"),
+        ({"a": ([], [])}, {}, r"without examples to train on"),
         ({"a": (SOME[0], [-1, 1] * 10)}, {}, r"need classes from 0"),
-        ({"a": ([[2.0] * 784] * 20, SOME[1])}, {}, r"pixels from 2 to 2, need 0 \(black\) to 1"),
     ],
 )
 def test_malformed_files_are_refused(tmp_path, examples, changes, sentence):

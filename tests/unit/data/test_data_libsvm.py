@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jdl import checks
-from jdl.data import libsvm
+from jdl.data.readers import libsvm
 
 # Six of class -1, four of class 1, in three features; the fourth is in the test part alone.
 TRAIN = "".join(f"{-1 if i < 6 else +1} 1:{i}.5 3:2\n" for i in range(10))

@@ -6,9 +6,9 @@ import pytest
 from sklearn.datasets import load_digits
 
 from jdl import checks
-from jdl.data import embedded
 from jdl.data.load import load, names
-from jdl.data.sources import FORMATS, SOURCES
+from jdl.data.readers import embedded
+from jdl.data.readers.sources import FORMATS, SOURCES
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jdl import checks
-from jdl.data import movielens
+from jdl.data.readers import movielens
 
 # user, item, stars, time: 4 users with 10, 20, 5 and 1 ratings; ids with gaps.
 COUNTS = {7: 10, 3: 20, 12: 5, 900: 1}

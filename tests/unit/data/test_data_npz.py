@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from jdl import checks
-from jdl.data import npz
 from jdl.data.load import load
+from jdl.data.readers import arrays, npz
 
 DRAW = np.random.default_rng(0)
 IMAGES = DRAW.integers(0, 256, (10, 4, 5, 3)).astype(np.uint8)
@@ -23,7 +23,7 @@ def put(path, **arrays):
     return f"npz:{path}"
 
 
-@pytest.mark.parametrize("names", npz._NAMES)
+@pytest.mark.parametrize("names", arrays.NAMES)
 def test_images_under_the_usual_names(tmp_path, names):
     arrays = (IMAGES[:7], CLASSES[:7], IMAGES[7:], CLASSES[7:])
     data = load(put(tmp_path / "some.npz", **dict(zip(names, arrays, strict=True))))

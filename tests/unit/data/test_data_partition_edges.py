@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from jdl import checks
-from jdl.data import partition, picture
-from jdl.data.partition import picture as drawing
+from jdl.data import partition
+from jdl.show import partition_picture
+from jdl.show import partition_picture as drawing
 
 RULES = [name for name in partition.__all__ if inspect.isfunction(getattr(partition, name)) and name != "feature_skew"]
 DRAW = np.random.default_rng(0)
@@ -112,4 +113,4 @@ def test_a_tie_is_no_preference_for_the_first_class():
 
 def test_the_largest_circle_has_its_number():
     split = partition.Partition(np.array([[0, 1], [2, 0]], np.int32), np.array([2, 1], np.int32))
-    assert "largest circle: 2" in picture.draw(split, np.zeros(3, int))._suptitle.get_text()
+    assert "largest circle: 2" in partition_picture.draw(split, np.zeros(3, int))._suptitle.get_text()

@@ -5,7 +5,8 @@ import pytest
 
 from jdl import checks
 from jdl.data import partition
-from jdl.data.partition import picture, report
+from jdl.data.partition import report
+from jdl.show import partition_picture
 
 BY_HAND = partition.Partition(
     np.array([[0, 1, 2], [3, 4, 0], [5, 0, 0], [0, 0, 0]], np.int32), np.array([3, 2, 1, 0], np.int32)
@@ -80,7 +81,7 @@ def test_histograms_refuse_what_does_not_fit():
 
 
 def test_bubbles_have_areas_by_count(tmp_path):
-    figure = picture.draw(BY_HAND, LABELS, path=tmp_path / "few.png")
+    figure = partition_picture.draw(BY_HAND, LABELS, path=tmp_path / "few.png")
     (axes,) = figure.axes
     (bubbles,) = axes.collections
     np.testing.assert_array_equal(bubbles.get_offsets(), [[0, 0], [0, 1], [1, 1], [2, 2]])
@@ -93,7 +94,7 @@ def test_bubbles_have_areas_by_count(tmp_path):
 def test_thousands_are_stacked(tmp_path):
     labels = np.arange(9000) % 3
     split = partition.dirichlet(labels, 3000, alpha=0.1)
-    figure = picture.draw(split, labels, path=tmp_path / "many.png")
+    figure = partition_picture.draw(split, labels, path=tmp_path / "many.png")
     shares, sizes = figure.axes
     assert [text.get_text() for text in shares.get_legend().get_texts()] == ["2", "1", "0"]
     assert shares.get_xlim() == (0, np.sum(split.counts > 0)) and sizes.get_xlim() == (0, 3000)
@@ -102,9 +103,9 @@ def test_thousands_are_stacked(tmp_path):
 
 def test_columns_are_means_of_nodes_with_one_main_label():
     counts = report.label_histogram(partition.dirichlet(np.arange(9000) % 3, 3000, alpha=0.1), np.arange(9000) % 3)
-    main, shares, ends = picture._columns(counts)
+    main, shares, ends = partition_picture._columns(counts)
     np.testing.assert_allclose(shares.sum(axis=1), 1)
-    assert 150 < main.size <= picture.COLUMNS + 3
+    assert 150 < main.size <= partition_picture.COLUMNS + 3
     assert np.all(np.diff(main) >= 0) and np.all(np.diff(ends) > 0) and ends[-1] == np.sum(counts.any(axis=1))
     held = counts[counts.any(axis=1)]
     np.testing.assert_allclose(np.diff(ends) @ shares, np.sum(held / held.sum(axis=1, keepdims=True), axis=0))
@@ -116,6 +117,6 @@ def test_many_classes_have_a_scale_and_an_axis_of_ones_own_is_used():
 
     labels = np.arange(5000) % 50
     axes = Figure().subplots()
-    figure = picture.draw(partition.iid(labels, 500), labels, ax=axes)
+    figure = partition_picture.draw(partition.iid(labels, 500), labels, ax=axes)
     assert figure is axes.figure and axes.get_legend() is None and figure.axes[1].get_ylabel() == "class"
-    picture.draw(partition.iid(labels, 30), labels, ax=Figure().subplots())
+    partition_picture.draw(partition.iid(labels, 30), labels, ax=Figure().subplots())

@@ -11,10 +11,11 @@ import platformdirs
 import pytest
 
 from jdl import checks
-from jdl.data import cache, cifar, files, generators, idx, images, libsvm, movielens
+from jdl.data import generators
 from jdl.data.dataset import Dataset
 from jdl.data.load import load
-from jdl.data.sound import sound
+from jdl.data.readers import cache, cifar, files, idx, images, libsvm, movielens
+from jdl.data.validate import validate
 
 X, Y = np.linspace(0, 1, 30, dtype=np.float32).reshape(10, 3), np.arange(10) % 2
 TOKENS = np.arange(20).reshape(2, 10)
@@ -82,7 +83,7 @@ def test_all_tokens_are_in_the_vocabulary_and_one_feature_has_an_axis(tmp_path):
 def test_tokens_beyond_the_vocabulary_are_refused():
     y = TOKENS.astype(np.int32)
     with pytest.raises(checks.InputError, match="got here with tokens from 1 to 20, need them from 0 to 19"):
-        sound(Dataset(y + 1, y, y, y, num_classes=20, name="a", source=""), "here")
+        validate(Dataset(y + 1, y, y, y, num_classes=20, name="a", source=""), "here")
 
 
 @pytest.mark.parametrize("name", [None, 3, {}])

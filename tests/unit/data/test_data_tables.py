@@ -6,7 +6,7 @@ import pytest
 from test_data_libsvm import folder
 
 from jdl import checks
-from jdl.data import tables
+from jdl.data.readers import tables
 
 
 def written(path, rows, end="\n"):
@@ -86,12 +86,12 @@ def test_class_is_found_by_name_or_given(tmp_path):
     [
         (["text,label", "good,1"], {"text": "body"}, r"got column 'body'.*try one of text, label"),
         (["text,value", "good,1"], {}, r"with columns text, value, need one with the class, named label or class"),
-        (["a,b", "1,2", "x,3"], {}, r"a cell that is no number.*text"),
-        (["a,b", "1,2", ",3"], {}, r"a cell that is no number"),
-        (["a,b", "inf,2", "1,3"], {}, r"not finite"),
-        (["a,b", "1,2", "1,2,3"], {}, r"which is no table"),
+        (["a,b", "1,2", "x,3"], {}, r"with 'x' in line 3, column 'a', need finite numbers"),
+        (["a,b", "1,2", ",3"], {}, r"with '' in line 3, column 'a', .* leave the row out"),
+        (["a,b", "inf,2", "1,3"], {}, r"with 'inf' in line 2, column 'a', need finite"),
+        (["a,b", "1,2", "1,2,3"], {}, r"with 3 cells in line 3, where most lines have 2"),
         (["a,b"], {}, r"with 0 rows below its first line"),
-        (["a,b", "1,2,3", "1,2,3"], {}, r"or longer ones"),
+        (["a,b", "1,2,3", "1,2,3"], {}, r"with 2 cells in line 1, where most lines have 3"),
         (["a,b", *["1,2.5", "1,3"] * 5], {}, r"a class such as 2.5 in 'b', need whole numbers or words"),
         (["a", "1", "2"], {}, r"with one column, need features"),
         ([""], {}, r"which is no table|with 0 rows"),

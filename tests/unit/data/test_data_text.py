@@ -6,7 +6,7 @@ import pytest
 from test_data_libsvm import folder
 
 from jdl import checks
-from jdl.data import text
+from jdl.data.readers import text
 
 PLAY = "\n\n".join(f"{name}:\n" + "".join(f"{name} says line {i}.\n" for i in range(40)) for name in ("Ann", "Bob"))
 

@@ -14,8 +14,8 @@ from scipy.sparse import csr_array
 import jdl
 from jdl import exchange, schedule, topology, tree
 from jdl import plan as plans
-from jdl.catalogue import members
 from jdl.checks import InputError
+from jdl.command.catalogue import members
 from jdl.exchange import mixing
 from jdl.schedule.hand_over import hand_over
 from jdl.topology import Topology, forms, from_graph, to_dense
@@ -192,7 +192,7 @@ def edges_of(rng, n, count, hub):
         senders=jnp.asarray(senders, jnp.int32),
         receivers=jnp.asarray(receivers, jnp.int32),
     )
-    return Plan(links, jnp.asarray(np.diag(W), jnp.float32), kind="row"), W
+    return Plan(links, jnp.asarray(np.diag(W), jnp.float32), stochastic="row"), W
 
 
 @pytest.mark.parametrize(("n", "count"), [(2, 0), (2, 9), (12, 200), (40, 41)])
@@ -255,13 +255,13 @@ def test_each_shift_has_its_own_weight():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_directed_plan_that_loses_a_link_says_what_is_left(kind):
-    directed = topology.exponential(8).plan("slots").replace(kind=kind)
+    directed = topology.exponential(8).plan("slots").replace(stochastic=kind)
     lost = plans.drop(directed, jnp.arange(24).reshape(8, 3) != 5)
-    assert lost.kind == ("row" if kind == "doubly" else kind)
+    assert lost.stochastic == ("row" if kind == "doubly" else kind)
     sums = np.asarray(to_dense(lost)).sum(axis=0 if kind == "column" else 1)
     np.testing.assert_allclose(sums, 1, rtol=0, atol=1e-6)
     ring = plans.drop(topology.ring(8).plan("slots"), jnp.zeros((8, 2), bool))
-    assert (ring.kind, ring.symmetric) == ("doubly", True)
+    assert (ring.stochastic, ring.symmetric) == ("doubly", True)
 
 
 @pytest.mark.parametrize("shifts", [(2,), (1, -2, 3)])
@@ -392,7 +392,7 @@ def test_a_message_of_empty_leaves_costs_nothing(network):
 
 def test_what_a_server_does_not_get_does_no_harm():
     links = Server(weights=jnp.asarray([1.0, 0.0, 3.0]), used=jnp.ones(3, bool))
-    plan = Plan(links, jnp.zeros(3), kind="row")
+    plan = Plan(links, jnp.zeros(3), stochastic="row")
     sent = jnp.asarray([[1.0], [np.nan], [5.0]])
     np.testing.assert_allclose(mix(plan, sent, sent), [4.0], rtol=1e-6)
 

@@ -28,8 +28,8 @@ def column():
 GRAPHS = {
     "ring": topology.ring(N),
     "exponential": topology.exponential(N),
-    "column": topology.from_weights(column(), kind="column"),
-    "row": topology.from_weights(column().T, kind="row"),
+    "column": topology.from_weights(column(), stochastic="column"),
+    "row": topology.from_weights(column().T, stochastic="row"),
     "star": topology.from_graph(nx.star_graph(N - 1)),
     "groups": grouped("groups", np.array([0, 2, 0, 1, 1, 2, 0, 1, 3])),
 }
@@ -87,7 +87,7 @@ def test_mixing_is_the_matrix_product_with_own_on_the_diagonal(name, form):
         np.testing.assert_allclose(mixed[key], expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "form"), [case for case in CASES if GRAPHS[case[0]].kind != "column"])
+@pytest.mark.parametrize(("name", "form"), [case for case in CASES if GRAPHS[case[0]].stochastic != "column"])
 def test_equal_models_stay_equal(name, form):
     """1/3 is not a binary fraction: W x for equal x must not drift by rounding."""
     value = np.float32(0.1) * np.ones((N, 4), np.float32)
@@ -148,7 +148,7 @@ def test_lost_links_are_the_same_in_every_form_and_keep_the_kind(name, form):
     assert np.all((np.abs(lost[off]) < 1e-7) | (np.abs(lost - W)[off] < 1e-6))
     gone = (np.abs(lost) < 1e-7) & (W != 0) & off
     assert 0 < gone.sum() < (W[off] != 0).sum()
-    if graph.kind == "column":
+    if graph.stochastic == "column":
         np.testing.assert_allclose(lost.sum(axis=0), 1, atol=1e-6)
         np.testing.assert_allclose(np.diag(lost), np.diag(W) + (W * gone).sum(axis=0), atol=1e-6)
     else:
@@ -156,7 +156,7 @@ def test_lost_links_are_the_same_in_every_form_and_keep_the_kind(name, form):
         np.testing.assert_allclose(np.diag(lost), np.diag(W) + (W * gone).sum(axis=1), atol=1e-6)
     if graph.symmetric:
         np.testing.assert_array_equal(gone, gone.T)
-    elif graph.kind == "doubly":
+    elif graph.stochastic == "doubly":
         assert not np.array_equal(gone, gone.T)
 
 
@@ -224,7 +224,7 @@ def test_sleepers_leave_every_form_alike(name, form):
     np.testing.assert_array_equal(plans.out_degree(plan), plans.out_degree(reference))
     np.testing.assert_array_equal(plans.degree(plan), plans.degree(reference))
     assert not np.any(np.asarray(plans.out_degree(plan))[~np.asarray(plan.active)])
-    total = topology.to_dense(plan).sum(axis=0 if GRAPHS[name].kind == "column" else 1)
+    total = topology.to_dense(plan).sum(axis=0 if GRAPHS[name].stochastic == "column" else 1)
     np.testing.assert_allclose(total, 1, atol=1e-6)
 
 
@@ -240,7 +240,7 @@ def server(weights):
     weights = jnp.asarray(weights, jnp.float32)
     m = len(weights)
     ids = jnp.asarray([1, 4, 6, 8][:m], jnp.int32)
-    return Plan(links=Server(weights, jnp.ones(m, bool)), self_weights=jnp.zeros(m), participants=ids, kind="row")
+    return Plan(links=Server(weights, jnp.ones(m, bool)), self_weights=jnp.zeros(m), participants=ids, stochastic="row")
 
 
 def test_a_server_takes_the_weighted_mean():

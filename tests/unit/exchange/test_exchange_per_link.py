@@ -13,9 +13,9 @@ from flax import struct
 import jdl
 from jdl import exchange, topology
 from jdl import plan as plans
-from jdl.rounds import packed
+from jdl.engine.rounds import packed
 from jdl.topology.topology import grouped
-from jdl.types import Packed, PerLink, Wire
+from jdl.types import PerLink, Sized, Wire
 
 N = 9
 GRAPHS = {
@@ -170,9 +170,9 @@ def test_a_part_for_each_link_counts_as_what_one_link_carries():
     x = jnp.zeros((N, 4, 7), jnp.float32)
     assert packed(PerLink({"a": x, "b": x[:, :, 0]}))[1].tolist() == [8 * 32]
     assert packed({"all": jnp.zeros((N, 10)), "each": PerLink(x)})[1].tolist() == [17 * 32]
-    content, bits = packed(Packed(PerLink(x), jnp.arange(float(N))))
+    content, bits = packed(Sized(PerLink(x), jnp.arange(float(N))))
     assert isinstance(content, PerLink) and bits.tolist() == list(range(N))
-    both = {"packed": Packed(x[:, 0], jnp.full(N, 5.0)), "each": PerLink(x)}
+    both = {"packed": Sized(x[:, 0], jnp.full(N, 5.0)), "each": PerLink(x)}
     np.testing.assert_array_equal(packed(both)[1], np.full(N, 5 + 7 * 32))
     assert packed(PerLink(x[:, :0]))[1].tolist() == [0]  # nobody to write to
 
@@ -201,7 +201,7 @@ class Letters:
     def send(self, state, node):
         message = PerLink({"from": jnp.full_like(node.links.ids, node.id), "to": node.links.ids})
         bits = jnp.where(node.t % 2 == 0, 24 + node.id.astype(jnp.float32), 0)
-        return (Packed(message, bits) if self.packed else message), state
+        return (Sized(message, bits) if self.packed else message), state
 
     def recv(self, state, inbox, node):
         mine = inbox.arrived & (inbox.content["to"] == node.id) & (inbox.content["from"] == node.links.ids)

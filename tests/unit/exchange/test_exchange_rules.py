@@ -135,7 +135,7 @@ def star(values, dtype=jnp.float32):
     senders = np.tile(np.arange(n, dtype=np.int32)[:, None], (1, n - 1))
     senders[0] = np.arange(1, n)
     links = Slots(weights=jnp.asarray(table), used=jnp.asarray(table != 0), senders=jnp.asarray(senders))
-    plan = Plan(links=links, self_weights=jnp.asarray(1 - table.sum(1)), kind="row")
+    plan = Plan(links=links, self_weights=jnp.asarray(1 - table.sum(1)), stochastic="row")
     x = jnp.asarray(values, dtype)
     wire = Wire(own=x, sent=x, bits=jnp.full(n, 32.0, jnp.float32), plan=plan)
     return np.asarray(apply(exchange.coordinate_median(), (), wire)[0])
@@ -198,7 +198,7 @@ def test_liars_are_the_same_nodes_among_the_sampled_clients():
     data = jdl.problems.quadratic(nodes=10, dim=1, condition=1.0)
     simulation = jdl.simulation(data, jdl.algorithms.FedAvg(lr=0.5), sampling(10, 1), [exchange.sign_flip(0.4)])
     sim = jdl.sim.init(simulation, np.zeros(1, np.float32))
-    liars = np.asarray(sim.link[0][0])
+    liars = np.asarray(sim.exchange_state[0][0])
     step = jax.jit(jdl.sim.step)
     told = {}
     for t in range(30):

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import jdl
-from jdl import catalogue, checks, problems
-from jdl.cli import main
+from jdl import checks, problems
+from jdl.command import catalogue
+from jdl.command.cli import main
 from jdl.data import Dataset, Partition, partition
 from jdl.problems.division import divide, rule_of
 from jdl.problems.fitting import MODELS, USUAL, fit, kind_of
-from jdl.types import Draw
+from jdl.types import BatchId
 
 RNG = np.random.default_rng(0)
 
@@ -110,8 +111,8 @@ def test_partitions_of_the_users_own():
         (lambda labels, nodes, seed: None, {}, r"got a NoneType from the partition <lambda>, need a jdl.data.Part"),
         (lambda y, nodes, seed: None, {}, r"got partition=<function .*need a name, .* or a function of labels \(or"),
         (lambda labels, nodes: None, {}, r"got partition=<function .*need a name, "),
-        (max, {}, r"got partition=<built-in function max>, need a name, a jdl.data.Partition, or a function"),
-        (3, {}, r"got partition=3, need a name, a jdl.data.Partition, or a function"),
+        (max, {}, r"got partition=<built-in function max>, need a name, a jdl.data.Partition, .* or a function"),
+        (3, {}, r"got partition=3, need a name, a jdl.data.Partition, .* or a function"),
         ("by_owner", {}, r"got partition 'by_owner' of made, whose examples have no owners; try"),
         ("direchlet", {}, r"got partition 'direchlet', .*did you mean dirichlet"),
     ],
@@ -199,7 +200,7 @@ def test_passes_over_rounds_take_as_many_minibatches_as_there_are_local_steps():
     jdl.simulation(problem, algorithm, graph)
     key = jax.random.key(0)
     drawn = [
-        problem.batch(0, Draw(key=key, order_key=key, t=jnp.int32(k // 3), k=jnp.int32(k % 3)))[0] for k in range(3)
+        problem.batch(0, BatchId(key=key, order_key=key, t=jnp.int32(k // 3), k=jnp.int32(k % 3)))[0] for k in range(3)
     ]
     assert len(np.unique(np.concatenate(drawn), axis=0)) == 6
     assert problem.advances == 3 and problem.replace(sampling="round").advances is None

@@ -9,7 +9,7 @@ from draws import draw
 from jdl import checks, types
 from jdl.data import Dataset, Partition
 from jdl.models import MLP, Linear
-from jdl.oracle import Minibatch
+from jdl.oracle import DataOracle
 from jdl.problems import Supervised, digits, quadratic
 from jdl.problems.losses import losses
 
@@ -231,11 +231,11 @@ def test_orders_differ_from_pass_to_pass_and_round_to_round_and_streams_keep_the
 def test_epochs_are_a_budget_of_local_steps():
     problem = small(batch_size=2)
     about = lambda id: types.Data(problem, jnp.int32(id), jnp.int32(0), jax.random.key(0), jax.random.key(1))
-    steps = [Minibatch(epochs=jnp.float32(2)).steps(about(id)) for id in range(4)]
+    steps = [DataOracle(epochs=jnp.float32(2)).steps(about(id)) for id in range(4)]
     assert [int(one) for one in steps] == [4, 0, 6, 2]  # 2 ceil(count / 2)
-    assert Minibatch().steps(about(0)) is None
+    assert DataOracle().steps(about(0)) is None
     with pytest.raises(checks.InputError, match=r"got epochs of the problem Quadratic, .* give it a method `batches`"):
-        Minibatch(epochs=1.0).steps(about(0).replace(problem=quadratic(nodes=2)))
+        DataOracle(epochs=1.0).steps(about(0).replace(problem=quadratic(nodes=2)))
 
 
 class Doubling:

@@ -14,8 +14,8 @@ import pytest
 from flax import struct
 
 import jdl
-from jdl import fingerprint
 from jdl.algorithms import DPSGD
+from jdl.runs import fingerprint
 
 N = 4
 RATE = 1.0

@@ -11,7 +11,7 @@ import pytest
 
 import jdl
 from jdl import checks
-from jdl.history import append_csv, read_csv
+from jdl.runs.history import append_csv, read_csv
 
 REFUSED = checks.InputError
 

@@ -11,8 +11,8 @@ import schedule_cases as cases
 import jdl
 from jdl import checks
 from jdl import plan as plans
-from jdl import sim as simulator
 from jdl.checks import InputError
+from jdl.engine import sim as simulator
 from jdl.schedule import Fixed, cyclic, fixed, markov, matching, peer_swap, random_groups, sampling, sleeping
 from jdl.schedule.adaptive import adaptive
 from jdl.schedule.communication import early, final_merge, late, periodic
@@ -27,7 +27,7 @@ from jdl.topology import complete, exponential, from_weights, one_peer_exponenti
 from jdl.types import Adaptive, Dense, Schedule, Slots
 
 KEY = jax.random.key(5)
-ROW = from_weights([[0.5, 0.25, 0, 0.25], [0, 0.25, 0.75, 0], [0.3, 0, 0.7, 0], [0, 0.5, 0, 0.5]], kind="row")
+ROW = from_weights([[0.5, 0.25, 0, 0.25], [0, 0.25, 0.75, 0], [0.3, 0, 0.7, 0], [0, 0.5, 0, 0.5]], stochastic="row")
 PEERS = {
     "rolls": lambda: Fixed(ring(8).plan("circulant")),
     "matrix": lambda: Fixed(ring(8).plan("dense")),
@@ -72,7 +72,7 @@ def test_silent_rounds_are_the_identity_and_the_others_as_before(x64, name):
     assert isinstance(talk, Schedule) and not isinstance(talk, Adaptive) and talk.n == inner.n
     before = jax.eval_shape(inner.init, KEY)
     full = jax.eval_shape(lambda: inner(inner.init(KEY), 0, KEY)[0])
-    assert (plan.kind, plan.symmetric) == (full.kind, full.symmetric)
+    assert (plan.stochastic, plan.symmetric) == (full.stochastic, full.symmetric)
     assert jax.tree.structure(memory) == jax.tree.structure(before)
     assert all(is_silent(plan, W, sent, t) for t in (0, 1, 3, 4))
     start, *keys = jax.random.split(KEY, 7)
@@ -125,7 +125,7 @@ def test_final_merge_is_exact_once_and_else_the_schedule(x64, name):
     np.testing.assert_array_equal(sent[[0, 1, 3]], copies[[0, 1, 3]])
     np.testing.assert_array_equal(W[2], np.full((n, n), 1 / n))
     np.testing.assert_array_equal(sent[2], n - 1)
-    assert isinstance(plan.links, Dense) and (plan.kind, plan.symmetric) == (given.kind, given.symmetric)
+    assert isinstance(plan.links, Dense) and (plan.stochastic, plan.symmetric) == (given.stochastic, given.symmetric)
     if given.active is not None:
         assert plan.active[2].all() and not plan.active[[0, 1, 3]].all()
         np.testing.assert_array_equal(plan.active[3], given.active[3])
@@ -247,8 +247,8 @@ def test_hierarchy_multiplies_by_its_two_levels(x64, clusters, heads):
         np.testing.assert_allclose(W[t], expected, rtol=0, atol=1e-15)
         np.testing.assert_array_equal(sent[t], ((expected != 0) & ~np.eye(n, dtype=bool)).sum(axis=0))
     unequal = heads is not None and len(set(member.sum(axis=1))) > 1
-    assert plan.kind == ("row" if unequal else "doubly") and plan.symmetric == (not unequal)
-    if plan.kind == "doubly":
+    assert plan.stochastic == ("row" if unequal else "doubly") and plan.symmetric == (not unequal)
+    if plan.stochastic == "doubly":
         np.testing.assert_allclose(W.sum(axis=1), 1, rtol=0, atol=1e-14)
 
 
@@ -298,7 +298,7 @@ def test_draws_with_replacement_are_multinomial(x64, n, m, p):
     schedule = sampling_with_replacement(n, m, p)
     plan, times = draws(schedule, count)
     p = np.ones(n) / n if p is None else np.array(p) / np.sum(p)
-    assert plan.participants.shape == (count, min(n, m)) and plan.kind == "row"
+    assert plan.participants.shape == (count, min(n, m)) and plan.stochastic == "row"
     np.testing.assert_array_equal(plan.links.used, plan.links.weights > 0)
     np.testing.assert_array_equal(plan.active, plan.links.used)
     np.testing.assert_array_equal(times.sum(axis=1), m)
@@ -392,7 +392,7 @@ def test_power_of_choice_remembers_the_loss_of_those_it_served(x64):
     A, b = np.asarray(problem.A), np.asarray(problem.b)
     sim, one = simulator.init(built, np.ones(2)), jax.jit(lambda sim: simulator.step(built, sim)[0])
     memory = np.full(n, np.inf)
-    np.testing.assert_array_equal(sim.talk, memory)
+    np.testing.assert_array_equal(sim.schedule_state, memory)
     for _ in range(8):
         x, new = np.asarray(sim.server), one(sim)
         # With all as candidates: the highest remembered losses; at first, when all are infinite, any two not seen yet.
@@ -400,7 +400,7 @@ def test_power_of_choice_remembers_the_loss_of_those_it_served(x64):
         assert len(served) == 2 and memory[served].min() >= np.delete(memory, served).max()
         loss = [float(problem.loss(jnp.asarray(x), problem.full_batch(jnp.int32(i)))[0]) for i in served]
         memory[served] = loss
-        np.testing.assert_allclose(new.talk, memory, rtol=1e-12)
+        np.testing.assert_allclose(new.schedule_state, memory, rtol=1e-12)
         sim = new
     assert np.all(np.isfinite(memory)) and A.shape == (6, 2, 2) and b.shape == (6, 2)
     for bad in ((2, 1), (3, 7)):

@@ -33,7 +33,7 @@ def plan_of(schedule, t):
 
 
 DIRECTED = from_graph(nx.DiGraph([(0, 1), (1, 2), (2, 0), (0, 2)]))
-ROW = from_weights([[0.5, 0.5, 0], [0.25, 0.25, 0.5], [0, 0.5, 0.5]], kind="row")
+ROW = from_weights([[0.5, 0.5, 0], [0.25, 0.25, 0.5], [0, 0.5, 0.5]], stochastic="row")
 
 
 def test_fixed_is_its_plan_in_every_round():
@@ -106,12 +106,15 @@ def test_cyclic_pads_slots_where_one_graph_would_have_hubs():
 
 
 def test_cyclic_promises_what_all_phases_keep():
-    assert (cyclic([ring(3), complete(3)]).plans.kind, cyclic([ring(3), complete(3)]).plans.symmetric) == (
+    assert (cyclic([ring(3), complete(3)]).plans.stochastic, cyclic([ring(3), complete(3)]).plans.symmetric) == (
         "doubly",
         True,
     )
-    assert (cyclic([ring(3), DIRECTED]).plans.kind, cyclic([ring(3), DIRECTED]).plans.symmetric) == ("column", False)
-    assert cyclic([ROW, ring(3)]).plans.kind == "row"
+    assert (cyclic([ring(3), DIRECTED]).plans.stochastic, cyclic([ring(3), DIRECTED]).plans.symmetric) == (
+        "column",
+        False,
+    )
+    assert cyclic([ROW, ring(3)]).plans.stochastic == "row"
     assert not cyclic(one_peer_exponential(8)).plans.symmetric
 
 

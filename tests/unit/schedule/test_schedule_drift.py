@@ -44,17 +44,17 @@ def test_a_pair_is_off_both_ways_and_both_ends_keep_its_weight(topology):
     for (i, j), which in pairs.items():
         np.testing.assert_array_equal(off[:, i, j] > 0, on[:, 0, which])
     np.testing.assert_allclose(W.sum(axis=3), 1, atol=1e-6)
-    assert made.kind == "doubly" and made.symmetric
+    assert made.stochastic == "doubly" and made.symmetric
     np.testing.assert_array_equal(made.links.used, made.links.weights > 0)
 
 
 def test_directed_links_fail_one_way_and_say_what_is_left():
     made, W, on = cases.rounds(markov_links(exponential(8), fail=0.5, recover=0.5), 200, KEY)
-    assert on.shape[-1] == 24 and made.kind == "row" and not made.symmetric
+    assert on.shape[-1] == 24 and made.stochastic == "row" and not made.symmetric
     assert np.ptp(W.sum(axis=2)) > 0.1
-    column = from_weights([[0.5, 0.25, 0.2], [0.5, 0.5, 0.2], [0, 0.25, 0.6]], kind="column")
+    column = from_weights([[0.5, 0.25, 0.2], [0.5, 0.5, 0.2], [0, 0.25, 0.6]], stochastic="column")
     made, W, _ = cases.rounds(markov_links(column, fail=0.5, recover=0.5), 200, KEY)
-    assert made.kind == "column"
+    assert made.stochastic == "column"
     np.testing.assert_allclose(W.sum(axis=2), 1, atol=1e-6)
     assert np.ptp(W.sum(axis=3)) > 0.1
 

@@ -60,7 +60,7 @@ def test_pushes_average_what_arrives():
     np.testing.assert_array_equal(heard.sum(axis=1), 2)
     assert np.ptp(heard.sum(axis=2)) >= 3
     np.testing.assert_allclose(W, (heard + np.eye(6)) / (1 + heard.sum(axis=2, keepdims=True)), rtol=1e-6)
-    assert made.kind == "row" and not made.symmetric
+    assert made.stochastic == "row" and not made.symmetric
 
 
 @pytest.mark.parametrize(("n", "s"), [(5, 2), (8, 3), (4, 3)])

@@ -24,9 +24,9 @@ def test_plans_are_what_they_claim(x64, name):
     assert n < 4 or np.unique(W.reshape(-1, n * n), axis=0).shape[0] > 3
     assert isinstance(schedule, Schedule)
     assert W.shape == (count, length, n, n) and W.dtype == np.float64
-    if made.kind in ("doubly", "row"):
+    if made.stochastic in ("doubly", "row"):
         np.testing.assert_allclose(W.sum(axis=3), 1, rtol=0, atol=1e-14)
-    if made.kind in ("doubly", "column"):
+    if made.stochastic in ("doubly", "column"):
         np.testing.assert_allclose(W.sum(axis=2), 1, rtol=0, atol=1e-14)
     if made.symmetric:
         np.testing.assert_allclose(W, W.swapaxes(2, 3), rtol=0, atol=1e-15)

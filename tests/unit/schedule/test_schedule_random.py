@@ -38,7 +38,7 @@ def test_every_matching_pairs_all_but_at_most_one(n):
     np.testing.assert_array_equal(idle.sum(axis=1), n % 2)
     average = (np.eye(n) + np.eye(n)[partner]) / 2
     np.testing.assert_array_equal(matrices(plans), average)
-    assert plans.kind == "doubly" and plans.symmetric and plans.active is None
+    assert plans.stochastic == "doubly" and plans.symmetric and plans.active is None
 
 
 def test_all_pairs_meet_equally_often():
@@ -76,7 +76,7 @@ def test_every_sample_is_without_replacement_and_in_order(n, m):
     assert plans.participants.shape == (COUNT, m) and plans.participants.dtype == jnp.int32
     assert np.all(np.diff(plans.participants, axis=1) > 0)
     assert np.min(plans.participants) >= 0 and np.max(plans.participants) < n
-    assert isinstance(plans.links, Server) and plans.kind == "row" and not plans.symmetric
+    assert isinstance(plans.links, Server) and plans.stochastic == "row" and not plans.symmetric
     np.testing.assert_array_equal(plans.links.weights, np.ones((COUNT, m)))
     np.testing.assert_array_equal(plans.links.used, np.ones((COUNT, m), bool))
     np.testing.assert_array_equal(plans.self_weights, np.zeros((COUNT, m)))

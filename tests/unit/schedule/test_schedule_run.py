@@ -8,7 +8,7 @@ import pytest
 import schedule_cases as cases
 
 import jdl
-from jdl import sim as simulator
+from jdl.engine import sim as simulator
 from jdl.rng import key_of
 from jdl.schedule.sleeping import sleeping
 from jdl.topology import to_dense
@@ -38,7 +38,7 @@ def test_dpsgd_multiplies_by_what_the_schedule_says(name):
     @jax.jit
     def run(sim):
         def one(sim, _):
-            plan, _ = built.schedule(sim.talk, sim.t, key_of(built.key, "schedule", sim.t))
+            plan, _ = built.schedule(sim.schedule_state, sim.t, key_of(built.key, "schedule", sim.t))
             active = np.ones(n, bool) if plan.active is None else plan.active
             sim, _ = simulator.step(built, sim)
             return sim, (to_dense(plan), active, simulator.models(built, sim), sim.traffic.messages[0])

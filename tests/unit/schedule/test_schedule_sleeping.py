@@ -17,7 +17,7 @@ from jdl.types import Schedule
 KEY = jax.random.key(1)
 STAR = from_graph(nx.star_graph(6))
 DIRECTED = from_graph(nx.gnp_random_graph(8, 0.5, seed=0, directed=True))
-ROW = from_weights(DIRECTED.weights.T, kind="row")
+ROW = from_weights(DIRECTED.weights.T, stochastic="row")
 SCHEDULES = {
     "ring, rolls": lambda: Fixed(ring(8).plan("circulant")),
     "ring, slots": lambda: Fixed(ring(8).plan("slots")),
@@ -53,9 +53,9 @@ def test_sleepers_leave_and_the_rest_keeps_its_kind(x64, name):
     np.testing.assert_array_equal(W[~awake], np.broadcast_to(np.eye(n), W.shape)[~awake])
     np.testing.assert_array_equal(W * off, full * (off & awake[:, :, None] & awake[:, None, :]))
     np.testing.assert_array_equal(plans.links.used, plans.links.weights != 0)
-    if plans.kind in ("doubly", "row"):
+    if plans.stochastic in ("doubly", "row"):
         np.testing.assert_allclose(W.sum(axis=2), 1, rtol=0, atol=1e-14)
-    if plans.kind in ("doubly", "column"):
+    if plans.stochastic in ("doubly", "column"):
         np.testing.assert_allclose(W.sum(axis=1), 1, rtol=0, atol=1e-14)
     if plans.symmetric:
         np.testing.assert_allclose(W, W.transpose(0, 2, 1), rtol=0, atol=1e-15)
@@ -64,7 +64,7 @@ def test_sleepers_leave_and_the_rest_keeps_its_kind(x64, name):
 def test_what_a_plan_with_sleepers_promises():
     def promise(schedule):
         plan = jax.eval_shape(lambda: sleeping(schedule, 0.5)((), 0, KEY)[0])
-        return plan.kind, plan.symmetric
+        return plan.stochastic, plan.symmetric
 
     assert promise(fixed(ring(8))) == ("doubly", True)
     assert promise(matching(8)) == ("doubly", True)

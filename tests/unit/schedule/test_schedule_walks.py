@@ -40,7 +40,7 @@ def test_a_walk_takes_uniform_steps_along_edges():
     expected[np.arange(COUNT), there] = np.eye(8)[here]
     np.testing.assert_array_equal(W[:, 0], expected)
     np.testing.assert_array_equal(made.active[:, 0].sum(axis=1), 2)
-    assert made.kind == "row" and np.all(made.links.used)
+    assert made.stochastic == "row" and np.all(made.links.used)
 
 
 def test_a_walk_on_any_graph_visits_all_nodes_equally_often():
@@ -114,7 +114,7 @@ def test_every_node_is_active_equally_often_and_in_every_place():
         (lambda: teleportation(6), "got active=8 with n=6, no more nodes than there are can be active; try active=6"),
         (lambda: teleportation(6, active=0), "got active=0, need a whole number of at least 1"),
         (
-            lambda: teleportation_of(from_weights([[0.5, 0.25], [0.5, 0.75]], kind="column"), 6),
+            lambda: teleportation_of(from_weights([[0.5, 0.25], [0.5, 0.75]], stochastic="column"), 6),
             "whose rows do not sum to one",
         ),
     ],

@@ -31,7 +31,7 @@ def test_a_mean_of_basis_matrices(n, degree, directed):
     W = made.weights.toarray()
     np.testing.assert_allclose(W, np.mean(basis, axis=0), rtol=0, atol=1e-15)
     np.testing.assert_allclose([W.sum(axis=0), W.sum(axis=1)], 1, rtol=0, atol=1e-14)
-    assert set(made.degree) == {degree} and made.kind == "doubly"
+    assert set(made.degree) == {degree} and made.stochastic == "doubly"
     assert made.symmetric == np.array_equal(W, W.T) and (directed or made.symmetric)
     values = np.linalg.eigvals(W)
     assert all(np.abs(values - value).min() < 1e-9 for value in made.spectrum())

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from scipy import io, sparse
 
-from jdl import checks, cli, topology
+from jdl import checks, topology
+from jdl.command import cli
 
 RING = np.eye(4) / 2 + (np.eye(4, k=1) + np.eye(4, k=-1) + np.eye(4, k=3) + np.eye(4, k=-3)) / 4
 
@@ -18,7 +19,7 @@ def test_every_form_of_a_matrix_gives_the_same_graph(tmp_path):
     for name in ("w.npy", "w.csv", "w.txt", "w.npz"):
         found = topology.from_file(4, str(tmp_path / name))
         np.testing.assert_allclose(found.weights.toarray(), RING)
-        assert found.symmetric and found.kind == "doubly" and found.name == "w"
+        assert found.symmetric and found.stochastic == "doubly" and found.name == "w"
 
 
 def test_edges_get_metropolis_weights(tmp_path):
@@ -73,7 +74,7 @@ def test_a_directed_graph_is_column_stochastic(tmp_path):
         np.testing.assert_allclose(
             found.weights.toarray(), [[1 / 3, 0, 1 / 2], [1 / 3, 1 / 2, 0], [1 / 3, 1 / 2, 1 / 2]]
         )
-        assert found.kind == "column"
+        assert found.stochastic == "column"
 
 
 def test_names_in_graphml_keep_their_order(tmp_path):

@@ -165,7 +165,7 @@ def test_a_W_is_judged_by_its_digits_whatever_carries_them(write, tmp_path):
 def test_directed_weights_of_float32_are_normalised_and_a_sum_that_is_off_is_said_in_full():
     draw = np.random.default_rng(0).random((4, 4)).astype(np.float32)
     rows = (draw / draw.sum(axis=1, keepdims=True)).tolist()
-    found = topology.from_weights(rows, kind="row")
+    found = topology.from_weights(rows, stochastic="row")
     np.testing.assert_allclose(found.weights.sum(axis=1), 1, rtol=0, atol=1e-15)
     cycle = (np.eye(3)[[1, 2, 0]].astype(np.float32) * np.float32(1 / 3) + np.eye(3, dtype=np.float32) * 2 / 3).tolist()
     np.testing.assert_allclose(topology.from_weights(cycle).weights.sum(axis=0), 1, rtol=0, atol=1e-14)

@@ -31,7 +31,7 @@ GRAPHS = [
     random_regular(10, 3),
     from_graph(nx.star_graph(5)),
     from_graph(nx.DiGraph([(0, 1), (1, 2), (2, 0), (0, 2)])),
-    from_weights([[0.5, 0.5, 0], [0.25, 0.25, 0.5], [1.5, 0, -0.5]], kind="row"),
+    from_weights([[0.5, 0.5, 0], [0.25, 0.25, 0.5], [1.5, 0, -0.5]], stochastic="row"),
     from_graph(nx.empty_graph(3), allow_disconnected=True),
     one_peer_exponential(6)[2],
 ]
@@ -48,7 +48,7 @@ FORMS = [
 def test_every_form_is_the_same_matrix(x64, topology, form):
     made = topology.plan(form)
     np.testing.assert_allclose(jax.jit(to_dense)(made), topology.weights.toarray(), rtol=0, atol=1e-15)
-    assert (made.kind, made.symmetric) == (topology.kind, topology.symmetric)
+    assert (made.stochastic, made.symmetric) == (topology.stochastic, topology.symmetric)
 
 
 @pytest.mark.parametrize(("topology", "form"), FORMS, ids=lambda case: str(case).partition(",")[0])
@@ -131,7 +131,9 @@ def test_refusals(monkeypatch):
         ring(4).plan("sparse")
     with pytest.raises(InputError, match=r"got shifts=\(1,\), which leave out some links of W; name every shift, or"):
         Topology("half a ring", ring(5).weights, shifts=(1,)).plan("circulant")
-    server = Plan(links=Server(weights=jnp.ones(2), used=jnp.ones(2, bool)), self_weights=jnp.zeros(2), kind="row")
+    server = Plan(
+        links=Server(weights=jnp.ones(2), used=jnp.ones(2, bool)), self_weights=jnp.zeros(2), stochastic="row"
+    )
     with pytest.raises(InputError, match="got a plan with a server, which has no W; use a plan between peers"):
         to_dense(server)
     monkeypatch.setattr(checks, "available_memory", lambda: 100)

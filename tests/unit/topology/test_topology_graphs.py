@@ -59,7 +59,7 @@ CLOSED = [topology for topology in GRAPHS if topology.spectrum and topology.name
 @pytest.mark.parametrize("topology", GRAPHS, ids=repr)
 def test_every_graph_is_what_it_claims(topology):
     W = topology.weights.toarray()
-    assert W.shape == (topology.n, topology.n) and topology.kind == "doubly"
+    assert W.shape == (topology.n, topology.n) and topology.stochastic == "doubly"
     np.testing.assert_allclose(W.sum(axis=0), 1, rtol=0, atol=1e-14)
     np.testing.assert_allclose(W.sum(axis=1), 1, rtol=0, atol=1e-14)
     assert W.min() >= 0

@@ -80,11 +80,11 @@ def test_weights_of_a_directed_graph_keep_the_mass_of_one_side():
     arcs.add_weighted_edges_from([(0, 1, 0.5), (1, 2, 0.25), (2, 0, 1.0)])  # u sends to v
     found = topology.from_graph(arcs)
     np.testing.assert_array_equal(found.weights.toarray(), [[0, 0, 1], [0.5, 0.5, 0], [0, 0.25, 0.75]])
-    assert found.kind == "row"
+    assert found.stochastic == "row"
     arcs.add_weighted_edges_from([(2, 1, 0.75), (2, 0, 0.25)])  # node 1 hears 1.25, every node says 1 at most
     found = topology.from_graph(arcs)
     np.testing.assert_array_equal(found.weights.toarray(), [[0.5, 0, 0.25], [0.5, 0.75, 0.75], [0, 0.25, 0]])
-    assert found.kind == "column"
+    assert found.stochastic == "column"
 
 
 def test_to_dense_takes_a_topology():

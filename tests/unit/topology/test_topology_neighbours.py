@@ -31,7 +31,7 @@ def test_published_numbers(topology, expected):
 
 
 def plain(topology):
-    return Topology(topology.name, topology.weights, topology.kind, topology.symmetric)
+    return Topology(topology.name, topology.weights, topology.stochastic, topology.symmetric)
 
 
 def lyapunov(topology, gamma):

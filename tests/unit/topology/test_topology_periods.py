@@ -30,7 +30,7 @@ def test_and_geometric_elsewhere(n):
 
 
 def plain(topology):
-    return Topology(topology.name, topology.weights, topology.kind, topology.symmetric)
+    return Topology(topology.name, topology.weights, topology.stochastic, topology.symmetric)
 
 
 @pytest.mark.parametrize("doubly", [True, False])
@@ -38,7 +38,7 @@ def test_iteration_agrees_with_the_dense_norm(monkeypatch, doubly):
     phases = [random_regular(60, 3, seed=s) for s in range(3)]
     if not doubly:
         shares = np.random.default_rng(0).random((60, 60)) + 0.1
-        phases[1] = from_weights(shares / shares.sum(axis=1, keepdims=True), kind="row")
+        phases[1] = from_weights(shares / shares.sum(axis=1, keepdims=True), stochastic="row")
     dense = contraction(phases)
     product = phases[2].weights @ phases[1].weights @ phases[0].weights
     np.testing.assert_allclose(period_product(phases), product.toarray(), atol=1e-14)
@@ -60,7 +60,7 @@ def test_a_single_topology_is_a_period_of_one():
 
 
 def test_another_limit_than_the_mean_is_not_exact():
-    assert exact_after_rounds(from_weights([[0.25, 0.75], [0.25, 0.75]], kind="row")) is None
+    assert exact_after_rounds(from_weights([[0.25, 0.75], [0.25, 0.75]], stochastic="row")) is None
 
 
 def test_groups_are_averaged_without_their_matrix():

@@ -48,7 +48,7 @@ def test_links_are_kept_and_every_claim_is_true(name, scheme):
     assert made.name == f"graph, {scheme}"
     np.testing.assert_array_equal(made.edges if made.symmetric else np.unique(np.sort(made.edges), axis=0), plain.edges)
     assert made.symmetric == np.array_equal(W, W.T)
-    assert sums(made) == {"doubly": [True, True], "row": [True, False], "column": [False, True]}[made.kind]
+    assert sums(made) == {"doubly": [True, True], "row": [True, False], "column": [False, True]}[made.stochastic]
 
 
 def test_star_and_regular_graphs_in_closed_form():
@@ -58,7 +58,7 @@ def test_star_and_regular_graphs_in_closed_form():
         made = weighted(from_graph(nx.hypercube_graph(3)), scheme)
         adjacency = nx.to_numpy_array(nx.hypercube_graph(3))
         np.testing.assert_allclose(made.weights.toarray(), (np.eye(8) + adjacency) / 4, rtol=0, atol=1e-12)
-        assert made.symmetric and made.kind == "doubly"
+        assert made.symmetric and made.stochastic == "doubly"
 
 
 @pytest.mark.parametrize("name", ["path", "star", "random", "hubs"])
@@ -98,10 +98,10 @@ def test_lazy_moves_every_eigenvalue_half_way_to_one(name):
 
 def test_lazy_keeps_kind_shifts_and_closed_form():
     turning = weighted(circulant("turning", 6, (1,)), "lazy")
-    assert (turning.kind, turning.symmetric, turning.shifts) == ("doubly", False, (1,))
+    assert (turning.stochastic, turning.symmetric, turning.shifts) == ("doubly", False, (1,))
     found = np.linalg.eigvals(turning.weights.toarray())
     assert all(np.abs(found - value).min() < 1e-7 for value in turning.spectrum())
-    assert weighted(DIRECTED, "lazy").kind == "column"
+    assert weighted(DIRECTED, "lazy").stochastic == "column"
     groups = weighted(grouped("pairs", np.array([0, 1, 0, 1])), "lazy")
     assert groups.groups is None and groups.weights[0, 2] == 0.25
     np.testing.assert_allclose(np.sort(groups.spectrum()), [0.5, 0.5, 1, 1])
@@ -125,13 +125,13 @@ def test_directed_schemes_entry_by_entry():
     column = weighted(DIRECTED, "column").weights.toarray()
     np.testing.assert_allclose(column, links / links.sum(axis=0, keepdims=True))
     np.testing.assert_allclose(column, W)
-    assert weighted(DIRECTED, "uniform").kind == "row"
+    assert weighted(DIRECTED, "uniform").stochastic == "row"
 
 
 def test_sinkhorn_is_doubly_stochastic_and_a_scaling():
     made = weighted(DIRECTED, "sinkhorn")
     W = made.weights.toarray()
-    assert (made.kind, made.symmetric) == ("doubly", False)
+    assert (made.stochastic, made.symmetric) == ("doubly", False)
     np.testing.assert_allclose([W.sum(axis=0), W.sum(axis=1)], 1, rtol=0, atol=2e-12)
     links = DIRECTED.weights.toarray() > 0
     for i, k, j, m in np.random.default_rng(0).integers(0, 20, (4000, 4)):
@@ -147,7 +147,7 @@ def test_data_size_has_the_sizes_as_its_stationary_distribution(name):
     W, pi = made.weights.toarray(), sizes / sizes.sum()
     np.testing.assert_allclose(pi @ W, pi, rtol=0, atol=1e-14)
     np.testing.assert_allclose(pi[:, None] * W, (pi[:, None] * W).T, rtol=0, atol=1e-15)
-    assert made.kind == "row" and W.min() >= 0
+    assert made.stochastic == "row" and W.min() >= 0
     limit = np.linalg.matrix_power(W, 200_000)
     np.testing.assert_allclose(limit, np.tile(pi, (plain.n, 1)), rtol=0, atol=1e-6)
     even = weighted(plain, "data_size", np.full(plain.n, 7)).weights
@@ -178,8 +178,8 @@ def test_from_graph_takes_a_scheme():
     most = max(dict(graph.degree).values())
     assert made.name == "mine" and made.weights[0, 0] == pytest.approx(1 - graph.degree(0) / (1 + most), abs=1e-12)
     one_way = nx.DiGraph([(0, 1), (1, 2), (2, 0), (0, 2)])
-    assert from_graph(one_way, weights="row").kind == "row"
-    assert from_graph(nx.DiGraph([(0, 1), (1, 0)])).kind == "doubly"
+    assert from_graph(one_way, weights="row").stochastic == "row"
+    assert from_graph(nx.DiGraph([(0, 1), (1, 0)])).stochastic == "doubly"
 
 
 ONE_WAY = from_weights([[0.5, 0.5, 0], [0, 0.5, 0.5], [0.5, 0, 0.5]])
@@ -222,7 +222,7 @@ def test_sinkhorn_agrees_with_strong_components_on_who_has_a_scaling():
         strong = csgraph.connected_components(links, connection="strong")[1]
         ends = np.argwhere(links.toarray())
         if np.all(strong[ends[:, 0]] == strong[ends[:, 1]]):
-            assert weighted(topology, "sinkhorn").kind == "doubly"
+            assert weighted(topology, "sinkhorn").stochastic == "doubly"
         else:
             with pytest.raises(InputError):
                 weighted(topology, "sinkhorn")

@@ -28,7 +28,7 @@ from jdl.topology.spectrum.eigenvalues import extremes
 
 def forget_shifts(topology):
     """The same W without the knowledge that it is circulant."""
-    return Topology(topology.name, topology.weights, topology.kind, topology.symmetric)
+    return Topology(topology.name, topology.weights, topology.stochastic, topology.symmetric)
 
 
 @pytest.mark.parametrize("forget", [lambda topology: topology, forget_shifts])
@@ -103,8 +103,8 @@ def test_singular_value_where_w_is_not_normal():
 def test_row_and_column_stochastic_use_the_second_modulus():
     # [[1 - a, a], [b, 1 - b]] has the eigenvalues 1 and 1 - a - b.
     W = np.array([[0.9, 0.1], [0.3, 0.7]])
-    assert lambda_2(from_weights(W, kind="row")) == pytest.approx(0.6, abs=1e-12)
-    assert lambda_2(from_weights(W.T, kind="column")) == pytest.approx(0.6, abs=1e-12)
+    assert lambda_2(from_weights(W, stochastic="row")) == pytest.approx(0.6, abs=1e-12)
+    assert lambda_2(from_weights(W.T, stochastic="column")) == pytest.approx(0.6, abs=1e-12)
 
 
 def test_random_regular_has_the_gap_of_friedmans_theorem():
@@ -122,7 +122,7 @@ def test_iterative_and_dense_solvers_agree(monkeypatch, kind):
         "doubly": from_weights(first @ second),
         "column": from_graph(nx.gnp_random_graph(120, 0.1, seed=5, directed=True)),
     }[kind]
-    assert topology.kind == ("column" if kind == "column" else "doubly")
+    assert topology.stochastic == ("column" if kind == "column" else "doubly")
     assert topology.symmetric == (kind == "symmetric")
     dense = lambda_2(topology)
     monkeypatch.setattr(spectrum, "DENSE_NODES", 0)

@@ -49,7 +49,7 @@ def test_every_phase_is_what_it_claims(cycle):
     for place, phase in enumerate(cycle):
         assert phase.name == f"{name}, phase {place + 1} of {len(cycle)}"
         W = phase.weights.toarray()
-        assert phase.kind == "doubly" and W.shape == (phase.n, phase.n) and W.min() >= 0
+        assert phase.stochastic == "doubly" and W.shape == (phase.n, phase.n) and W.min() >= 0
         np.testing.assert_allclose(W.sum(axis=0), 1, rtol=0, atol=1e-14)
         np.testing.assert_allclose(W.sum(axis=1), 1, rtol=0, atol=1e-14)
         assert phase.symmetric == np.array_equal(W, W.T)

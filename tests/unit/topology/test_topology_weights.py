@@ -44,7 +44,7 @@ def test_directed_graph_splits_mass_over_out_links():
     topology = from_graph(nx.DiGraph([(0, 1), (0, 2), (1, 2), (2, 0)]), name="mine")
     expected = [[1 / 3, 0, 1 / 2], [1 / 3, 1 / 2, 0], [1 / 3, 1 / 2, 1 / 2]]
     np.testing.assert_allclose(topology.weights.toarray(), expected, rtol=0, atol=1e-15)
-    assert (topology.name, topology.kind, topology.symmetric) == ("mine", "column", False)
+    assert (topology.name, topology.stochastic, topology.symmetric) == ("mine", "column", False)
 
 
 @pytest.mark.parametrize("wrap", [np.array, csr_array, coo_matrix, jnp.array, lambda W: W.tolist()])
@@ -52,16 +52,18 @@ def test_weights_come_in_any_container(wrap):
     W = np.array([[0.5, 0.5, 0.0], [0.5, 0.25, 0.25], [0.0, 0.25, 0.75]])
     topology = from_weights(wrap(W), name="mine")
     np.testing.assert_array_equal(topology.weights.toarray(), W)
-    assert topology.symmetric and topology.kind == "doubly" and topology.weights.dtype == np.float64
+    assert topology.symmetric and topology.stochastic == "doubly" and topology.weights.dtype == np.float64
 
 
 def test_kind_is_the_claim_and_symmetry_is_found():
     row = [[0.5, 0.5], [0.25, 0.75]]
-    assert from_weights(row, kind="row").kind == "row"
-    assert from_weights(np.transpose(row), kind="column").kind == "column"
+    assert from_weights(row, stochastic="row").stochastic == "row"
+    assert from_weights(np.transpose(row), stochastic="column").stochastic == "column"
     turning = np.roll(np.eye(3), 1, axis=1)
     assert not from_weights((turning + np.eye(3)) / 2).symmetric
-    assert from_weights(np.full((2, 2), 0.5), kind="row").kind == "doubly"  # symmetric, so columns sum to one too
+    assert (
+        from_weights(np.full((2, 2), 0.5), stochastic="row").stochastic == "doubly"
+    )  # symmetric, so columns sum to one too
 
 
 def test_rounding_is_forgiven_by_dtype_and_symmetry_made_exact():
@@ -92,27 +94,31 @@ def test_disconnected_graphs_on_request():
     [
         (
             lambda: check_weights([[0.5, 0.5], [0.25, 0.75]]),
-            'got W with column 0 summing to 0.75, need row and column sums of 1 for kind="doubly"; try kind="row"',
+            'got W with column 0 summing to 0.75, need row and column sums of 1 for stochastic="doubly"; try '
+            'stochastic="row"',
         ),
         (
-            lambda: check_weights([[0.5, 0.5], [0.25, 0.75]], kind="column"),
-            'got W with column 0 summing to 0.75, need column sums of 1 for kind="column"; try kind="row", which fits',
+            lambda: check_weights([[0.5, 0.5], [0.25, 0.75]], stochastic="column"),
+            'got W with column 0 summing to 0.75, need column sums of 1 for stochastic="column"; try '
+            'stochastic="row", which fits',
         ),
         (
-            lambda: from_weights([[0.5, 0.25], [0.5, 0.75]], kind="row"),
-            'got W with row 0 summing to 0.75, need row sums of 1 for kind="row"; try kind="column", which fits',
+            lambda: from_weights([[0.5, 0.25], [0.5, 0.75]], stochastic="row"),
+            'got W with row 0 summing to 0.75, need row sums of 1 for stochastic="row"; try '
+            'stochastic="column", which fits',
         ),
         (
             lambda: check_weights([[1, 1], [1, 3]]),
-            'got W with row 1 summing to 4, need row and column sums of 1 for kind="doubly"; try metropolis(graph), or',
+            'got W with row 1 summing to 4, need row and column sums of 1 for stochastic="doubly"; try '
+            "metropolis(graph), or",
         ),
         (lambda: check_weights([[np.nan, 1], [1, 0]]), "got W with row 0 summing to nan"),
         (lambda: check_weights(np.ones((2, 3))), "got W of shape (2, 3), need a square matrix [n, n]; pass one row"),
         (lambda: check_weights(np.ones(3)), "got W of shape (3,), need a square matrix"),
         (lambda: check_weights(np.ones((0, 0))), "got W of shape (0, 0), need a square matrix"),
         (
-            lambda: check_weights(np.eye(2), kind="triply"),
-            "got kind 'triply', which does not exist; did you mean",
+            lambda: check_weights(np.eye(2), stochastic="triply"),
+            "got stochastic 'triply', which does not exist; did you mean",
         ),
         (
             lambda: from_weights(np.eye(3)),

@@ -1,0 +1,77 @@
+"""EF21: error feedback by compressed differences of gradients."""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jdl import checks, tree
+from jdl.compressors import Compressor, TopK
+from jdl.types import Info, Message, Node, PyTree, Sized, number, static
+
+__all__ = ["EF21"]
+
+
+class State(NamedTuple):
+    x: PyTree  # the model
+    g: PyTree  # the mean of all clients' estimates
+
+
+@struct.dataclass
+class EF21:
+    """EF21, compressed gradient descent: c_i = C(g_i(x) - h_i);  h_i <- h_i + c_i;  x <- x - lr mean_i h_i.
+
+    Client and server keep the same estimate h_i of the client's gradient, which follows it by compressed differences;
+    these vanish at the optimum, so the limit is exact for any contractive C, whatever the heterogeneity. Without
+    compression it is gradient descent. `start` says how the h_i begin: "gradient", sent whole in round 0, or
+    "compressed", from zero. Clients that are not in a round keep their h_i, and the server goes on counting them.
+
+    Sends: the server its model, each client its compressed difference.
+    Memory: 2 models on the server, 1 on every client.
+
+    Args:
+      lr: rate. compressor: C, of `jdl.compressors`. start: "gradient" or "compressed".
+
+    References: Richtarik, Sokolov, Fatkhullin 2021, EF21: A New, Simpler, Theoretically Better, and Practically Faster
+    Error Feedback, Algorithm 2; Fatkhullin et al. 2021, EF21 with Bells & Whistles, for a sample of clients.
+    """
+
+    lr: float = number(0.1, minimum=0)
+    compressor: Compressor = TopK(0.1)
+    start: str = static("gradient")
+
+    needs: ClassVar[frozenset[str]] = frozenset({"server", "grad"})
+    phases: ClassVar[tuple[tuple[str, str, str], ...]] = (("broadcast", "client", "server"),)
+
+    def init(self, params: PyTree, n: int) -> State:
+        if self.start not in ("gradient", "compressed"):
+            raise checks.InputError(f"got start={self.start!r}, need 'gradient' or 'compressed'; try start='gradient'")
+        return State(params, tree.zeros_like(params))
+
+    def client_init(self, params: PyTree, node: Node) -> PyTree:
+        return tree.zeros_like(params)
+
+    def broadcast(self, server_state: State) -> Message:
+        return server_state.x
+
+    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
+        g, _ = node.grad(broadcast)
+        difference = tree.sub(g, client_state)
+        change, bits = self.compressor(difference, node.key)
+        whole = (node.t == 0) & (self.start == "gradient")
+        change = tree.where(whole, difference, change)
+        bits = jnp.where(whole, jnp.float32(tree.size_bits(difference)), bits)
+        return Sized(change, bits), tree.add(client_state, change), {}
+
+    def weight(self, server_state: State, node: Node) -> jax.Array:
+        return jnp.ones((), jnp.result_type(float))
+
+    def server(self, server_state: State, aggregate: Message, info: Info) -> State:
+        g = tree.axpy(info["participation"], aggregate, server_state.g)
+        return State(tree.axpy(-self.lr, g, server_state.x), g)
+
+    def model(self, server_state: State) -> PyTree:
+        return server_state.x

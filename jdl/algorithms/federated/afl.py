@@ -1,0 +1,80 @@
+"""Agnostic federated learning."""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jdl import local, tree
+from jdl.local import proximal
+from jdl.types import Info, Message, Node, PyTree, number, static
+
+__all__ = ["AFL"]
+
+SIMPLEX = proximal.operator("simplex")
+
+
+class State(NamedTuple):
+    x: PyTree  # the model
+    share: jax.Array  # f[n], lambda: the weight of every client; equal at the start
+
+
+@struct.dataclass
+class AFL:
+    """AFL, the best worst case: x <- x + sum_k s_k (y_k - x);  s <- project(s + share_lr F(x)) onto the simplex.
+
+    Solves min_x max_s sum_k s_k F_k(x), a model that is good for any mixture of the clients' data: at the saddle point
+    the clients that count have the largest loss, all the same. y_k = x - lr g_k(x) in the paper, H local steps here. x
+    and s move at once, from the old ones. With share_lr = 0 it is `FedAvg` with equal weights. Of a sample of m
+    clients, the shares are normalised over the sample, and their losses count n / m.
+
+    Sends: the server its model, each client its change and its loss.
+    Memory: 1 model in all, m while a round lasts, and a number a client.
+
+    Args:
+      lr: rate of the clients' steps. share_lr: rate of the shares s. local_steps: gradient steps of each client, H.
+
+    References: Mohri, Sivek, Suresh 2019, Agnostic Federated Learning, Algorithm 1, Stochastic-AFL (from memory; its
+    running means of x and s are left out).
+    """
+
+    lr: float = number(0.1, minimum=0)
+    share_lr: float = number(0.01, minimum=0)
+    local_steps: int = static(1, minimum=1)
+
+    needs: ClassVar[frozenset[str]] = frozenset({"server", "grad", "loss"})
+    phases: ClassVar[tuple[tuple[str, str, str], ...]] = (("broadcast", "client", "server"),)
+
+    @property
+    def draws_per_round(self) -> int:
+        return self.local_steps
+
+    def init(self, params: PyTree, n: int) -> State:
+        return State(params, jnp.full(n, 1 / n, jnp.result_type(float)))
+
+    def client_init(self, params: PyTree, node: Node) -> PyTree:
+        return ()
+
+    def broadcast(self, server_state: State) -> Message:
+        return server_state.x
+
+    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
+        start = local.transform("sgd").init(broadcast)
+        y, _ = local.local_steps(broadcast, start, node, self.lr, self.local_steps)
+        return tree.sub(y, broadcast), client_state, {"loss": node.loss(broadcast)}
+
+    def weight(self, server_state: State, node: Node) -> jax.Array:
+        return server_state.share[node.id]
+
+    def server(self, server_state: State, aggregate: Message, info: Info) -> State:
+        x, share = server_state
+        loss = jnp.where(info["arrived"], info["reports"]["loss"], 0).astype(share.dtype)
+        part = jnp.where(info["participation"] > 0, info["participation"], 1).astype(share.dtype)
+        moved = share.at[info["ids"]].add(self.share_lr / part * loss)
+        return State(tree.add(x, aggregate), SIMPLEX(moved, 1.0, jnp.ones((), moved.dtype)))
+
+    def model(self, server_state: State) -> PyTree:
+        return server_state.x

@@ -1,0 +1,97 @@
+"""Scaffnew, ProxSkip with a server: communication by chance."""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jdl import tree
+from jdl.types import Info, Message, Node, PyTree, Sized, number
+
+__all__ = ["Scaffnew"]
+
+
+class Clients(NamedTuple):
+    x: PyTree  # the client's model; between the exchanges, before averaging
+    h: PyTree  # the control variate times lr / p, which is defined at lr = 0; sums to zero over clients
+
+
+class Server(NamedTuple):
+    x: PyTree  # the last mean
+    met: jax.Array  # bool[], whether this round's coin called for one
+
+
+@struct.dataclass
+class Scaffnew:
+    """Scaffnew, one corrected step a round and a mean by a common coin: x_i <- x_i - lr (g_i(x_i) - h_i).
+
+    With `probability` p all clients take x = mean_j (x_j - (lr / p) h_j), and h_i <- h_i + (p / lr) (x - x_i); else
+    nothing is sent. h = 0 at the start. The limit is the exact optimum, with 1 / p local steps on average between two
+    means; p = sqrt(lr mu) for a strong convexity of mu is best. With p = 1 it is gradient descent. A round is ONE
+    step; the model is the last mean. The theory is of all clients in every round: of a sample, those that are
+    absent miss the mean. `ProxSkip` is the same over a graph.
+
+    Sends: the model, up and down, in the rounds that the coin names; nothing in others.
+    Memory: 1 model on the server, 2 on every client.
+
+    Args:
+      lr: rate. probability: p, that a round communicates.
+
+    References: Mishchenko, Malinovsky, Stich, Richtarik 2022, ProxSkip: Yes! Local Gradient Steps Provably Lead to
+    Communication Acceleration! Finally!, Algorithm 2 (with the shift of h inside the mean, as in its Algorithm 1, which
+    is the same where sum h = 0).
+    """
+
+    lr: float = number(0.1, minimum=0)
+    probability: float = number(0.5, minimum=0, maximum=1)
+
+    needs: ClassVar[frozenset[str]] = frozenset({"server", "grad"})
+    phases: ClassVar[tuple[tuple[str, str, str], ...]] = (
+        ("broadcast", "client", "server"),
+        ("broadcast_mean", "client_mean", "server_mean"),
+    )
+
+    def init(self, params: PyTree, n: int) -> Server:
+        return Server(params, jnp.bool_(False))
+
+    def client_init(self, params: PyTree, node: Node) -> Clients:
+        return Clients(params, tree.zeros_like(params))
+
+    def broadcast(self, server_state: Server) -> Message:
+        # Free of charge: clients have x from the start or from `broadcast_mean`, and what they subtract the server adds
+        # again. Messages are relative to it so that a round in which none arrives leaves the mean as it is.
+        return Sized(server_state.x, jnp.float32(0))
+
+    def client(self, broadcast: Message, client_state: Clients, node: Node) -> tuple[Message, Clients, Info]:
+        g, _ = node.grad(client_state.x)
+        x = tree.axpy(self.probability, client_state.h, tree.axpy(-self.lr, g, client_state.x))
+        coin = jax.random.bernoulli(node.common, self.probability)
+        change = tree.sub(tree.sub(x, client_state.h), broadcast)
+        change = tree.where(coin, change, tree.zeros_like(change))
+        bits = jnp.where(coin, jnp.float32(tree.size_bits(change)), 0)
+        told = {"change": Sized(change, bits), "met": Sized(coin.astype(jnp.float32), jnp.float32(0))}
+        return told, client_state._replace(x=x), {}
+
+    def server(self, server_state: Server, aggregate: Message, info: Info) -> Server:
+        return Server(tree.add(server_state.x, aggregate["change"]), aggregate["met"] > 0.5)
+
+    def broadcast_mean(self, server_state: Server) -> Message:
+        bits = jnp.where(server_state.met, jnp.float32(tree.size_bits(server_state.x)), 0)
+        return Sized({"x": server_state.x, "met": server_state.met}, bits)
+
+    def client_mean(self, broadcast: Message, client_state: Clients, node: Node) -> tuple[Message, Clients, Info]:
+        mean = broadcast["x"]
+        h = tree.add(client_state.h, tree.sub(mean, client_state.x))
+        return (), tree.where(broadcast["met"], Clients(mean, h), client_state), {}
+
+    def server_mean(self, server_state: Server, aggregate: Message, info: Info) -> Server:
+        return server_state
+
+    def weight(self, server_state: Server, node: Node) -> jax.Array:
+        return jnp.ones((), jnp.result_type(float))
+
+    def model(self, server_state: Server) -> PyTree:
+        return server_state.x

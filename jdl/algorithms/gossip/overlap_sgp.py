@@ -1,0 +1,74 @@
+"""Stochastic gradient push that does not wait for its messages."""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jdl import local, tree
+from jdl.types import Info, Message, Node, PyTree, number, static
+
+__all__ = ["OverlapSGP"]
+
+
+class State(NamedTuple):
+    x: PyTree  # the numerator, biased
+    w: jax.Array  # f[], the push-sum weight
+    coming: PyTree  # numerators sent to this node last round, and not yet absorbed
+    w_coming: jax.Array  # f[], their weight; w and w_coming together sum to n over nodes
+    opt: PyTree  # state of the optimizer, local
+
+
+@struct.dataclass
+class OverlapSGP:
+    """Overlap SGP: x' = x - lr g(z);  x_i <- P_ii x'_i + sum_j P_ij x'_j of the round before;  w alike;  z = x / w.
+
+    `PushSum` that computes while messages travel: they are absorbed one round later, so a round lasts as long as the
+    slower of the two, not their sum. Weights travel with models, so nothing is lost: numerators and weights, with those
+    in flight, keep their sums, and z still tends to the mean. P needs a positive diagonal, or a node has nothing left
+    to divide while its first messages travel. Sleeping nodes keep what is coming.
+
+    Sends: the numerator and its weight, once a round.
+    Memory: 2 models per node, and the optimizer's state.
+
+    Args: as in `DPSGD`.
+
+    References: Assran, Loizou, Ballas, Rabbat 2019, Stochastic Gradient Push for Distributed Deep Learning, Algorithm 2
+    (Overlap SGP, with a delay of one; number and order of steps from memory). The official code takes each gradient
+    while its model is on the way, and so sends the model before the step.
+    """
+
+    lr: float = number(0.1, minimum=0)
+    local_steps: int = static(1, minimum=1)
+    optimizer: local.Optimizer = static("sgd")
+    decay: local.Decay | None = static(None)
+
+    needs: ClassVar[frozenset[str]] = frozenset({"peers", "column_stochastic", "reliable", "grad"})
+    phases: ClassVar[tuple[tuple[str, str], ...]] = (("send", "recv"),)
+
+    @property
+    def draws_per_round(self) -> int:
+        return self.local_steps
+
+    def init(self, params: PyTree, node: Node) -> State:
+        opt = local.transform(self.optimizer).init(params)
+        return State(params, jnp.ones(()), tree.zeros_like(params), jnp.zeros(()), opt)
+
+    def send(self, state: State, node: Node) -> tuple[Message, State]:
+        lr = local.rate(self.lr, self.decay, node.t)
+        z = self.model(state)
+        stepped, opt = local.local_steps(z, state.opt, node, lr, self.local_steps, self.optimizer)
+        x = tree.add(state.x, tree.sub(stepped, z))
+        return {"x": x, "w": state.w}, state._replace(x=x, opt=opt)
+
+    def recv(self, state: State, inbox: Message, node: Node) -> tuple[State, Info]:
+        kept = tree.scale(node.self_weight, {"x": state.x, "w": state.w})
+        coming = tree.sub(inbox, kept)  # what others sent; its own share is there at once
+        x, w = tree.add(kept["x"], state.coming), kept["w"] + state.w_coming
+        return State(x, w, coming["x"], coming["w"], state.opt), {}
+
+    def model(self, state: State) -> PyTree:
+        return jax.tree.map(lambda x: x / state.w.astype(x.dtype), state.x)

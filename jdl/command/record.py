@@ -1,0 +1,111 @@
+"""A run as JSON: made from flags, kept in `config.json`, turned into the objects that `jdl.run` takes."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any
+
+from jdl import checks
+from jdl.command.catalogue import maker
+from jdl.command.flags import FLAG, Chosen, options_of, spelled
+from jdl.runs import compose
+from jdl.topology import Topology
+from jdl.topology.weights.weighted import SCHEMES, weighted
+from jdl.types import Schedule
+
+__all__ = ["build", "graph", "record", "topology_of"]
+
+Command = dict[str, Any]
+
+LEAST = {"nodes": 1, "rounds": 1, "eval_every": 1, "checkpoint_every": 1, "seed": 0}
+
+
+def record(flags: Any, chosen: Chosen) -> Command:
+    """The resolved flags, all that it takes to make the same run again.
+
+    Args:
+      flags: an instance of `jdl.command.flags.flags_of(chosen)`.
+
+    Raises:
+      InputError: a number of rounds, say, that is less than it may be.
+
+    >>> from jdl.command.flags import Choices, choose, flags_of
+    >>> chosen = choose(Choices(topology="ring", problem="quadratic"))
+    >>> record(flags_of(chosen)(nodes=8), chosen)["topology"]
+    {'name': 'ring'}
+    """
+    single = {kind: name for kind, name in chosen.parts if kind not in ("exchanges", "topologies")}
+    command = {"topology": topology_of(flags, chosen)}
+    command |= {FLAG[kind]: _part(kind, name, flags) for kind, name in single.items()}
+    if chosen.topology == "sampling" and command["topology"]["participants"] is None:
+        command["topology"]["participants"] = flags.nodes
+    command["network"] = [_part("exchanges", name, flags) for name in chosen.network]
+    numbers = {name: getattr(flags, name) for name in LEAST}
+    for name, number in numbers.items():
+        if number is not None:
+            checks.whole(name, number, LEAST[name])
+    return command | numbers | {name: _number(getattr(flags, name)) for name in ("mapping", "devices")}
+
+
+def build(command: Command) -> dict[str, Any]:
+    """The arguments of `jdl.run`. What is cheap to refuse is refused first, and nothing that does not fit is built."""
+    n, topology = command["nodes"], command["topology"]
+    algorithm = _make("algorithms", command["algorithm"])
+    network = [_make("exchanges", part) for part in command["network"]]
+    for part in (algorithm, *network):
+        checks.fields(part)
+    division = {"partition" if name == "name" else name: value for name, value in command.get("partition", {}).items()}
+    problem = _make("problems", command["problem"] | division, nodes=n)
+    compose.fits_in_memory(problem)
+    return {
+        "problem": problem,
+        "algorithm": algorithm,
+        "topology": graph(topology, n, problem.num_examples) if topology else None,
+        "network": network,
+        "mapping": _number(command["mapping"]),
+        "devices": command.get("devices", 1),  # commands of before say nothing of it
+        **{name: command[name] for name in ("rounds", "seed", "eval_every", "checkpoint_every")},
+    }
+
+
+def topology_of(flags: Any, chosen: Chosen) -> Command | None:
+    """The topology's part of a command, also of `jdl topo`; with the weights asked for, if any."""
+    name = chosen.topology
+    part = None if name is None else _part("topologies", name, flags)
+    if flags.weights is None:
+        return part
+    scheme = checks.known("weights", flags.weights, SCHEMES)
+    # What makes a graph says so: others return a cycle of them, or a schedule.
+    one = name is not None and typing.get_type_hints(maker("topologies", name))["return"] is Topology
+    need = f"need a topology that is one graph; leave it out, or give --{FLAG['topologies']} ring"
+    checks.require(one, f"got --weights {scheme} with {name or 'no topology'}, {need}")
+    return {**part, "weights": scheme}
+
+
+def graph(part: Command, n: int, sizes: Any = None) -> Topology | list[Topology] | Schedule:
+    """The topology of n nodes that a part of a command names, with the weights that it names.
+
+    `sizes`: the number of examples of each node, for weights by data size; `jdl topo` has none.
+
+    >>> graph({"name": "ring", "weights": "lazy"}, n=8)
+    <ring, lazy: 8 nodes, 8 edges, degree 2, doubly stochastic, symmetric>
+    """
+    made = _make("topologies", {name: value for name, value in part.items() if name != "weights"}, n=n)
+    if "weights" not in part:
+        return made
+    return weighted(made, part["weights"], sizes if part["weights"] == "data_size" else None)
+
+
+def _number(word: str | int) -> str | int:
+    """A number where a flag takes one beside words."""
+    return int(word) if str(word).isdecimal() else word
+
+
+def _make(kind: str, part: Command, **size: int) -> Any:
+    return maker(kind, part["name"])(**size, **{name: value for name, value in part.items() if name != "name"})
+
+
+def _part(kind: str, name: str, flags: Any) -> Command:
+    """The name of a part and its options as they are flagged."""
+    values = {one.name: getattr(getattr(flags, name), spelled(kind, one)) for one in options_of(kind, name)}
+    return {"name": name, **values}

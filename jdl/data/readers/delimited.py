@@ -1,0 +1,175 @@
+"""Text of cells apart by a sign: which sign, whether cells are in quotes, and whether the first line has names.
+
+Each is decided by what most lines say, so that one odd cell changes none of them; it is named in a sentence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jdl import checks
+from jdl.data.readers.files import unpacked
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+__all__ = ["LABELS", "TEXTS", "as_text", "is_missing", "numbers"]
+
+# Names of columns by which they are found, in any case.
+TEXTS = ("sentence", "text", "review", "comment", "content")
+LABELS = ("label", "class", "target", "sentiment", "category", "y")
+
+# What stands in a cell, in lower case, where there is no value. "none" may be a class: see `columns.labels_of`.
+MISSING = ("", "?", "nan", "na", "n/a", "#n/a", "<na>", "null", "nat")
+
+SIGNS = "\t,;|"
+LOOKED_AT, SEEN = 50, 1000  # lines by which the sign is chosen, and rows by which names are told from values
+Row = tuple[int, list[str]]  # the line where a row ends, and its cells
+
+
+def as_text(path: Path) -> DataFrame:
+    """The cells of a table as they are written. The index has the line of each row, counted from 1.
+
+    Columns go by the names in the first line, or without such by their place, "0", "1", ...
+
+    Raises:
+      InputError: a file that is damaged or no table, has no rows, or rows of different lengths.
+    """
+    import pandas
+
+    plain = unpacked(path)
+    try:
+        content = plain.decode("utf-8-sig")
+        rows = _rows(content)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise checks.InputError(f"got {path}, which is no table: {error}; need rows of as many cells each") from error
+    need = f"got {path} with {max(len(rows) - 1, 0)} rows below its first line, need one at least; get the file again"
+    checks.require(len(rows) > 1, need)
+    width = Counter(len(cells) for _, cells in rows).most_common(1)[0][0]
+    rows = [(line, _without_empty_end(cells, width)) for line, cells in rows]
+    for line, cells in rows:
+        got = f"got {path} with {len(cells)} cells in line {line}, where most lines have {width}"
+        checks.require(len(cells) == width, f"{got}, need as many in each; complete that line or leave it out")
+    lines, cells = [line for line, _ in rows], [cells for _, cells in rows]
+    frame = pandas.DataFrame(cells, index=lines, columns=[str(place) for place in range(width)], dtype=object)
+    if _has_names(frame):
+        names = [name.strip() or f"unnamed {place}" for place, name in enumerate(cells[0])]
+        twice = next((name for name, count in Counter(names).items() if count > 1), None)
+        checks.require(twice is None, f"got {path} with two columns {twice!r}, need a name for each; rename one")
+        frame = frame.iloc[1:].set_axis(names, axis=1)
+        if not cells[0][0].strip() and _counts_rows(frame.iloc[:, 0]):
+            frame = frame.iloc[:, 1:]  # row numbers, as pandas writes them
+    last = frame.iloc[:, -1]
+    ends = (lines[0] == frame.index[0] or not cells[0][-1].strip()) and not any(cell.strip() for cell in last)
+    return frame.iloc[:, :-1] if ends else frame  # every line ends in a sign
+
+
+def _rows(content: str) -> list[Row]:
+    """Cells in quotes where that reads every line to its end, else quotes as they are; a plain reading if neither fits.
+
+    In a text with quotes of its own (GLUE's), a quote at the start of a cell has no partner.
+    """
+    sign = _sign(content)
+    if sign is None:  # blanks
+        return [(number, line.split()) for number, line in enumerate(content.splitlines(), start=1) if line.strip()]
+    with contextlib.suppress(csv.Error):
+        return list(_read(content, sign, quoting=csv.QUOTE_MINIMAL, strict=True))
+    plain = list(_read(content, sign, quoting=csv.QUOTE_NONE))
+    if len({len(cells) for _, cells in plain}) == 1:
+        return plain
+    quoted = list(_read(content, sign, quoting=csv.QUOTE_MINIMAL))
+    return quoted if len({len(cells) for _, cells in quoted}) == 1 else plain
+
+
+def _read(content: str, sign: str, **how: int) -> Iterator[Row]:
+    longest = csv.field_size_limit(max(csv.field_size_limit(), len(content)))
+    try:
+        reader = csv.reader(io.StringIO(content, newline=""), delimiter=sign, skipinitialspace=True, **how)
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield reader.line_num, cells
+    finally:
+        csv.field_size_limit(longest)
+
+
+def _sign(content: str) -> str | None:
+    """The sign that parts most lines into as many cells; None for blanks, where no sign parts them and blanks do."""
+    start = "\n".join(content.splitlines()[:LOOKED_AT])
+
+    def agreement(sign: str) -> tuple[int, int]:
+        widths = Counter(len(cells) for _, cells in _read(start, sign, quoting=csv.QUOTE_MINIMAL))
+        width, lines = max(widths.items(), key=lambda one: (one[1], one[0]), default=(1, 0))
+        return (lines if width > 1 else 0, width)
+
+    best = max(SIGNS, key=agreement)  # the first of equals: a tab before a comma
+    if agreement(best)[0]:
+        return best
+    words = [line.split() for line in start.splitlines() if line.strip()]
+    alike = len({len(cells) for cells in words}) == 1 and len(words[0]) > 1
+    return (
+        None if alike and np.mean([bool(np.isfinite(_number(cell))) for row in words for cell in row]) > 0.5 else best
+    )
+
+
+def _without_empty_end(cells: list[str], width: int) -> list[str]:
+    """Lines that end in a sign have an empty cell more than there are columns."""
+    return cells[:width] if not any(cell.strip() for cell in cells[width:]) else cells
+
+
+def _has_names(frame: DataFrame) -> bool:
+    """Whether the first line names the columns: it has words where most other lines have numbers.
+
+    Where all columns are words, it has a usual name, or else no cell of it comes again in its column. Whole numbers 0,
+    1, 2, ... over four columns at least are the names that pandas gives.
+    """
+    first, rest = [cell.strip() for cell in frame.iloc[0]], frame.iloc[1:SEEN]
+    again = [first[place] in set(rest.iloc[:, place].str.strip()) for place in range(len(first))]
+    usual = [cell.lower() in (*TEXTS, *LABELS) and not twice for cell, twice in zip(first, again, strict=True)]
+    start = int(first[0] == "")
+    if any(usual) or (len(first) >= 4 + start and first[start:] == [str(place) for place in range(len(first) - start)]):
+        return True
+    numeric = [place for place in range(len(first)) if numeric_column(rest.iloc[:, place])]
+    told = [place for place in numeric if not is_missing(first[place])]
+    if told:
+        words = sum(not np.isfinite(_number(first[place])) for place in told)
+        return 2 * words >= len(told)
+    return bool(numeric) or not any(again)
+
+
+def numeric_column(cells: Series) -> bool:
+    """Whether most cells that have a value are numbers."""
+    values = [cell for cell in cells if not is_missing(cell)]
+    return bool(values) and 2 * int(np.isfinite(numbers(values)).sum()) > len(values)
+
+
+def numbers(cells: Series | list[str]) -> np.ndarray:
+    """f64[N]: the number in each cell, NaN where there is none."""
+    import pandas
+
+    return pandas.to_numeric(pandas.Series(cells, dtype=object).str.strip(), errors="coerce").to_numpy(np.float64)
+
+
+def _number(cell: str) -> float:
+    return float(numbers([cell])[0])
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell says that it has no value.
+
+    >>> [is_missing(cell) for cell in ("", " ?", "NaN", "0", "no")]
+    [True, True, True, False, False]
+    """
+    return cell.strip().lower() in MISSING
+
+
+def _counts_rows(cells: Series) -> bool:
+    found = numbers(cells)
+    return bool(np.array_equal(found, np.arange(len(found))) or np.array_equal(found, 1 + np.arange(len(found))))

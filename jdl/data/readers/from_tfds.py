@@ -1,0 +1,144 @@
+"""Data sets of TensorFlow Datasets, by their name there: prepared ones, or prepared here from raw files."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from jdl import checks
+from jdl.data.dataset import Dataset
+from jdl.data.readers.cache import cached
+from jdl.data.readers.files import FLAGS, data_directory, digest
+from jdl.data.readers.sources import SOURCES
+from jdl.data.readers.tfds_examples import FORMAT, examples
+from jdl.data.validate import validate
+
+__all__ = ["from_tfds"]
+
+
+def from_tfds(name: str, data_dir: str | Path | None = None, download: bool = False) -> Dataset:
+    """A data set of TensorFlow Datasets (TFDS), such as "mnist" or "cmaterdb/bangla".
+
+    One that is prepared, below the data directory or in TFDS's own (environment variable TFDS_DATA_DIR, usually
+    ~/tensorflow_datasets), is read. Else it is prepared into TFDS's own directory: from raw files in the folder of its
+    name (or, with a configuration, `name/configuration`) below the data directory, by TFDS's builder and against its
+    checksums; or, with `download`, from the network. Preparing needs TensorFlow, reading does not.
+
+    Images, features and sentences with a label or a target are read, and a text without one. The test set is TFDS's
+    "test", else its "validation", else a fifth of "train", drawn by a fixed seed.
+
+    Args:
+      name: in TFDS, with "/configuration" and ":version" where there are such.
+      data_dir: folder of data sets; None for the environment variable JDL_DATA_DIR.
+      download: whether the network may be asked.
+
+    Raises:
+      InputError: an unknown name, a data set that is neither prepared nor there as raw files, a missing package,
+        examples of another kind, or a test set whose labels are kept back (all -1, as GLUE's).
+
+    References:
+      TensorFlow Datasets, https://www.tensorflow.org/datasets.
+    """
+    # Namespaces ("huggingface:...") ask the network at once; whatever else TFDS reads into a name is an argument.
+    checks.require(
+        re.fullmatch(r"\w+(/[\w.+-]+)?(:\d[\w.]*)?", name) is not None,
+        f"got tfds:{name}, need a name, with /configuration and :version where there are such; try tfds:mnist",
+    )
+    tfds = _tfds()
+    directory = data_directory(data_dir)
+    tried = (_builder(tfds, name, place) for place in dict.fromkeys((directory, None)))
+    builders = [one for one in tried if one is not None]  # a user's own set is known where it lies alone
+    if not builders:
+        known = tfds.list_builders(with_community_datasets=False)
+        close = " or ".join(checks.nearest(name.partition("/")[0], known)[:3])
+        partly = importlib.util.find_spec("tensorflow") is None
+        some = '; or it is one that TFDS has only beside TensorFlow: pip install "jdl[tfds]"' if partly else ""
+        raise checks.InputError(f"got tfds:{name}, which TFDS does not have here; did you mean {close}?{some}")
+    ready = next((one for one in builders if _prepared(one)), None)
+    if ready is None:
+        _prepare(tfds, builders[-1], name, directory, download)
+        ready = _builder(tfds, name, None)
+        checks.require(_prepared(ready), f"got tfds:{name}, which TFDS did not prepare in {ready.data_path}; try again")
+    folder = Path(ready.data_path)
+    data = cached(f"tfds:{name}", [digest(folder)], lambda: validate(examples(ready, name), f"tfds:{name}"))
+    return data._replace(source=f"{data.source} Read from {folder}.")
+
+
+def _tfds() -> Any:
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise checks.InputError(
+            f"got a data set tfds:... and no tensorflow-datasets ({error}); run: pip install tensorflow-datasets "
+            "importlib_resources"
+        ) from error
+    return tfds
+
+
+def _builder(tfds: Any, name: str, directory: Path | None) -> Any:
+    try:
+        return tfds.builder(name, data_dir=directory, file_format=FORMAT)
+    except tfds.core.DatasetNotFoundError:
+        return None
+    except (ValueError, AssertionError) as error:  # a configuration or version that does not exist
+        said = " ".join(str(error).split())[:300]
+        raise checks.InputError(f"got tfds:{name}, which TFDS cannot build: {said}") from error
+
+
+def _prepared(builder: Any) -> bool:
+    return Path(builder.data_path).is_dir() and builder.is_prepared()
+
+
+def _prepare(tfds: Any, builder: Any, name: str, directory: Path | None, download: bool) -> None:
+    """Prepare into the builder's directory, from raw files or the network, or say what is missing, at once."""
+    if importlib.util.find_spec("tensorflow") is None:
+        raise checks.InputError(
+            f"got tfds:{name}, which is not prepared in {builder.data_path}, and no TensorFlow to prepare it; run: pip "
+            f'install "jdl[tfds]", or prepare it elsewhere with file_format="{FORMAT}" and name the folder by {FLAGS}'
+            f"{_instead(name)}"
+        )
+    raw = _raw(builder, name, directory, download)
+    flat = name.replace("/", "+").replace(":", "+")
+    # One download folder a data set: TFDS finds files there by their names, and those of MNIST and Fashion-MNIST agree.
+    with contextlib.redirect_stdout(sys.stderr):  # what a program prints is its own
+        try:
+            builder.download_and_prepare(
+                download_dir=Path(builder.data_dir_root) / "downloads" / flat,
+                download_config=tfds.download.DownloadConfig(
+                    manual_dir=raw,
+                    try_download_gcs=download and raw is None,
+                    force_checksums_validation=not download,  # a file without a checksum would come from the network
+                ),
+            )
+        except Exception as error:  # of many kinds: checksums, the network, the disk
+            place, said = raw or "the network", " ".join(str(error).split())[:600]
+            raise checks.InputError(f"got tfds:{name}, which TFDS could not prepare from {place}: {said}") from error
+
+
+def _raw(builder: Any, name: str, directory: Path | None, download: bool) -> Path | None:
+    """The folder with all files that TFDS has checksums of; None if the network is to be asked."""
+    needed = sorted({info.filename for info in (builder.url_infos or {}).values() if info.filename})
+    plain = name.partition(":")[0]
+    folders = [] if directory is None else [directory / one for one in (plain, plain.replace("/", "_"))]
+    folders = list(dict.fromkeys(folders))
+    for folder in folders:
+        if needed and all((folder / file).is_file() for file in needed):
+            return folder
+    if download:
+        return None
+    looked = f", and its raw files are not in {' or '.join(map(str, folders))}" if folders else " and no data directory"
+    files = f"put {', '.join(needed[:8])}{', ...' * (len(needed) > 8)} into such a folder" if needed else "prepare it"
+    raise checks.InputError(
+        f"got tfds:{name}, which is not prepared in {builder.data_path}{looked}; {files} and name the data directory "
+        f"by {FLAGS}, or allow the network by download=True{_instead(name)}"
+    )
+
+
+def _instead(name: str) -> str:
+    """The data set that jdl reads from the same raw files, if it does."""
+    plain = name.partition(":")[0].replace("/", "_")
+    return f"; or ask for {plain!r}, whose raw files jdl reads without TFDS" if plain in SOURCES else ""

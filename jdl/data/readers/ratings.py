@@ -1,0 +1,105 @@
+"""Files of ratings, who gave how many stars to what, as three columns; ids are kept whole, however long."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jdl import checks
+from jdl.data.readers.delimited import is_missing, numbers
+from jdl.data.readers.files import unpacked
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+__all__ = ["ratings"]
+
+# Names of columns, in any case and without "_".
+USERS = ("userid", "user", "uid", "reviewerid", "customerid")
+ITEMS = ("movieid", "itemid", "item", "movie", "asin", "productid", "bookid", "isbn", "appid", "artistid", "businessid")
+STARS = ("rating", "stars", "score", "overall", "bookrating")
+
+FORM = (
+    "need lines of user, item, rating and time, apart by tabs (u.data), :: (ratings.dat) or commas (ratings.csv), or "
+    "these names above the columns"
+)
+LEADING_ZERO = re.compile(rb"(?:^|[\t,:;\n\"])0\d")
+
+
+def ratings(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Users[N], items[N] and stars f32[N] of every line.
+
+    Ids are i64 where all are whole numbers, else words: a number above 2^53 has neighbours in float64, 007 is not 7.
+    The first line has names where its rating is no number; columns are then found by them, else by their place.
+
+    Raises:
+      InputError: a file in another format, or a line without a user, an item or a rating; which.
+    """
+    import pandas
+
+    content = unpacked(path).removeprefix(b"\xef\xbb\xbf")  # a mark that Windows puts before text
+    lines = content.splitlines()
+    first = lines[0].decode("utf-8", "replace") if lines else ""
+    # Split at each colon, "user::item::rating::time" has empty columns between: many times faster than a pattern.
+    apart = ":" if "::" in first else next((sign for sign in "\t;" if sign in first), ",")
+    cells = [cell.strip(' "') for cell in first.split(apart)]
+    places = [0, 2, 4] if apart == ":" else [0, 1, 2]
+    checks.require(len(cells) > places[2], f"got {path}, which is no file of ratings; {FORM}")
+    names = not np.isfinite(numbers([cells[places[2]]])).all()
+    places = _by_name(path, cells, places) if names else places
+    how = {"sep": apart, "header": None, "skiprows": int(names), "usecols": places, "skip_blank_lines": True}
+    try:
+        exact = not LEADING_ZERO.search(content)
+        table = pandas.read_csv(io.BytesIO(content), **how)[places] if exact else None
+        if table is None or any(table[place].dtype.kind not in "iu" for place in places[:2]):
+            table = pandas.read_csv(io.BytesIO(content), **how, dtype=str, keep_default_na=False)[places]
+        users, items = (_ids(path, table[place], 1 + names) for place in places[:2])
+    except checks.InputError:
+        raise
+    except ValueError as error:  # pandas' own are kinds of it
+        raise checks.InputError(f"got {path}, which is no file of ratings ({error}); {FORM}") from error
+    return users, items, _stars(path, table, places[2], 1 + names)
+
+
+def _by_name(path: Path, cells: list[str], places: list[int]) -> list[int]:
+    plain = [cell.lower().replace("_", "").replace("-", "").replace(" ", "") for cell in cells]
+    found = [next((plain.index(name) for name in usual if name in plain), None) for usual in (USERS, ITEMS, STARS)]
+    if all(place is None for place in found):
+        return places
+    chosen = [
+        usual if place is None and usual not in found else place for place, usual in zip(found, places, strict=True)
+    ]
+    got = f"got {path} with the columns {', '.join(cells)}"
+    checks.require(None not in chosen, f"{got}, need userId, itemId and rating among them; rename the columns")
+    return chosen
+
+
+def _ids(path: Path, column: Series, start: int) -> np.ndarray:
+    """The ids as i64 (or u64), or as words where some are none, too long for that, or begin with a zero."""
+    if column.dtype.kind in "iu":
+        return column.to_numpy()
+    words = column.str.strip()
+    absent = np.flatnonzero([is_missing(word) for word in words])
+    got = f"got {path}, which is no file of ratings: no id in line {start + absent[0] if absent.size else 0}; {FORM}"
+    checks.require(absent.size == 0, got)
+    # A column of whole numbers that pandas once held as floats, "7.0".
+    words = words.str.replace(r"^(-?\d+)\.0+$", r"\1", regex=True)
+    broken = np.flatnonzero(np.isfinite(numbers(words)) & ~words.str.fullmatch(r"-?\d+").to_numpy(bool))
+    if broken.size:
+        bad = f"the id {words.iloc[broken[0]]!r} in line {start + broken[0]}"
+        raise checks.InputError(f"got {path}, which is no file of ratings: {bad}; {FORM}")
+    whole = words.str.fullmatch(r"-?(0|[1-9]\d{0,17})").all()
+    return words.to_numpy(np.int64) if whole else words.to_numpy(str)
+
+
+def _stars(path: Path, table: DataFrame, place: int, start: int) -> np.ndarray:
+    stars = numbers(table[place].astype(str)).astype(np.float32)
+    odd = np.flatnonzero(~np.isfinite(stars))
+    cell = table[place].iloc[odd[0]] if odd.size else ""
+    got = f"got {path}, which is no file of ratings: the rating {cell!r} in line {start + (odd[0] if odd.size else 0)}"
+    checks.require(odd.size == 0, f"{got}; {FORM}")
+    return stars

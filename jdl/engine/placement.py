@@ -1,0 +1,114 @@
+"""Nodes divided over devices: over several GPUs, or over the cores of a CPU as devices of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from jdl import checks
+from jdl.types import PyTree
+
+__all__ = ["by_rows", "cores", "divided", "divided_rows", "everywhere", "mesh_over", "use_cores"]
+
+AXIS = "nodes"
+
+
+def use_cores(count: int | None = None) -> int:
+    """Have JAX see so many cores of the CPU as devices, all that this process may use by default; returns how many.
+
+    To be called before the first computation. A network with convolutions then trains on all cores at once, each with
+    its share of the nodes (see `jdl.simulation`, devices); XLA's convolution runs on one. What else a program computes
+    stays on the first device, unless it asks for others. `jdl run` does this by itself. Where XLA_FLAGS or a
+    call before this one say how many devices there are, it stays so.
+
+    Raises:
+      InputError: JAX has computed something already, with another number of devices.
+    """
+    count = cores() if count is None else checks.whole("count", count, 1)
+    told = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if not told and jax.config.jax_num_cpu_devices <= 0:
+        try:
+            jax.config.update("jax_num_cpu_devices", count)
+        except RuntimeError as error:
+            raise checks.InputError(
+                "got jdl.use_cores() after JAX's first computation, need it before; call it below the imports, in a "
+                "notebook after a restart"
+            ) from error
+    return len(jax.devices("cpu"))
+
+
+def cores() -> int:
+    """The cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def mesh_over(devices: int) -> Mesh | None:
+    """The first so many devices in a row, or None for one alone, which needs no mesh."""
+    found = jax.devices()[:devices]
+    checks.require(
+        len(found) == devices,
+        f"got devices={devices}, JAX sees {len(found)} ({jax.default_backend()}); for the cores of a CPU call "
+        "jdl.use_cores() before the first computation",
+    )
+    return None if devices == 1 else Mesh(found, (AXIS,), axis_types=(AxisType.Auto,))
+
+
+def divided(function: Callable[..., Any], mesh: Mesh | None) -> Callable[..., Any]:
+    """`function(shared, *rows)` with an equal part of the rows on each device, and `shared` on all of them.
+
+    `function` maps over the leading axis of all that it returns. Where the devices do not divide the rows, the last
+    rows are computed on several.
+    """
+    if mesh is None:
+        return function
+    on = jax.shard_map(
+        lambda shared, rows: function(shared, *rows),
+        mesh=mesh,
+        in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
+        out_specs=PartitionSpec(AXIS),
+        check_vma=False,  # it does not know all primitives, and nothing here is reduced over the devices
+    )
+
+    def over_devices(shared, *rows):
+        count = jax.tree.leaves(rows)[0].shape[0]
+        more = -count % mesh.size
+        if not more:
+            return on(shared, rows)
+        places = jnp.minimum(jnp.arange(count + more, dtype=jnp.int32), count - 1)
+        out = on(shared, jax.tree.map(lambda x: x[places], rows))
+        return jax.tree.map(lambda x: x[:count], out)
+
+    return over_devices
+
+
+def divided_rows(mesh: Mesh) -> NamedSharding:
+    """An equal part of the rows on each device."""
+    return NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def everywhere(mesh: Mesh) -> NamedSharding:
+    """A copy on each device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+# The fields of a run's state that have a row for each node; a server's, for one, may have n rows that are none.
+OF_NODES = ("nodes", "exchange_state")
+
+
+def by_rows(state: Any, n: int, mesh: Mesh) -> Any:
+    """Where each array of a `RunState` lies: what nodes and links hold is divided, the rest is copied."""
+    rows, copies = divided_rows(mesh), everywhere(mesh)
+
+    def place(field: str) -> PyTree:
+        divisible = field in OF_NODES
+        return jax.tree.map(
+            lambda x: rows if divisible and x.ndim and x.shape[0] == n else copies, getattr(state, field)
+        )
+
+    return state.replace(**{field.name: place(field.name) for field in dataclasses.fields(state)})

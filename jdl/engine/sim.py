@@ -1,0 +1,124 @@
+"""The simulation, `init` to `simulate`: pure functions of a `Simulation`, and one compiled loop."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from jdl import checks, tree
+from jdl.engine import metrics
+from jdl.engine.rounds import content_and_bits, each_node, plan_at, rows_of, sends_of, step
+from jdl.engine.state import RunState, Simulation
+from jdl.rng import key_of
+from jdl.types import Info, Plan, PyTree, Server, Traffic
+
+__all__ = ["RunState", "Simulation", "advance", "evaluate", "init", "models", "simulate", "step"]
+
+
+# Kept between calls, so that a round of given shapes is traced once in a process; in a larger program it is inlined.
+STEP = jax.jit(step, inline=True)
+
+
+def init(simulation: Simulation, params: PyTree | None = None) -> RunState:
+    """The state before the first round.
+
+    Args:
+      params: the start of all nodes, one model; or one model each, stacked `[n, ...]`; by default one drawn model,
+        `problem.init`, which all nodes share.
+    """
+    s, n, t = simulation, simulation.problem.n, jnp.int32(0)
+    fresh = s.problem.init(key_of(s.key, "init", 0))
+    params = fresh if params is None else _start(params, fresh, n, s.has_server)
+    schedule_state = s.schedule.init(key_of(s.key, "schedule_state", 0))
+    rows = rows_of(s, _everybody(plan_at(s, schedule_state, t)[0], n), t)
+    if s.has_server:
+        nodes = each_node(s, "client_init", "client_init", rows, told=params)
+        server = s.algorithm.init(params, n)
+    else:
+        starts = jax.tree.map(lambda p, like: jnp.broadcast_to(p, (n, *like.shape)), params, fresh)
+        nodes = each_node(s, "init", "init", rows, starts)
+        server = ()
+    abstract = s.replace(mapping="vmap", mesh=None)  # shapes only: a loop over nodes has nothing to name here
+    messages = lambda send: content_and_bits(send(abstract, rows, nodes, server)[0])[0]
+    shapes = [jax.eval_shape(functools.partial(messages, send)) for send in sends_of(s)]
+    exchange_state = tuple(s.exchange.init(tree.zeros_like(message)) for message in shapes)
+    zero = jnp.zeros((2, n + s.has_server), jnp.float32)
+    return RunState(t, nodes, server, exchange_state, schedule_state, Traffic(bits=zero, messages=zero), jnp.int32(-1))
+
+
+INIT = jax.jit(init, inline=True)
+
+
+def advance(simulation: Simulation, sim: RunState, until: int | jax.Array, halt: bool = False) -> tuple[RunState, Info]:
+    """Rounds up to round `until`, which is traced: any number of rounds is one program.
+
+    Args:
+      halt: stop after the round in which a number is no longer finite. (Costs a sweep by `vmap` a pass over the state.)
+
+    Returns the new state, and the mean over nodes of what the last round reports (NaN before the first).
+    """
+    info = jax.eval_shape(STEP, simulation, sim)[1]
+    blank = jax.tree.map(lambda x: jnp.full((), jnp.nan, x.dtype), info)
+    until = jnp.asarray(until, jnp.int32)
+
+    def going(carry):
+        more = carry[0].t < until
+        return more & (carry[0].status < 0) if halt else more
+
+    def body(carry):
+        sim, info = STEP(simulation, carry[0])
+        return sim, jax.tree.map(jnp.mean, info)
+
+    return jax.lax.while_loop(going, body, (sim, blank))
+
+
+def models(simulation: Simulation, sim: RunState) -> PyTree:
+    """The models to evaluate, stacked: `[n, ...]`, or `[1, ...]`, the server's."""
+    if simulation.has_server:
+        return jax.tree.map(lambda x: x[None], simulation.algorithm.model(sim.server))
+    return jax.vmap(simulation.algorithm.model)(sim.nodes)
+
+
+def evaluate(simulation: Simulation, sim: RunState) -> dict[str, jax.Array]:
+    """The metrics of this moment; see `jdl.metrics.measure`."""
+    return metrics.measure(models(simulation, sim), simulation.problem, simulation.mesh)
+
+
+def simulate(
+    simulation: Simulation, rounds: int, eval_every: int = 1, params: PyTree | None = None
+) -> tuple[RunState, dict[str, jax.Array]]:
+    """A whole run as one pure function, for `jit`, and for `vmap` over rates, seeds or weights of `simulation`.
+
+    Returns the final state, and the metrics as arrays `[E]` with their `round`: at 0, every `eval_every`, at the end.
+    """
+    marks = jnp.asarray(sorted({*range(0, rounds, eval_every), rounds}), jnp.int32)
+
+    def body(sim, until):
+        sim, info = advance(simulation, sim, until)
+        return sim, {"round": until, **evaluate(simulation, sim), **info}
+
+    return jax.lax.scan(body, init(simulation, params), marks)
+
+
+def _everybody(plan: Plan, n: int) -> Plan:
+    """A plan with a row for every node, also where this round's plan names participants."""
+    if plan.participants is None:
+        return plan
+    return Plan(links=Server(weights=jnp.ones(n), used=jnp.ones(n, bool)), self_weights=jnp.zeros(n))
+
+
+def _start(params: PyTree, like: PyTree, n: int, has_server: bool) -> PyTree:
+    """The start that the caller gives, or a sentence if it has not the shape of one model, or of n."""
+    given, needed = jax.tree.structure(params), jax.tree.structure(like)
+    checks.require(given == needed, f"got params of structure {given}, need {needed}; start from problem.init(key)")
+
+    def leaf(p, like):
+        p = jnp.asarray(p, like.dtype)
+        good = [like.shape] if has_server else [like.shape, (n, *like.shape)]
+        need = " or ".join(map(str, good))
+        checks.require(p.shape in good, f"got params with an array of shape {p.shape}, need {need}; see jdl.sim.init")
+        return p
+
+    return jax.tree.map(leaf, params, like)

@@ -1,0 +1,29 @@
+"""Local work of one node: optimizers without their rate, H local steps, and proximal operators."""
+
+from jdl.local import proximal
+from jdl.local.steps import (
+    OPTIMIZERS,
+    SUMMED,
+    Decay,
+    Gradient,
+    Optimizer,
+    client_weight,
+    local_steps,
+    rate,
+    steps_done,
+    transform,
+)
+
+__all__ = [
+    "OPTIMIZERS",
+    "SUMMED",
+    "Decay",
+    "Gradient",
+    "Optimizer",
+    "client_weight",
+    "local_steps",
+    "proximal",
+    "rate",
+    "steps_done",
+    "transform",
+]

@@ -1,0 +1,9 @@
+"""What a node's data say: gradients and losses on its minibatches, and wrappers that disturb them."""
+
+from jdl.oracle.gradient_noise import GradientNoise
+from jdl.oracle.minibatch import DataOracle
+
+__all__ = [
+    "GradientNoise",
+    "DataOracle",
+]

@@ -1,0 +1,106 @@
+"""What a run returns."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+
+from jdl import tree
+from jdl.engine import sim as simulator
+from jdl.engine.sim import RunState, Simulation
+from jdl.runs.history import History
+from jdl.types import PyTree
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+__all__ = ["Result"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A finished (or diverged, or interrupted) run.
+
+    history: its evaluations, as arrays and as a frame. sim: its last state. status: "finished", "diverged" or
+    "interrupted"; message: the same in a sentence. seconds: of the loop, without compile_seconds. run_dir: its files.
+    """
+
+    name: str
+    history: History
+    sim: RunState
+    simulation: Simulation
+    seed: int
+    status: str
+    message: str
+    seconds: float
+    compile_seconds: float
+    run_dir: Path | None = None
+
+    @property
+    def models(self) -> PyTree:
+        """The models of all nodes, stacked: `[n, ...]`; with a server, its one model: `[1, ...]`."""
+        return jax.jit(simulator.models)(self.simulation, self.sim)
+
+    @property
+    def mean_model(self) -> PyTree:
+        """The average of the models of all nodes."""
+        return tree.mean_rows(self.models)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The last evaluation and how the run ended, as JSON takes it: what is not finite, or not there, is null."""
+        last = self.history.rows[-1] if len(self.history) else {}
+        metrics = {name: None for name in ("mean_model_accuracy", "mean_accuracy", "worst_accuracy")}
+        metrics |= {name: value if math.isfinite(value) else None for name, value in last.items() if name != "seconds"}
+        metrics.pop("round", None)
+        return {
+            "nodes": self.simulation.problem.n,
+            "rounds": int(self.sim.t),
+            "seconds": round(self.seconds, 3),
+            "compile_seconds": round(self.compile_seconds, 3),
+            **metrics,
+            "status": self.status,
+            "message": self.message,
+            "run_dir": str(self.run_dir) if self.run_dir else None,
+        }
+
+    def plot(self, path: str | Path | None = None) -> matplotlib.figure.Figure:
+        """Learning curves; written to `path` if it is given. In a notebook the figure shows itself."""
+        from jdl.show import plots
+
+        return plots.curves({self.name: self.history}, path, nodes=self.simulation.problem.n)
+
+    def __repr__(self) -> str:
+        lines = [f"{self.name}: {self.message}"]
+        lines += [f"  {label}: {text}" for label, text in self._facts()]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{label}</th><td>{text}</td></tr>" for label, text in self._facts()
+        )
+        return f"<b>{self.name}</b>: {self.message}<table>{rows}</table>"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        s = self.summary
+        facts = []
+        if s.get("mean_accuracy") is not None:
+            mean, worst, centre = (s[name] for name in ("mean_accuracy", "worst_accuracy", "mean_model_accuracy"))
+            facts.append(("test accuracy", f"mean {mean:.1%}, worst node {worst:.1%}, mean model {centre:.1%}"))
+        if s.get("mean_model_loss") is not None:
+            facts.append(("loss of the mean model", f"{s['mean_model_loss']:.4g}"))
+        if s.get("suboptimality") is not None:
+            facts.append(("above the optimum", f"{s['suboptimality']:.3g}"))
+        if s.get("consensus_distance") is not None:
+            facts.append(("consensus distance", f"{s['consensus_distance']:.3g}"))
+        if s.get("bits_sent") is not None:
+            megabytes = s["bits_sent"] / 8e6
+            facts.append(("sent", f"{megabytes:,.1f} MB in all, {megabytes / s['nodes']:,.3f} MB a node"))
+        facts.append(("time", f"{self.seconds:.1f} s, and {self.compile_seconds:.1f} s to compile"))
+        if self.run_dir:
+            facts.append(("files", str(self.run_dir)))
+        return facts

@@ -1,0 +1,128 @@
+"""The best rate of a method on a problem: a grid of rates in one compiled program, then a finer one around the best."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jdl import checks
+from jdl.engine.sim import simulate
+from jdl.engine.state import Simulation
+from jdl.runs import fingerprint
+from jdl.types import PyTree
+
+__all__ = ["RATES", "Tuned", "rounds_until", "tune"]
+
+# From a rate at which nothing moves to one at which nearly everything diverges, two a factor of 2.
+RATES = tuple(float(rate) for rate in np.geomspace(2**-9, 2**2, 23))
+
+Score = str | Callable[[dict[str, jax.Array]], jax.Array]
+
+
+class Tuned(NamedTuple):
+    """The best value, its score, and all that were tried, in order of value; the score of what diverged is infinite."""
+
+    value: float
+    score: float
+    values: np.ndarray
+    scores: np.ndarray
+
+
+def tune(
+    simulation: Simulation,
+    rounds: int,
+    *,
+    score: Score = "mean_loss",
+    values: Sequence[float] = RATES,
+    field: str = "lr",
+    refinements: int = 0,
+    eval_every: int | None = None,
+    params: PyTree | None = None,
+    at_once: int = 8,
+) -> Tuned:
+    """The value of one number of the algorithm, its rate by default, that gives the lowest score.
+
+    All values run in one program, `at_once` at a time. Each refinement tries as many values again, evenly in their
+    logarithm, between the neighbours of the best one. At a tie the smallest value counts.
+
+    Args:
+      simulation: from `jdl.simulation(...)`.
+      rounds: how many rounds each value gets.
+      score: a column of the history (`jdl.metrics.COLUMNS`), whose last entry counts (the negative of an accuracy); or
+        a function of the history, a dict of arrays `[E]`, see `rounds_until`.
+      values: what to try, at least one, all positive.
+      field: the number of the algorithm to choose.
+      refinements: how often to look closer.
+      eval_every: how often to evaluate, in rounds; at start and end only by default.
+      params: the start of all nodes, see `jdl.sim.init`.
+      at_once: how many runs to hold in memory together.
+
+    Raises:
+      InputError: if the algorithm has no such number, or if every value diverged.
+
+    >>> import jdl
+    >>> problem = jdl.problems.quadratic(nodes=4, dim=3, condition=1.0)  # curvature 1: a step of rate 1 is best
+    >>> simulation = jdl.simulation(problem, jdl.algorithms.DPSGD(), jdl.topology.complete(4))
+    >>> round(jdl.tune(simulation, rounds=1, values=[0.1, 0.3, 1.0, 1.9]).value, 3)
+    1.0
+    """
+    name = type(simulation.algorithm).__name__
+    known = [key for key in simulation.algorithm.__dataclass_fields__ if key != "decay"]
+    checks.known(f"number of {name}", field, known)
+    checks.whole("rounds", rounds, 1)
+    grid = np.sort(np.asarray(values, float))
+    need = f"got values={list(values)!r}, need at least one number, all above 0; leave it out"
+    checks.require(grid.ndim == 1 and grid.size > 0 and bool(np.all(grid > 0)), need)
+    tried, scores, code = np.zeros(0), np.zeros(0), fingerprint.of_value(score)
+    for _ in range(refinements + 1):
+        new = _scores(simulation, jnp.asarray(grid), params, field, rounds, eval_every or rounds, score, at_once, code)
+        tried, scores = np.concatenate([tried, grid]), np.concatenate([scores, np.asarray(new, float)])
+        order = np.argsort(tried, kind="stable")
+        tried, scores = tried[order], scores[order]
+        best = int(np.argmin(scores))
+        if not np.isfinite(scores[best]):
+            break
+        low, high = tried[max(best - 1, 0)], tried[min(best + 1, len(tried) - 1)]
+        grid = np.geomspace(low, high, grid.size + 2)[1:-1]
+    finite = bool(np.isfinite(scores[best]))
+    checks.require(finite, f"got values of {name}.{field} from {tried[0]:g} to {tried[-1]:g}, all diverge; try smaller")
+    return Tuned(float(tried[best]), float(scores[best]), tried, scores)
+
+
+def rounds_until(column: str, target: float) -> Callable[[dict[str, jax.Array]], jax.Array]:
+    """A score for `tune`: the first round at which a column of the history is below `target`; infinite if none is.
+
+    Evaluate every round (`eval_every=1`) to count to the round. The same object for the same arguments: one program.
+    """
+    return _rounds_until(column, float(target))
+
+
+@functools.cache
+def _rounds_until(column: str, target: float) -> Callable[[dict[str, jax.Array]], jax.Array]:
+    def score(history):
+        reached = history[column] < target
+        first = history["round"][jnp.argmax(reached)].astype(jnp.result_type(float))
+        return jnp.where(jnp.any(reached), first, jnp.inf)
+
+    return score
+
+
+@functools.partial(jax.jit, static_argnames=("field", "rounds", "eval_every", "score", "at_once", "code"))
+def _scores(simulation, values, params, field, rounds, eval_every, score, at_once, code):
+    # `code` is the digest of `score`: a global that it reads may have changed since its program was made.
+    def one(value):
+        algorithm = simulation.algorithm.replace(**{field: value})
+        sim, history = simulate(simulation.replace(algorithm=algorithm), rounds, eval_every, params)
+        if callable(score):
+            result = score(history)
+        else:
+            last = history[score][-1]
+            result = jnp.where(sim.status < 0, -last if score.endswith("accuracy") else last, jnp.inf)
+        return jnp.where(jnp.isnan(result), jnp.inf, result)
+
+    return jax.lax.map(one, values, batch_size=min(at_once, values.shape[0]))

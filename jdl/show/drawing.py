@@ -1,0 +1,214 @@
+"""Pictures of graphs."""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import csr_array, diags_array
+
+from jdl import checks
+from jdl.show.plots import INK, STYLE
+from jdl.topology import Topology, forms
+from jdl.topology.spectrum.distances import links_of_cycle
+from jdl.topology.spectrum.periods import cycle_of
+from jdl.topology.spectrum.sampled import sample_rounds
+from jdl.types import Schedule
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection
+    from matplotlib.figure import Figure
+
+__all__ = ["draw"]
+
+PANELS = 6  # phases of a cycle, at most
+SAMPLED = 3  # rounds of a schedule
+MOST_LINKS = 60_000  # more would only blacken the page, and take a minute
+STIFF, LOOSE = 300, 2000  # nodes up to which a layout by springs takes a second, and ten
+NUMBERED = 64
+LINK = "#6b6b6b"
+ARROWS = 600  # links up to which a direction can be seen
+
+
+def draw(
+    topology: Topology | Sequence[Topology] | Schedule, path: str | Path | None = None, *, seed: int = 0
+) -> Figure:
+    """Nodes and links, nodes coloured by the links into them; a panel for each round of a cycle or of a sample.
+
+    Nodes lie where the topology says; else on a circle where W is circulant; else where springs along the links pull
+    them (in a cycle, the links of all rounds). Of a cycle the first six rounds are drawn, of a schedule three.
+
+    Args:
+      topology: one, one period of a cycle, or a schedule.
+      path: where to write the picture, if anywhere; its ending says in which format.
+      seed: of the rounds of a schedule, as in a run.
+
+    >>> from jdl.topology import one_peer_exponential
+    >>> [axes.get_title() for axes in draw(one_peer_exponential(8)).axes[:3]]
+    ['round 0', 'round 1', 'round 2']
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rounds, positions, title = _parts(topology, seed)
+    columns = 2 if len(rounds) == 4 else min(3, len(rounds))
+    lines = -(-len(rounds) // columns)
+    with matplotlib.rc_context(STYLE):
+        side = 7.0 if len(rounds) == 1 else 4.0
+        figure = Figure(figsize=(side * columns + 1.0, side * lines + 0.4), layout="constrained")
+        FigureCanvasAgg(figure)
+        grid = figure.subplots(lines, columns, squeeze=False).ravel()
+        degrees = [np.diff(links.indptr) for links in rounds]
+        span = min(map(np.min, degrees)), max(map(np.max, degrees))
+        for t, (axes, links, degree) in enumerate(zip(grid, rounds, degrees, strict=False)):
+            points = _panel(axes, links, positions, degree, span)
+            axes.set_title(f"round {t}" if len(rounds) > 1 else "")
+        for axes in grid[len(rounds) :]:
+            axes.set_visible(False)
+        if span[0] < span[1]:
+            bar = figure.colorbar(points, ax=list(grid), shrink=0.6, label="links into the node")
+            bar.outline.set_visible(False)
+            bar.ax.yaxis.get_major_locator().set_params(integer=True)
+        figure.suptitle(title, fontsize=11)
+        if path is not None:
+            _save(figure, path)
+    figure._repr_png_ = functools.partial(_png, figure)
+    return figure
+
+
+def _parts(topology: Topology | Sequence[Topology] | Schedule, seed: int) -> tuple[list[csr_array], np.ndarray, str]:
+    """The links of each round to draw, where nodes lie, and the title."""
+    if not isinstance(topology, Topology | list | tuple):
+        rounds = [forms.off_diagonal(W) for W in sample_rounds(topology, SAMPLED, seed)]
+        title = f"{type(topology).__name__}, {topology.n:,} nodes: the first {SAMPLED} rounds"
+        _few(max(links.nnz for links in rounds))
+        return rounds, _circle(topology.n), title
+    phases = cycle_of(topology)
+    _few(max(int(phase.degree.sum()) for phase in phases[:PANELS]))
+    first, n, every = phases[0], phases[0].n, len(phases)
+    title = f"{first.name.partition(', phase')[0]}, {n:,} node{'s' * (n != 1)}"
+    if every > 1:
+        title += f": {'all' if every <= PANELS else f'the first {PANELS} of'} {every} rounds of a period"
+    if first.positions is not None:
+        positions = np.asarray(first.positions, float)
+    elif all(phase.shifts is not None for phase in phases) or all(phase.groups is not None for phase in phases):
+        positions = _circle(n)
+    else:
+        positions = _springs(links_of_cycle(phases))
+    return [forms.off_diagonal(phase.weights) for phase in phases[:PANELS]], positions, title
+
+
+def _few(links: int) -> None:
+    need = f"got {links:,} links, a picture shows {MOST_LINKS:,} at most; draw a smaller graph of the same kind"
+    checks.require(links <= MOST_LINKS, need)
+
+
+def _circle(n: int) -> np.ndarray:
+    angle = np.pi / 2 - 2 * np.pi * np.arange(n) / n  # node 0 on top, clockwise
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def _springs(links: csr_array) -> np.ndarray:
+    """A layout that suits the size: stiff springs for few nodes, loose ones for more, and smooth vectors for many."""
+    import networkx as nx
+
+    both = csr_array(links + links.T)
+    n, graph = both.shape[0], nx.from_scipy_sparse_array(both)
+    if 2 < n <= STIFF and nx.is_connected(graph):
+        placed = nx.kamada_kawai_layout(graph)
+    elif n <= LOOSE:
+        placed = nx.spring_layout(graph, pos=dict(enumerate(_smooth(both))), iterations=50, seed=0)
+    else:
+        return _smooth(both)
+    return np.stack([placed[node] for node in range(n)])
+
+
+def _smooth(links: csr_array) -> np.ndarray:
+    """Two vectors that vary slowly along links, by some steps of a lazy walk; as ranks, so that they fill a square."""
+    n = links.shape[0]
+    walk = diags_array(1 / np.maximum(1, links.sum(axis=1))) @ links
+    x = np.random.default_rng(0).standard_normal((n, 2))
+    for _ in range(20):
+        for _ in range(10):
+            x = (x + walk @ x) / 2
+        x = np.linalg.qr(x - x.mean(axis=0, keepdims=True))[0]
+    return 2 * np.argsort(np.argsort(x, axis=0), axis=0) / max(1, n - 1) - 1
+
+
+def _panel(
+    axes: Axes, links: csr_array, positions: np.ndarray, degree: np.ndarray, span: tuple[int, int]
+) -> PathCollection:
+    """One round: links below, nodes above, smaller and fainter the more there are."""
+    from matplotlib.collections import LineCollection
+
+    n, pairs = len(degree), np.stack(links.tocoo().coords, axis=1)
+    directed = (links != links.T).nnz > 0
+    pairs = pairs if directed else pairs[pairs[:, 0] < pairs[:, 1]]
+    size = float(np.clip(9000 / n, 4, 260))
+    width, alpha = (
+        float(np.clip(30 / math.sqrt(n + len(pairs)), 0.25, 1.4)),
+        float(np.clip(800 / (len(pairs) + 1), 0.15, 0.8)),
+    )
+    if directed and len(pairs) <= ARROWS:
+        look = {"arrowstyle": "-|>", "color": LINK, "linewidth": width, "alpha": alpha, "shrinkB": math.sqrt(size) / 2}
+        look |= {"mutation_scale": 5 + 6 * width, "connectionstyle": "arc3,rad=0.08"}
+        for receiver, sender in pairs:
+            axes.annotate("", positions[receiver], positions[sender], arrowprops=look)
+    else:
+        lines = _around(positions, pairs)
+        axes.add_collection(LineCollection(lines, colors=LINK, linewidths=width, alpha=alpha, rasterized=n > 2000))
+    low, high = span
+    points = axes.scatter(
+        *positions.T, s=size, c=degree, cmap="viridis_r", vmin=low - (low == high), vmax=high, zorder=2,
+        edgecolors="white", linewidths=0.4 if n <= 300 else 0,
+    )  # fmt: skip
+    if n <= NUMBERED:
+        middle = (low + high) / 2
+        for node, place in enumerate(positions):
+            colour = "white" if degree[node] > middle or low == high else INK
+            axes.annotate(str(node), place, ha="center", va="center", fontsize=8, color=colour, zorder=3)
+    axes.set_aspect("equal")
+    axes.margins(0.06)
+    axes.set_axis_off()
+    return points
+
+
+def _around(positions: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """`float[e, points, 2]`, the course of each link; bowed where it would run along an axis through other nodes.
+
+    Those are the links by which a torus wraps around, and which a straight line would hide.
+    """
+    ends = positions[pairs]
+    step = ends[:, 1] - ends[:, 0]
+    bowed = np.zeros(len(pairs), bool)
+    for axis in (0, 1):
+        for link in np.flatnonzero(step[:, axis] == 0):
+            line = positions[positions[:, axis] == ends[link, 0, axis], 1 - axis]
+            low, high = np.sort(ends[link, :, 1 - axis])
+            bowed[link] |= np.any((line > low) & (line < high))
+    if not bowed.any():
+        return ends
+    t = np.linspace(0, 1, 25)[None, :, None]
+    across = np.stack([-step[:, 1], step[:, 0]], axis=1)[:, None, :] * bowed[:, None, None]
+    return ends[:, :1] + t * step[:, None, :] + 0.12 * np.sin(np.pi * t) * across
+
+
+def _save(figure: Figure, path: str | Path) -> None:
+    try:
+        figure.savefig(path, dpi=160)
+    except (OSError, ValueError) as error:
+        need = "need a file that can be written, with an ending such as .png, .svg or .pdf; try graph.png"
+        raise checks.InputError(f"got path={str(path)!r} ({error}), {need}") from error
+
+
+def _png(figure: Figure) -> bytes:
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    return picture.getvalue()

@@ -1,0 +1,72 @@
+"""A run in words, and the table that compares runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import rich.table
+
+__all__ = ["Summarised", "label", "table"]
+
+
+class Summarised(Protocol):
+    """What has run, and sums up how it ended: a `jdl.Result`."""
+
+    @property
+    def summary(self) -> dict[str, Any]: ...
+
+
+def label(command: Mapping[str, Any]) -> str:
+    """A run in words, from its resolved flags.
+
+    >>> label({"algorithm": {"name": "dpsgd"}, "topology": {"name": "ring"}, "network": [], "nodes": 8})
+    'gossip: dpsgd on ring(8)'
+    """
+    name, topology, nodes = command["algorithm"]["name"], command["topology"], command["nodes"]
+    if topology is None:
+        return f"alone: {name}, {nodes:,} nodes"
+    if topology["name"] == "sampling":
+        text = f"server: {name}, {topology['participants']:,} of {nodes:,} clients a round"
+    else:
+        text = f"gossip: {name} on {_call(topology, [str(nodes)])}"
+    network = [_call(part, []) for part in command["network"]]
+    return text + f" through {', '.join(network)}" * bool(network)
+
+
+def _call(part: Mapping[str, Any], first: list[str]) -> str:
+    given = [f"{name}={value}" for name, value in part.items() if name not in ("name", "seed") and value is not None]
+    return f"{part['name']}({', '.join(first + given)})"
+
+
+def table(results: Mapping[str, Summarised]) -> rich.table.Table:
+    """Runs on one problem side by side, one a row: accuracies where the problem has them, losses elsewhere."""
+    import rich.table
+
+    rows = {name: result.summary for name, result in results.items()}
+    columns = {
+        "mean over nodes": ("mean_accuracy", "{:.1%}"),
+        "worst node": ("worst_accuracy", "{:.1%}"),
+        "mean model": ("mean_model_accuracy", "{:.1%}"),
+    }
+    if all(row["mean_accuracy"] is None for row in rows.values()):
+        columns = {
+            "mean over nodes": ("mean_loss", "{:.4g}"),
+            "worst node": ("worst_loss", "{:.4g}"),
+            "mean model": ("mean_model_loss", "{:.4g}"),
+            "above the optimum": ("suboptimality", "{:.2g}"),
+        }
+        columns = {title: column for title, column in columns.items() if any(column[0] in row for row in rows.values())}
+    what = "test accuracy" if "mean_accuracy" in dict(columns.values()) else "loss"
+    rounds = max(row["rounds"] for row in rows.values())
+    out = rich.table.Table(title=f"{what}, after {rounds:,} rounds", title_justify="left")
+    out.add_column("")
+    for title in [*columns, "sent, MB a node"]:
+        out.add_column(title, justify="right")
+    for name, row in rows.items():
+        sent = row.get("bits_sent")
+        values = [(row.get(key), form) for key, form in columns.values()]
+        values.append((None if sent is None else sent / 8e6 / row["nodes"], "{:,.3g}"))
+        out.add_row(name, *("-" if value is None else form.format(value) for value, form in values))
+    return out

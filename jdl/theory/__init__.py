@@ -1,0 +1,11 @@
+"""What theory predicts of gossip and of learning over it, from the topology alone."""
+
+from jdl.theory.rates import QuadraticRate, best_quadratic_rate, predicted_rounds, quadratic_rate, rounds_to_shrink
+
+__all__ = [
+    "QuadraticRate",
+    "best_quadratic_rate",
+    "predicted_rounds",
+    "quadratic_rate",
+    "rounds_to_shrink",
+]
