@@ -22,13 +22,17 @@ class Skeleton:
 
     What it solves, where it is stable, what it reduces to. Written for one node: no node axis, no W, no other node.
 
-    Sends: what travels each round, in words.
-    Memory: 1 model per node.
+    Sends:
+      what travels each round, in words.
+
+    Memory:
+      1 model per node.
 
     Args:
       lr: rate.
 
-    References: Authors, year, Title, Algorithm number.
+    References:
+      Authors, year, Title, Algorithm number.
     """
 
     lr: float = number(0.1, minimum=0)  # an array leaf, so that it can be swept; `static` for what changes shapes

@@ -23,7 +23,7 @@ import jdl
 from jdl import checks
 from jdl.command import catalogue, flags
 from jdl.command.record import build, graph, record, topology_of
-from jdl.engine.placement import cores, use_cores
+from jdl.engine.placement import cores, find_devices, use_cores
 from jdl.runs import baselines
 from jdl.runs.result import Result
 from jdl.runs.run import run
@@ -73,11 +73,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     with warnings.catch_warnings():
         warnings.showwarning = functools.partial(_print_note, warnings.showwarning)
         try:
-            code = _main(list(sys.argv[1:] if argv is None else argv))
+            code = _quiet_where_nobody_reads(list(sys.argv[1:] if argv is None else argv))
         except checks.InputError as error:
             print(f"jdl: {error}", file=sys.stderr)
             code = 2
     sys.exit(code)
+
+
+# What a shell reports of `cat` or `ls` whose reader left: 128 and the number of SIGPIPE.
+CLOSED_PIPE = 141
+
+
+def _quiet_where_nobody_reads(argv: list[str]) -> int:
+    """Run one command; a reader that left, as `head` does, ends it without a word."""
+    try:
+        try:
+            return _main(argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, ValueError):  # what is still held back goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
 
 
 def _print_note(usual: Callable[..., None], message: Warning | str, category: type[Warning], *place: Any) -> None:
@@ -172,6 +189,7 @@ def _list(names: tuple[str, ...], as_json: bool) -> int:
 
 
 def _topo(given: Any, chosen: flags.Chosen) -> int:
+    find_devices()
     nodes = checks.whole("nodes", given.nodes, 1)
     part = topology_of(given, chosen)
     made = graph(part, nodes)
@@ -230,6 +248,7 @@ def _simulate(given: Any, command: dict[str, Any], place: Place, resume: bool) -
     devices = command.get("devices")
     with contextlib.suppress(checks.InputError):  # called from a program that has computed already: its devices stay
         use_cores(max(cores(), devices) if isinstance(devices, int) else None)
+    find_devices()
     label, others = report.label(command), {}
     try:
         result = run(**build(command), run_dir=place, resume=resume, progress=given.progress, command=command)

@@ -8,6 +8,7 @@ from typing import Any
 from jdl import checks
 from jdl.command.catalogue import maker
 from jdl.command.flags import FLAG, Chosen, options_of, spelled
+from jdl.data.load import absolute
 from jdl.runs import compose
 from jdl.topology import Topology
 from jdl.topology.weights.weighted import SCHEMES, weighted
@@ -106,6 +107,18 @@ def _make(kind: str, part: Command, **size: int) -> Any:
 
 
 def _part(kind: str, name: str, flags: Any) -> Command:
-    """The name of a part and its options as they are flagged."""
+    """The name of a part and its options as they are flagged; paths as they are found from anywhere."""
     values = {one.name: getattr(getattr(flags, name), spelled(kind, one)) for one in options_of(kind, name)}
-    return {"name": name, **values}
+    return {"name": name} | {name: _from_anywhere(name, value) for name, value in values.items()}
+
+
+# Arguments of parts that are paths, wherever they occur.
+PATHS = ("path", "data_dir")
+
+
+def _from_anywhere(name: str, value: Any) -> Any:
+    if not isinstance(value, str) or not value:
+        return value
+    if name in PATHS:
+        return str(checks.path(value).absolute())
+    return absolute(value) if name == "data" else value

@@ -18,14 +18,15 @@ NARROW = ("float16", "bfloat16")
 class Cast:
     """Round each entry to a 16-bit floating-point number.
 
-    Bits: 16 for each entry.
-    The relative error of an entry is at most 2^-11 (float16, which overflows beyond 65,504 and loses precision below
-    6e-5) or 2^-8 (bfloat16, with the range of float32).
+    Bits:
+      16 for each entry. The relative error of an entry is at most 2^-11 (float16, which overflows beyond 65,504 and
+      loses precision below 6e-5) or 2^-8 (bfloat16, with the range of float32).
 
     Args:
       dtype: "float16" or "bfloat16".
 
-    References: Micikevicius et al. 2018, Mixed Precision Training.
+    References:
+      Micikevicius et al. 2018, Mixed Precision Training.
     """
 
     dtype: str = static("float16")

@@ -21,14 +21,19 @@ class LowRank:
     and matrices that are no larger than their factors, are sent whole. `inner` compresses what is sent, factors and
     arrays alike: with `Uniform(bits=4)` it is low rank, then int4.
 
-    Bits: those of inner, for rank (rows + columns) numbers a matrix.
+    Bits:
+      those of inner, for rank (rows + columns) numbers a matrix.
+
     Contraction: without inner, C(M) = P P^T M is a projection, so ||C(M) - M||^2 = ||M||^2 - ||C(M)||^2, and never less
     than the tail of the singular values beyond the rank, which more iterations approach.
 
     Args:
-      rank: columns of P and Q. iterations: rounds of the power iteration. inner: compressor of the factors.
+      rank: columns of P and Q.
+      iterations: rounds of the power iteration.
+      inner: compressor of the factors.
 
-    References: Vogels, Karimireddy, Jaggi 2019, PowerSGD, Algorithm 1 (there one iteration, started from the last Q).
+    References:
+      Vogels, Karimireddy, Jaggi 2019, PowerSGD, Algorithm 1 (there one iteration, started from the last Q).
     """
 
     rank: int = static(4, minimum=1)

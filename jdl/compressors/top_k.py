@@ -38,7 +38,9 @@ def largest(x: jax.Array, k: jax.Array) -> jax.Array:
 class TopK:
     """Keep, in each array of a message, the `max(1, round(fraction d))` entries of largest magnitude.
 
-    Bits: for each entry kept, the number and an index of ceil(log2 d) bits.
+    Bits:
+      for each entry kept, the number and an index of ceil(log2 d) bits.
+
     Contraction: ||C(x) - x||^2 <= (1 - k/d) ||x||^2.
     """
 

@@ -17,7 +17,7 @@ from jdl.data.readers.source import Source
 from jdl.data.readers.sources import FORMATS, SOURCES
 from jdl.data.validate import validate
 
-__all__ = ["load", "names"]
+__all__ = ["absolute", "load", "names"]
 
 # Other words for a format, and the format that a file's ending says.
 ALSO = {"csv": "table", "tsv": "table", "tables": "table", "svmlight": "libsvm", "txt": "text", "image": "images"}
@@ -78,6 +78,17 @@ def _prefixed(name: str) -> str | None:
     endings = [ending.lower() for ending in path.suffixes if ending not in (".gz", ".bz2")]
     kind = ENDINGS.get(endings[-1] if endings else "")
     return f"{kind}:{name!s}" if kind else f"one of {', '.join(f'{one}:{name}' for one in FORMATS)}"
+
+
+def absolute(name: str) -> str:
+    """The name of the same data set from wherever it is read: a path in it is made absolute.
+
+    >>> absolute("mnist"), absolute("tfds:mnist"), absolute("npz:/data/a.npz")
+    ('mnist', 'tfds:mnist', 'npz:/data/a.npz')
+    """
+    kind, colon, rest = name.partition(":")
+    is_file = colon and ALSO.get(kind.lower(), kind.lower()) in FORMATS
+    return f"{kind}:{checks.path(rest).absolute()}" if is_file else name
 
 
 def names() -> list[str]:

@@ -14,7 +14,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jdl import checks
 from jdl.types import PyTree
 
-__all__ = ["by_rows", "cores", "divided", "divided_rows", "everywhere", "mesh_over", "use_cores"]
+__all__ = ["by_rows", "cores", "divided", "divided_rows", "everywhere", "find_devices", "mesh_over", "use_cores"]
 
 AXIS = "nodes"
 
@@ -40,7 +40,25 @@ def use_cores(count: int | None = None) -> int:
                 "got jdl.use_cores() after JAX's first computation, need it before; call it below the imports, in a "
                 "notebook after a restart"
             ) from error
-    return len(jax.devices("cpu"))
+    return len(find_devices("cpu"))
+
+
+def find_devices(platform: str | None = None) -> list[jax.Device]:
+    """The devices that JAX finds.
+
+    Raises:
+      InputError: if it finds none, as where the environment asks for a GPU and there is no driver.
+    """
+    try:
+        return jax.devices(platform)
+    except Exception as error:  # JAX raises what its backends raise
+        said = [f"{name}={os.environ[name]}" for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if os.environ.get(name)]
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        got = " and ".join(said) or "a machine"
+        raise checks.InputError(
+            f"got {got}, where JAX finds no device ({why}), need a platform that it has; "
+            "unset it, or set JAX_PLATFORMS=cpu"
+        ) from error
 
 
 def cores() -> int:

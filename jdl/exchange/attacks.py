@@ -49,11 +49,15 @@ def sign_flip(fraction: float = 0.1, strength: float = 1.0, attack_seed: int = 0
 
     round(fraction n) liars, the same in every round; metrics count all nodes, liars too.
 
-    Sends: a lie of the same size as the message.
+    Sends:
+      a lie of the same size as the message.
 
     Args:
-      fraction: share of the nodes that lie. strength: factor on the lie. attack_seed: draws who lies.
+      fraction: share of the nodes that lie.
+      strength: factor on the lie.
+      attack_seed: draws who lies.
 
-    References: Blanchard, El Mhamdi, Guerraoui, Stainer 2017 (omniscient sign reversal).
+    References:
+      Blanchard, El Mhamdi, Guerraoui, Stainer 2017 (omniscient sign reversal).
     """
     return SignFlip(fraction=fraction, strength=strength, attack_seed=attack_seed)

@@ -58,17 +58,19 @@ def chebyshev(times: int = 4, rho: float | None = 0.9) -> Chebyshev:
     give rho^K. The mean is kept. A rho that is too small or too large costs speed and nothing else. For symmetric W;
     weights of the polynomial may be negative. As in `repeated`, what comes before it acts on the first step alone.
 
-    Sends: the message, `times` times a round on every link.
+    Sends:
+      the message, `times` times a round on every link.
 
     Args:
-      times: gossip steps a round, K; 1 is plain gossip. rho: largest modulus of an eigenvalue of W but the first,
-        `jdl.topology.lambda_2(topology)`.
+      times: gossip steps a round, K; 1 is plain gossip.
+      rho: largest modulus of an eigenvalue of W but the first, `jdl.topology.lambda_2(topology)`.
 
     Raises:
       InputError: where rho is None.
 
-    References: Scaman, Bach, Bubeck, Lee, Massoulie 2017, Optimal Algorithms for Smooth and Strongly Convex Distributed
-    Optimization in Networks, Algorithm 2; Auzinger, Melenk 2011, Iterative Solution of Large Linear Systems.
+    References:
+      Scaman, Bach, Bubeck, Lee, Massoulie 2017, Optimal Algorithms for Smooth and Strongly Convex Distributed
+      Optimization in Networks, Algorithm 2; Auzinger, Melenk 2011, Iterative Solution of Large Linear Systems.
     """
     need = "got rho=None, need the largest modulus of an eigenvalue of W but 1; take jdl.topology.lambda_2(topology)"
     checks.require(rho is not None, need)

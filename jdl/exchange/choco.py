@@ -57,14 +57,18 @@ def choco(gamma: float = 0.2, fraction: float = 0.1) -> Choco:
     With `Choco(gamma, compressor)` any other compressor. Adapt-then-combine over this exchange is CHOCO-SGD in the
     order of the paper's Algorithm 2. gamma = 1 and no compression is plain gossip.
 
-    Sends: the compressed change of the message, on reliable links.
-    Memory: one more copy of the message per node.
+    Sends:
+      the compressed change of the message, on reliable links.
+
+    Memory:
+      one more copy of the message per node.
 
     Args:
-      gamma: consensus step; the coarser the compression, the smaller, or gossip diverges. fraction: share of the
-        entries of each array that travels.
+      gamma: consensus step; the coarser the compression, the smaller, or gossip diverges.
+      fraction: share of the entries of each array that travels.
 
-    References: Koloskova, Stich, Jaggi 2019, Decentralized Stochastic Optimization and Gossip Algorithms with
-    Compressed Communication, Algorithms 1 and 2.
+    References:
+      Koloskova, Stich, Jaggi 2019, Decentralized Stochastic Optimization and Gossip Algorithms with Compressed
+      Communication, Algorithms 1 and 2.
     """
     return Choco(gamma=gamma, compressor=TopK(fraction=fraction))

@@ -52,11 +52,13 @@ def top_k(fraction: float = 0.1) -> Compressed:
 
     No memory and no error feedback: what is not sent counts as zero, so models shrink; see `choco` for the remedy.
 
-    Sends: max(1, round(fraction d)) numbers and their indices, ceil(log2 d) bits each.
+    Sends:
+      max(1, round(fraction d)) numbers and their indices, ceil(log2 d) bits each.
 
     Args:
       fraction: share of the entries of each array that travels.
 
-    References: Stich, Cordonnier, Jaggi 2018, Sparsified SGD with Memory, definition 2.1.
+    References:
+      Stich, Cordonnier, Jaggi 2018, Sparsified SGD with Memory, definition 2.1.
     """
     return Compressed(compressor=TopK(fraction=fraction))

@@ -58,7 +58,8 @@ def lossy(probability: float = 0.1) -> Lossy:
     W keeps its kind: lost weight goes back to both ends of an undirected link, to the receiver where W is
     row-stochastic, to the sender where it is column-stochastic. With a server, lost messages leave the average.
 
-    Sends: what the sender puts on the link is counted, lost or not.
+    Sends:
+      what the sender puts on the link is counted, lost or not.
 
     Args:
       probability: that a link fails in a round.

@@ -29,7 +29,8 @@ class Linear:
 def linear() -> Linear:
     """Plain gossip, the innermost exchange by default: inbox_i = W_ii own_i + sum_j W_ij sent_j.
 
-    Sends: the message, as it is, on every link of the plan.
+    Sends:
+      the message, as it is, on every link of the plan.
 
     >>> linear()
     Linear()

@@ -116,7 +116,8 @@ def per_module(assignment: Mapping[str | Sequence[str], Any] | Any) -> PerModule
     that of the plan without the other links, whose weight goes home. All of one module is plain gossip; all private is
     local training. For symmetric W: a directed, doubly stochastic one is row-stochastic without some of its links.
 
-    Sends: on each link the arrays that both ends hold, as one message; nothing where they hold none in common.
+    Sends:
+      on each link the arrays that both ends hold, as one message; nothing where they hold none in common.
 
     Args:
       assignment: for a key of the parameters, or several that follow each other in a path (a tuple), `i32[n]`, the
@@ -126,8 +127,9 @@ def per_module(assignment: Mapping[str | Sequence[str], Any] | Any) -> PerModule
     Raises:
       InputError: where modules are not whole numbers of at least -1, one for each node, or a key fits no array.
 
-    References: Douillard et al. 2024, DiPaCo: Distributed Path Composition; Arivazhagan, Aggarwal, Singh, Choudhary
-    2019, Federated Learning with Personalization Layers.
+    References:
+      Douillard et al. 2024, DiPaCo: Distributed Path Composition; Arivazhagan, Aggarwal, Singh, Choudhary 2019,
+      Federated Learning with Personalization Layers.
     """
     given = assignment if isinstance(assignment, Mapping) else {(): assignment}
     keys, modules = [], []

@@ -48,7 +48,8 @@ def narrow(dtype: str = "bfloat16") -> Narrow:
     Gossip then reads half the bytes of its neighbours. Put it first in the network: the indices that a compressor
     before it adds to a message would be counted as if they narrowed too.
 
-    Sends: 16 bits a number (32 with float32, which narrows float64 alone).
+    Sends:
+      16 bits a number (32 with float32, which narrows float64 alone).
 
     Args:
       dtype: "bfloat16" (the range of float32, 8 bits of precision), "float16" (11 bits, up to 65,504) or "float32".

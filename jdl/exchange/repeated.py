@@ -63,12 +63,14 @@ def repeated(times: int = 2) -> Repeated:
     What comes before it in the network acts on the first step alone (a liar lies once, to his neighbours); what comes
     after it acts on every step, links fail anew. `chebyshev` gets more out of as many messages.
 
-    Sends: the message, `times` times a round on every link.
+    Sends:
+      the message, `times` times a round on every link.
 
     Args:
       times: gossip steps a round; 1 is plain gossip.
 
-    References: Berahas, Bollapragada, Keskar, Wei 2019, Balancing Communication and Computation in Distributed
-    Optimization (from memory).
+    References:
+      Berahas, Bollapragada, Keskar, Wei 2019, Balancing Communication and Computation in Distributed Optimization (from
+      memory).
     """
     return Repeated(times=times)

@@ -132,10 +132,14 @@ def _ranked_by_bits(values: jax.Array, rank: jax.Array) -> jax.Array:
 def coordinate_median() -> CoordinateMedian:
     """Coordinate-wise median of the closed neighbourhood in place of the weighted mean.
 
-    Sends: the message, as it is, on every link of the plan. Innermost: put it last in the network.
-    Memory: every node's k + 1 messages at once.
+    Sends:
+      the message, as it is, on every link of the plan. Innermost: put it last in the network.
 
-    References: Yin, Chen, Kannan, Bartlett 2018, Byzantine-Robust Distributed Learning, option I.
+    Memory:
+      every node's k + 1 messages at once.
+
+    References:
+      Yin, Chen, Kannan, Bartlett 2018, Byzantine-Robust Distributed Learning, option I.
     """
     return CoordinateMedian()
 
@@ -146,12 +150,16 @@ def trimmed_mean(trim: int = 1) -> TrimmedMean:
     Of each coordinate the `trim` smallest and the `trim` largest values are left out; where fewer than 2 trim + 1
     messages arrive, as many as leave one or two, so that it is the median. trim = 0 is the unweighted mean.
 
-    Sends: the message, as it is, on every link of the plan. Innermost: put it last in the network.
-    Memory: every node's k + 1 messages at once.
+    Sends:
+      the message, as it is, on every link of the plan. Innermost: put it last in the network.
+
+    Memory:
+      every node's k + 1 messages at once.
 
     Args:
       trim: values left out at each end; at least the number of liars among the neighbours.
 
-    References: Yin, Chen, Kannan, Bartlett 2018, Byzantine-Robust Distributed Learning, option II.
+    References:
+      Yin, Chen, Kannan, Bartlett 2018, Byzantine-Robust Distributed Learning, option II.
     """
     return TrimmedMean(trim=trim)

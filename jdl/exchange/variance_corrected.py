@@ -59,9 +59,11 @@ def variance_corrected() -> VarianceCorrected:
     stay as they are. It is for models: trackers and duals that travel with them are stretched as well, and methods that
     hold sums over nodes constant, such as gradient tracking, lose what makes them exact.
 
-    Sends: the message, and one number more for each of its arrays.
+    Sends:
+      the message, and one number more for each of its arrays.
 
-    References: Tian, Al-Ars, Kitsak, Hofstee 2024, Vanishing Variance Problem in Fully Decentralized Neural-Network
-    Systems (abstract read; the equation is the project's reading of it).
+    References:
+      Tian, Al-Ars, Kitsak, Hofstee 2024, Vanishing Variance Problem in Fully Decentralized Neural-Network Systems
+      (abstract read; the equation is the project's reading of it).
     """
     return VarianceCorrected()

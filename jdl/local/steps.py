@@ -83,7 +83,11 @@ def local_steps(
     """`x <- x - lr T(g_k(x))` for minibatches k = 0 .. steps - 1, T the optax transform; fewer where `node.steps` is.
 
     Args:
-      params: the node's model x. opt_state: the state of T. lr: rate. steps: H, static. optimizer: T or its name.
+      params: the node's model x.
+      opt_state: the state of T.
+      lr: rate.
+      steps: H, static.
+      optimizer: T or its name.
       gradient: (x, k) -> what takes the place of the gradient on minibatch k, for methods that correct it.
 
     Returns:

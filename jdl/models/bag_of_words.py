@@ -23,7 +23,8 @@ class BagOfWords(nn.Module):
     54.7 %, 1 55.5 %, 10 51.8 %.
 
     Args:
-      vocab: number of words; word 0 is padding, one outside 0 to vocab - 1 gives NaN. classes: number of logits.
+      vocab: number of words; word 0 is padding, one outside 0 to vocab - 1 gives NaN.
+      classes: number of logits.
       width: numbers in a word's vector.
 
     Raises:

@@ -94,7 +94,8 @@ def without_batch_statistics(module: Any, x: jax.Array) -> PyTree:
     """The shapes of a model's variables; a sentence where batch statistics are among them, to be averaged or ignored.
 
     Args:
-      module: the model. x: its inputs, of one example: `f[1, ...]`, or their shape.
+      module: the model.
+      x: its inputs, of one example: `f[1, ...]`, or their shape.
 
     Raises:
       InputError: where its variables have a collection "batch_stats" (flax's name; `FromNNX` has it for

@@ -23,8 +23,10 @@ class CharLSTM(nn.Module):
     is just that: an LSTM with peepholes over 256 bytes and two marks, which is our reading, not their statement.
 
     Args:
-      vocab: number of characters; one outside 0 to vocab - 1 gives NaN. width: numbers in the vector of one.
-      hidden: numbers in h of each layer. layers: how many.
+      vocab: number of characters; one outside 0 to vocab - 1 gives NaN.
+      width: numbers in the vector of one.
+      hidden: numbers in h of each layer.
+      layers: how many.
 
     Raises:
       InputError: for anything but whole numbers `[B, T]`.
@@ -55,8 +57,10 @@ class CharGRU(nn.Module):
     `598,016 + 265 vocab` parameters, 619,216 for 80 characters: three quarters of the LSTM's.
 
     Args:
-      vocab: number of characters; one outside 0 to vocab - 1 gives NaN. width: numbers in the vector of one.
-      hidden: numbers in h of each layer. layers: how many.
+      vocab: number of characters; one outside 0 to vocab - 1 gives NaN.
+      width: numbers in the vector of one.
+      hidden: numbers in h of each layer.
+      layers: how many.
 
     Raises:
       InputError: for anything but whole numbers `[B, T]`.

@@ -20,7 +20,9 @@ class McMahanCNN(nn.Module):
     with 62 classes. `McMahanCNN(channels=(16, 32), hidden=128)` is the small LeNet-like network of our benchmark.
 
     Args:
-      classes: number of logits. channels: of the convolutions. hidden: width of the dense layer.
+      classes: number of logits.
+      channels: of the convolutions.
+      hidden: width of the dense layer.
 
     Raises:
       InputError: for anything but images, or for images that the poolings leave nothing of.

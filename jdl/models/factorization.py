@@ -26,7 +26,9 @@ class MatrixFactorization(nn.Module):
     Every node has an array for all users, `n users (rank + 1)` numbers in all, of which it changes its own rows only.
 
     Args:
-      users, items: how many there are of each. rank: numbers in a vector.
+      users: how many there are of each.
+      items: how many there are of each.
+      rank: numbers in a vector.
       mean: the start of the mean, in units of the ratings; their average over training data saves it the way there.
       deviation: of the vectors at the start. Not 0, where the gradient of each vector is 0 as well.
 

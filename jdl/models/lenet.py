@@ -22,7 +22,9 @@ class LeNet(nn.Module):
     the network of PyTorch's tutorial and NIID-Bench, of 62,006.
 
     Args:
-      classes: number of logits. channels: of the two convolutions. hidden: widths of the dense layers.
+      classes: number of logits.
+      channels: of the two convolutions.
+      hidden: widths of the dense layers.
       padding: of the first convolution, "SAME" or "VALID".
 
     Raises:
@@ -64,8 +66,9 @@ class GNLeNet(nn.Module):
     another order there.
 
     Args:
-      classes: number of logits. channels: of the convolutions. groups: of each normalisation; a divisor of every
-        number of channels.
+      classes: number of logits.
+      channels: of the convolutions.
+      groups: of each normalisation; a divisor of every number of channels.
 
     Raises:
       InputError: for anything but images of at least 8x8, and for groups that do not divide the channels.

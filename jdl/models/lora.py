@@ -41,7 +41,8 @@ class LoRA:
 
     Args:
       base: a flax.linen module with dense layers (`nn.Dense`, `jdl.models.layers.Dense`).
-      rank: r, numbers that pass between A and B. alpha: the correction is multiplied by alpha / rank.
+      rank: r, numbers that pass between A and B.
+      alpha: the correction is multiplied by alpha / rank.
       targets: names in the paths of the layers to adapt: "query" is every layer of that name, "mlp" all within a module
         of that name, "block_0/mlp" one such; () is every dense layer.
 

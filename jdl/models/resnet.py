@@ -22,7 +22,8 @@ class ResNet20(nn.Module):
     layer. With the paper's shortcuts, which have no parameters, 269,722 parameters on 32x32x3 (the paper: 0.27M).
 
     Args:
-      classes: number of logits. channels: of the stages; each stage after the first halves height and width.
+      classes: number of logits.
+      channels: of the stages; each stage after the first halves height and width.
       groups: of each normalisation; a divisor of every number of channels. Two are usual in federated learning.
       shortcut: where a stage changes the shape, "pad": every second row and column, and channels of zeros (option A of
         the paper); "project": a 1x1 convolution and its normalisation (option B; 272,474 parameters).
@@ -57,7 +58,10 @@ class ResNet8(nn.Module):
     With `shortcut="project"` the 78,042 of DecentralizePy's and FedKD's.
 
     Args:
-      classes: number of logits. channels: of the stages. groups: of each normalisation. shortcut: "pad" or "project".
+      classes: number of logits.
+      channels: of the stages.
+      groups: of each normalisation.
+      shortcut: "pad" or "project".
 
     Raises:
       InputError: as `ResNet20`.
@@ -88,7 +92,10 @@ class ResNet18(nn.Module):
     ImageNet's of 7x7 with stride 2 and pooling, after which the last stage would see 32x32 pixels as one place.
 
     Args:
-      classes: number of logits. channels: of the stages. groups: of each normalisation. shortcut: "project" or "pad".
+      classes: number of logits.
+      channels: of the stages.
+      groups: of each normalisation.
+      shortcut: "project" or "pad".
 
     Raises:
       InputError: as `ResNet20`.

@@ -32,8 +32,10 @@ class Transformer(nn.Module):
     diverges.
 
     Args:
-      vocab: number of tokens; one outside 0 to vocab - 1 gives NaN. width: numbers in a token's vector.
-      layers, heads: blocks, and attention heads in each; heads divides width.
+      vocab: number of tokens; one outside 0 to vocab - 1 gives NaN.
+      width: numbers in a token's vector.
+      layers: blocks, and attention heads in each; heads divides width.
+      heads: blocks, and attention heads in each; heads divides width.
       multiple: the hidden layer of an MLP is `multiple * width` wide.
       max_length: the longest T.
 

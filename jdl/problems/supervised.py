@@ -48,9 +48,12 @@ class Supervised:
     last and again. If `batch_size` is 0, or at least `m` (and nothing streams), a batch is all of the node's examples.
 
     Args:
-      train_x, train_y: f[N, ...] (or u8, i32) and i32[N, ...] or f[N], all nodes' examples, held once. u8 are images:
-        the model is given x / 255.
-      test_x, test_y: the same for T examples.
+      train_x: f[N, ...] (or u8, i32) and i32[N, ...] or f[N], all nodes' examples, held once. u8 are images: the model
+        is given x / 255.
+      train_y: f[N, ...] (or u8, i32) and i32[N, ...] or f[N], all nodes' examples, held once. u8 are images: the model
+        is given x / 255.
+      test_x: the same for T examples.
+      test_y: the same for T examples.
       indices: i32[n, m], the examples of each node, padded with zeros (to a power of two for minibatches).
       num_examples: i32[n], how many of each row of `indices` are real.
       frozen: variables of the model that are not learnt, held once: collections of flax other than "params".

@@ -20,7 +20,7 @@ def use_compile_cache() -> None:
     if place.lower() in ("off", "0", "false", "no") or jax.config.jax_compilation_cache_dir is not None:
         return
     try:
-        directory = place or os.path.join(platformdirs.user_cache_dir("jdl"), "xla")
+        directory = os.path.expanduser(place) or os.path.join(platformdirs.user_cache_dir("jdl"), "xla")
         os.makedirs(directory, exist_ok=True)
     except (OSError, RuntimeError):  # no right to write there, or no home to be in
         return  # a cache is a convenience: without one the run is only slower

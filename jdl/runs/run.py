@@ -66,12 +66,18 @@ def run(
     file or inside a `jax.jit` of yours, is read once, when the program is made.
 
     Args:
-      problem, algorithm, topology, network, oracle, seed: see `jdl.simulation`.
-      rounds: each is one send, exchange and absorb of every node. eval_every: rounds between evaluations; a 25th of
-        all by default.
+      problem: see `jdl.simulation`.
+      algorithm: see `jdl.simulation`.
+      topology: see `jdl.simulation`.
+      network: see `jdl.simulation`.
+      oracle: see `jdl.simulation`.
+      seed: see `jdl.simulation`.
+      rounds: each is one send, exchange and absorb of every node.
+      eval_every: rounds between evaluations; a 25th of all by default.
       params: the start, one model or one for each node; by default drawn by `seed`, the same for all nodes.
-      mapping: see `jdl.simulation`; "loop" is a Python loop without compilation that names the node, round and step
-        of an error or of the first number that is not finite. devices: see `jdl.simulation`.
+      mapping: see `jdl.simulation`; "loop" is a Python loop without compilation that names the node, round and step of
+        an error or of the first number that is not finite.
+      devices: see `jdl.simulation`.
       run_dir: where config.json, history.csv, summary.json and checkpoint/ go; must be new or empty. None: nowhere.
       checkpoint_every: rounds between checkpoints; by default at evaluations, every ten seconds at most.
       resume: go on from the newest checkpoint in `run_dir`. History and models end bit for bit as if never stopped.
@@ -204,7 +210,7 @@ CHUNK = jax.jit(_chunk, donate_argnums=1)
 
 def _compile(simulation: Simulation, shapes: RunState) -> tuple[Callable, int]:
     """The compiled chunk, and the bytes it needs beside its data."""
-    if simulation.mapping == "loop":
+    if simulation.mapping == "loop" or jax.config.jax_disable_jit:
         return _chunk, 0
     at = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((), jnp.bool_)
     chunk, mesh = CHUNK, simulation.mesh

@@ -18,7 +18,8 @@ __all__ = ["WhenApart", "adaptive"]
 class WhenApart:
     """A schedule that is used while models are further apart than `threshold`; see `adaptive`.
 
-    Memory: that of the schedule, how often it was used (i32[]), and the consensus distance after the last round (f[]).
+    Memory:
+      that of the schedule, how often it was used (i32[]), and the consensus distance after the last round (f[]).
     """
 
     schedule: Schedule
@@ -54,7 +55,8 @@ def adaptive(schedule: Schedule, threshold: float) -> WhenApart:
     could not know it without asking all: a yardstick for what such a rule could save, not a protocol. What it would
     take to measure the distance is not counted as traffic.
 
-    Sends: what the schedule sends, in the rounds in which it is used.
+    Sends:
+      what the schedule sends, in the rounds in which it is used.
 
     Args:
       schedule: who talks, between peers.

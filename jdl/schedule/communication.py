@@ -124,10 +124,12 @@ def periodic(schedule: Schedule, every: int) -> Windowed:
     The schedule counts the rounds in which it is used: a cycle of graphs goes on where it stopped. D-PSGD with H local
     steps a round is D-PSGD over `periodic(..., H)`, but for its minibatches.
 
-    Sends: what the schedule sends, in one round out of `every`.
+    Sends:
+      what the schedule sends, in one round out of `every`.
 
     Args:
-      schedule: who talks, between peers. every: rounds from one exchange to the next, at least 1.
+      schedule: who talks, between peers.
+      every: rounds from one exchange to the next, at least 1.
 
     >>> from jdl.schedule import fixed
     >>> from jdl.topology import ring
@@ -142,7 +144,8 @@ def early(schedule: Schedule, until: int) -> Windowed:
     """Peers communicate in the first `until` rounds, and then no more.
 
     Args:
-      schedule: who talks, between peers. until: the first silent round, counted from 0.
+      schedule: who talks, between peers.
+      until: the first silent round, counted from 0.
 
     >>> from jdl.schedule import matching
     >>> import jax
@@ -157,7 +160,8 @@ def late(schedule: Schedule, start: int) -> Windowed:
     """Peers work alone for `start` rounds, and communicate from then on; the schedule begins with its round 0.
 
     Args:
-      schedule: who talks, between peers. start: the first round that communicates, counted from 0.
+      schedule: who talks, between peers.
+      start: the first round that communicates, counted from 0.
 
     >>> from jdl.schedule import matching
     >>> import jax
@@ -175,10 +179,12 @@ def final_merge(schedule: Schedule, at: int) -> FinalMerge:
     are equal that is the model of centralised gradient descent, whatever W was before, even I. If a run goes on, so
     does the schedule. Both are held as a matrix of n x n.
 
-    Sends: what the schedule sends, and n - 1 messages a node in round `at`, one to every other.
+    Sends:
+      what the schedule sends, and n - 1 messages a node in round `at`, one to every other.
 
     Args:
-      schedule: who talks before. at: the round of the average, counted from 0.
+      schedule: who talks before.
+      at: the round of the average, counted from 0.
 
     >>> from jdl.schedule import fixed
     >>> from jdl.topology import ring

@@ -37,7 +37,8 @@ def cyclic_sampling(n: int, participants: int) -> CyclicSampling:
     Each node takes part in m of every n rounds exactly, without any chance: as clients do that follow the sun. Where
     data differ from group to group the model follows them round the cycle, which random samples do not make it do.
 
-    Sends: 1 message a participant and round, to the server.
+    Sends:
+      1 message a participant and round, to the server.
 
     Args:
       n: number of nodes, at least 1.

@@ -45,7 +45,8 @@ def epidemic(n: int, degree: int = 4, seed: int = 0) -> Epidemic:
     is linked with probability s / (n - 1), and a round leaves (1 - s / (n - 1)) / (s + 1) of the squared disagreement
     in expectation, whatever n.
 
-    Sends: `degree` messages a node and round.
+    Sends:
+      `degree` messages a node and round.
 
     Args:
       n: number of nodes, at least 1.

@@ -61,7 +61,8 @@ def epidemic_local(n: int, degree: int = 4) -> EpidemicLocal:
     nodes that chose i: row stochastic, so the mean over nodes is kept in expectation only. For x of mean zero,
     E ||W x||^2 / ||x||^2 = (1 - (1 - s / (n - 1))^n) / s - 1 / (n - 1), about the mean before the round.
 
-    Sends: `degree` messages a node and round.
+    Sends:
+      `degree` messages a node and round.
 
     Args:
       n: number of nodes, at least 1.

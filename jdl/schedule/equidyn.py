@@ -73,7 +73,8 @@ def equidyn(n: int, degree: int | None = None, directed: bool = False, eta: floa
     expectation, which eta = 1/2 makes smallest up to O(1 / n): (n - 1) / (2 n), whatever n. The authors' code has
     eta = 1 by default, which leaves (n - 2) / n: almost all of it.
 
-    Sends: 1 message a node and round; where undirected, none if the node found no partner.
+    Sends:
+      1 message a node and round; where undirected, none if the node found no partner.
 
     Args:
       n: number of nodes, at least 1.

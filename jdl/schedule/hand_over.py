@@ -19,7 +19,8 @@ def hand_over(n: int, senders: jax.Array, receivers: jax.Array, weights: jax.Arr
 
     Args:
       n: number of nodes.
-      senders, receivers: i32[e]. Where they are one node, the weight is its own and nothing is sent.
+      senders: i32[e]. Where they are one node, the weight is its own and nothing is sent.
+      receivers: i32[e]. Where they are one node, the weight is its own and nothing is sent.
       weights: f[e], which sum to one for each receiver.
 
     >>> import jax.numpy as jnp

@@ -48,8 +48,9 @@ def hierarchy(n: int, clusters: int | Sequence[int], period: int = 10, heads: To
     round between two averages at the edge, and `period` of these between two averages in the cloud. With heads and
     clusters of unequal size W is row stochastic alone, and says so.
 
-    Sends: W is applied in one exchange, and traffic counts its links: within clusters |c| - 1 messages a node, to all
-    others of it; between them one to every node that hears it. Through heads it would be about 2 messages a node.
+    Sends:
+      W is applied in one exchange, and traffic counts its links: within clusters |c| - 1 messages a node, to all others
+      of it; between them one to every node that hears it. Through heads it would be about 2 messages a node.
 
     Args:
       n: number of nodes, at least 1.

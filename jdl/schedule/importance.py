@@ -44,7 +44,8 @@ def importance(n: int, participants: int, probabilities: np.ndarray) -> Importan
     aggregate of a server is divided by the weights that arrive, whose expectation is 1: the ratio of two unbiased sums,
     itself biased by O(1/m). What is unbiased for any m is `sampling_with_replacement`, by the shares wanted.
 
-    Sends: 1 message, to the server, of each client drawn.
+    Sends:
+      1 message, to the server, of each client drawn.
 
     Args:
       n: number of nodes, at least 1.

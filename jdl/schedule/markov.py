@@ -82,7 +82,8 @@ def markov(n: int, degree: int = 4, fail: float = 0.05, recover: float = 0.2, se
     rounds in the mean: losses come in bursts, where those of `jdl.exchange.lossy` are independent. A link that is off
     carries nothing and is known to be off, and both ends keep its weight: W stays symmetric and doubly stochastic.
 
-    Sends: `degree` messages a node and round, times the share of links that are on.
+    Sends:
+      `degree` messages a node and round, times the share of links that are on.
 
     Args:
       n: number of nodes, at least 1.

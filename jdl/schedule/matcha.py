@@ -86,7 +86,8 @@ def matcha(n: int, degree: int = 4, budget: float = 0.5, seed: int = 0) -> Match
     sum_j p_j <= budget M; alpha minimises ||E[W'W] - J||, what a round leaves of the squared disagreement at most. Both
     are found on the host, see `jdl.topology.spectrum.activation`; budgets share a program, as p and alpha are leaves.
 
-    Sends: `degree` times about `budget` messages a node and round, in expectation.
+    Sends:
+      `degree` times about `budget` messages a node and round, in expectation.
 
     Args:
       n: number of nodes, at least 1.

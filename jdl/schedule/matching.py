@@ -41,7 +41,8 @@ def matching(n: int) -> Matching:
     every pair meets with probability 1 / (n - 1), and a round leaves (n - 2) / (2 (n - 1)) of the squared
     disagreement in expectation, which is less than half whatever n.
 
-    Sends: 1 message a node and round.
+    Sends:
+      1 message a node and round.
 
     Args:
       n: number of nodes, at least 1.

@@ -92,7 +92,8 @@ def mobility(n: int, degree: int = 4, speed: float = 0.05, turn: float = 0.1) ->
     All distances are compared, so a round costs n^2 numbers of memory. In a run,
     `state.schedule_state.position: f[n, 2]` is where the nodes will be in the next round.
 
-    Sends: `degree` messages a node and round, in expectation.
+    Sends:
+      `degree` messages a node and round, in expectation.
 
     Args:
       n: number of nodes, at least 1.

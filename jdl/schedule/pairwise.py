@@ -47,7 +47,8 @@ def pairwise(n: int) -> Pairwise:
     round is one event: the others neither compute nor talk, and a round leaves 1 - 1 / (n - 1) of the squared
     disagreement in expectation, n of them about exp(-1). Where all are to talk in a round, see `matching`.
 
-    Sends: 2 messages a round in all.
+    Sends:
+      2 messages a round in all.
 
     Args:
       n: number of nodes, at least 1.

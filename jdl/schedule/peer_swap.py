@@ -79,7 +79,8 @@ def peer_swap(n: int, degree: int = 4, swaps: int | None = None, seed: int = 0) 
     stands where is the interchange process, whose stationary distribution is uniform over all n! placements. The more
     swaps, the nearer to `epidemic`; with none it is the fixed graph, in which round 0 begins.
 
-    Sends: `degree` messages a node and round. (The ids that a swap exchanges are not counted.)
+    Sends:
+      `degree` messages a node and round. (The ids that a swap exchanges are not counted.)
 
     Args:
       n: number of nodes, at least 1.

@@ -61,7 +61,8 @@ def power_of_choice(
     d, the more the model is drawn to the clients it serves worst: faster at first, and biased. The authors have clients
     report the mean loss of their local steps; here it is that of the model they begin with, on their first minibatch.
 
-    Sends: 1 message a participant and round, to the server (and a number, the loss, which is not counted).
+    Sends:
+      1 message a participant and round, to the server (and a number, the loss, which is not counted).
 
     Args:
       n: number of nodes, at least 1.

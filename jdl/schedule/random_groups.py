@@ -43,7 +43,8 @@ def random_groups(n: int, degree: int = 4) -> RandomGroups:
     (degree + 1)) groups are equally likely; sizes differ by one where r does not divide n, and no group is larger than
     degree + 1. With equal sizes a round leaves (r - 1) / (n - 1) of the variance over nodes in expectation.
 
-    Sends: `degree` messages a node and round, to the rest of its group (less in a smaller group).
+    Sends:
+      `degree` messages a node and round, to the rest of its group (less in a smaller group).
 
     Args:
       n: number of nodes, at least 1.

@@ -87,7 +87,8 @@ def random_walk(n: int, degree: int = 4, tokens: int = 1, seed: int = 0) -> Rand
     and each of them walks on with that. Row stochastic; in the long run all nodes are visited equally often. A message
     that is lost takes the model with it: the receiver goes on with its own copy, as it does if it sleeps.
 
-    Sends: 1 message a token and round, from its holder.
+    Sends:
+      1 message a token and round, from its holder.
 
     Args:
       n: number of nodes, at least 1.

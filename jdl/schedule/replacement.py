@@ -82,7 +82,8 @@ def sampling_with_replacement(n: int, participants: int, probabilities: np.ndarr
     (`FedAvg(weighted=False)`), the aggregate is unbiased: its expectation is sum_k p_k Delta_k, whatever m. A client
     computes and sends once, however often it is drawn; its weight is how often.
 
-    Sends: 1 message, to the server, of each client drawn: n (1 - (1 - 1/n)^m) a round in the mean, if all are alike.
+    Sends:
+      1 message, to the server, of each client drawn: n (1 - (1 - 1/n)^m) a round in the mean, if all are alike.
 
     Args:
       n: number of nodes, at least 1.

@@ -23,7 +23,8 @@ def sample(key: Key, n: int, m: int) -> jax.Array:
     >>> sample(jax.random.key(0), n=5, m=5).tolist()
     [0, 1, 2, 3, 4]
 
-    References: Bentley, Floyd 1987, Programming Pearls: A Sample of Brilliance.
+    References:
+      Bentley, Floyd 1987, Programming Pearls: A Sample of Brilliance.
     """
     if m == n:
         return jnp.arange(n, dtype=jnp.int32)
@@ -60,7 +61,8 @@ def sampling(n: int, participants: int) -> Sampling:
     Every set of m of the n nodes is equally likely, so each node takes part in a round with probability m / n. Only
     the rows of participants are gathered, computed and scattered back.
 
-    Sends: 1 message a participant and round, to the server.
+    Sends:
+      1 message a participant and round, to the server.
 
     Args:
       n: number of nodes, at least 1.

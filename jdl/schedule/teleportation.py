@@ -78,7 +78,8 @@ def teleportation(n: int, active: int = 8) -> Teleportation:
     The paper's order is fetch, step, gossip; one round here is step, gossip, fetch by the next set, which is the same
     sequence. Mixing and fetching are one exchange, so that a new node hears all whom it averages.
 
-    Sends: up to 1 + ceil(log2 k) messages an active node and round.
+    Sends:
+      up to 1 + ceil(log2 k) messages an active node and round.
 
     Args:
       n: number of nodes, at least 1.

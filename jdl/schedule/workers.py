@@ -50,7 +50,8 @@ def workers(n: int, alive: float | Sequence[int] | np.ndarray) -> Workers:
     A worker that is back goes on with its own state, the optimizer's say, and with the server's new model. A round in
     which nobody is there is a mean change of zero. What arrives is averaged over those who are there.
 
-    Sends: 1 message a worker that is there, to the server.
+    Sends:
+      1 message a worker that is there, to the server.
 
     Args:
       n: number of nodes, at least 1.

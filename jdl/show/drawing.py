@@ -14,6 +14,7 @@ from scipy.sparse import csr_array, diags_array
 
 from jdl import checks
 from jdl.show.plots import INK, STYLE
+from jdl.show.style import save
 from jdl.topology import Topology, forms
 from jdl.topology.spectrum.distances import links_of_cycle
 from jdl.topology.spectrum.periods import cycle_of
@@ -78,7 +79,7 @@ def draw(
             bar.ax.yaxis.get_major_locator().set_params(integer=True)
         figure.suptitle(title, fontsize=11)
         if path is not None:
-            _save(figure, path)
+            save(figure, path, dpi=160)
     figure._repr_png_ = functools.partial(_png, figure)
     return figure
 
@@ -198,14 +199,6 @@ def _around(positions: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     t = np.linspace(0, 1, 25)[None, :, None]
     across = np.stack([-step[:, 1], step[:, 0]], axis=1)[:, None, :] * bowed[:, None, None]
     return ends[:, :1] + t * step[:, None, :] + 0.12 * np.sin(np.pi * t) * across
-
-
-def _save(figure: Figure, path: str | Path) -> None:
-    try:
-        figure.savefig(path, dpi=160)
-    except (OSError, ValueError) as error:
-        need = "need a file that can be written, with an ending such as .png, .svg or .pdf; try graph.png"
-        raise checks.InputError(f"got path={str(path)!r} ({error}), {need}") from error
 
 
 def _png(figure: Figure) -> bytes:

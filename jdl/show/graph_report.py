@@ -46,7 +46,8 @@ def graph_report(
       topology: one, one period of a cycle, or a schedule.
       gamma: decay for the effective number of neighbours, see `jdl.topology.effective_neighbours`.
       eps: what rounds of gossip are to shrink disagreement to, see `jdl.theory.predicted_rounds`.
-      rounds, seed: how many rounds of a schedule are sampled (fewer where they are large), and from which seed.
+      rounds: how many rounds of a schedule are sampled (fewer where they are large), and from which seed.
+      seed: how many rounds of a schedule are sampled (fewer where they are large), and from which seed.
 
     Returns:
       Plain JSON. `notes` say what was estimated or left out, `warnings` what is wrong with the graph.

@@ -9,7 +9,7 @@ import numpy as np
 
 from jdl.data.partition.report import classes, heterogeneity, label_histogram
 from jdl.data.partition.table import Partition
-from jdl.show.style import GRID, STYLE
+from jdl.show.style import GRID, STYLE, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +70,7 @@ def draw(split: Partition, labels: np.ndarray, ax: Axes | None = None, path: str
             _sizes(sizes, np.sort(split.counts)[::-1])
         figure = ax.figure
         if path is not None:
-            figure.savefig(path, dpi=150)
+            save(figure, path, dpi=150)
     return figure
 
 

@@ -79,7 +79,7 @@ def curves(
         if nodes and len(histories) == 1:
             _sent(left, *histories.values(), nodes)
         if path is not None:
-            figure.savefig(path, dpi=160)
+            style.save(figure, path, dpi=160)
     # A notebook shows a figure by itself only once pyplot was imported there, and jdl leaves pyplot alone.
     figure._repr_png_ = functools.partial(_png, figure)
     return figure

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["COLOURS", "GRID", "INK", "STYLE"]
+import os
+from typing import TYPE_CHECKING
+
+from jdl import checks
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "GRID", "INK", "STYLE", "save"]
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -20,3 +28,16 @@ STYLE = {
     "xtick.major.size": 0,
     "ytick.major.size": 0,
 }
+
+
+def save(figure: Figure, path: str | os.PathLike[str], dpi: int) -> None:
+    """Write a picture; the ending of `path` says in which format, "~" is the home.
+
+    Raises:
+      InputError: if it cannot be written there, or has an ending that matplotlib does not know.
+    """
+    try:
+        figure.savefig(checks.path(path), dpi=dpi)
+    except (OSError, ValueError) as error:
+        need = "need a file that can be written, with an ending such as .png, .svg or .pdf; try graph.png"
+        raise checks.InputError(f"got path={str(path)!r} ({error}), {need}") from error

@@ -32,15 +32,21 @@ class BEER:
     G = g(x_0), sent whole in round 0. Matched, without compression and with gamma = 1 it is `DIGing`; from zero it is
     not, even then.
 
-    Sends: the compressed differences of model and tracker, together, once a round, on reliable links.
-    Memory: 5 models per node; a real node also keeps the weighted sum of its neighbours' copies, 2 more.
+    Sends:
+      the compressed differences of model and tracker, together, once a round, on reliable links.
+
+    Memory:
+      5 models per node; a real node also keeps the weighted sum of its neighbours' copies, 2 more.
 
     Args:
-      lr: rate. gamma: consensus step; the coarser the compression, the smaller. compressor: C, of `jdl.compressors`.
+      lr: rate.
+      gamma: consensus step; the coarser the compression, the smaller.
+      compressor: C, of `jdl.compressors`.
       start: "zero" or "matched".
 
-    References: Zhao, Li, Li, Richtarik, Chi 2022, BEER: Fast O(1/T) Rate for Decentralized Nonconvex Optimization with
-    Communication Compression, Algorithm 1.
+    References:
+      Zhao, Li, Li, Richtarik, Chi 2022, BEER: Fast O(1/T) Rate for Decentralized Nonconvex Optimization with
+      Communication Compression, Algorithm 1.
     """
 
     lr: float = number(0.1, minimum=0)

@@ -33,17 +33,23 @@ class CDProxSGT:
     yh <- yh + C(y' - yh) before the first mixing, xh <- xh + C(z - xh) before the second. All but x is zero at the
     start. Without compression and with gamma_x = gamma_y = 1 it is `DProxSGT`, which see for the operator prox.
 
-    Sends: the compressed difference of the tracker, then that of the model: two exchanges a round, on reliable links.
-    Memory: 5 models per node; a real node also keeps the weighted sums of its neighbours' copies, 2 more.
+    Sends:
+      the compressed difference of the tracker, then that of the model: two exchanges a round, on reliable links.
+
+    Memory:
+      5 models per node; a real node also keeps the weighted sums of its neighbours' copies, 2 more.
 
     Args:
-      lr: rate, also the step of the proximal operator. gamma_x, gamma_y: consensus step; the coarser the compression,
-        the smaller. strength: factor on the l1 norm, radius of the l2 ball, sum of the simplex. prox: "l1",
-        "l2_ball", "simplex", "non_negative", or a function (v, step, strength) -> v. compressor: C, of
-        `jdl.compressors`.
+      lr: rate, also the step of the proximal operator.
+      gamma_x: consensus step; the coarser the compression, the smaller.
+      gamma_y: consensus step; the coarser the compression, the smaller.
+      strength: factor on the l1 norm, radius of the l2 ball, sum of the simplex.
+      prox: "l1", "l2_ball", "simplex", "non_negative", or a function (v, step, strength) -> v.
+      compressor: C, of `jdl.compressors`.
 
-    References: Yan, Chen, Chen, Cui, Xu 2023, Compressed Decentralized Proximal Stochastic Gradient Method for
-    Nonconvex Composite Problems with Heterogeneous Data, Algorithm 2.
+    References:
+      Yan, Chen, Chen, Cui, Xu 2023, Compressed Decentralized Proximal Stochastic Gradient Method for Nonconvex
+      Composite Problems with Heterogeneous Data, Algorithm 2.
     """
 
     lr: float = number(0.1, minimum=0)

@@ -29,14 +29,20 @@ class DCD:
     compression it is `DGD`. The theory asks for an unbiased C of high precision: a coarse one diverges, and one that is
     biased lets the mean over nodes drift; `CHOCO` (`DPSGD` over `exchange.choco`) stands any C.
 
-    Sends: the compressed change of the last round, once a round, on reliable links; the start is sent whole.
-    Memory: 2 models per node; a real node also keeps the weighted sum of its neighbours' copies, 1 more.
+    Sends:
+      the compressed change of the last round, once a round, on reliable links; the start is sent whole.
+
+    Memory:
+      2 models per node; a real node also keeps the weighted sum of its neighbours' copies, 1 more.
 
     Args:
-      lr: rate. local_steps: gradient steps, H, from the unmixed model. compressor: C, of `jdl.compressors`.
+      lr: rate.
+      local_steps: gradient steps, H, from the unmixed model.
+      compressor: C, of `jdl.compressors`.
 
-    References: Tang, Gan, Zhang, Zhang, Liu 2018, Communication Compression for Decentralized Training, Algorithm 1
-    (from memory: no public code found).
+    References:
+      Tang, Gan, Zhang, Zhang, Liu 2018, Communication Compression for Decentralized Training, Algorithm 1 (from memory:
+      no public code found).
     """
 
     lr: float = number(0.1, minimum=0)

@@ -27,15 +27,21 @@ class DeepSqueeze:
     message does no lasting harm. Without compression and with gamma = 1 it is `DPSGD`. mean(x) moves by -lr mean(g)
     exactly. Messages do not shrink as nodes agree, hence a floor that `CHOCO` (`DPSGD` over `exchange.choco`) has not.
 
-    Sends: the compressed model plus error, once a round.
-    Memory: 3 models per node.
+    Sends:
+      the compressed model plus error, once a round.
+
+    Memory:
+      3 models per node.
 
     Args:
-      lr: rate. gamma: consensus step; the coarser the compression, the smaller. local_steps: gradient steps before each
-        exchange, H. compressor: C, of `jdl.compressors`.
+      lr: rate.
+      gamma: consensus step; the coarser the compression, the smaller.
+      local_steps: gradient steps before each exchange, H.
+      compressor: C, of `jdl.compressors`.
 
-    References: Tang, Lian, Qiu, Yuan, Zhang, Zhang, Liu 2019, DeepSqueeze: Decentralization Meets Error-Compensated
-    Compression, Algorithm 1 (from memory).
+    References:
+      Tang, Lian, Qiu, Yuan, Zhang, Zhang, Liu 2019, DeepSqueeze: Decentralization Meets Error-Compensated Compression,
+      Algorithm 1 (from memory).
     """
 
     lr: float = number(0.1, minimum=0)

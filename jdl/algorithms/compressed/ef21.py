@@ -29,14 +29,20 @@ class EF21:
     compression it is gradient descent. `start` says how the h_i begin: "gradient", sent whole in round 0, or
     "compressed", from zero. Clients that are not in a round keep their h_i, and the server goes on counting them.
 
-    Sends: the server its model, each client its compressed difference.
-    Memory: 2 models on the server, 1 on every client.
+    Sends:
+      the server its model, each client its compressed difference.
+
+    Memory:
+      2 models on the server, 1 on every client.
 
     Args:
-      lr: rate. compressor: C, of `jdl.compressors`. start: "gradient" or "compressed".
+      lr: rate.
+      compressor: C, of `jdl.compressors`.
+      start: "gradient" or "compressed".
 
-    References: Richtarik, Sokolov, Fatkhullin 2021, EF21: A New, Simpler, Theoretically Better, and Practically Faster
-    Error Feedback, Algorithm 2; Fatkhullin et al. 2021, EF21 with Bells & Whistles, for a sample of clients.
+    References:
+      Richtarik, Sokolov, Fatkhullin 2021, EF21: A New, Simpler, Theoretically Better, and Practically Faster Error
+      Feedback, Algorithm 2; Fatkhullin et al. 2021, EF21 with Bells & Whistles, for a sample of clients.
     """
 
     lr: float = number(0.1, minimum=0)

@@ -32,15 +32,20 @@ class LEAD:
     same at a constant rate and defined at lr = 0. The theory asks for an unbiased C; alpha < 1 damps its noise.
     With one that is far from it, such as `TopK`, it diverges unless alpha = 1 and gamma is small.
 
-    Sends: the compressed difference of y and its copy, once a round but the first, on reliable links.
-    Memory: 4 models per node; a real node also keeps the weighted sum of its neighbours' copies, 1 more.
+    Sends:
+      the compressed difference of y and its copy, once a round but the first, on reliable links.
+
+    Memory:
+      4 models per node; a real node also keeps the weighted sum of its neighbours' copies, 1 more.
 
     Args:
-      lr: rate. gamma: consensus step; the coarser the compression, the smaller. alpha: step of the copies.
+      lr: rate.
+      gamma: consensus step; the coarser the compression, the smaller.
+      alpha: step of the copies.
       compressor: C, of `jdl.compressors`.
 
-    References: Liu, Li, Wang, Tang, Yan 2021, Linear Convergent Decentralized Optimization with Compression,
-    Algorithm 1.
+    References:
+      Liu, Li, Wang, Tang, Yan 2021, Linear Convergent Decentralized Optimization with Compression, Algorithm 1.
     """
 
     lr: float = number(0.1, minimum=0)

@@ -34,16 +34,24 @@ class PowerGossip:
     second turn is gossip without compression; so is every turn of a square array of at most `rank` rows.
     P begins random, the same on all links. On a link that fails nothing changes.
 
-    Sends: to each neighbour r columns of each array, of its second and its first side in turns, `iterations` times.
-    Memory: 1 model per node, the optimizer's state, and for each neighbour r (a + b + max(a, b)) numbers an array of
-    a by b; max(a, b) more for the message.
+    Sends:
+      to each neighbour r columns of each array, of its second and its first side in turns, `iterations` times.
+
+    Memory:
+      1 model per node, the optimizer's state, and for each neighbour r (a + b + max(a, b)) numbers an array of a by b;
+      max(a, b) more for the message.
 
     Args:
-      lr: rate. local_steps, optimizer, decay: as in `DPSGD`. rank: r, at most; no more than a matrix has. iterations:
-        exchanges a round, one after the other.
+      lr: rate.
+      local_steps: as in `DPSGD`.
+      optimizer: as in `DPSGD`.
+      decay: as in `DPSGD`.
+      rank: r, at most; no more than a matrix has.
+      iterations: exchanges a round, one after the other.
 
-    References: Vogels, Karimireddy, Jaggi 2020, Practical Low-Rank Communication Compression in Decentralized Deep
-    Learning, Algorithm 1, and the authors' code, which skips round 0 and may leave vectors uncompressed.
+    References:
+      Vogels, Karimireddy, Jaggi 2020, Practical Low-Rank Communication Compression in Decentralized Deep Learning,
+      Algorithm 1, and the authors' code, which skips round 0 and may leave vectors uncompressed.
     """
 
     lr: float = number(0.1, minimum=0)

@@ -27,14 +27,18 @@ class AugDGM:
     Gradient tracking whose tracker mixes the fresh gradient difference too. The first round's tracker is the node's
     own gradient, unmixed, as in the paper.
 
-    Sends: the tracker (not in round 0), then the model: two exchanges a round.
-    Memory: 3 models per node.
+    Sends:
+      the tracker (not in round 0), then the model: two exchanges a round.
+
+    Memory:
+      3 models per node.
 
     Args:
       lr: rate.
 
-    References: Xu, Zhu, Soh, Xie 2015, Augmented Distributed Gradient Methods for Multi-Agent Optimization Under
-    Uncoordinated Constant Stepsizes.
+    References:
+      Xu, Zhu, Soh, Xie 2015, Augmented Distributed Gradient Methods for Multi-Agent Optimization Under Uncoordinated
+      Constant Stepsizes.
     """
 
     lr: float = number(0.1, minimum=0)

@@ -26,13 +26,17 @@ class D2:
     Stable only if the smallest eigenvalue of W is above -1/3: not on an even ring with Metropolis weights, whose
     smallest eigenvalue is -1/3. `ExactDiffusion` is D2 on (I + W)/2 and has no such condition.
 
-    Sends: the corrected model, once a round.
-    Memory: 2 models per node.
+    Sends:
+      the corrected model, once a round.
+
+    Memory:
+      2 models per node.
 
     Args:
       lr: rate.
 
-    References: Tang, Lian, Yan, Zhang, Liu 2018, D2: Decentralized Training over Decentralized Data, Algorithm 1.
+    References:
+      Tang, Lian, Yan, Zhang, Liu 2018, D2: Decentralized Training over Decentralized Data, Algorithm 1.
     """
 
     lr: float = number(0.1, minimum=0)

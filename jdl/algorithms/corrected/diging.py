@@ -27,14 +27,18 @@ class DIGing:
     (1 + lambda)^2 / (2 L), lambda the smallest eigenvalue of W, where all Hessians are equal. With time-varying graphs
     too. The tracker is completed at the start of a round, before it is used.
 
-    Sends: model and tracker, together, once a round.
-    Memory: 3 models per node.
+    Sends:
+      model and tracker, together, once a round.
+
+    Memory:
+      3 models per node.
 
     Args:
       lr: rate.
 
-    References: Nedic, Olshevsky, Shi 2017, Achieving Geometric Convergence for Distributed Optimization over
-    Time-Varying Graphs, Algorithm 1; Qu, Li 2018, Harnessing Smoothness to Accelerate Distributed Optimization.
+    References:
+      Nedic, Olshevsky, Shi 2017, Achieving Geometric Convergence for Distributed Optimization over Time-Varying Graphs,
+      Algorithm 1; Qu, Li 2018, Harnessing Smoothness to Accelerate Distributed Optimization.
     """
 
     lr: float = number(0.05, minimum=0)

@@ -31,15 +31,20 @@ class DProxSGT:
     gradient tracking with W g(x_0) as the first tracker. A model is an average of sparse (or feasible) ones: as sparse
     as these only once they agree.
 
-    Sends: the tracker, then the model: two exchanges a round.
-    Memory: 3 models per node.
+    Sends:
+      the tracker, then the model: two exchanges a round.
+
+    Memory:
+      3 models per node.
 
     Args:
-      lr: rate, also the step of the proximal operator. strength: factor on the l1 norm, radius of the l2 ball, sum of
-        the simplex. prox: "l1", "l2_ball", "simplex", "non_negative", or a function (v, step, strength) -> v.
+      lr: rate, also the step of the proximal operator.
+      strength: factor on the l1 norm, radius of the l2 ball, sum of the simplex.
+      prox: "l1", "l2_ball", "simplex", "non_negative", or a function (v, step, strength) -> v.
 
-    References: Yan, Chen, Chen, Cui, Xu 2023, Compressed Decentralized Proximal Stochastic Gradient Method for
-    Nonconvex Composite Problems with Heterogeneous Data, Algorithm 1; the authors' public code.
+    References:
+      Yan, Chen, Chen, Cui, Xu 2023, Compressed Decentralized Proximal Stochastic Gradient Method for Nonconvex
+      Composite Problems with Heterogeneous Data, Algorithm 1; the authors' public code.
     """
 
     lr: float = number(0.1, minimum=0)

@@ -24,14 +24,17 @@ class ExactDiffusion:
     D2 with (I + W)/2 in place of W, hence stable on every connected graph. Computed in primal-dual form (see `D2`):
     z = x - lr g(x) - y;  x+ = (z + W z)/2;  y+ = y + z - x+,  y_0 = 0.
 
-    Sends: the corrected model, once a round.
-    Memory: 2 models per node.
+    Sends:
+      the corrected model, once a round.
+
+    Memory:
+      2 models per node.
 
     Args:
       lr: rate.
 
-    References: Yuan, Ying, Zhao, Sayed 2019, Exact Diffusion for Distributed Optimization and Learning, Part I,
-    Algorithm 1.
+    References:
+      Yuan, Ying, Zhao, Sayed 2019, Exact Diffusion for Distributed Optimization and Learning, Part I, Algorithm 1.
     """
 
     lr: float = number(0.1, minimum=0)

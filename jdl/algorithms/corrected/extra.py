@@ -26,14 +26,18 @@ class EXTRA:
     y;  y+ = y + (x - W x)/2,  y_0 = 0: the same iterates without the linear drift of the two-term form in float32.
     Here the gradient is not mixed, in `ExactDiffusion` it is. Stable for lr < (1 + lambda_n(W)) / L.
 
-    Sends: the model, once a round.
-    Memory: 3 models per node.
+    Sends:
+      the model, once a round.
+
+    Memory:
+      3 models per node.
 
     Args:
       lr: rate.
 
-    References: Shi, Ling, Wu, Yin 2015, EXTRA: An Exact First-Order Algorithm for Decentralized Consensus
-    Optimization, Algorithm 1 with W~ = (I + W)/2.
+    References:
+      Shi, Ling, Wu, Yin 2015, EXTRA: An Exact First-Order Algorithm for Decentralized Consensus Optimization, Algorithm
+      1 with W~ = (I + W)/2.
     """
 
     lr: float = number(0.1, minimum=0)

@@ -25,14 +25,18 @@ class GradientTracking:
     Each node tracks the average gradient; mean(y) = mean(g) in every round, so the limit is the exact optimum
     whatever the heterogeneity. The tracker is completed at the start of a round, before it is used.
 
-    Sends: model and tracker, together, once a round.
-    Memory: 3 models per node.
+    Sends:
+      model and tracker, together, once a round.
+
+    Memory:
+      3 models per node.
 
     Args:
       lr: rate.
 
-    References: Di Lorenzo, Scutari 2016, NEXT; Pu, Nedic 2021, Distributed Stochastic Gradient Tracking Methods;
-    Koloskova, Lin, Stich 2021, An Improved Analysis of Gradient Tracking, Algorithm 1.
+    References:
+      Di Lorenzo, Scutari 2016, NEXT; Pu, Nedic 2021, Distributed Stochastic Gradient Tracking Methods; Koloskova, Lin,
+      Stich 2021, An Improved Analysis of Gradient Tracking, Algorithm 1.
     """
 
     lr: float = number(0.1, minimum=0)

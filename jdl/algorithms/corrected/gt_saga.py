@@ -29,14 +29,19 @@ class GTSAGA:
     gradients of all parts at x_0, and y = g- = 0. g is unbiased and its variance vanishes at the optimum, so the limit
     is exact, not a neighbourhood, at a constant rate and under heterogeneity.
 
-    Sends: the tracker, then the model: two exchanges a round.
-    Memory: 3 + parts models per node.
+    Sends:
+      the tracker, then the model: two exchanges a round.
+
+    Memory:
+      3 + parts models per node.
 
     Args:
-      lr: rate. parts: into how many parts a node's data are cut, m; a gradient costs one part of them.
+      lr: rate.
+      parts: into how many parts a node's data are cut, m; a gradient costs one part of them.
 
-    References: Xin, Khan, Kar 2020, Variance-Reduced Decentralized Stochastic Optimization with Accelerated
-    Convergence, Algorithm 1 (read in the third-party code of decent_bench).
+    References:
+      Xin, Khan, Kar 2020, Variance-Reduced Decentralized Stochastic Optimization with Accelerated Convergence,
+      Algorithm 1 (read in the third-party code of decent_bench).
     """
 
     lr: float = number(0.1, minimum=0)

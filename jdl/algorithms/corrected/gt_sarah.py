@@ -30,16 +30,21 @@ class GTSARAH:
     to the extent that gradients at x and x- differ by it alike, so the limit is exact, not a neighbourhood, at a
     constant rate; a finite-sum method. Without minibatch noise it is `DIGing`.
 
-    Sends: model and tracker, together, once a round.
-    Memory: 4 models per node. Where nodes are mapped by `vmap`, a full gradient is computed in every round and used
-    in one of `period`; with a chunk of one node at a time it is not.
+    Sends:
+      model and tracker, together, once a round.
+
+    Memory:
+      4 models per node. Where nodes are mapped by `vmap`, a full gradient is computed in every round and used in one of
+      `period`; with a chunk of one node at a time it is not.
 
     Args:
-      lr: rate. period: rounds from one full gradient to the next (the paper's inner loop and its outer step). A node
-        counts the rounds in which it is awake.
+      lr: rate.
+      period: rounds from one full gradient to the next (the paper's inner loop and its outer step). A node counts the
+        rounds in which it is awake.
 
-    References: Xin, Khan, Kar 2022, Fast Decentralized Nonconvex Finite-Sum Optimization with Recursive Variance
-    Reduction, Algorithm 1 (the order of mixing read in the third-party code of the nda library).
+    References:
+      Xin, Khan, Kar 2022, Fast Decentralized Nonconvex Finite-Sum Optimization with Recursive Variance Reduction,
+      Algorithm 1 (the order of mixing read in the third-party code of the nda library).
     """
 
     lr: float = number(0.05, minimum=0)

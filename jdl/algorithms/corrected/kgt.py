@@ -28,15 +28,21 @@ class KGT:
     heterogeneity, as local steps of `DPSGD` are not. With H = 1 it is `GradientTracking`, for any W; on the complete
     graph it is SCAFFOLD with all clients. The paper's analysis starts at c = mean(g) - g, and allows for 0.
 
-    Sends: model and mean direction, together, once a round.
-    Memory: 3 models per node.
+    Sends:
+      model and mean direction, together, once a round.
+
+    Memory:
+      3 models per node.
 
     Args:
-      lr: rate of the local steps. server_lr: factor on the change that is shared. local_steps: gradient steps before
-        each exchange, H; a node whose budget is smaller averages over the steps that it takes.
+      lr: rate of the local steps.
+      server_lr: factor on the change that is shared.
+      local_steps: gradient steps before each exchange, H; a node whose budget is smaller averages over the steps that
+        it takes.
 
-    References: Liu, Lin, Koloskova, Stich 2024, Decentralized Gradient Tracking with Local Steps, Algorithm 1
-    (read in public code of others).
+    References:
+      Liu, Lin, Koloskova, Stich 2024, Decentralized Gradient Tracking with Local Steps, Algorithm 1 (read in public
+      code of others).
     """
 
     lr: float = number(0.1, minimum=0)

@@ -25,15 +25,21 @@ class LED:
     `D2`, and as it stable only if the smallest eigenvalue of W is above -1/3; in general dual_lr must stay below
     2 (1 + lambda) / (1 - lambda) for each eigenvalue lambda of W. Weights (I + W)/2 take any dual_lr up to 2.
 
-    Sends: the model after the local steps, once a round.
-    Memory: 2 models per node.
+    Sends:
+      the model after the local steps, once a round.
+
+    Memory:
+      2 models per node.
 
     Args:
-      lr: rate of the local steps. dual_lr: H times the paper's beta. local_steps: gradient steps before each
-        exchange, H; a node whose budget is smaller applies that much less of its dual.
+      lr: rate of the local steps.
+      dual_lr: H times the paper's beta.
+      local_steps: gradient steps before each exchange, H; a node whose budget is smaller applies that much less of its
+        dual.
 
-    References: Alghunaim 2024, Local Exact-Diffusion for Decentralized Optimization and Learning, Algorithm 1 (read
-    in the third-party code of decent_bench).
+    References:
+      Alghunaim 2024, Local Exact-Diffusion for Decentralized Optimization and Learning, Algorithm 1 (read in the
+      third-party code of decent_bench).
     """
 
     lr: float = number(0.1, minimum=0)

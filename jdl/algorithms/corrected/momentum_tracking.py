@@ -26,14 +26,19 @@ class MomentumTracking:
     heterogeneity and the momentum; with momentum = 0 this is `DIGing`. The paper writes c = u - W y, and starts c at
     (g - mean g)/(1 - momentum), which takes one global average; zero, which keeps sum(c) = 0 too, takes none.
 
-    Sends: model and tracker, together, once a round.
-    Memory: 3 models per node.
+    Sends:
+      model and tracker, together, once a round.
+
+    Memory:
+      3 models per node.
 
     Args:
-      lr: rate; the effective one is lr / (1 - momentum). momentum: in [0, 1), the paper's beta.
+      lr: rate; the effective one is lr / (1 - momentum).
+      momentum: in [0, 1), the paper's beta.
 
-    References: Takezawa, Bao, Niwa, Sato, Yamada 2023, Momentum Tracking: Momentum Acceleration for Decentralized
-    Deep Learning on Heterogeneous Data, Algorithm 1.
+    References:
+      Takezawa, Bao, Niwa, Sato, Yamada 2023, Momentum Tracking: Momentum Acceleration for Decentralized Deep Learning
+      on Heterogeneous Data, Algorithm 1.
     """
 
     lr: float = number(0.02, minimum=0)

@@ -28,14 +28,19 @@ class NesterovGradientTracking:
     On one node it is Nesterov's method with momentum (1 - alpha)/(1 + alpha). The paper sets alpha = sqrt(mu lr), mu
     the strong convexity; a smaller lr is needed than for the method without momentum.
 
-    Sends: y, v and the tracker, together, once a round.
-    Memory: 4 models per node.
+    Sends:
+      y, v and the tracker, together, once a round.
+
+    Memory:
+      4 models per node.
 
     Args:
-      lr: rate, the paper's eta. alpha: sqrt(mu lr); the smaller, the longer the momentum.
+      lr: rate, the paper's eta.
+      alpha: sqrt(mu lr); the smaller, the longer the momentum.
 
-    References: Qu, Li 2020, Accelerated Distributed Nesterov Gradient Descent, Algorithm Acc-DNGD-SC (read in the
-    third-party code of PESTO).
+    References:
+      Qu, Li 2020, Accelerated Distributed Nesterov Gradient Descent, Algorithm Acc-DNGD-SC (read in the third-party
+      code of PESTO).
     """
 
     lr: float = number(0.02, minimum=0)

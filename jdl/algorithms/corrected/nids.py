@@ -27,14 +27,19 @@ class NIDS:
     y+ = y + z - x+, where z = x - lr g(x) - y and y_0 = 0. Stable if the eigenvalues of W~ are above -1/3: with
     mixing = 1/2, always. The proximal step for a non-smooth term is left out.
 
-    Sends: the corrected model, once a round; nothing in round 0.
-    Memory: 2 models per node.
+    Sends:
+      the corrected model, once a round; nothing in round 0.
+
+    Memory:
+      2 models per node.
 
     Args:
-      lr: rate. mixing: lr times the paper's constant c; 1/2 makes W~ = (I + W)/2.
+      lr: rate.
+      mixing: lr times the paper's constant c; 1/2 makes W~ = (I + W)/2.
 
-    References: Li, Shi, Yan 2019, A Decentralized Proximal-Gradient Method with Network Independent Step-Sizes and
-    Separated Convergence Rates, Algorithm 1.
+    References:
+      Li, Shi, Yan 2019, A Decentralized Proximal-Gradient Method with Network Independent Step-Sizes and Separated
+      Convergence Rates, Algorithm 1.
     """
 
     lr: float = number(0.1, minimum=0)

@@ -33,15 +33,21 @@ class ADMM:
     function begin at x: the limit is the same, the way is not; stable for lr < 2 / (L + 2 rho d). One such step of rate
     lr / (1 + 2 lr rho d) is `DLM`. Minima are sought after the exchange, for they hang on what neighbours say.
 
-    Sends: the model, once a round.
-    Memory: 2 models per node.
+    Sends:
+      the model, once a round.
+
+    Memory:
+      2 models per node.
 
     Args:
-      lr: rate of the gradient steps; not used where `exact`. penalty: rho, of one unit of weight. local_steps: gradient
-        steps a round, H. exact: whether to minimise in closed form.
+      lr: rate of the gradient steps; not used where `exact`.
+      penalty: rho, of one unit of weight.
+      local_steps: gradient steps a round, H.
+      exact: whether to minimise in closed form.
 
-    References: Shi, Ling, Yuan, Wu, Yin 2014, On the Linear Convergence of the ADMM in Decentralized Consensus
-    Optimization, Algorithm 1, which has W_ij = 1 on every edge (written from memory, the text was not at hand).
+    References:
+      Shi, Ling, Yuan, Wu, Yin 2014, On the Linear Convergence of the ADMM in Decentralized Consensus Optimization,
+      Algorithm 1, which has W_ij = 1 on every edge (written from memory, the text was not at hand).
     """
 
     lr: float = number(0.1, minimum=0)

@@ -27,14 +27,19 @@ class DLM:
     and still exact under heterogeneity. Edge penalties rho W_ij, as in `ADMM`. rho = 0 is local gradient descent.
     Stable for lr < 2 / L whatever the penalty.
 
-    Sends: the model, once a round.
-    Memory: 3 models per node.
+    Sends:
+      the model, once a round.
+
+    Memory:
+      3 models per node.
 
     Args:
-      lr: rate of a node without neighbours. penalty: rho, of one unit of weight.
+      lr: rate of a node without neighbours.
+      penalty: rho, of one unit of weight.
 
-    References: Ling, Shi, Wu, Ribeiro 2015, DLM: Decentralized Linearized Alternating Direction Method of Multipliers,
-    Algorithm 1, which has W_ij = 1 on every edge (abstract read; the iteration is written from memory).
+    References:
+      Ling, Shi, Wu, Ribeiro 2015, DLM: Decentralized Linearized Alternating Direction Method of Multipliers, Algorithm
+      1, which has W_ij = 1 on every edge (abstract read; the iteration is written from memory).
     """
 
     lr: float = number(0.1, minimum=0)

@@ -31,17 +31,23 @@ class OPAPC:
     The paper sets lr = 1 / (4 tau L), tau = min(1, sqrt(chi mu / L) / 2) and theta = 1 / (lr `largest`): in terms of lr
     alone tau = min(1, chi mu lr), so that L need not be given. tau = 1 is the method without momentum.
 
-    Sends: the model after the first half-step, once a round.
-    Memory: 3 models per node.
+    Sends:
+      the model after the first half-step, once a round.
+
+    Memory:
+      3 models per node.
 
     Args:
-      lr: rate, eta in the paper; its best is sqrt(1 / (chi mu L)) / 2, or 1 / (4 L) where that is more. mu: strong
-        convexity of every node's loss, or less. chi: condition number of I - W, `largest` over its smallest eigenvalue
-        that is not 0, or more: more is less momentum. largest: the largest eigenvalue of I - W, or more: 2 will always
-        do; 1 + 1 / T_K(1 / rho) over `chebyshev(K, rho)`.
+      lr: rate, eta in the paper; its best is sqrt(1 / (chi mu L)) / 2, or 1 / (4 L) where that is more.
+      mu: strong convexity of every node's loss, or less.
+      chi: condition number of I - W, `largest` over its smallest eigenvalue that is not 0, or more: more is less
+        momentum.
+      largest: the largest eigenvalue of I - W, or more: 2 will always do; 1 + 1 / T_K(1 / rho) over `chebyshev(K,
+        rho)`.
 
-    References: Kovalev, Salim, Richtarik 2020, Optimal and Practical Algorithms for Smooth and Strongly Convex
-    Decentralized Optimization, Algorithms 2 and 3 (iteration and constants read in public code of others).
+    References:
+      Kovalev, Salim, Richtarik 2020, Optimal and Practical Algorithms for Smooth and Strongly Convex Decentralized
+      Optimization, Algorithms 2 and 3 (iteration and constants read in public code of others).
     """
 
     lr: float = number(0.1, minimum=0)

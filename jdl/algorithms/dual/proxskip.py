@@ -29,15 +29,20 @@ class ProxSkip:
     p = 1, s = 1/2 is `ExactDiffusion`; p = 1, s = 1 is `D2`; W = J, s = 1 is Scaffnew, whose server averages.
     s <= 1/2 is stable on every W; up to 1 where the smallest eigenvalue of W is at least 0.
 
-    Sends: the model after the step, in the rounds in which the coin says so; nothing in others.
-    Memory: 2 models per node.
+    Sends:
+      the model after the step, in the rounds in which the coin says so; nothing in others.
+
+    Memory:
+      2 models per node.
 
     Args:
-      lr: rate. probability: p, that a round ends with an exchange. share: s, how far towards W z that exchange goes;
-        gamma tau / p in the paper's letters.
+      lr: rate.
+      probability: p, that a round ends with an exchange.
+      share: s, how far towards W z that exchange goes; gamma tau / p in the paper's letters.
 
-    References: Mishchenko, Malinovsky, Stich, Richtarik 2022, ProxSkip: Yes! Local Gradient Steps Provably Lead to
-    Communication Acceleration! Finally!, Algorithm 2 and, on graphs, Algorithm 5 (the latter written from memory).
+    References:
+      Mishchenko, Malinovsky, Stich, Richtarik 2022, ProxSkip: Yes! Local Gradient Steps Provably Lead to Communication
+      Acceleration! Finally!, Algorithm 2 and, on graphs, Algorithm 5 (the latter written from memory).
     """
 
     lr: float = number(0.1, minimum=0)

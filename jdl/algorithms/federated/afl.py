@@ -31,14 +31,20 @@ class AFL:
     and s move at once, from the old ones. With share_lr = 0 it is `FedAvg` with equal weights. Of a sample of m
     clients, the shares are normalised over the sample, and their losses count n / m.
 
-    Sends: the server its model, each client its change and its loss.
-    Memory: 1 model in all, m while a round lasts, and a number a client.
+    Sends:
+      the server its model, each client its change and its loss.
+
+    Memory:
+      1 model in all, m while a round lasts, and a number a client.
 
     Args:
-      lr: rate of the clients' steps. share_lr: rate of the shares s. local_steps: gradient steps of each client, H.
+      lr: rate of the clients' steps.
+      share_lr: rate of the shares s.
+      local_steps: gradient steps of each client, H.
 
-    References: Mohri, Sivek, Suresh 2019, Agnostic Federated Learning, Algorithm 1, Stochastic-AFL (from memory; its
-    running means of x and s are left out).
+    References:
+      Mohri, Sivek, Suresh 2019, Agnostic Federated Learning, Algorithm 1, Stochastic-AFL (from memory; its running
+      means of x and s are left out).
     """
 
     lr: float = number(0.1, minimum=0)

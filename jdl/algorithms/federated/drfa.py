@@ -34,14 +34,20 @@ class DRFA:
     normalisation. The losses are those of the same m clients, times n / m; the paper asks a second sample. With
     share_lr = 0 it is `FedAvg` with equal weights.
 
-    Sends: the server its model, each client its change at the end and at the snapshot; then the snapshot, and a loss.
-    Memory: 2 models in all, 2 m while a round lasts, and a number a client.
+    Sends:
+      the server its model, each client its change at the end and at the snapshot; then the snapshot, and a loss.
+
+    Memory:
+      2 models in all, 2 m while a round lasts, and a number a client.
 
     Args:
-      lr: rate of the clients' steps. share_lr: rate of the shares s. local_steps: gradient steps of each client, H.
+      lr: rate of the clients' steps.
+      share_lr: rate of the shares s.
+      local_steps: gradient steps of each client, H.
 
-    References: Deng, Kamani, Mahdavi 2020, Distributionally Robust Federated Averaging, Algorithm 1 (from memory);
-    the authors' public code (FedTorch), which also shrinks share_lr and keeps shares above 0.001.
+    References:
+      Deng, Kamani, Mahdavi 2020, Distributionally Robust Federated Averaging, Algorithm 1 (from memory); the authors'
+      public code (FedTorch), which also shrinks share_lr and keeps shares above 0.001.
     """
 
     lr: float = number(0.1, minimum=0)

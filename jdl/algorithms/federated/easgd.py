@@ -23,16 +23,21 @@ class EASGD:
     data. Where m of n clients take part, z moves by m/n of the same, so that this holds client by client. With H local
     steps from x_i, the band pulls once, at the model with which the round began.
 
-    Sends: the server its centre to m clients, each of them how far its model is from it.
-    Memory: 1 model per client, and one on the server.
+    Sends:
+      the server its centre to m clients, each of them how far its model is from it.
+
+    Memory:
+      1 model per client, and one on the server.
 
     Args:
-      lr: rate of the clients' steps. pull: share of its way to the centre that a client goes, alpha in the paper.
+      lr: rate of the clients' steps.
+      pull: share of its way to the centre that a client goes, alpha in the paper.
       moving_rate: share of its way to the mean of the clients that the centre goes, beta in the paper.
       local_steps: gradient steps of each client in a round, H, tau in the paper.
 
-    References: Zhang, Choromanska, LeCun 2015, Deep Learning with Elastic Averaging SGD, equations 2 and 3
-    (synchronous), Algorithm 1 for H; alpha and beta are two parameters there as well (from memory).
+    References:
+      Zhang, Choromanska, LeCun 2015, Deep Learning with Elastic Averaging SGD, equations 2 and 3 (synchronous),
+      Algorithm 1 for H; alpha and beta are two parameters there as well (from memory).
     """
 
     lr: float = number(0.1, minimum=0)

@@ -30,16 +30,21 @@ class FedAc:
     and the drift of local steps work against each other: a smaller gamma is the stabler one. Made for clients with
     equal distributions: where data differ, it is biased as FedAvg is.
 
-    Sends: the server both sequences to m clients, each of them its change of both: twice FedAvg.
-    Memory: 2 models on the server, none on clients between rounds.
+    Sends:
+      the server both sequences to m clients, each of them its change of both: twice FedAvg.
+
+    Memory:
+      2 models on the server, none on clients between rounds.
 
     Args:
-      lr: rate of the short steps, the paper's eta. alpha, beta: how the sequences are coupled, at least 1.
+      lr: rate of the short steps, the paper's eta.
+      alpha: how the sequences are coupled, at least 1.
+      beta: how the sequences are coupled, at least 1.
       gamma: rate of the long steps. (The defaults are FedAc-I for lr = 0.1, mu = 1, H = 1, rounded.)
       local_steps: gradient steps of each client, H.
 
-    References: Yuan, Ma 2020, Federated Accelerated Stochastic Gradient Descent, Algorithm 1; checked against the
-    authors' code.
+    References:
+      Yuan, Ma 2020, Federated Accelerated Stochastic Gradient Descent, Algorithm 1; checked against the authors' code.
     """
 
     lr: float = number(0.1, minimum=0)

@@ -35,16 +35,23 @@ class FedAMD:
     anchors only, where the paper asks all n clients for their first gradients before the start; clients without a cache
     do not count. With H = 1 and fresh caches it is gradient descent.
 
-    Sends: the server its model and the mean cache, each client a gradient or a change: of one size.
-    Memory: 2 models on the server, 1 on every client.
+    Sends:
+      the server its model and the mean cache, each client a gradient or a change: of one size.
+
+    Memory:
+      2 models on the server, 1 on every client.
 
     Args:
-      lr: rate of the miners' steps. server_lr: factor on the mean change of the miners. anchors: probability of being
-        an anchor. local_steps: steps of a miner, H. shared: one coin for all clients of a round (the paper's sequential
-        probabilities, by chance), or a coin each (its constant probability).
+      lr: rate of the miners' steps.
+      server_lr: factor on the mean change of the miners.
+      anchors: probability of being an anchor.
+      local_steps: steps of a miner, H.
+      shared: one coin for all clients of a round (the paper's sequential probabilities, by chance), or a coin each (its
+        constant probability).
 
-    References: Wu, Guo, Qu, He, Liu, Gao 2023, Anchor Sampling for Federated Learning with Partial Client
-    Participation, Algorithm 1; the authors' public code.
+    References:
+      Wu, Guo, Qu, He, Liu, Gao 2023, Anchor Sampling for Federated Learning with Partial Client Participation,
+      Algorithm 1; the authors' public code.
     """
 
     lr: float = number(0.1, minimum=0)

@@ -20,16 +20,23 @@ class FedAvg:
     p_k = n_k / sum of n over the sampled clients (`weighted`), or 1/m. With server_lr = 1 the new model is the
     weighted mean of the clients' models. One model on the server; clients keep nothing between rounds.
 
-    Sends: the server its model to m clients, each of them its change of it; cost is proportional to m.
-    Memory: 1 model in all, and m while a round lasts.
+    Sends:
+      the server its model to m clients, each of them its change of it; cost is proportional to m.
+
+    Memory:
+      1 model in all, and m while a round lasts.
 
     Args:
-      lr: rate of the clients' steps. server_lr: factor on the mean change of the clients. local_steps: gradient steps
-        of each client, H. weighted: whether a client counts by its number of examples, or all alike.
-      optimizer, decay: as in `DPSGD`; the optimizer starts afresh every round.
+      lr: rate of the clients' steps.
+      server_lr: factor on the mean change of the clients.
+      local_steps: gradient steps of each client, H.
+      weighted: whether a client counts by its number of examples, or all alike.
+      optimizer: as in `DPSGD`; the optimizer starts afresh every round.
+      decay: as in `DPSGD`; the optimizer starts afresh every round.
 
-    References: McMahan, Moore, Ramage, Hampson, Aguera y Arcas 2017, Communication-Efficient Learning of Deep
-    Networks from Decentralized Data, Algorithm 1.
+    References:
+      McMahan, Moore, Ramage, Hampson, Aguera y Arcas 2017, Communication-Efficient Learning of Deep Networks from
+      Decentralized Data, Algorithm 1.
     """
 
     lr: float = number(0.1, minimum=0)

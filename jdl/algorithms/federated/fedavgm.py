@@ -26,16 +26,23 @@ class FedAvgM:
     all clients it is heavy-ball gradient descent of rate server_lr lr. A change moves the model by
     server_lr / (1 - momentum) of itself in the end. Biased as FedAvg is, where clients differ and H > 1.
 
-    Sends: the server its model to m clients, each of them its change of it.
-    Memory: 2 models on the server, none on clients between rounds.
+    Sends:
+      the server its model to m clients, each of them its change of it.
+
+    Memory:
+      2 models on the server, none on clients between rounds.
 
     Args:
-      lr: rate of the clients' steps. server_lr: factor on the momentum. momentum: how much of v is kept each round.
-      local_steps: gradient steps of each client, H. weighted: whether a client counts by its number of examples, or
-        all alike. decay: t -> factor on lr, or None.
+      lr: rate of the clients' steps.
+      server_lr: factor on the momentum.
+      momentum: how much of v is kept each round.
+      local_steps: gradient steps of each client, H.
+      weighted: whether a client counts by its number of examples, or all alike.
+      decay: t -> factor on lr, or None.
 
-    References: Hsu, Qi, Brown 2019, Measuring the Effects of Non-Identical Data Distribution for Federated Visual
-    Classification, section 4.3.
+    References:
+      Hsu, Qi, Brown 2019, Measuring the Effects of Non-Identical Data Distribution for Federated Visual Classification,
+      section 4.3.
     """
 
     lr: float = number(0.1, minimum=0)

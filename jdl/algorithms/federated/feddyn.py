@@ -29,15 +29,21 @@ class FedDyn:
     gradient of f_i there, and h = mean g_i always. The dual terms act as momentum: the smaller alpha lr H is, the
     longer they swing. `FedSpeed` with rho = 0 and lam = 1 / alpha is the same method when all clients take part.
 
-    Sends: the server its model to m clients, each of them its change of it: as FedAvg.
-    Memory: 2 models on the server, 1 on every client.
+    Sends:
+      the server its model to m clients, each of them its change of it: as FedAvg.
+
+    Memory:
+      2 models on the server, 1 on every client.
 
     Args:
-      lr: rate of the clients' steps (none where `exact`). alpha: weight of the regularization, above zero.
-      local_steps: gradient steps of each client, H. exact: whether clients solve their problem in closed form.
+      lr: rate of the clients' steps (none where `exact`).
+      alpha: weight of the regularization, above zero.
+      local_steps: gradient steps of each client, H.
+      exact: whether clients solve their problem in closed form.
 
-    References: Acar, Zhao, Matas Navarro, Mattina, Whatmough, Saligrama 2021, Federated Learning Based on Dynamic
-    Regularization, Algorithm 1; checked against the authors' code, which scales alpha by client as well (not here).
+    References:
+      Acar, Zhao, Matas Navarro, Mattina, Whatmough, Saligrama 2021, Federated Learning Based on Dynamic Regularization,
+      Algorithm 1; checked against the authors' code, which scales alpha by client as well (not here).
     """
 
     lr: float = number(0.1, minimum=0)

@@ -28,14 +28,19 @@ class FedLin:
     to the exact optimum with any H and any heterogeneity. With H = 1 and all clients it is gradient descent. With
     minibatches, g_i(x) is on minibatch 0 of the round. The compression of the paper's other variants is left out.
 
-    Sends: the server its model and each client its gradient; then the server their mean, each client its change.
-    Memory: 2 models on the server.
+    Sends:
+      the server its model and each client its gradient; then the server their mean, each client its change.
+
+    Memory:
+      2 models on the server.
 
     Args:
-      lr: rate of the clients' steps. local_steps: gradient steps of each client, H.
+      lr: rate of the clients' steps.
+      local_steps: gradient steps of each client, H.
 
-    References: Mitra, Jaafar, Pappas, Hassani 2021, Linear Convergence in Federated Learning: Tackling Client
-    Heterogeneity and Sparse Gradients, Algorithm 1 (from memory: no public code found).
+    References:
+      Mitra, Jaafar, Pappas, Hassani 2021, Linear Convergence in Federated Learning: Tackling Client Heterogeneity and
+      Sparse Gradients, Algorithm 1 (from memory: no public code found).
     """
 
     lr: float = number(0.1, minimum=0)

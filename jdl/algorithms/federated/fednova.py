@@ -44,16 +44,22 @@ class FedNova:
     larger budget (an oracle with stragglers) then do not count for more: with small rates it ends at the optimum, where
     FedAvg ends at that of sum_k p_k s_k f_k. The O(lr H) bias of local steps stays. With equal budgets it is `FedAvg`.
 
-    Sends: the server its model to m clients, each of them its normalized change, and one number.
-    Memory: 1 model in all, and 2 m while a round lasts.
+    Sends:
+      the server its model to m clients, each of them its normalized change, and one number.
+
+    Memory:
+      1 model in all, and 2 m while a round lasts.
 
     Args:
-      lr: rate of the clients' steps. server_lr: factor on the server's step. rho: momentum of the clients' steps, from
-        zero in every round. local_steps: most gradient steps of each client, H; the budget `node.steps` may cut them
-        short, to none at all. weighted: whether a client counts by its number of examples, or all alike.
+      lr: rate of the clients' steps.
+      server_lr: factor on the server's step.
+      rho: momentum of the clients' steps, from zero in every round.
+      local_steps: most gradient steps of each client, H; the budget `node.steps` may cut them short, to none at all.
+      weighted: whether a client counts by its number of examples, or all alike.
 
-    References: Wang, Liu, Liang, Joshi, Poor 2020, Tackling the Objective Inconsistency Problem in Heterogeneous
-    Federated Optimization, equation 6; momentum and a_k as in the authors' code.
+    References:
+      Wang, Liu, Liang, Joshi, Poor 2020, Tackling the Objective Inconsistency Problem in Heterogeneous Federated
+      Optimization, equation 6; momentum and a_k as in the authors' code.
     """
 
     lr: float = number(0.1, minimum=0)

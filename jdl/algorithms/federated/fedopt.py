@@ -37,17 +37,25 @@ class FedOpt:
     is NO correction of the moments' bias, unlike in `optax.adam`; m_0 = 0 and v_0 = tau^2. With b1 = 0 and
     sqrt(v) + tau kept at 1 it is `FedAvg`. `FedAvgM` is the same idea with plain momentum.
 
-    Sends: the server its model to m clients, each of them its change of it.
-    Memory: 3 models on the server, none on clients between rounds.
+    Sends:
+      the server its model to m clients, each of them its change of it.
+
+    Memory:
+      3 models on the server, none on clients between rounds.
 
     Args:
-      lr: rate of the clients' steps. server_lr: rate of the server's steps; a coordinate moves by about this much.
-      beta1, beta2: how much of m and of v is kept each round, b1 and b2 (adagrad has no b2). tau: least scale of a
-        change, the paper's degree of adaptivity. local_steps: gradient steps of each client, H. kind: see above.
-        weighted: whether a client counts by its number of examples, or all alike. decay: t -> factor on lr, or None.
+      lr: rate of the clients' steps.
+      server_lr: rate of the server's steps; a coordinate moves by about this much.
+      beta1: how much of m and of v is kept each round, b1 and b2 (adagrad has no b2).
+      beta2: how much of m and of v is kept each round, b1 and b2 (adagrad has no b2).
+      tau: least scale of a change, the paper's degree of adaptivity.
+      local_steps: gradient steps of each client, H.
+      kind: see above.
+      weighted: whether a client counts by its number of examples, or all alike.
+      decay: t -> factor on lr, or None.
 
-    References: Reddi, Charles, Zaheer, Garrett, Rush, Konecny, Kumar, McMahan 2021, Adaptive Federated Optimization,
-    Algorithm 2.
+    References:
+      Reddi, Charles, Zaheer, Garrett, Rush, Konecny, Kumar, McMahan 2021, Adaptive Federated Optimization, Algorithm 2.
     """
 
     lr: float = number(0.1, minimum=0)

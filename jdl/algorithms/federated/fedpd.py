@@ -36,16 +36,22 @@ class FedPD:
     then it is exact only where these agree; the paper bounds 1 - probability by the heterogeneity. All clients are to
     take part in every round.
 
-    Sends: the centre, up and down, in the rounds that the coin names; nothing in others.
-    Memory: 1 model on the server, 3 on every client.
+    Sends:
+      the centre, up and down, in the rounds that the coin names; nothing in others.
+
+    Memory:
+      1 model on the server, 3 on every client.
 
     Args:
-      lr: rate of the local steps, below step. step: of the penalty, eta in the paper. local_steps: H.
+      lr: rate of the local steps, below step.
+      step: of the penalty, eta in the paper.
+      local_steps: H.
       probability: that a round communicates, 1 - p in the paper.
 
-    References: Zhang, Hong, Dhople, Yin, Liu 2020, FedPD: A Federated Learning Framework with Optimal Rates and
-    Adaptivity to Non-IID Data, Algorithm 1, oracle I (read in fl-sim's account of it; the authors' Matlab code takes
-    the centre with the old dual).
+    References:
+      Zhang, Hong, Dhople, Yin, Liu 2020, FedPD: A Federated Learning Framework with Optimal Rates and Adaptivity to
+      Non-IID Data, Algorithm 1, oracle I (read in fl-sim's account of it; the authors' Matlab code takes the centre
+      with the old dual).
     """
 
     lr: float = number(0.1, minimum=0)

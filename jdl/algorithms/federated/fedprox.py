@@ -21,16 +21,23 @@ class FedProx:
     mu, the less clients drift apart, and the slower they move. With mu = 0 it is `FedAvg`. The bias stays: with many
     local steps on quadratics, its fixed point is x = sum_k p_k (A_k + mu I)^-1 (b_k + mu x), not the optimum.
 
-    Sends: the server its model to m clients, each of them its change of it.
-    Memory: 1 model in all, and m while a round lasts.
+    Sends:
+      the server its model to m clients, each of them its change of it.
+
+    Memory:
+      1 model in all, and m while a round lasts.
 
     Args:
-      lr: rate of the clients' steps, stable below 2 / (L + mu). server_lr: factor on the mean change of the clients.
-      mu: weight of the proximal term. local_steps: gradient steps of each client, H. weighted: whether a client counts
-        by its number of examples, or all alike. decay: t -> factor on lr, or None.
+      lr: rate of the clients' steps, stable below 2 / (L + mu).
+      server_lr: factor on the mean change of the clients.
+      mu: weight of the proximal term.
+      local_steps: gradient steps of each client, H.
+      weighted: whether a client counts by its number of examples, or all alike.
+      decay: t -> factor on lr, or None.
 
-    References: Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith 2020, Federated Optimization in Heterogeneous Networks,
-    Algorithm 2 (there p_k chooses clients and all sampled ones weigh the same: `weighted=False` under such a schedule).
+    References:
+      Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith 2020, Federated Optimization in Heterogeneous Networks, Algorithm 2
+      (there p_k chooses clients and all sampled ones weigh the same: `weighted=False` under such a schedule).
     """
 
     lr: float = number(0.1, minimum=0)

@@ -20,15 +20,20 @@ class FedSGD:
     p_k = n_k / sum of n over the sampled clients (`weighted`), or 1/m. With all clients, weighted, it is gradient
     descent on the pooled data. It is `FedAvg` with one local step whose minibatch is all data of the client.
 
-    Sends: the server its model to m clients, each of them its gradient; cost is proportional to m.
-    Memory: 1 model in all, and m while a round lasts.
+    Sends:
+      the server its model to m clients, each of them its gradient; cost is proportional to m.
+
+    Memory:
+      1 model in all, and m while a round lasts.
 
     Args:
-      lr: rate of the server's step. weighted: whether a client counts by its number of examples, or all alike.
+      lr: rate of the server's step.
+      weighted: whether a client counts by its number of examples, or all alike.
       decay: t -> factor on lr, or None.
 
-    References: McMahan, Moore, Ramage, Hampson, Aguera y Arcas 2017, Communication-Efficient Learning of Deep
-    Networks from Decentralized Data, section 2.
+    References:
+      McMahan, Moore, Ramage, Hampson, Aguera y Arcas 2017, Communication-Efficient Learning of Deep Networks from
+      Decentralized Data, section 2.
     """
 
     lr: float = number(0.1, minimum=0)

@@ -31,16 +31,23 @@ class FedSpeed:
     The mean of lam g_i runs over the sampled clients in the paper, over all n in the authors' code (`corrects`). With
     all clients these are the same; with a sample, only the second is exact and the first keeps wandering.
 
-    Sends: the server its model to m clients, each of them one change: as FedAvg. Two gradients for each local step.
-    Memory: 1 model on the server (2 where all clients correct), 1 on every client.
+    Sends:
+      the server its model to m clients, each of them one change: as FedAvg. Two gradients for each local step.
+
+    Memory:
+      1 model on the server (2 where all clients correct), 1 on every client.
 
     Args:
-      lr: rate of the clients' steps. rho: length of the perturbation. lam: inverse weight of the proximal term.
-      alpha: share of the perturbed gradient, from 0 (none) to 1. local_steps: gradient steps of each client, H.
+      lr: rate of the clients' steps.
+      rho: length of the perturbation.
+      lam: inverse weight of the proximal term.
+      alpha: share of the perturbed gradient, from 0 (none) to 1.
+      local_steps: gradient steps of each client, H.
       corrects: "sample" or "all", the clients whose g_i correct the mean.
 
-    References: Sun, Shen, Huang, Ding, Tao 2023, FedSpeed: Larger Local Interval, Less Communication Round, and Higher
-    Generalization Accuracy, Algorithm 1; checked against the authors' code (the paper's server step is from memory).
+    References:
+      Sun, Shen, Huang, Ding, Tao 2023, FedSpeed: Larger Local Interval, Less Communication Round, and Higher
+      Generalization Accuracy, Algorithm 1; checked against the authors' code (the paper's server step is from memory).
     """
 
     lr: float = number(0.1, minimum=0)

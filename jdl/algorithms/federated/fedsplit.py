@@ -23,15 +23,21 @@ class FedSplit:
     that of the problem (`exact`), or H gradient steps from x on f_i(u) + ||u - (2 x - z_i)||^2 / (2 step), which leave
     the limit as it is, since there u = x. Clients that are not in a round keep their z_i, and still count.
 
-    Sends: the server its model, each client its change of z_i.
-    Memory: 1 model on the server, 1 on every client.
+    Sends:
+      the server its model, each client its change of z_i.
+
+    Memory:
+      1 model on the server, 1 on every client.
 
     Args:
-      lr: rate of the local steps, below step; not used if exact. step: of the proximal operator. local_steps: H.
+      lr: rate of the local steps, below step; not used if exact.
+      step: of the proximal operator.
+      local_steps: H.
       exact: whether the problem gives the proximal operator in closed form.
 
-    References: Pathak, Wainwright 2020, FedSplit: An Algorithmic Framework for Fast Federated Optimization,
-    Algorithm 1 (read in fl-sim's account of it).
+    References:
+      Pathak, Wainwright 2020, FedSplit: An Algorithmic Framework for Fast Federated Optimization, Algorithm 1 (read in
+      fl-sim's account of it).
     """
 
     lr: float = number(0.1, minimum=0)

@@ -29,15 +29,20 @@ class FSVRG:
     different data move it. Without noise it is `FedLin`.
     Left out of the paper's final variant: steps h / n_k, and the diagonal scalings by how often a feature occurs.
 
-    Sends: the server its model and each client its full gradient; then the server the mean, each client its change.
-    Memory: 2 models on the server.
+    Sends:
+      the server its model and each client its full gradient; then the server the mean, each client its change.
+
+    Memory:
+      2 models on the server.
 
     Args:
-      lr: rate of the clients' steps. local_steps: gradient steps of each client, H. weighted: whether a client counts
-        by its number of examples, or all alike.
+      lr: rate of the clients' steps.
+      local_steps: gradient steps of each client, H.
+      weighted: whether a client counts by its number of examples, or all alike.
 
-    References: Konecny, McMahan, Ramage, Richtarik 2016, Federated Optimization: Distributed Machine Learning for
-    On-Device Intelligence, Algorithm 3 (from memory).
+    References:
+      Konecny, McMahan, Ramage, Richtarik 2016, Federated Optimization: Distributed Machine Learning for On-Device
+      Intelligence, Algorithm 3 (from memory).
     """
 
     lr: float = number(0.1, minimum=0)

@@ -33,17 +33,23 @@ class MimeLite:
     With H = 1, all clients and no noise it is heavy-ball gradient descent. Drift is damped, not removed: for H > 1
     it stays biased, unlike `Scaffold` (or Mime, which has control variates besides).
 
-    Sends: the server its model and momentum to m clients, each of them its change and its gradient: twice FedAvg.
-    Memory: 2 models on the server, none on clients between rounds. One more pass over the data of each round.
+    Sends:
+      the server its model and momentum to m clients, each of them its change and its gradient: twice FedAvg.
+
+    Memory:
+      2 models on the server, none on clients between rounds. One more pass over the data of each round.
 
     Args:
-      lr: rate of the clients' steps. server_lr: factor on the mean change of the clients. momentum: how much of m is
-        kept each round, and its share in every step. local_steps: gradient steps of each client, H. weighted: whether
-        a client counts by its number of examples, or all alike (the paper).
+      lr: rate of the clients' steps.
+      server_lr: factor on the mean change of the clients.
+      momentum: how much of m is kept each round, and its share in every step.
+      local_steps: gradient steps of each client, H.
+      weighted: whether a client counts by its number of examples, or all alike (the paper).
 
-    References: Karimireddy, Jaggi, Kale, Mohri, Reddi, Stich, Suresh 2020, Mime: Mimicking Centralized Stochastic
-    Algorithms in Federated Learning, Algorithm 1 without control variates; the order was checked against fedjax, the
-    scale (1 - momentum) of the gradient is from memory of the paper (in fedjax it is optax's, 1).
+    References:
+      Karimireddy, Jaggi, Kale, Mohri, Reddi, Stich, Suresh 2020, Mime: Mimicking Centralized Stochastic Algorithms in
+      Federated Learning, Algorithm 1 without control variates; the order was checked against fedjax, the scale (1 -
+      momentum) of the gradient is from memory of the paper (in fedjax it is optax's, 1).
     """
 
     lr: float = number(0.1, minimum=0)

@@ -23,14 +23,20 @@ class QFedAvg:
     with equal weights. The sum below bounds the curvature, so that one rate serves all q. Losses must be positive: one
     below 1e-10 counts as 1e-10, without its term of the curvature.
 
-    Sends: the server its model, each client its weighted change and a number.
-    Memory: 1 model in all, and m while a round lasts.
+    Sends:
+      the server its model, each client its weighted change and a number.
+
+    Memory:
+      1 model in all, and m while a round lasts.
 
     Args:
-      lr: rate of the clients' steps, 1 / L in the paper. q: fairness. local_steps: gradient steps of each client, H.
+      lr: rate of the clients' steps, 1 / L in the paper.
+      q: fairness.
+      local_steps: gradient steps of each client, H.
 
-    References: Li, Sanjabi, Beirami, Smith 2020, Fair Resource Allocation in Federated Learning, Algorithm 2; the
-    authors' public code, which adds 1e-10 to the loss over all of a client's data.
+    References:
+      Li, Sanjabi, Beirami, Smith 2020, Fair Resource Allocation in Federated Learning, Algorithm 2; the authors' public
+      code, which adds 1e-10 to the loss over all of a client's data.
     """
 
     lr: float = number(0.1, minimum=0)

@@ -34,15 +34,20 @@ class Scaffnew:
     step; the model is the last mean. The theory is of all clients in every round: of a sample, those that are
     absent miss the mean. `ProxSkip` is the same over a graph.
 
-    Sends: the model, up and down, in the rounds that the coin names; nothing in others.
-    Memory: 1 model on the server, 2 on every client.
+    Sends:
+      the model, up and down, in the rounds that the coin names; nothing in others.
+
+    Memory:
+      1 model on the server, 2 on every client.
 
     Args:
-      lr: rate. probability: p, that a round communicates.
+      lr: rate.
+      probability: p, that a round communicates.
 
-    References: Mishchenko, Malinovsky, Stich, Richtarik 2022, ProxSkip: Yes! Local Gradient Steps Provably Lead to
-    Communication Acceleration! Finally!, Algorithm 2 (with the shift of h inside the mean, as in its Algorithm 1, which
-    is the same where sum h = 0).
+    References:
+      Mishchenko, Malinovsky, Stich, Richtarik 2022, ProxSkip: Yes! Local Gradient Steps Provably Lead to Communication
+      Acceleration! Finally!, Algorithm 2 (with the shift of h inside the mean, as in its Algorithm 1, which is the same
+      where sum h = 0).
     """
 
     lr: float = number(0.1, minimum=0)

@@ -35,16 +35,21 @@ class Scaffold:
     sample of clients. With one client it is SGD, with H = 1 and all clients gradient descent. Under partial
     participation it needs smaller steps than FedAvg.
 
-    Sends: the server its model and c to m clients, each of them its change of both: twice FedAvg.
-    Memory: 2 models on the server, 1 on every client.
+    Sends:
+      the server its model and c to m clients, each of them its change of both: twice FedAvg.
+
+    Memory:
+      2 models on the server, 1 on every client.
 
     Args:
-      lr: rate of the clients' steps. server_lr: factor on the mean change of the clients.
+      lr: rate of the clients' steps.
+      server_lr: factor on the mean change of the clients.
       local_steps: gradient steps of each client, H; where a budget cuts them short, H is the number really taken.
       option: 1 or 2, see above; 1 asks the problem for full gradients.
 
-    References: Karimireddy, Kale, Mohri, Reddi, Stich, Suresh 2020, SCAFFOLD: Stochastic Controlled Averaging for
-    Federated Learning, Algorithm 1.
+    References:
+      Karimireddy, Kale, Mohri, Reddi, Stich, Suresh 2020, SCAFFOLD: Stochastic Controlled Averaging for Federated
+      Learning, Algorithm 1.
     """
 
     lr: float = number(0.1, minimum=0)

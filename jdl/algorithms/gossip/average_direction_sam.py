@@ -25,14 +25,20 @@ class AverageDirectionSAM:
     scatter of the models, grad f(m) + f'''(m) S / 2 + ... with S their covariance, and here S = rho^2 I, by design and
     on every node. Directions come in pairs e and -e, so a loss without third derivatives gives `DPSGD` whatever rho.
 
-    Sends: the model after the step, once a round.
-    Memory: 1 model per node. Two gradients a sample.
+    Sends:
+      the model after the step, once a round.
+
+    Memory:
+      1 model per node. Two gradients a sample.
 
     Args:
-      lr: rate. rho: standard deviation of each number's perturbation. samples: pairs of directions a step.
+      lr: rate.
+      rho: standard deviation of each number's perturbation.
+      samples: pairs of directions a step.
 
-    References: Zhu, He, Chen, Song, Tao 2023, Decentralized SGD and Average-direction SAM are Asymptotically
-    Equivalent, Theorem 1 (number from memory).
+    References:
+      Zhu, He, Chen, Song, Tao 2023, Decentralized SGD and Average-direction SAM are Asymptotically Equivalent, Theorem
+      1 (number from memory).
     """
 
     lr: float = number(0.1, minimum=0)

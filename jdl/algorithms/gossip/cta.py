@@ -25,14 +25,20 @@ class CTA:
     W times CTA started at X_0. `DGD` combines as this does, but takes the gradient before. On the complete graph the
     mean over nodes follows gradient descent; the models themselves differ by their last step.
 
-    Sends: the model, once a round, before the local steps.
-    Memory: 1 model per node, and the optimizer's state.
+    Sends:
+      the model, once a round, before the local steps.
+
+    Memory:
+      1 model per node, and the optimizer's state.
 
     Args:
-      lr: rate. local_steps: gradient steps after each exchange, H. optimizer: a name in `jdl.local.OPTIMIZERS` or an
-        optax transform without its rate. decay: t -> factor on lr, or None.
+      lr: rate.
+      local_steps: gradient steps after each exchange, H.
+      optimizer: a name in `jdl.local.OPTIMIZERS` or an optax transform without its rate.
+      decay: t -> factor on lr, or None.
 
-    References: Cattivelli, Sayed 2010, Diffusion LMS Strategies for Distributed Estimation (CTA).
+    References:
+      Cattivelli, Sayed 2010, Diffusion LMS Strategies for Distributed Estimation (CTA).
     """
 
     lr: float = number(0.1, minimum=0)

@@ -32,16 +32,23 @@ class DAdam:
     alike in the limit: peak = max(peak, v), u tracks the mean of peak by gossip, and x <- W x - lr m / sqrt(max(W u,
     eps)), without the correction for the start. Its first step divides by sqrt(eps): take eps near squared gradients.
 
-    Sends: the model, with amsgrad also u, once a round.
-    Memory: 3 models per node, with amsgrad 5.
+    Sends:
+      the model, with amsgrad also u, once a round.
+
+    Memory:
+      3 models per node, with amsgrad 5.
 
     Args:
-      lr: rate. b1, b2: shares of the old first and second moment that are kept. eps: added to the root, with amsgrad
-        the floor below it. amsgrad: whether second moments are gossiped.
+      lr: rate.
+      b1: shares of the old first and second moment that are kept.
+      b2: shares of the old first and second moment that are kept.
+      eps: added to the root, with amsgrad the floor below it.
+      amsgrad: whether second moments are gossiped.
 
-    References: Nazari, Tarzanagh, Michailidis 2019, DADAM, and its official code, which has this order; Chen, Karimi,
-    Zhao, Li 2021, On the Convergence of Decentralized Adaptive Gradient Methods (amsgrad; from memory, and checked
-    against a public third-party code).
+    References:
+      Nazari, Tarzanagh, Michailidis 2019, DADAM, and its official code, which has this order; Chen, Karimi, Zhao, Li
+      2021, On the Convergence of Decentralized Adaptive Gradient Methods (amsgrad; from memory, and checked against a
+      public third-party code).
     """
 
     lr: float = number(0.01, minimum=0)

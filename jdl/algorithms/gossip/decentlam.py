@@ -26,14 +26,19 @@ class DecentLaM:
     is `DPSGD`. Disagreement is a part of what has momentum: it shrinks no faster than momentum^(t/2). W must be
     symmetric: a heavy ball over complex eigenvalues diverges. Here lr m is kept in place of m.
 
-    Sends: the model after the gradient step, once a round.
-    Memory: 2 models per node.
+    Sends:
+      the model after the gradient step, once a round.
+
+    Memory:
+      2 models per node.
 
     Args:
-      lr: rate; a step is up to 1 / (1 - momentum) times as long. momentum: share of the old momentum that is kept.
+      lr: rate; a step is up to 1 / (1 - momentum) times as long.
+      momentum: share of the old momentum that is kept.
 
-    References: Yuan, Chen, Huang, Zhang, Pan, Xu, Yin 2021, DecentLaM: Decentralized Momentum SGD for Large-batch Deep
-    Training, Algorithm 2 (number from memory; the update agrees with a public third-party code).
+    References:
+      Yuan, Chen, Huang, Zhang, Pan, Xu, Yin 2021, DecentLaM: Decentralized Momentum SGD for Large-batch Deep Training,
+      Algorithm 2 (number from memory; the update agrees with a public third-party code).
     """
 
     lr: float = number(0.02, minimum=0)

@@ -27,15 +27,21 @@ class DeltaSGD:
     L x^2/2 the rate settles at gamma / (2 L); where y did not move, or the gradient did not change, it only grows. With
     H = 1 it is `DPSGD`.
 
-    Sends: the model after the local steps, once a round.
-    Memory: 1 model per node, and two while a round lasts. Two gradients a step but for the first.
+    Sends:
+      the model after the local steps, once a round.
+
+    Memory:
+      1 model per node, and two while a round lasts. Two gradients a step but for the first.
 
     Args:
-      lr: rate of the first step of each round. gamma: twice the share of 1 / smoothness that a rate may be.
-      delta: how fast a rate may grow. local_steps: gradient steps before each exchange, H.
+      lr: rate of the first step of each round.
+      gamma: twice the share of 1 / smoothness that a rate may be.
+      delta: how fast a rate may grow.
+      local_steps: gradient steps before each exchange, H.
 
-    References: Kim, Toghani, Uribe, Kyrillidis 2024, Adaptive Federated Learning with Auto-Tuned Clients, Algorithm 1,
-    with gossip in place of the server (the listing itself was not at hand; the step rule agrees with public code).
+    References:
+      Kim, Toghani, Uribe, Kyrillidis 2024, Adaptive Federated Learning with Auto-Tuned Clients, Algorithm 1, with
+      gossip in place of the server (the listing itself was not at hand; the step rule agrees with public code).
     """
 
     lr: float = number(0.2, minimum=0)

@@ -39,14 +39,19 @@ class DFedAvgM:
     Momentum starts afresh every round, so that nothing but the model is kept or sent. With momentum 0 it is `DPSGD`
     with H local steps; with H = 1, too. The paper's quantised variant comes from an exchange (`jdl.exchange`).
 
-    Sends: the model after the local steps, once a round.
-    Memory: 1 model per node, and a momentum while a round lasts.
+    Sends:
+      the model after the local steps, once a round.
+
+    Memory:
+      1 model per node, and a momentum while a round lasts.
 
     Args:
-      lr: rate; a step is up to 1 / (1 - momentum) times as long. momentum: share of the last step that is repeated.
+      lr: rate; a step is up to 1 / (1 - momentum) times as long.
+      momentum: share of the last step that is repeated.
       local_steps: gradient steps before each exchange, H.
 
-    References: Sun, Li, Wang 2021, Decentralized Federated Averaging, Algorithm 1 (number from memory).
+    References:
+      Sun, Li, Wang 2021, Decentralized Federated Averaging, Algorithm 1 (number from memory).
     """
 
     lr: float = number(0.05, minimum=0)

@@ -25,15 +25,20 @@ class DFedSAM:
     in one dimension the gradient is L x + L rho sign(x). The several gossip steps of DFedSAM-MGS, X <- W^Q Y, come
     from an exchange that repeats gossip (`jdl.exchange`) or from a W that is a power.
 
-    Sends: the model after the local steps, once a round.
-    Memory: 1 model per node. Two gradients a step.
+    Sends:
+      the model after the local steps, once a round.
+
+    Memory:
+      1 model per node. Two gradients a step.
 
     Args:
-      lr: rate. rho: how far up a model is moved, in Euclidean norm, before its gradient is taken.
+      lr: rate.
+      rho: how far up a model is moved, in Euclidean norm, before its gradient is taken.
       local_steps: gradient steps before each exchange, H.
 
-    References: Shi, Shen, Wei, Sun, Yuan, Wang, Tao 2023, Improving the Model Consistency of Decentralized Federated
-    Learning, Algorithm 1 (the listing itself was not at hand).
+    References:
+      Shi, Shen, Wei, Sun, Yuan, Wang, Tao 2023, Improving the Model Consistency of Decentralized Federated Learning,
+      Algorithm 1 (the listing itself was not at hand).
     """
 
     lr: float = number(0.1, minimum=0)

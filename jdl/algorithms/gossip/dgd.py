@@ -25,13 +25,17 @@ class DGD:
     On the complete graph it is NOT gradient descent. It is gradient descent with step lr on
     sum_i f_i(x_i) + tr(X^T (I - W) X) / (2 lr), hence its O(lr) bias. With H local steps, x_i^H - x_i is added.
 
-    Sends: the model before the local steps, once a round.
-    Memory: 1 model per node, and the optimizer's state.
+    Sends:
+      the model before the local steps, once a round.
+
+    Memory:
+      1 model per node, and the optimizer's state.
 
     Args: as in `DPSGD`.
 
-    References: Nedic, Ozdaglar 2009, Distributed Subgradient Methods for Multi-Agent Optimization; Lian et al. 2017,
-    Can Decentralized Algorithms Outperform Centralized Algorithms?, Algorithm 1.
+    References:
+      Nedic, Ozdaglar 2009, Distributed Subgradient Methods for Multi-Agent Optimization; Lian et al. 2017, Can
+      Decentralized Algorithms Outperform Centralized Algorithms?, Algorithm 1.
     """
 
     lr: float = number(0.1, minimum=0)

@@ -25,16 +25,21 @@ class DmSGD:
     With momentum 0 it is `DPSGD`; on the complete graph, from equal models, heavy-ball gradient descent. `old`: the
     step is along the momentum of the round before, x <- W (x - lr m), so that the first round only mixes.
 
-    Sends: model and momentum, together, once a round.
-    Memory: 2 models per node.
+    Sends:
+      model and momentum, together, once a round.
+
+    Memory:
+      2 models per node.
 
     Args:
-      lr: rate; a step is up to 1 / (1 - momentum) times as long. momentum: share of the old momentum that is kept.
+      lr: rate; a step is up to 1 / (1 - momentum) times as long.
+      momentum: share of the old momentum that is kept.
       old: whether to step along the momentum before this round's gradient enters it.
 
-    References: Yu, Jin, Yang 2019, On the Linear Speedup Analysis of Communication Efficient Momentum SGD, Algorithm 2;
-    Ying, Yuan, Chen, Hu, Pan, Yin 2021, Exponential Graph is Provably Efficient for Decentralized Deep Training,
-    Algorithm 1 (`old`). Both orders are given from memory: neither listing was at hand.
+    References:
+      Yu, Jin, Yang 2019, On the Linear Speedup Analysis of Communication Efficient Momentum SGD, Algorithm 2; Ying,
+      Yuan, Chen, Hu, Pan, Yin 2021, Exponential Graph is Provably Efficient for Decentralized Deep Training, Algorithm
+      1 (`old`). Both orders are given from memory: neither listing was at hand.
     """
 
     lr: float = number(0.02, minimum=0)

@@ -24,15 +24,21 @@ class DPSGD:
     The usual D-PSGD of deep learning. On the complete graph it is large-batch gradient descent; on others its fixed
     point is biased by O(lr) where data differ. `DGD` takes the gradient at the same point but does not mix it.
 
-    Sends: the model after the local steps, once a round.
-    Memory: 1 model per node, and the optimizer's state.
+    Sends:
+      the model after the local steps, once a round.
+
+    Memory:
+      1 model per node, and the optimizer's state.
 
     Args:
-      lr: rate. local_steps: gradient steps before each exchange, H. optimizer: a name in `jdl.local.OPTIMIZERS` or an
-        optax transform without its rate. decay: t -> factor on lr, or None.
+      lr: rate.
+      local_steps: gradient steps before each exchange, H.
+      optimizer: a name in `jdl.local.OPTIMIZERS` or an optax transform without its rate.
+      decay: t -> factor on lr, or None.
 
-    References: Cattivelli, Sayed 2010, Diffusion LMS Strategies for Distributed Estimation (ATC); Lian et al. 2017
-    call the combine-with-unmixed-gradient order D-PSGD (here `DGD`).
+    References:
+      Cattivelli, Sayed 2010, Diffusion LMS Strategies for Distributed Estimation (ATC); Lian et al. 2017 call the
+      combine-with-unmixed-gradient order D-PSGD (here `DGD`).
     """
 
     lr: float = number(0.1, minimum=0)

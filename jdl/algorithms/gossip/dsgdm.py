@@ -25,15 +25,20 @@ class DSGDm:
     the fixed point is that of `DPSGD` at the rate lr / (1 - momentum). With momentum 0 it is `DPSGD`; on the complete
     graph, from equal models, heavy-ball gradient descent. `nesterov`: the step is along g + momentum m.
 
-    Sends: the model after the step, once a round.
-    Memory: 2 models per node.
+    Sends:
+      the model after the step, once a round.
+
+    Memory:
+      2 models per node.
 
     Args:
-      lr: rate; a step is up to 1 / (1 - momentum) times as long. momentum: share of the old momentum that is kept.
+      lr: rate; a step is up to 1 / (1 - momentum) times as long.
+      momentum: share of the old momentum that is kept.
       nesterov: whether to look ahead.
 
-    References: Lin, Karimireddy, Stich, Jaggi 2021, Quasi-Global Momentum: Accelerating Decentralized Deep Learning on
-    Heterogeneous Data, where it is the baseline DSGDm(-N).
+    References:
+      Lin, Karimireddy, Stich, Jaggi 2021, Quasi-Global Momentum: Accelerating Decentralized Deep Learning on
+      Heterogeneous Data, where it is the baseline DSGDm(-N).
     """
 
     lr: float = number(0.02, minimum=0)

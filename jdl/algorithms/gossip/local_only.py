@@ -23,12 +23,16 @@ class LocalOnly:
 
     What a node can learn from its own data alone; with one node that holds all data, the centralised reference.
 
-    Sends: nothing.
-    Memory: 1 model per node, and the optimizer's state.
+    Sends:
+      nothing.
+
+    Memory:
+      1 model per node, and the optimizer's state.
 
     Args: as in `DPSGD`.
 
-    References: Vogels, Hendrikx, Jaggi 2022, Beyond Spectral Gap: "alone", the baseline of every table.
+    References:
+      Vogels, Hendrikx, Jaggi 2022, Beyond Spectral Gap: "alone", the baseline of every table.
     """
 
     lr: float = number(0.1, minimum=0)

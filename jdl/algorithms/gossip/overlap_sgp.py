@@ -31,14 +31,18 @@ class OverlapSGP:
     in flight, keep their sums, and z still tends to the mean. P needs a positive diagonal, or a node has nothing left
     to divide while its first messages travel. Sleeping nodes keep what is coming.
 
-    Sends: the numerator and its weight, once a round.
-    Memory: 2 models per node, and the optimizer's state.
+    Sends:
+      the numerator and its weight, once a round.
+
+    Memory:
+      2 models per node, and the optimizer's state.
 
     Args: as in `DPSGD`.
 
-    References: Assran, Loizou, Ballas, Rabbat 2019, Stochastic Gradient Push for Distributed Deep Learning, Algorithm 2
-    (Overlap SGP, with a delay of one; number and order of steps from memory). The official code takes each gradient
-    while its model is on the way, and so sends the model before the step.
+    References:
+      Assran, Loizou, Ballas, Rabbat 2019, Stochastic Gradient Push for Distributed Deep Learning, Algorithm 2 (Overlap
+      SGP, with a delay of one; number and order of steps from memory). The official code takes each gradient while its
+      model is on the way, and so sends the model before the step.
     """
 
     lr: float = number(0.1, minimum=0)

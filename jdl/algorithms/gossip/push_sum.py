@@ -27,13 +27,17 @@ class PushSum:
     For directed graphs: P need only be column-stochastic, which a sender can see to alone. Where P is doubly
     stochastic, w stays 1 and this is `DPSGD`. With H local steps from z, z^H - z is added to x.
 
-    Sends: the numerator and its weight, once a round.
-    Memory: 1 model per node, and the optimizer's state.
+    Sends:
+      the numerator and its weight, once a round.
+
+    Memory:
+      1 model per node, and the optimizer's state.
 
     Args: as in `DPSGD`.
 
-    References: Kempe, Dobra, Gehrke 2003, Gossip-Based Computation of Aggregate Information; Assran, Loizou, Ballas,
-    Rabbat 2019, Stochastic Gradient Push for Distributed Deep Learning, Algorithm 1.
+    References:
+      Kempe, Dobra, Gehrke 2003, Gossip-Based Computation of Aggregate Information; Assran, Loizou, Ballas, Rabbat 2019,
+      Stochastic Gradient Push for Distributed Deep Learning, Algorithm 1.
     """
 
     lr: float = number(0.1, minimum=0)

@@ -32,15 +32,22 @@ class QGAdam:
     is kept are the moments of the direction in which the model moved, mixing included, with one norm for the whole
     model. With b1 = b2 = 0 it is sign descent, mixed.
 
-    Sends: the model after the step, once a round.
-    Memory: 3 models per node.
+    Sends:
+      the model after the step, once a round.
+
+    Memory:
+      3 models per node.
 
     Args:
-      lr: rate. b1, b2: shares of the old first and second moment that are kept. eps: added to the root.
+      lr: rate.
+      b1: shares of the old first and second moment that are kept.
+      b2: shares of the old first and second moment that are kept.
+      eps: added to the root.
 
-    References: Lin, Karimireddy, Stich, Jaggi 2021, Quasi-Global Momentum: Accelerating Decentralized Deep Learning on
-    Heterogeneous Data, appendix (QG-DAdam), with the correction for the start that all versions of its official code
-    have; they disagree on the factor of g in a (1, or 1 - b1 as here) and on whether m is quasi-global.
+    References:
+      Lin, Karimireddy, Stich, Jaggi 2021, Quasi-Global Momentum: Accelerating Decentralized Deep Learning on
+      Heterogeneous Data, appendix (QG-DAdam), with the correction for the start that all versions of its official code
+      have; they disagree on the factor of g in a (1, or 1 - b1 as here) and on whether m is quasi-global.
     """
 
     lr: float = number(0.01, minimum=0)

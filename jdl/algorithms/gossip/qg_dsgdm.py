@@ -26,15 +26,21 @@ class QGDSGDm:
     is not plain momentum. `nesterov`: the step is along g + momentum m. Here lr q is kept in place of q: the same for
     a rate that does not change.
 
-    Sends: the model after the step, once a round.
-    Memory: 2 models per node.
+    Sends:
+      the model after the step, once a round.
+
+    Memory:
+      2 models per node.
 
     Args:
-      lr: rate. momentum: share of q in a step. mu: share of q that is kept, the paper's is equal to momentum.
+      lr: rate.
+      momentum: share of q in a step.
+      mu: share of q that is kept, the paper's is equal to momentum.
       nesterov: whether to look ahead.
 
-    References: Lin, Karimireddy, Stich, Jaggi 2021, Quasi-Global Momentum: Accelerating Decentralized Deep Learning on
-    Heterogeneous Data, Algorithm 1, and its official code.
+    References:
+      Lin, Karimireddy, Stich, Jaggi 2021, Quasi-Global Momentum: Accelerating Decentralized Deep Learning on
+      Heterogeneous Data, Algorithm 1, and its official code.
     """
 
     lr: float = number(0.05, minimum=0)

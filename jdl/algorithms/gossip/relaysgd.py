@@ -39,14 +39,22 @@ class RelaySGD:
     arrive, counts as x^0, or with `by_count` not at all, x_i <- (z_i + sum_j m_ji) / count. The former is the one
     analysed; the latter holds against losses late in a run, when x^0 is far away.
 
-    Sends: to each neighbour a sum of models of its own, and how many it is of, once a round.
-    Memory: k + 2 models for k neighbours, and k for the message.
+    Sends:
+      to each neighbour a sum of models of its own, and how many it is of, once a round.
+
+    Memory:
+      k + 2 models for k neighbours, and k for the message.
 
     Args:
-      lr: rate. local_steps, optimizer, decay: as in `DPSGD`. by_count: whether to average over what arrived alone.
+      lr: rate.
+      local_steps: as in `DPSGD`.
+      optimizer: as in `DPSGD`.
+      decay: as in `DPSGD`.
+      by_count: whether to average over what arrived alone.
 
-    References: Vogels, He, Koloskova, Lin, Karimireddy, Stich, Jaggi 2021, RelaySum for Decentralized Deep Learning on
-    Heterogeneous Data, Algorithm 1 (RelaySum/Model); `by_count` from the authors' code.
+    References:
+      Vogels, He, Koloskova, Lin, Karimireddy, Stich, Jaggi 2021, RelaySum for Decentralized Deep Learning on
+      Heterogeneous Data, Algorithm 1 (RelaySum/Model); `by_count` from the authors' code.
     """
 
     lr: float = number(0.1, minimum=0)

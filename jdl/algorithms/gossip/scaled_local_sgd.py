@@ -29,15 +29,21 @@ class ScaledLocalSGD:
     exchanges average exactly. It is 1 in the first round, and has seen no gradient that it scales. With H = 1 on one
     node it is RMSProp (Adam's second moment, corrected for its start) whose D is a round old.
 
-    Sends: the model after the local steps and v, together, once a round.
-    Memory: 2 models per node. One more gradient a round than steps.
+    Sends:
+      the model after the local steps and v, together, once a round.
+
+    Memory:
+      2 models per node. One more gradient a round than steps.
 
     Args:
-      lr: rate. beta: share of the old squares that is kept. floor: least scale of a number.
+      lr: rate.
+      beta: share of the old squares that is kept.
+      floor: least scale of a number.
       local_steps: gradient steps before each exchange, H.
 
-    References: Chezhegov, Skorik, Khachaturov et al. 2024, Local Methods with Adaptivity via Scaling, Algorithm 1 (its
-    listing was not at hand; this is its rule for Adam's beta), with gossip in place of the server.
+    References:
+      Chezhegov, Skorik, Khachaturov et al. 2024, Local Methods with Adaptivity via Scaling, Algorithm 1 (its listing
+      was not at hand; this is its rule for Adam's beta), with gossip in place of the server.
     """
 
     lr: float = number(0.01, minimum=0)

@@ -27,15 +27,20 @@ class SwarmSGD:
     random times. A fixed H over any other plan is `DPSGD`; so is two nodes with H = 1. The paper's non-blocking and
     quantised meetings are exchanges of stale and of compressed messages, and not in here.
 
-    Sends: the model after the local steps, once a round.
-    Memory: 1 model per node.
+    Sends:
+      the model after the local steps, once a round.
+
+    Memory:
+      1 model per node.
 
     Args:
-      lr: rate. local_steps: gradient steps before a meeting, H, or their mean.
+      lr: rate.
+      local_steps: gradient steps before a meeting, H, or their mean.
       geometric: whether their number is drawn anew each time, from a geometric distribution on 1, 2, ...
 
-    References: Nadiradze, Sabour, Davies, Li, Alistarh 2021, Asynchronous Decentralized SGD with Quantized and Local
-    Updates, Algorithm 1 (blocking; number from memory).
+    References:
+      Nadiradze, Sabour, Davies, Li, Alistarh 2021, Asynchronous Decentralized SGD with Quantized and Local Updates,
+      Algorithm 1 (blocking; number from memory).
     """
 
     lr: float = number(0.1, minimum=0)

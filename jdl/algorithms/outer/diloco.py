@@ -28,18 +28,26 @@ class DiLoCo:
     (whose optimizer starts afresh); with one worker and outer_momentum = 0 it is Lookahead. Where data differ the fixed
     point is FedAvg's, biased by O(lr H). The fp16 all-reduce of OpenDiLoCo is `jdl.exchange.narrow("float16")`.
 
-    Sends: the server its model to the workers, each of them its change of it.
-    Memory: 2 models on the server; on each worker the state of its optimizer.
+    Sends:
+      the server its model to the workers, each of them its change of it.
+
+    Memory:
+      2 models on the server; on each worker the state of its optimizer.
 
     Args:
-      lr: rate of the inner steps. outer_lr: of the outer step. outer_momentum: mu, below 1. nesterov: or heavy ball.
-      local_steps: inner steps a round, H (500 in the paper). optimizer: the inner one, a name in
-        `jdl.local.OPTIMIZERS` or an optax transform without its rate. weighted: whether a worker counts by its number
-        of examples, or all alike. decay: t -> factor on lr, or None.
+      lr: rate of the inner steps.
+      outer_lr: of the outer step.
+      outer_momentum: mu, below 1.
+      nesterov: or heavy ball.
+      local_steps: inner steps a round, H (500 in the paper).
+      optimizer: the inner one, a name in `jdl.local.OPTIMIZERS` or an optax transform without its rate.
+      weighted: whether a worker counts by its number of examples, or all alike.
+      decay: t -> factor on lr, or None.
 
-    References: Douillard, Feng, Rusu, Chhaparia, Donchev, Kuncoro, Ranzato, Szlam, Shen 2023, DiLoCo: Distributed
-    Low-Communication Training of Language Models, Algorithm 1; Jaghouar, Ong, Hagemann 2024, OpenDiLoCo; Zhang, Lucas,
-    Hinton, Ba 2019, Lookahead Optimizer: k steps forward, 1 step back.
+    References:
+      Douillard, Feng, Rusu, Chhaparia, Donchev, Kuncoro, Ranzato, Szlam, Shen 2023, DiLoCo: Distributed
+      Low-Communication Training of Language Models, Algorithm 1; Jaghouar, Ong, Hagemann 2024, OpenDiLoCo; Zhang,
+      Lucas, Hinton, Ba 2019, Lookahead Optimizer: k steps forward, 1 step back.
     """
 
     lr: float = number(0.01, minimum=0)

@@ -36,15 +36,27 @@ class DiLoCoX:
     The authors' C is low-rank followed by 4 bits a number, of a rank that they adapt; here it is any of
     `jdl.compressors`. Their pipeline parallelism is not modelled.
 
-    Sends: the server its model, each worker its compressed change.
-    Memory: 3 models on the server; on each worker 1 and the state of its optimizer.
+    Sends:
+      the server its model, each worker its compressed change.
+
+    Memory:
+      3 models on the server; on each worker 1 and the state of its optimizer.
 
     Args:
-      compressor: C. overlap: whether changes arrive one round late.
-      lr, outer_lr, outer_momentum, local_steps, nesterov, optimizer, weighted, decay: as in `DiLoCo`.
+      compressor: C.
+      overlap: whether changes arrive one round late.
+      lr: as in `DiLoCo`.
+      outer_lr: as in `DiLoCo`.
+      outer_momentum: as in `DiLoCo`.
+      local_steps: as in `DiLoCo`.
+      nesterov: as in `DiLoCo`.
+      optimizer: as in `DiLoCo`.
+      weighted: as in `DiLoCo`.
+      decay: as in `DiLoCo`.
 
-    References: Qi, Zhu, Li, Wu, Wu, He, Gao, Zeng, Heinrich 2025, DiLoCoX: A Low-Communication Large-Scale Training
-    Framework for Decentralized Cluster; the paper's text was not at hand: the order of delay and step is our choice.
+    References:
+      Qi, Zhu, Li, Wu, Wu, He, Gao, Zeng, Heinrich 2025, DiLoCoX: A Low-Communication Large-Scale Training Framework for
+      Decentralized Cluster; the paper's text was not at hand: the order of delay and step is our choice.
     """
 
     lr: float = number(0.01, minimum=0)

@@ -29,13 +29,17 @@ class EagerDiLoCo:
     (W_ij = 1/n), where copies differ by what is still under way. On sparse graphs they drift apart, and diverge where W
     has negative eigenvalues. Old changes want smaller outer steps than DiLoCo's: the defaults differ.
 
-    Sends: the change of its local steps, once a round; it is used one round later.
-    Memory: 3 models per node, and the optimizer's state.
+    Sends:
+      the change of its local steps, once a round; it is used one round later.
+
+    Memory:
+      3 models per node, and the optimizer's state.
 
     Args: as in `DiLoCo`.
 
-    References: Kale, Douillard, Donchev 2025, Eager Updates for Overlapped Communication and Computation in DiLoCo;
-    the paper's own text was not at hand, and summaries differ: others weigh own and late parts freely.
+    References:
+      Kale, Douillard, Donchev 2025, Eager Updates for Overlapped Communication and Computation in DiLoCo; the paper's
+      own text was not at hand, and summaries differ: others weigh own and late parts freely.
     """
 
     lr: float = number(0.01, minimum=0)

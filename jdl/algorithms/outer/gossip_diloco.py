@@ -28,15 +28,24 @@ class GossipDiLoCo:
     `DiLoCo` with the heavy ball. Over random pairs and without gradients, E sum_i ||x_i - mean||^2 tends to zero if and
     only if pull < 2 (1 - mu^2) / (1 - mu / (n - 1)), n even: 1.5 for mu = 0.5, but 0.38 for mu = 0.9 and many nodes.
 
-    Sends: its slow model and its change of it, once a round.
-    Memory: 2 models per node, and the optimizer's state.
+    Sends:
+      its slow model and its change of it, once a round.
+
+    Memory:
+      2 models per node, and the optimizer's state.
 
     Args:
-      pull: factor on the distance to the peers' slow models. outer_lr: on the mean change. outer_momentum: mu, below 1.
-      lr, local_steps, optimizer, decay: as in `DiLoCo`.
+      pull: factor on the distance to the peers' slow models.
+      outer_lr: on the mean change.
+      outer_momentum: mu, below 1.
+      lr: as in `DiLoCo`.
+      local_steps: as in `DiLoCo`.
+      optimizer: as in `DiLoCo`.
+      decay: as in `DiLoCo`.
 
-    References: Kolehmainen, Blagoev, Donaghy, Ersoy, Nies 2025, NoLoCo: No-all-reduce Low Communication Training Method
-    for Large Models; the step is that of the first author's code (`sparse_optimizer_c.py`), where pull = outer_lr.
+    References:
+      Kolehmainen, Blagoev, Donaghy, Ersoy, Nies 2025, NoLoCo: No-all-reduce Low Communication Training Method for Large
+      Models; the step is that of the first author's code (`sparse_optimizer_c.py`), where pull = outer_lr.
     """
 
     lr: float = number(0.01, minimum=0)

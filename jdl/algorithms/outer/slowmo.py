@@ -30,17 +30,23 @@ class SlowMo:
     slow_lr 1 and slow_momentum 0 the base only starts again; local steps, period 1 and the complete graph are DiLoCo
     with a heavy ball outside. Here lr times the paper's momentum is kept: the same for a rate that does not change.
 
-    Sends: what the base sends; without one, the model after the local steps.
-    Memory: that of the base, and 2 models per node; 3 without one.
+    Sends:
+      what the base sends; without one, the model after the local steps.
+
+    Memory:
+      that of the base, and 2 models per node; 3 without one.
 
     Args:
-      lr: rate of the local steps where there is no base; a base has its own. slow_lr: factor on the slow momentum.
-      slow_momentum: share of the slow momentum that is kept. local_steps: gradient steps before each exchange where
-        there is no base, H. period: rounds from one slow step to the next.
+      lr: rate of the local steps where there is no base; a base has its own.
+      slow_lr: factor on the slow momentum.
+      slow_momentum: share of the slow momentum that is kept.
+      local_steps: gradient steps before each exchange where there is no base, H.
+      period: rounds from one slow step to the next.
       base: a method with one exchange a round, e.g. `jdl.algorithms.PushSum(lr=0.1)`, or None for local steps.
 
-    References: Wang, Tantia, Ballas, Rabbat 2020, SlowMo: Improving Communication-Efficient Distributed SGD with Slow
-    Momentum, Algorithm 1, with buffers reset; its official code agrees.
+    References:
+      Wang, Tantia, Ballas, Rabbat 2020, SlowMo: Improving Communication-Efficient Distributed SGD with Slow Momentum,
+      Algorithm 1, with buffers reset; its official code agrees.
     """
 
     lr: float = number(0.1, minimum=0)

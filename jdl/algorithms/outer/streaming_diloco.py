@@ -37,19 +37,31 @@ class StreamingDiLoCo:
     A fragment is due every P H steps, what the paper calls H. With P = 1, no delay and alpha = 0 it is `DiLoCo`.
     A worker that missed a round begins the next one with the whole global model; its optimizer goes on.
 
-    Sends: each worker its change of one fragment, 1/P of a model in the mean, and the server that fragment back. What
-    a worker fetches after an absence, a whole model, is counted with what it sends.
-    Memory: 2 models on the server; on each worker 2 and the state of its optimizer.
+    Sends:
+      each worker its change of one fragment, 1/P of a model in the mean, and the server that fragment back. What a
+      worker fetches after an absence, a whole model, is counted with what it sends.
+
+    Memory:
+      2 models on the server; on each worker 2 and the state of its optimizer.
 
     Args:
       fragments: P, at most as many as the model has arrays, which are not cut; 0: every array is one.
       strided: whether fragments take every P-th array, or arrays next to each other (in the order of the tree).
-      alpha: share of the worker's own value in a merge, 0 to 1. delay: inner steps until the merge, below H.
-      lr, outer_lr, outer_momentum, local_steps, nesterov, optimizer, weighted, decay: as in `DiLoCo`.
+      alpha: share of the worker's own value in a merge, 0 to 1.
+      delay: inner steps until the merge, below H.
+      lr: as in `DiLoCo`.
+      outer_lr: as in `DiLoCo`.
+      outer_momentum: as in `DiLoCo`.
+      local_steps: as in `DiLoCo`.
+      nesterov: as in `DiLoCo`.
+      optimizer: as in `DiLoCo`.
+      weighted: as in `DiLoCo`.
+      decay: as in `DiLoCo`.
 
-    References: Douillard, Donchev, Rush, Kale, Charles, Garrett, Teston, Lacey, McIlroy, Shen, Rame, Szlam, Ranzato,
-    Barham 2025, Streaming DiLoCo with overlapping communication, Algorithm 2. Order and delay were checked against
-    torchft's `local_sgd.py`, which has no alpha; the merge is from summaries, the paper's text was not at hand.
+    References:
+      Douillard, Donchev, Rush, Kale, Charles, Garrett, Teston, Lacey, McIlroy, Shen, Rame, Szlam, Ranzato, Barham 2025,
+      Streaming DiLoCo with overlapping communication, Algorithm 2. Order and delay were checked against torchft's
+      `local_sgd.py`, which has no alpha; the merge is from summaries, the paper's text was not at hand.
     """
 
     lr: float = number(0.01, minimum=0)

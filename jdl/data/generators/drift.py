@@ -36,7 +36,8 @@ def drifting_concepts(
     `truth`: "weights" f64[concepts, features, classes]; "labels" i32[concepts, classes].
 
     Args:
-      examples, test_examples: how many to train and to test on.
+      examples: how many to train and to test on.
+      test_examples: how many to train and to test on.
       concepts: how many, at most one for each example.
       kind: "rotated" or "swapped".
       features: d, an even number, at least as many as classes.

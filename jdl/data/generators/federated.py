@@ -37,9 +37,11 @@ def synthetic(
     features], "model_means" u and "feature_means" B, f64[owners]; "test_owner" i32[T].
 
     Args:
-      alpha, beta: standard deviations of u_k and of B_k, at least 0.
+      alpha: standard deviations of u_k and of B_k, at least 0.
+      beta: standard deviations of u_k and of B_k, at least 0.
       owners: how many.
-      features, classes: 60 and 10 in the paper.
+      features: 60 and 10 in the paper.
+      classes: 60 and 10 in the paper.
       iid: the same law for all owners; alpha and beta do not count.
       seed: names the draw.
 

@@ -28,7 +28,8 @@ def gaussian_mixture(
     `Phi(separation / 2)`.
 
     Args:
-      examples, test_examples: how many to train and to test on.
+      examples: how many to train and to test on.
+      test_examples: how many to train and to test on.
       features: d, at least as many as classes.
       classes: how many.
       separation: distance of two means, in standard deviations of a feature.

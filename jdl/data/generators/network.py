@@ -30,8 +30,11 @@ def teacher(
     the teacher's labels; "bayes_accuracy", `1 - noise (1 - 1 / classes)`.
 
     Args:
-      examples, test_examples: how many to train and to test on.
-      features, hidden, classes: widths of the network.
+      examples: how many to train and to test on.
+      test_examples: how many to train and to test on.
+      features: widths of the network.
+      hidden: widths of the network.
+      classes: widths of the network.
       noise: share of labels drawn anew, from 0 to 1.
       seed: names the draw.
 

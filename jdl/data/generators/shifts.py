@@ -31,7 +31,8 @@ def rotated_clients(
     Args:
       data: images or features; without it, images of a Gaussian mixture (see `pictures`).
       owners: groups, for images at most 4.
-      examples, test_examples: how many are drawn where `data` is not given.
+      examples: how many are drawn where `data` is not given.
+      test_examples: how many are drawn where `data` is not given.
       seed: names the draw, and who gets what.
 
     Raises:
@@ -74,7 +75,8 @@ def permuted_clients(
     Args:
       data: images or features; without it, images of a Gaussian mixture (see `pictures`).
       owners: groups, each with its own order.
-      examples, test_examples: how many are drawn where `data` is not given.
+      examples: how many are drawn where `data` is not given.
+      test_examples: how many are drawn where `data` is not given.
       seed: names the draw, the orders, and who gets what.
 
     Raises:

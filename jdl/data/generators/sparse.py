@@ -28,8 +28,10 @@ def sparse_logistic(
     `E max(p, 1 - p)` with p of the law above.
 
     Args:
-      examples, test_examples: how many to train and to test on.
-      features: d. nonzeros: entries of theta that are not 0, at most d.
+      examples: how many to train and to test on.
+      test_examples: how many to train and to test on.
+      features: d.
+      nonzeros: entries of theta that are not 0, at most d.
       signal: the norm of theta.
       seed: names the draw.
 

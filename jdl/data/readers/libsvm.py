@@ -24,7 +24,8 @@ def read(train: Path, test: Path | None = None, name: str | None = None, seed: i
     become 0, 1, ...; `truth["labels"]` has them in order.
 
     Args:
-      train, test: the files; without `test`, a fifth of each class is held out.
+      train: the files; without `test`, a fifth of each class is held out.
+      test: the files; without `test`, a fifth of each class is held out.
       name: of the data set; that of the file by default.
       seed: names what is held out.
 

@@ -39,7 +39,8 @@ def read(
     label, class, target, ...; among numbers else the last. `truth["labels"]` has its words or numbers in order.
 
     Args:
-      train, test: the files; without `test`, a fifth of each class is held out.
+      train: the files; without `test`, a fifth of each class is held out.
+      test: the files; without `test`, a fifth of each class is held out.
       name: of the data set; that of the file by default.
       length: words of a sentence that are kept.
       words: size of the vocabulary, the most frequent words of the training part.

@@ -80,7 +80,8 @@ def windows(text: str, name: str, where: str, length: int = 80) -> Dataset:
 
     Args:
       text: with paragraphs that begin with a line "NAME:", or of one owner.
-      name, where: of the data set and of where the text is from, for its `source`.
+      name: of the data set and of where the text is from, for its `source`.
+      where: of the data set and of where the text is from, for its `source`.
       length: characters of a window.
 
     Raises:

@@ -20,7 +20,8 @@ class Dense(nn.Module):
 
     Args:
       features: width of the result.
-      use_bias: whether there is `b`. kernel_init: how `W` starts, by default normal with variance 1 / inputs.
+      use_bias: whether there is `b`.
+      kernel_init: how `W` starts, by default normal with variance 1 / inputs.
 
     >>> import jax, jax.numpy as jnp
     >>> out, params = Dense(features=3).init_with_output(jax.random.key(0), jnp.ones((2, 4)))

@@ -20,9 +20,11 @@ class GroupNorm(nn.Module):
 
     Args:
       groups: number of groups, a divisor of C.
-      epsilon: added to the variance. scale_init: how the scale starts, at one by default.
+      epsilon: added to the variance.
+      scale_init: how the scale starts, at one by default.
 
-    References: Wu and He 2018, "Group Normalization", arXiv:1803.08494.
+    References:
+      Wu and He 2018, "Group Normalization", arXiv:1803.08494.
 
     >>> import jax, jax.numpy as jnp
     >>> x = jnp.arange(32.0).reshape(1, 2, 4, 4)

@@ -25,7 +25,8 @@ def base_k(n: int, degree: int = 1) -> list[Topology]:
     `simple_base_k` of all where that is shorter. The product of one period is J. Its length is at most
     2 log_{k+1}(n) + 2 rounds, against ceil(log2 n) rounds that are not exact of `one_peer_exponential`.
 
-    Sends: at most `degree` messages a node and round.
+    Sends:
+      at most `degree` messages a node and round.
 
     Args:
       n: number of nodes, at least 1.
@@ -63,7 +64,8 @@ def simple_base_k(n: int, degree: int = 1) -> list[Topology]:
     nodes of V_l that have no partner average among themselves. From the next round on each block of V_l averages
     inside. Where n has no prime factor above k + 1 it is `hyper_hypercube`. The product of one period is J.
 
-    Sends: at most `degree` messages a node and round.
+    Sends:
+      at most `degree` messages a node and round.
 
     Args:
       n: number of nodes, at least 1.

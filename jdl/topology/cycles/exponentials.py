@@ -15,7 +15,8 @@ def one_peer_exponential(n: int) -> list[Topology]:
     exact averaging in tau rounds at one message each, but only where n is a power of two; other n converge
     geometrically, and `base_k` is exact for every n.
 
-    Sends: 1 message a node and round.
+    Sends:
+      1 message a node and round.
 
     Args:
       n: number of nodes, at least 1.
@@ -42,7 +43,8 @@ def k_peer_exponential(n: int, degree: int = 2) -> list[Topology]:
     one period is J where n is a power of degree + 1. For other n, shifts that come to 0 or repeat modulo n are left
     out, and rounds converge geometrically. With degree = 1 it is `one_peer_exponential`.
 
-    Sends: at most `degree` messages a node and round.
+    Sends:
+      at most `degree` messages a node and round.
 
     Args:
       n: number of nodes, at least 1.

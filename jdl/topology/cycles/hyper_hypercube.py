@@ -19,7 +19,8 @@ def one_peer_hypercube(n: int) -> list[Topology]:
     W(t) = 1/2 on i and i xor 2^(t mod tau), tau = log2 n: symmetric, each phase with eigenvalues 1 and 0, half of
     each. The product of one period is J: exact averaging in tau rounds at one message each.
 
-    Sends: 1 message a node and round.
+    Sends:
+      1 message a node and round.
 
     Args:
       n: number of nodes, a power of two.
@@ -49,7 +50,8 @@ def hyper_hypercube(n: int, degree: int = 1) -> list[Topology]:
     differ in digit m alone of their mixed-radix numbers. The product of one period is J: exact averaging in tau
     rounds, tau >= log_{degree + 1} n. With degree = 1 it is `one_peer_hypercube`.
 
-    Sends: at most `degree` messages a node and round.
+    Sends:
+      at most `degree` messages a node and round.
 
     Args:
       n: number of nodes, without a prime factor above degree + 1.
@@ -86,7 +88,8 @@ def moshpit(n: int, degree: int | None = None) -> list[Topology]:
     period is J: exact averaging in tau rounds where no node fails. The published method also regroups nodes at random
     where the grid is not full or nodes fail.
 
-    Sends: `side` - 1 messages a node and round, to all of its group.
+    Sends:
+      `side` - 1 messages a node and round, to all of its group.
 
     Args:
       n: number of nodes, a power of the side.

@@ -31,7 +31,8 @@ def multigraph(n: int, multiplicity: int = 5, seed: int = 0) -> list[Topology]:
     13.44 ms and 8.5 us a km. `multigraph_of` says what becomes of it. A node without links in a round waits for
     nobody. The first round has all links; every link is used once in as many rounds as it has multiplicity.
 
-    Sends: at most 2 messages a node and round.
+    Sends:
+      at most 2 messages a node and round.
 
     Args:
       n: number of nodes, between 1 and 500.

@@ -20,7 +20,8 @@ def switching(n: int, degree: int = 4, period: int = 3, seed: int = 0) -> list[T
     a period is connected (B-connected, with B = period), and every W_ii is positive, so the product of a period
     leaves a factor below 1 of any disagreement, although single rounds have lambda_2 = 1.
 
-    Sends: `degree` / `period` messages a node and round, on average.
+    Sends:
+      `degree` / `period` messages a node and round, on average.
 
     Args:
       n: number of nodes, at least 1.

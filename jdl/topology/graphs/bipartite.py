@@ -18,7 +18,8 @@ def complete_bipartite(n: int, left: int | None = None) -> Topology:
     eigenvalues 1; 1 / m for a - 1 times; 1 - a / m for b - 1 times; (1 - a) / m. Two equal sides: lambda_2 = (a - 1) /
     (a + 1), and the gap closes like 4 / n, for the two sides nearly swap their means.
 
-    Sends: to each node of the other side a message a round.
+    Sends:
+      to each node of the other side a message a round.
 
     Args:
       n: number of nodes, at least 2.

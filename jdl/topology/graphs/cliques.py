@@ -16,7 +16,8 @@ def complete(n: int) -> Topology:
 
     W = J, the matrix of 1/n: eigenvalues 1, and 0 for n - 1 times, so lambda_2 = 0.
 
-    Sends: n - 1 messages a node and round.
+    Sends:
+      n - 1 messages a node and round.
 
     Args:
       n: number of nodes, at least 1.
@@ -34,7 +35,8 @@ def two_cliques(n: int) -> Topology:
     nodes, the eigenvalues are 1; 1 / (m + 1); 1 / (m (m + 1)) for n - 4 times; and
     (m +- sqrt(m^2 + 4 m - 4)) / (2 (m + 1)), the larger of which is lambda_2: the gap closes like 8 / n^2.
 
-    Sends: n / 2 - 1 messages a node and round, one more from the two ends of the edge.
+    Sends:
+      n / 2 - 1 messages a node and round, one more from the two ends of the edge.
 
     Args:
       n: number of nodes, at least 2; where n is odd the second clique has one more.
@@ -58,7 +60,8 @@ def barbell(n: int, path: int | None = None) -> Topology:
     tridiagonal matrix of path + 4 rows, and 1 / (m (m + 1)) for m - 2 times for a clique of m nodes. With a third of
     the nodes in each part the gap closes like 1 / n^2.
 
-    Sends: about (n - path) / 2 messages a node of a clique and round, 2 from a node of the path.
+    Sends:
+      about (n - path) / 2 messages a node of a clique and round, 2 from a node of the path.
 
     Args:
       n: number of nodes, at least 2.
@@ -108,7 +111,8 @@ def caveman(n: int, size: int = 5) -> Topology:
     to the second one of its own. Metropolis weights, no closed-form spectrum; for a given size the gap closes like
     1 / n^2.
 
-    Sends: size - 1 messages a node and round; one less from the second, one more from the last node of a clique.
+    Sends:
+      size - 1 messages a node and round; one less from the second, one more from the last node of a clique.
 
     Args:
       n: number of nodes, a multiple of `size`, at least twice that.

@@ -22,7 +22,8 @@ def watts_strogatz(n: int, degree: int = 4, rewiring: float = 0.1, seed: int = 0
     which closes like 1 / n^2, grows to that of a random graph with few moved edges. A disconnected graph is thrown
     away and drawn again with seed + 1, seed + 2, ..., 100 times at most.
 
-    Sends: `degree` messages a node and round on average.
+    Sends:
+      `degree` messages a node and round on average.
 
     Args:
       n: number of nodes, more than `degree`.
@@ -64,7 +65,8 @@ def barabasi_albert(n: int, degree: int = 2, seed: int = 0) -> Topology:
     2 degree (degree + 1) / (k (k + 1) (k + 2)) of the nodes has degree k. Metropolis weights, small at the hubs; no
     closed-form spectrum.
 
-    Sends: 2 degree (1 - degree / n) messages a node and round on average; about sqrt(n) times as many from a hub.
+    Sends:
+      2 degree (1 - degree / n) messages a node and round on average; about sqrt(n) times as many from a hub.
 
     Args:
       n: number of nodes, more than `degree`.
@@ -99,7 +101,8 @@ def random_geometric(n: int, degree: float | None = None, radius: float | None =
     radius^2, that is like degree / n. A disconnected graph is thrown away, places and all, and drawn again with
     seed + 1, seed + 2, ..., 100 times at most.
 
-    Sends: up to `degree` messages a node and round on average.
+    Sends:
+      up to `degree` messages a node and round on average.
 
     Args:
       n: number of nodes, at least 1.

@@ -33,8 +33,9 @@ def d_cliques(
 
     n = 1000 with full: 4,500 + 4,950 = 9,450 edges, 98.1 % less than the complete graph. One clique is complete: W = J.
 
-    Sends: about clique_size - 1 messages a node and round, and g / clique_size (full), 2 / clique_size (ring), at most
-    4 log2(g) / clique_size (small_world) or 1 (fractal) more.
+    Sends:
+      about clique_size - 1 messages a node and round, and g / clique_size (full), 2 / clique_size (ring), at most 4
+      log2(g) / clique_size (small_world) or 1 (fractal) more.
 
     Args:
       n: number of nodes, at least 1.

@@ -21,7 +21,8 @@ def exponential(n: int) -> Topology:
     discrete Fourier transform of its first row. For n = 2^tau, lambda_2 = (tau - 1) / (tau + 1): the gap closes only
     like 1 / log n, at log n messages.
 
-    Sends: ceil(log2 n) messages a node and round.
+    Sends:
+      ceil(log2 n) messages a node and round.
 
     Args:
       n: number of nodes, at least 1.
@@ -47,7 +48,8 @@ def de_bruijn(n: int, degree: int = 2) -> Topology:
     times: the rate over many rounds does not depend on n. W is not normal, so one round may shrink less: the second
     singular value is what bounds it.
 
-    Sends: `degree` messages a node and round, one less from the nodes with a loop.
+    Sends:
+      `degree` messages a node and round, one less from the nodes with a loop.
 
     Args:
       n: number of nodes, a power of `degree`.
@@ -82,7 +84,8 @@ def kautz(n: int, degree: int = 2) -> Topology:
     1; 0 for `degree` times; and 1 / (degree + 1) for the others: the rate over many rounds does not depend on n. W is
     not normal, so one round may shrink less: the second singular value is what bounds it. k = 1 is complete.
 
-    Sends: `degree` messages a node and round.
+    Sends:
+      `degree` messages a node and round.
 
     Args:
       n: number of nodes, (degree + 1) times a power of `degree`.

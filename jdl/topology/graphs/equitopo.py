@@ -27,7 +27,8 @@ def equistatic(n: int, degree: int | None = None, directed: bool = False, seed: 
     Unlike the paper, shifts are drawn without replacement, so that every node has exactly `degree` neighbours, and
     again until the graph is connected.
 
-    Sends: `degree` messages a node and round.
+    Sends:
+      `degree` messages a node and round.
 
     Args:
       n: number of nodes, at least 1.

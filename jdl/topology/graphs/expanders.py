@@ -24,7 +24,8 @@ def margulis(n: int) -> Topology:
     8 are at most 5 sqrt(2) in modulus, so lambda_2 <= (1 + 5 sqrt(2)) / 9 = 0.897 for every n: an expander that is
     written down, not drawn.
 
-    Sends: at most 8 messages a node and round.
+    Sends:
+      at most 8 messages a node and round.
 
     Args:
       n: number of nodes, a square.
@@ -64,7 +65,8 @@ def expander(n: int, degree: int = 4, seed: int = 0) -> Topology:
     seeds seed, seed + 1, ... are tried, 100 at most. Of very large graphs 69 % are within the bound at both ends of
     their spectrum, and W needs the upper end alone.
 
-    Sends: `degree` messages a node and round.
+    Sends:
+      `degree` messages a node and round.
 
     Args:
       n: number of nodes, at least 1.

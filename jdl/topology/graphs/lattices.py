@@ -21,7 +21,8 @@ def ring(n: int) -> Topology:
     lambda_2 = (1 + 2 cos(2 pi / n)) / 3 for n >= 4 and the spectral gap closes like 1 / n^2. It is 0 for n <= 3,
     where the ring is complete; n = 2 is one edge with W = 1/2 everywhere, n = 1 an isolated node.
 
-    Sends: 2 messages a node and round.
+    Sends:
+      2 messages a node and round.
 
     Args:
       n: number of nodes, at least 1.
@@ -39,7 +40,8 @@ def chain(n: int) -> Topology:
     W = 1/3 on every edge (1/2 for n = 2): eigenvalues (1 + 2 cos(pi j / n)) / 3 for j < n, so that for n >= 3
     lambda_2 = (1 + 2 cos(pi / n)) / 3 and the spectral gap closes like 1 / n^2, four times below that of the ring.
 
-    Sends: 2 messages a node and round, 1 from the two ends.
+    Sends:
+      2 messages a node and round, 1 from the two ends.
 
     Args:
       n: number of nodes, at least 1.
@@ -62,7 +64,8 @@ def grid(n: int, rows: int | None = None) -> Topology:
     the border and 1/3 between two corners, so W is no function of the Laplacian and has no closed-form spectrum; the
     gap closes like 1 / n on a square.
 
-    Sends: 4 messages a node and round, 3 on the border, 2 in the corners.
+    Sends:
+      4 messages a node and round, 3 on the border, 2 in the corners.
 
     Args:
       n: number of nodes, a product of two whole numbers of at least 2.
@@ -85,7 +88,8 @@ def torus(n: int, rows: int | None = None, dims: int = 2) -> Topology:
     neighbours: eigenvalues (1 + sum_a 2 cos(2 pi j_a / m_a)) / (2 dims + 1) for the sides m_a, so with m the longest
     of them lambda_2 = 1 - (2 - 2 cos(2 pi / m)) / (2 dims + 1). The gap closes like n^(-2 / dims).
 
-    Sends: 2 dims messages a node and round.
+    Sends:
+      2 dims messages a node and round.
 
     Args:
       n: number of nodes, a product of `dims` whole numbers of at least 3.
@@ -115,7 +119,8 @@ def hypercube(n: int) -> Topology:
     W = 1 / (d + 1) on the node and its d = log2(n) neighbours: eigenvalues 1 - 2 k / (d + 1), each C(d, k) times for
     k = 0 ... d, so lambda_2 = (d - 1) / (d + 1): the gap closes only like 1 / log n.
 
-    Sends: log2(n) messages a node and round.
+    Sends:
+      log2(n) messages a node and round.
 
     Args:
       n: number of nodes, a power of two.

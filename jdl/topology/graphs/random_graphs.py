@@ -24,7 +24,8 @@ def random_regular(n: int, degree: int = 4, seed: int = 0) -> Topology:
     disconnected one is thrown away and drawn again with seed + 1, seed + 2, ..., 100 times at most. For degree >= 3,
     lambda_2 <= (1 + 2 sqrt(degree - 1)) / (degree + 1) + o(1) with high probability: the gap does not close with n.
 
-    Sends: `degree` messages a node and round.
+    Sends:
+      `degree` messages a node and round.
 
     Args:
       n: number of nodes, at least 1.
@@ -66,7 +67,8 @@ def erdos_renyi(n: int, degree: float | None = None, seed: int = 0) -> Topology:
     ln n leave lonely nodes: with degree = ln n + c a draw is connected with probability exp(-exp(-c)) for large n. At
     2 ln n the gap is near 0.2 from n = 1,000 to 10,000; no closed-form spectrum.
 
-    Sends: `degree` messages a node and round on average.
+    Sends:
+      `degree` messages a node and round on average.
 
     Args:
       n: number of nodes, at least 1.
@@ -104,7 +106,8 @@ def stochastic_block(
     thrown away and drawn again with seed + 1, seed + 2, ..., 100 times at most. No closed-form spectrum; the
     gap is of the order of between / (degree + between).
 
-    Sends: degree + between messages a node and round on average.
+    Sends:
+      degree + between messages a node and round on average.
 
     Args:
       n: number of nodes, at least 1.

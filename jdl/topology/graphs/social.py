@@ -17,7 +17,8 @@ def social_network(n: int = 32) -> Topology:
     Nodes 0 to 17 are the women, 18 to 31 the events; 89 edges, between a woman and an event alone. Metropolis weights,
     no closed-form spectrum; lambda_2 = 0.9179.
 
-    Sends: a message to each of 2 to 14 neighbours a node and round, 5.6 on average.
+    Sends:
+      a message to each of 2 to 14 neighbours a node and round, 5.6 on average.
 
     Args:
       n: number of nodes, 32.

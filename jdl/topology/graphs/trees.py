@@ -17,7 +17,8 @@ def star(n: int) -> Topology:
     W = 1/n on every edge, 1 - 1/n on every leaf: eigenvalues 1, 1 - 1/n for n - 2 times, and 0, so lambda_2 = 1 - 1/n
     for n >= 3: although two steps reach everybody, the gap closes like 1 / n.
 
-    Sends: n - 1 messages a round from node 0, 1 from every other node.
+    Sends:
+      n - 1 messages a round from node 0, 1 from every other node.
 
     Args:
       n: number of nodes, at least 1.
@@ -45,7 +46,8 @@ def binary_tree(n: int) -> Topology:
     nodes; no closed-form spectrum. Half of the nodes are heard on the other side of the root through one edge alone:
     the gap closes like 1 / n.
 
-    Sends: 3 messages a node and round, 2 from the root, 1 from a leaf.
+    Sends:
+      3 messages a node and round, 2 from the root, 1 from a leaf.
 
     Args:
       n: number of nodes, at least 1.
@@ -66,7 +68,8 @@ def tree(n: int, children: int = 3) -> Topology:
     Level after level is filled, the last one from the left, so any n will do. Metropolis weights, 1 / (children + 2)
     between inner nodes; no closed-form spectrum. The gap closes like 1 / n: see `binary_tree`.
 
-    Sends: children + 1 messages a node and round, one less from the root, 1 from a leaf.
+    Sends:
+      children + 1 messages a node and round, one less from the root, 1 from a leaf.
 
     Args:
       n: number of nodes, at least 1.

@@ -54,7 +54,8 @@ def from_file(n: int, path: str, stochastic: str = "doubly") -> Topology:
     stochastic. Weights of edges are W_ij and the rest of W_ii, where no node's sum to more than 1; else a note says
     that they are not used. `weighted` gives it others.
 
-    Sends: a message a node and round for each of its neighbours.
+    Sends:
+      a message a node and round for each of its neighbours.
 
     Args:
       n: number of nodes, that of the file.
@@ -65,7 +66,7 @@ def from_file(n: int, path: str, stochastic: str = "doubly") -> Topology:
       InputError: no such file, a line that cannot be read (by its number), not n nodes, a matrix that is not stochastic
         as claimed, a disconnected graph.
     """
-    n, file = checks.whole("n", n, 1), Path(path or "")
+    n, file = checks.whole("n", n, 1), checks.path(path or "")
     sentence = f"got path={path!r}, need a file with a weight matrix or a list of edges; give its path"
     checks.require(file.is_file(), sentence)
     name = file.name.split(".")[0] if file.suffix == ".gz" else file.stem

@@ -57,7 +57,8 @@ def weighted(topology: Topology, scheme: str, sizes: Any = None) -> Topology:
     The first six but lazy need an undirected graph, the others take any. With best_constant and fastest, weights may
     be negative. What the result says of itself, `stochastic` and `symmetric`, is read off its W.
 
-    Sends: what the topology sends.
+    Sends:
+      what the topology sends.
 
     Args:
       topology: whose links and positions are kept.

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from jdl import checks
-from jdl.data import leaf, movielens, npz
 from jdl.data.load import load
+from jdl.data.readers import leaf, movielens, npz
 
 DRAW = np.random.default_rng(0)
 GRAY = DRAW.integers(0, 256, (20, 8, 8)).astype(np.uint8)

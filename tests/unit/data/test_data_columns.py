@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from jdl import checks
-from jdl.data import tables
+from jdl.data.readers import tables
 
 ROWS = [f"{i / 7:.3f},{i / 3:.3f},{i % 2}" for i in range(40)]
 REAL = [f"{i},{i * 2},{i / 7:.3f}" for i in range(40)]
@@ -43,9 +43,9 @@ def whole(data):
         ("a,b,label", ROWS, "0.1,inf,1", "with 'inf' in line 7, column 'b', need finite"),
         ("a,b,target", REAL, "1,2,", "without a class in line 7, column 'target'"),
         ("a,b,target", REAL, "1,2,much", "with 'much' in line 7, column 'target', where most rows have numbers"),
-        ("a,b,target", REAL, "1,2,3", "a class such as 0.142857|a class such as 0.143 in 'target'"),
-        ("a,b,target", [f"{i},{i},{1000 + 7 * i}" for i in range(40)], "1,2,3", "41 classes in 'target' for 41 examples"),
-        ("a,b,label", [f"{i},word,{i % 2}" for i in range(40)], "1,word,1", "the column 'b', most of whose cells are no num"),
+        ("a,b,target", REAL, "1,2,3", "a class such as 0.143 in 'target'"),
+        ("a,b,target", [f"{i},{i},{7 * i}" for i in range(40)], "1,2,3", "41 classes in 'target' for 41 examples"),
+        ("a,b,label", [f"{i},word,{i % 2}" for i in range(40)], "1,word,1", "column 'b', most of whose cells are no"),
         ("a,a,label", ROWS, "1,2,1", "two columns 'a'"),
     ],
 )  # fmt: skip
