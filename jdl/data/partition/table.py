@@ -50,7 +50,7 @@ def validated(split: Partition, examples: int) -> Partition:
     checks.require(whole, f"{got}, need whole numbers, places of examples; {do}")
     shapes = f"got a partition with indices of {indices.shape} and counts of {counts.shape}, need [n, m] and [n]"
     checks.require(indices.ndim == 2 and counts.shape == indices.shape[:1], f"{shapes}; pad every row to the longest")
-    low, high = int(counts.min(initial=0)), int(counts.max(initial=0))
+    low, high = (int(counts.min()), int(counts.max())) if counts.size else (0, 0)
     got = f"got a partition of nodes with {low} to {high} examples in a table of {indices.shape[1]} columns"
     checks.require(0 <= low and high <= indices.shape[1], f"{got}, need 0 to {indices.shape[1]}; count them anew")
     held = indices[np.arange(indices.shape[1]) < counts[:, None]]

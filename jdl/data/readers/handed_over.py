@@ -16,9 +16,7 @@ from jdl.data.validate import validate
 
 __all__ = ["as_dataset"]
 
-NEED = (
-    "need a jdl.data.Dataset, a pair (x, y), ((train_x, train_y), (test_x, test_y)), or a dict of arrays by these names"
-)
+NEED = "need a jdl.data.Dataset, (x, y), ((train_x, train_y), (test_x, test_y)), or a dict with these names"
 
 
 def as_dataset(data: Any) -> Dataset:
@@ -67,7 +65,8 @@ def _named(data: Any) -> dict[str, Any]:
     pair = isinstance(data, tuple | list) and len(data) == 2
     if pair and all(isinstance(part, tuple | list) and len(part) == 2 and _of_one_length(*part) for part in data):
         return dict(zip(NAMES[0], (array for part in data for array in part), strict=True))
-    got = f"got data of type {type(data).__name__}" + f" with {len(data)} parts" * isinstance(data, tuple | list)
+    parts = f" with {len(data)} parts" if isinstance(data, tuple | list) else ""
+    got = f"got data of type {type(data).__name__}{parts}"
     checks.require(pair, f"{got}, {NEED}; try learn(data=(x, y))")
     return {"x": data[0], "y": data[1]}
 
