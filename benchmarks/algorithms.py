@@ -33,7 +33,7 @@ from jdl import sim as simulator
 from jdl.command import catalogue
 from jdl.data import Partition
 from jdl.data.readers.embedded import digits
-from jdl.engine import rounds
+from jdl.engine import messages, nodes, rounds
 from jdl.engine.mapping import over_nodes
 from jdl.models import MLP
 from jdl.problems import Supervised
@@ -94,14 +94,14 @@ class Alone:
         self.advance = jax.jit(lambda s, sim, k: simulator.advance(s, sim, sim.t + k)[0], donate_argnums=1)
         self.sim = self.advance(simulation, jax.jit(simulator.init)(simulation), 2)
         self.plan = jax.jit(rounds.plan_at)(simulation, self.sim.schedule_state, self.sim.t)[0]
-        self.rows = jax.jit(rounds.rows_of)(simulation, self.plan, self.sim.t)
+        self.rows = jax.jit(nodes.rows_of)(simulation, self.plan, self.sim.t)
         m = self.rows["id"].shape[0]
         one = simulation.problem.init(jax.random.key(0))
         self.models = jax.tree.map(lambda x: jnp.tile(x[None], (m,) + (1,) * x.ndim), one)
         self.descend = jax.jit(self._descend, donate_argnums=2)
         before = tree.take_rows(self.sim.nodes, self.plan.participants)
         self.messages = [
-            rounds.content_and_bits(jax.jit(send)(simulation, self.rows, before, self.sim.server)[0])[0]
+            messages.content_and_bits(jax.jit(send)(simulation, self.rows, before, self.sim.server)[0])[0]
             for send in rounds.sends_of(simulation)
         ]
         self.exchanges = [jax.jit(self._exchange) for _ in self.messages]
@@ -112,7 +112,7 @@ class Alone:
 
     @staticmethod
     def _descend(s, rows, models):
-        gradient = lambda s, row, x: rounds.node_of(s, row).grad(x)[0]
+        gradient = lambda s, row, x: nodes.node_of(s, row).grad(x)[0]
         grads = over_nodes(gradient, s.mapping, "gradient")(s, rows, models)
         return jax.tree.map(lambda x, g: x - 1e-3 * g, models, grads)
 

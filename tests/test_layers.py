@@ -39,9 +39,18 @@ def module_of(path: pathlib.Path) -> str:
 MODULES = {module_of(path): path for path in FILES}
 
 
+# It imports nothing of jdl and lies with the engine for the reader's sake alone; layers and exchanges use it too.
+XLA = "jdl.engine.xla"
+LEVEL["xla"] = 1
+
+
 def part(module: str) -> str:
     """The name in the table: the first component below `jdl`."""
-    return [*module.split("."), ""][1]
+    return "xla" if module == XLA else [*module.split("."), ""][1]
+
+
+def test_work_arounds_for_xla_import_nothing_of_jdl():
+    assert not [name for name in imports(MODULES[XLA]) if name.startswith("jdl")]
 
 
 def at_import(tree: ast.Module):

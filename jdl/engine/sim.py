@@ -9,7 +9,9 @@ import jax.numpy as jnp
 
 from jdl import checks, tree
 from jdl.engine import metrics
-from jdl.engine.rounds import content_and_bits, each_node, plan_at, rows_of, sends_of, step
+from jdl.engine.messages import content_and_bits
+from jdl.engine.nodes import each_node, rows_of
+from jdl.engine.rounds import plan_at, sends_of, step
 from jdl.engine.state import RunState, Simulation
 from jdl.rng import key_of
 from jdl.types import Info, Plan, PyTree, Server, Traffic

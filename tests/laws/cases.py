@@ -15,6 +15,7 @@ from flax import struct
 
 import jdl
 from jdl.compressors import Identity
+from jdl.engine import messages as sizes
 from jdl.engine import rounds
 from jdl.engine import sim as simulator
 from jdl.schedule import Fixed
@@ -207,14 +208,14 @@ def messages(simulation: jdl.sim.Simulation) -> list:
 
 def states_own_size(simulation: jdl.sim.Simulation) -> bool:
     """Whether the method says itself how many bits some message has: those are for its own tests to check."""
-    found, packed = [], rounds.content_and_bits
+    found, packed = [], sizes.content_and_bits
 
     def note(message):
         found.extend(part for part in jax.tree.leaves(message, is_leaf=_packed) if _packed(part))
         return packed(message)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rounds, "packed", note)
+        patch.setattr(rounds, "content_and_bits", note)
         jax.eval_shape(simulator.step, simulation, jax.eval_shape(simulator.init, simulation))
     return bool(found)
 

@@ -8,7 +8,7 @@ from flax import struct
 
 import jdl
 from jdl import algorithms, exchange, schedule, topology
-from jdl.engine import rounds, sim
+from jdl.engine import sim, totals, xla
 from jdl.types import Circulant, Plan, Server, Traffic
 
 N, DIM = 6, 3
@@ -58,7 +58,7 @@ def test_a_hundred_thousand_additions_are_exact(odd):
     new = Traffic(bits=jnp.asarray([odd, 1.0], jnp.float32), messages=jnp.asarray([1.0, odd], jnp.float32))
     zero = Traffic(bits=jnp.zeros((2, 2)), messages=jnp.zeros((2, 2)))
     times = 100_001
-    total = jax.jit(lambda t: jax.lax.fori_loop(0, times, lambda _, t: rounds.tally(t, new, None), t))(zero)
+    total = jax.jit(lambda t: jax.lax.fori_loop(0, times, lambda _, t: totals.tally(t, new, None), t))(zero)
     bits = np.asarray(total.bits, np.float64)
     np.testing.assert_array_equal(bits[0] - bits[1], [odd * times, times])
     plain = np.cumsum(np.full(times, odd, np.float32), dtype=np.float32)[-1]
@@ -68,7 +68,7 @@ def test_a_hundred_thousand_additions_are_exact(odd):
 def test_the_tally_of_participants_reaches_their_rows():
     zero = Traffic(bits=jnp.zeros((2, 4)), messages=jnp.zeros((2, 4)))
     new = Traffic(bits=jnp.asarray([5.0, 7.0]), messages=jnp.ones(2))
-    total = rounds.tally(zero, new, jnp.asarray([3, 1]))
+    total = totals.tally(zero, new, jnp.asarray([3, 1]))
     np.testing.assert_array_equal(total.bits[0], [0, 7, 0, 5])
 
 
@@ -256,7 +256,7 @@ def test_large_messages_are_written_before_they_are_read(monkeypatch):
     """The same numbers bit by bit, from a program with a loop more."""
     results, loops = [], []
     for least in (10**9, 1):
-        monkeypatch.setattr(rounds, "FENCED_BYTES", least)
+        monkeypatch.setattr(xla, "FENCED_BYTES", least)
         built = jdl.simulation(problem(), algorithms.DPSGD(lr=0.1), topology.ring(N))
         program = jax.jit(lambda built, state: sim.step(built, state)[0].nodes)
         state = sim.init(built)

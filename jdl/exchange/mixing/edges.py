@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from jdl import plan as plans
+from jdl.engine import xla
 from jdl.exchange.mixing.slots import by_slots
-from jdl.exchange.mixing.sums import beginning, repeat, rows, term
+from jdl.exchange.mixing.sums import beginning, rows, term
 from jdl.types import Edges, Plan, Slots
 
 __all__ = ["Arranged", "arranged", "by_edges", "by_levels"]
@@ -84,5 +85,5 @@ def by_levels(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
         def add_parts(slot, total, which=which, parts=parts):
             return total + parts.at[which[:, slot]].get(mode="fill", fill_value=0)
 
-        parts = repeat(which.shape[1], add_parts, jnp.zeros((which.shape[0], *own.shape[1:]), own.dtype))
+        parts = xla.accumulate(which.shape[1], add_parts, jnp.zeros((which.shape[0], *own.shape[1:]), own.dtype))
     return total + parts.at[levels.extra].get(mode="fill", fill_value=0)

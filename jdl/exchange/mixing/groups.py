@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from jdl import tree
-from jdl.exchange.mixing.sums import repeat, rows
+from jdl.engine import xla
+from jdl.exchange.mixing.sums import rows
 from jdl.types import Groups, Plan
 
 __all__ = ["by_groups"]
 
-# Groups of up to this many members are summed in one pass, see `jdl.exchange.mixing.sums.repeat`.
+# Groups of up to this many members are summed in one pass, see `jdl.engine.xla.accumulate`.
 FEW = 8
 # Rows that a step of a loop should have at least to keep a machine busy.
 TEAMS = 128
@@ -36,7 +37,7 @@ def by_groups(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
         # A place that is not used is left out, not multiplied by zero: its row may hold what is no number.
         return total + jnp.where(tree.column(used[:, slot], own), tree.column(share[:, slot], own) * difference, 0)
 
-    total = repeat(size, add, jnp.zeros_like(firsts), FEW)
+    total = xla.accumulate(size, add, jnp.zeros_like(firsts), FEW)
     mean = first + jnp.sum(total.reshape(count, teams, *own.shape[1:]), axis=1)
     inbox = rows(mean, links.group)
     if own is sent:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jdl.exchange.mixing.sums import beginning, repeat, rows, term
+from jdl.engine import xla
+from jdl.exchange.mixing.sums import beginning, rows, term
 from jdl.topology.forms import MOST_UNROLLED
 from jdl.types import Circulant, Plan, Slots
 
@@ -21,7 +22,7 @@ def by_slots(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
     def add(slot, total):
         return total + term(links.weights[:, slot], heard(links, sent, slot), base)
 
-    return repeat(links.weights.shape[1], add, start, MOST_UNROLLED)
+    return xla.accumulate(links.weights.shape[1], add, start, MOST_UNROLLED)
 
 
 def heard(links: Slots | Circulant, sent: jax.Array, slot: int | jax.Array) -> jax.Array:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
 from jdl import tree
 from jdl.types import Plan
 
-__all__ = ["beginning", "repeat", "rows", "term"]
+__all__ = ["beginning", "rows", "term"]
 
 
 def beginning(plan: Plan, own: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -35,17 +33,3 @@ def term(weight: jax.Array, heard: jax.Array, base: jax.Array) -> jax.Array:
 def rows(x: jax.Array, index: jax.Array) -> jax.Array:
     """Rows of x. The indices of a plan are within bounds."""
     return x.at[index].get(mode="promise_in_bounds")
-
-
-def repeat(times: int, body: Callable[..., jax.Array], start: jax.Array, unrolled: int = 0) -> jax.Array:
-    """`body(i, x)` for i < times: unrolled up to so many times, which XLA fuses into one pass; or as a loop.
-
-    Of a chain of sums XLA computes the part that a row needs anew for each row that gathers it, and an
-    `optimization_barrier` does not hold it back; a loop does. On two cores, groups of 32 took 11 copies unrolled, and
-    take 1.2 as a loop; groups of 2 take 1.2 and 10.
-    """
-    if times > unrolled:
-        return jax.lax.fori_loop(jnp.int32(0), jnp.int32(times), body, start)
-    for i in range(times):
-        start = body(i, start)
-    return start

@@ -13,7 +13,7 @@ from flax import struct
 import jdl
 from jdl import exchange, topology
 from jdl import plan as plans
-from jdl.engine.rounds import packed
+from jdl.engine.messages import content_and_bits
 from jdl.topology.topology import grouped
 from jdl.types import PerLink, Sized, Wire
 
@@ -168,13 +168,13 @@ def test_directed_forms_and_lists_of_links_know_no_way_back():
 
 def test_a_part_for_each_link_counts_as_what_one_link_carries():
     x = jnp.zeros((N, 4, 7), jnp.float32)
-    assert packed(PerLink({"a": x, "b": x[:, :, 0]}))[1].tolist() == [8 * 32]
-    assert packed({"all": jnp.zeros((N, 10)), "each": PerLink(x)})[1].tolist() == [17 * 32]
-    content, bits = packed(Sized(PerLink(x), jnp.arange(float(N))))
+    assert content_and_bits(PerLink({"a": x, "b": x[:, :, 0]}))[1].tolist() == [8 * 32]
+    assert content_and_bits({"all": jnp.zeros((N, 10)), "each": PerLink(x)})[1].tolist() == [17 * 32]
+    content, bits = content_and_bits(Sized(PerLink(x), jnp.arange(float(N))))
     assert isinstance(content, PerLink) and bits.tolist() == list(range(N))
     both = {"packed": Sized(x[:, 0], jnp.full(N, 5.0)), "each": PerLink(x)}
-    np.testing.assert_array_equal(packed(both)[1], np.full(N, 5 + 7 * 32))
-    assert packed(PerLink(x[:, :0]))[1].tolist() == [0]  # nobody to write to
+    np.testing.assert_array_equal(content_and_bits(both)[1], np.full(N, 5 + 7 * 32))
+    assert content_and_bits(PerLink(x[:, :0]))[1].tolist() == [0]  # nobody to write to
 
 
 class Post(NamedTuple):

@@ -1,0 +1,45 @@
+"""Sums over a run: the traffic so far, and whether all numbers are still finite."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jdl.types import PyTree, Traffic
+
+__all__ = ["all_finite", "tally"]
+
+
+def all_finite(state: PyTree) -> jax.Array:
+    """Whether all floating-point numbers of a state are finite: bool[].
+
+    Sums of 0 x are computed, since 0 x is 0 or NaN: they read memory once and cannot overflow.
+    """
+    sums = [jnp.sum(0 * x) for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.floating)]
+    return jnp.all(jnp.isfinite(jnp.stack([x.astype(jnp.float32) for x in sums]))) if sums else jnp.bool_(True)
+
+
+def tally(total: Traffic, new: Traffic, rows: jax.Array | None) -> Traffic:
+    """Add the traffic of a round to the running totals.
+
+    A total is kept as a float32 sum and the excess of this sum over the truth, since float32 alone loses bits after
+    2^24.
+
+    Args:
+      total: f[2, n] each, the sums and their excess.
+      new: f[m] each, the traffic of the rows of this round.
+      rows: i32[m], the ids of these rows, or None if they are all n in order.
+    """
+
+    def add(total, new):
+        high, excess = total if rows is None else total[:, rows]
+        # Knuth's two-sum: `bigger` is rounded, and `lost` is exactly what rounding took.
+        bigger = high + new
+        back = bigger - high
+        lost = (high - (bigger - back)) + (new - back)
+        rest = lost - excess
+        settled = bigger + rest
+        sums = jnp.stack([settled, (settled - bigger) - rest])
+        return sums if rows is None else total.at[:, rows].set(sums)
+
+    return jax.tree.map(add, total, new)
