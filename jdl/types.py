@@ -1,8 +1,8 @@
-"""The nouns of jdl: what a node sees, who talks to whom, what travels, and the protocols of every part.
+"""The types that every part of jdl shares: plans, messages, what a node sees, and the protocol of each kind of part.
 
-No logic lives here. Shapes: `n` nodes in all, `m` rows that take part in a round (`m = n` unless a plan names
-participants), `k` links per row. `M[m]` is a pytree `M` whose leaves carry a leading axis of length `m`.
-`W[i, j]` is the weight that receiver `i` gives to sender `j`. Always.
+No logic lives here. Shapes: `n` is the number of nodes, `m` the number of rows that take part in a round (`m = n`
+unless a plan names participants), `k` the number of links per row. `M[m]` is a pytree `M` whose leaves have a leading
+axis of length `m`. `W[i, j]` is the weight that receiver `i` gives to sender `j`, everywhere in jdl.
 """
 
 from __future__ import annotations
@@ -66,26 +66,35 @@ __all__ = [
 
 
 def number(default: Any = dataclasses.MISSING, *, minimum: float | None = None, maximum: float | None = None) -> Any:
-    """A hyper-parameter that is an array leaf: two values share one program, and a sweep is a `vmap`.
+    """Declare a hyper-parameter that is an array leaf: two values share one program, and a sweep over it is a `vmap`.
 
-    `minimum` and `maximum` are inclusive bounds, checked once on the host when a simulation is built.
+    Args:
+      default: the default value; without one the field is required.
+      minimum: the smallest value allowed, inclusive. It is checked on the host when a simulation is built.
+      maximum: the largest value allowed, inclusive.
     """
     return struct.field(default=default, metadata={"minimum": minimum, "maximum": maximum})
 
 
 def static(default: Any, *, minimum: float | None = None, maximum: float | None = None) -> Any:
-    """A field that changes shapes or control flow: part of the program, hashed, never traced."""
+    """Declare a field that changes shapes or control flow. It is a part of the program: hashed, never traced.
+
+    Args:
+      default: the default value.
+      minimum: the smallest value allowed, inclusive. It is checked on the host when a simulation is built.
+      maximum: the largest value allowed, inclusive.
+    """
     return struct.field(pytree_node=False, default=default, metadata={"minimum": minimum, "maximum": maximum})
 
 
 class OfOptions:
-    """A read-only property that the class answers as well, for its defaults: `needs` of a method with such options."""
+    """A read-only property that a class answers too, for its default options, such as `needs`."""
 
     def __init__(self, get: Callable[[Any], Any]) -> None:
         self.get = get
 
-    def __get__(self, made: Any, kind: type) -> Any:
-        return self.get(kind() if made is None else made)
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return self.get(owner() if instance is None else instance)
 
 
 # ---- who talks this round ---------------------------------------------------------------------------------------
@@ -93,43 +102,60 @@ class OfOptions:
 
 @struct.dataclass
 class Dense:
-    """Every pair may talk. `weights[i, j]` is what receiver `i` gives to sender `j`; the diagonal is zero.
+    """Links in a full matrix, for graphs in which any pair may talk.
 
-    `used[i, j]` says that a copy travels from `j` to `i` this round, whether or not it arrives.
+    Attributes:
+      weights: f[m, m], where `weights[i, j]` is what receiver `i` gives to sender `j`. The diagonal is zero.
+      used: bool[m, m], whether a copy travels from `j` to `i` this round, even if it does not arrive.
     """
 
-    weights: jax.Array  # f[m, m]
-    used: jax.Array  # bool[m, m]
+    weights: jax.Array
+    used: jax.Array
 
 
 @struct.dataclass
 class Slots:
     """At most `k` links into each node: slot `s` of receiver `i` listens to row `senders[i, s]`.
 
-    Slots without a link have weight zero, and most often point to their own row.
+    Attributes:
+      weights: f[m, k]. A slot without a link has weight zero, and usually points to its own row.
+      used: bool[m, k], whether a copy travels on the link this round.
+      senders: i32[m, k], positions among the m rows.
     """
 
-    weights: jax.Array  # f[m, k]
-    used: jax.Array  # bool[m, k]
-    senders: jax.Array  # i32[m, k], positions among the m rows
+    weights: jax.Array
+    used: jax.Array
+    senders: jax.Array
 
 
 @struct.dataclass
 class Circulant:
-    """Slot `s` of receiver `i` listens to row `(i + shifts[s]) mod n`: mixing is a few rolls, no gather."""
+    """Slot `s` of receiver `i` listens to row `(i + shifts[s]) mod n`: mixing is a few rolls and needs no gather.
 
-    weights: jax.Array  # f[n, k]
-    used: jax.Array  # bool[n, k]
+    Attributes:
+      weights: f[n, k].
+      used: bool[n, k].
+      shifts: the shift of each slot.
+    """
+
+    weights: jax.Array
+    used: jax.Array
     shifts: tuple[int, ...] = struct.field(pytree_node=False)
 
 
 @struct.dataclass
 class Levels:
-    """How a list of links is laid out so that no node has many in one place: the first `m * width` links are slots of
-    the m rows, the others slots of extra rows that sum on behalf of hubs; see `jdl.topology.forms.as_hubs`.
+    """The layout of a list of links in which no row has many links in one place; see `jdl.topology.forms.as_hubs`.
 
-    sums: one `i32[v, k]` for each further level: which rows of the level before it (the last one: zeros) it adds up.
-    extra: i32[m], the row of the last level that belongs to each node (the last one: zeros).
+    The first `m * width` links are slots of the m rows. The others are slots of extra rows, whose sums are added up
+    level by level for hubs, which have more links than slots.
+
+    Attributes:
+      sums: i32[v, k] for each further level: the rows of the level before it that it adds up. The last index means
+        zeros.
+      extra: i32[m], the row of the last level that belongs to each node. The last index means zeros.
+      width: the number of slots of each of the m rows.
+      hub_width: the number of slots of each extra row.
     """
 
     sums: tuple[jax.Array, ...]
@@ -140,37 +166,54 @@ class Levels:
 
 @struct.dataclass
 class Edges:
-    """A list of links, in any order: link `l` goes from row `senders[l]` to row `receivers[l]`.
+    """A list of links: link `l` goes from row `senders[l]` to row `receivers[l]`. The order does not matter.
 
-    For graphs whose in-degrees vary, from row to row (then `levels` says how the list is laid out) or from round to
-    round (then it is None). Links that are not used have weight zero.
+    This form is for graphs whose in-degrees vary: from row to row, and then `levels` describes the layout of the list,
+    or from round to round, and then `levels` is None. Links that are not used have weight zero.
+
+    Attributes:
+      weights: f[e].
+      used: bool[e].
+      senders: i32[e].
+      receivers: i32[e].
+      levels: the layout, or None.
     """
 
-    weights: jax.Array  # f[e]
-    used: jax.Array  # bool[e]
-    senders: jax.Array  # i32[e]
-    receivers: jax.Array  # i32[e]
+    weights: jax.Array
+    used: jax.Array
+    senders: jax.Array
+    receivers: jax.Array
     levels: Levels | None = None
 
 
 @struct.dataclass
 class Groups:
-    """Disjoint groups, in each of which all average: W_ij = 1 / r for the r rows of one group. One group: W = J.
+    """Disjoint groups whose members average: W_ij = 1 / r for the r members of one group. With one group W = J.
 
-    Its links have no weights of their own; `jdl.plan.one_by_one` names them all, where a link may fail alone.
+    These links have no weights of their own. `jdl.plan.one_by_one` lists them all, where single links can fail.
+
+    Attributes:
+      members: i32[g, r], the rows of each group. Places that are not used repeat the first member.
+      used: bool[g, r], which places are used.
+      group: i32[m], the group of each row.
     """
 
-    members: jax.Array  # i32[g, r], the rows of each group; places that are not used repeat the first
-    used: jax.Array  # bool[g, r]
-    group: jax.Array  # i32[m], the group of each row
+    members: jax.Array
+    used: jax.Array
+    group: jax.Array
 
 
 @struct.dataclass
 class Server:
-    """All rows talk to one server, which averages with `weights`, normalised over the messages that arrive."""
+    """All rows talk to one server, which averages with `weights`, normalised over the messages that arrive.
 
-    weights: jax.Array  # f[m]
-    used: jax.Array  # bool[m]
+    Attributes:
+      weights: f[m].
+      used: bool[m], whether the row takes part.
+    """
+
+    weights: jax.Array
+    used: jax.Array
 
 
 Links = Dense | Slots | Circulant | Edges | Groups | Server
@@ -180,11 +223,14 @@ Links = Dense | Slots | Circulant | Edges | Groups | Server
 class Plan:
     """Who talks this round, and with which weights.
 
-    links: the off-diagonal of W, in the form whose type picks the mixing backend.
-    self_weights: f[m], the diagonal of W (unused with a `Server`).
-    active: bool[m] or None for everybody. A sleeping node keeps its state; its row and column left the links.
-    participants: i32[m] node ids, or None when all n rows take part in order.
-    stochastic: "doubly", "row" or "column" stochastic. symmetric: W equals its transpose, so a link carries both ways.
+    Attributes:
+      links: the off-diagonal part of W. The type of this field selects the mixing backend.
+      self_weights: f[m], the diagonal of W. It is unused with a `Server`.
+      active: bool[m], or None if all rows are awake. A sleeping node keeps its state, and its row and column are
+        removed from the links.
+      participants: i32[m], the ids of the nodes that have a row, or None if all n nodes have one, in order.
+      stochastic: "doubly", "row" or "column": which sums of W are one.
+      symmetric: whether W equals its transpose, so that each link carries messages both ways.
     """
 
     links: Links
@@ -197,10 +243,13 @@ class Plan:
 
 @struct.dataclass
 class Sized:
-    """A message, or a part of one, whose size on a link is not that of the numbers in `content`.
+    """A message, or a part of one, that states its own size, for methods that compress by themselves.
 
-    For methods that compress by themselves: neighbours are given `content`, what they decode or the copy of the sender
-    that they keep, and a link carries `bits`: f[], zero for nothing at all this round.
+    Neighbours are given `content`: what they decode, or the copy of the sender that they keep.
+
+    Attributes:
+      content: a pytree of arrays.
+      bits: f[], the size of one copy on one link, in bits. Zero means that nothing is sent this round.
     """
 
     content: Message
@@ -209,10 +258,12 @@ class Sized:
 
 @struct.dataclass
 class PerLink:
-    """A message, or a part of one, that differs from neighbour to neighbour: leaves `[k, ...]`, one row for each link.
+    """A message, or a part of one, that differs from neighbour to neighbour.
 
-    Row s of `content` goes to the neighbour `node.links.ids[s]`. The inbox is a `PerLink` as well: row s came from that
-    neighbour, if `arrived[s]` (bool[k]) says so; a row that did not arrive holds zeros.
+    Attributes:
+      content: leaves `[k, ...]`. Row s goes to the neighbour `node.links.ids[s]`. The inbox is a `PerLink` as well: its
+        row s came from that neighbour, and holds zeros if nothing arrived.
+      arrived: bool[k], set in the inbox: which rows arrived.
     """
 
     content: Message
@@ -221,20 +272,32 @@ class PerLink:
 
 @struct.dataclass
 class Wire:
-    """What the network is given: `own` never passes through it, `sent` does; `bits` is one copy on one link."""
+    """The input of an exchange.
 
-    own: Message  # M[m]
-    sent: Message  # M[m]
-    bits: jax.Array  # f[m]
+    Attributes:
+      own: M[m], each row's own message, which does not pass through the network.
+      sent: M[m], each row's message as it is sent.
+      bits: f[m], the size of one copy on one link, in bits.
+      plan: who talks.
+    """
+
+    own: Message
+    sent: Message
+    bits: jax.Array
     plan: Plan
 
 
 @struct.dataclass
 class Traffic:
-    """What each sender put on its links in a round (or, in `RunState`, since the start)."""
+    """What each sender put on its links: in a round, or, in `RunState`, since the start.
 
-    bits: jax.Array  # f[m]
-    messages: jax.Array  # f[m]
+    Attributes:
+      bits: f[m].
+      messages: f[m], the number of copies.
+    """
+
+    bits: jax.Array
+    messages: jax.Array
 
 
 # ---- what one node sees -----------------------------------------------------------------------------------------
@@ -242,10 +305,14 @@ class Traffic:
 
 @struct.dataclass
 class Data:
-    """One node's data this round, for the oracle alone.
+    """One node's data in one round. Only the oracle reads it.
 
-    key: folded with (round, id), never the algorithm's. order_key: folded with id, the same in all rounds. t: the
-    round.
+    Attributes:
+      problem: the data of all nodes.
+      id: i32[], the node.
+      t: i32[], the round.
+      key: folded with (round, id). It differs from the algorithm's key.
+      order_key: folded with id, the same in all rounds.
     """
 
     problem: Problem
@@ -257,10 +324,13 @@ class Data:
 
 @struct.dataclass
 class BatchId:
-    """Names one minibatch of one node: number `k` of round `t`.
+    """The name of one minibatch of one node.
 
-    key: its own, for examples drawn at random. order_key: the node's, the same for all its minibatches, for an order in
-    which to visit examples.
+    Attributes:
+      key: the minibatch's own key, for examples drawn at random.
+      order_key: the node's key, the same for all of its minibatches, for an order in which examples are visited.
+      t: i32[], the round.
+      k: i32[], the number of the minibatch in its round.
     """
 
     key: Key
@@ -271,9 +341,12 @@ class BatchId:
 
 @struct.dataclass
 class Neighbours:
-    """The links of one node, in an order that does not change from round to round.
+    """The links of one node, in an order that is the same in every round.
 
-    ids: i32[k]. weights: f[k], what this node gives to each. used: bool[k]; places without a link are not used.
+    Attributes:
+      ids: i32[k], the neighbours.
+      weights: f[k], what this node gives to each.
+      used: bool[k], which places hold a link.
     """
 
     ids: jax.Array
@@ -283,13 +356,19 @@ class Neighbours:
 
 @struct.dataclass
 class Node:
-    """All that an algorithm may see: one node, this round. Built by the simulator; no other node is in reach.
+    """All that an algorithm may see: one node in one round. The simulator builds it; no other node is in reach.
 
-    id, t: i32[], this node and this round. n: i32[], how many nodes there are. key: for the algorithm's own randomness,
-    folded with (round, id). common: a key that all nodes share this round, for coins that they toss together.
-    self_weight: f[], W[i, i]. degree: i32[], links into this node this round. num_examples: i32[].
-    steps: i32[] or None, this round's budget of local steps (None: as many as the algorithm asks for).
-    links: its neighbours one by one, for methods that need "per_link"; None for others.
+    Attributes:
+      id: i32[], this node.
+      t: i32[], this round, from 0.
+      n: i32[], the number of nodes.
+      key: for the algorithm's own randomness, folded with (round, id).
+      common: a key that all nodes share this round, for random choices that they make together.
+      self_weight: f[], W[i, i].
+      degree: i32[], the number of links into this node this round.
+      num_examples: i32[].
+      steps: i32[], this round's budget of local steps, or None for as many as the algorithm asks for.
+      links: the node's neighbours one by one, for methods that need "per_link"; None for others.
     """
 
     id: jax.Array
@@ -306,27 +385,27 @@ class Node:
     _oracle: Oracle
 
     def grad(self, params: PyTree, k: int | jax.Array = 0) -> tuple[PyTree, PyTree]:
-        """Gradient on minibatch `k` of this round, and what the loss returns beside it. Same `k`, same batch."""
+        """The gradient on minibatch `k` of this round, and the second output of the loss. One `k` names one batch."""
         return self._oracle.grad(self._data, params, k)
 
     def loss(self, params: PyTree, k: int | jax.Array = 0) -> jax.Array:
-        """Loss on minibatch `k` of this round."""
+        """The loss on minibatch `k` of this round."""
         return self._oracle.loss(self._data, params, k)
 
     def full_grad(self, params: PyTree) -> PyTree:
-        """Gradient over all data of this node."""
+        """The gradient over all data of this node."""
         return self._oracle.full_grad(self._data, params)
 
     def hvp(self, params: PyTree, vector: PyTree, k: int | jax.Array = 0) -> PyTree:
-        """Hessian of the loss on minibatch `k`, times `vector`."""
+        """The Hessian of the loss on minibatch `k`, times `vector`."""
         return self._oracle.hvp(self._data, params, vector, k)
 
     def part_grad(self, params: PyTree, part: int | jax.Array, parts: int) -> PyTree:
-        """Gradient on part `part` of this node's data, cut into `parts`; the mean of all is the full gradient."""
+        """The gradient on part `part` of `parts` of this node's data. The mean over all parts is the full gradient."""
         return self._oracle.part_grad(self._data, params, part, parts)
 
     def prox(self, params: PyTree, step: float | jax.Array) -> PyTree:
-        """`argmin_x f_i(x) + ||x - params||^2 / (2 step)` exactly, over all data of this node."""
+        """`argmin_x f_i(x) + ||x - params||^2 / (2 step)`, exactly, over all data of this node."""
         return self._oracle.prox(self._data, params, step)
 
 
@@ -335,11 +414,15 @@ class Node:
 
 @runtime_checkable
 class Algorithm(Protocol):
-    """A decentralized method, written for one node. A frozen flax dataclass: numbers are leaves, the rest static.
+    """A decentralized method, written for one node: a frozen flax dataclass whose numbers are leaves, the rest static.
 
-    needs: what must hold of network and data, e.g. {"doubly_stochastic", "grad"}; refused with a sentence if not.
-    phases: the (send, recv) method names of each exchange of a round; one pair in most methods.
-    A message is any pytree; parts of it may be `Sized` (of a size of their own) or `PerLink` (one for each neighbour).
+    A message is any pytree. Parts of it may be `Sized` (of a size of their own) or `PerLink` (another one for each
+    neighbour).
+
+    Attributes:
+      needs: what must hold of the network and the data, e.g. {"doubly_stochastic", "grad"}. A simulation in which it
+        does not hold is refused.
+      phases: the names of the (send, recv) methods of each exchange of a round; one pair in most methods.
     """
 
     needs: frozenset[str]
@@ -358,13 +441,21 @@ class Algorithm(Protocol):
 class Federated(Protocol):
     """A method with a server: one copy of the server state, and m of n clients a round.
 
-    phases: the (broadcast, client, server) method names of each exchange of a round; one triple in most methods.
-    client: its message is a change (of the model, of a control variate, ...), so that a round in which nothing
-    arrives is an aggregate of zero. What it reports, a flat dict of scalars, reaches the server client by client.
-    weight: a client's share in the aggregate, normalised over what arrives; the server, which knows its state, sets it.
-    init: of one model and n, the number of clients.
-    server: `info` holds `participants` (m, those who took part), `n`, `share` (m / n), `t`, a `key`, and of each row
-    `ids`, `reports` and `arrived` (whether the client took part; the reports of others mean nothing).
+    A client's message is a change (of the model, of a control variate, ...), so that the aggregate of a round in which
+    nothing arrives is zero. A client also returns a flat dict of scalars, its report, which reaches the server client
+    by client. The server's method is given `info`: `participants` (m, how many took part), `n`, `participation` (m /
+    n), `t`, a `key`, and, row by row, `ids`, `reports` and `arrived` (whether the client took part; the reports of
+    others mean nothing).
+
+    Attributes:
+      needs: see `Algorithm`.
+      phases: the names of the (broadcast, client, server) methods of each exchange of a round; one triple in most
+        methods.
+      init: of one model and n, the number of clients, gives the server's state.
+      client_init: gives the state of a client.
+      weight: a client's weight in the aggregate, f[], before normalisation over what arrives. The server, which knows
+        its state, sets it.
+      model: the model to evaluate.
     """
 
     needs: frozenset[str]
@@ -386,10 +477,14 @@ class Federated(Protocol):
 
 @runtime_checkable
 class Exchange(Protocol):
-    """What my neighbours say: turns what was sent into inboxes. The only place where rows meet.
+    """What my neighbours say: turns what was sent into inboxes. Exchanges are the only place where rows meet.
 
-    init: from zeros (or shapes) of M[n] to the memory that the links keep. needs, breaks: see `Algorithm.needs`;
-    the union over the whole stack counts, whatever the order.
+    Attributes:
+      needs: see `Algorithm`. The union over a stack of exchanges counts, in any order.
+      breaks: words of `needs` that no longer hold behind this exchange. The union over a stack counts.
+      init: of zeros or shapes of M[n], gives the exchange's state before the first round.
+      apply: of the state, the messages and a key of this round, gives the inboxes M[m], the next state, and the
+        traffic.
     """
 
     needs: frozenset[str]
@@ -397,15 +492,18 @@ class Exchange(Protocol):
 
     def init(self, message: Message) -> ExchangeState: ...
 
-    def apply(self, link: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]: ...
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]: ...
 
 
 @runtime_checkable
 class Schedule(Protocol):
-    """Who talks, in every round. `n` is the number of nodes it is made for.
+    """Who talks, in every round.
 
-    init: what the first round must know of a past that never was; () where rounds are independent of each other.
-    The key of a round is the round's own; the one of `init` is drawn once.
+    Attributes:
+      n: the number of nodes for which the schedule is made.
+      init: the schedule's memory before the first round; () if rounds do not depend on each other. Its key is drawn
+        once.
+      __call__: of the memory, the round and a key of this round, gives the plan and the next memory.
     """
 
     n: int
@@ -417,10 +515,12 @@ class Schedule(Protocol):
 
 @runtime_checkable
 class Adaptive(Schedule, Protocol):
-    """A schedule that learns from what happens.
+    """A schedule that reacts to what happens in a round.
 
-    watches: what it wants to see after a round, among "loss" (f[m], of the model with which each participant began the
-    round, on its minibatch 0) and "consensus_distance" (f[], after the round). learn: the memory for the next round.
+    Attributes:
+      watches: what it is given after a round, among "loss" (f[m], the loss on minibatch 0 of the model with which each
+        participant began the round) and "consensus_distance" (f[], after the round).
+      learn: of the memory, the plan and these values, gives the memory for the next round.
     """
 
     watches: frozenset[str]
@@ -430,11 +530,12 @@ class Adaptive(Schedule, Protocol):
 
 @runtime_checkable
 class Oracle(Protocol):
-    """What my data says. Wrappers add gradient noise, clipping, label flips, stragglers.
+    """What my data say. Wrappers add gradient noise, clipping, label flips, stragglers.
 
-    offers: the queries it can answer, among "grad", "loss", "full_grad", "hvp", "part_grad" and "prox"; an algorithm's
-    `needs` name them.
-    steps: this round's budget of local steps of one node, or None for no limit.
+    Attributes:
+      offers: the queries that it answers, among "grad", "loss", "full_grad", "hvp", "part_grad" and "prox". An
+        algorithm's `needs` name them.
+      steps: the budget of local steps of one node this round, i32[], or None for no limit.
     """
 
     offers: frozenset[str]
@@ -456,11 +557,19 @@ class Oracle(Protocol):
 
 @runtime_checkable
 class Problem(Protocol):
-    """Data of n nodes and a loss, as a pytree: arrays are leaves, so two data sets of one shape share a program.
+    """The data of n nodes and a loss, as a pytree: arrays are leaves, so that data sets of one shape share a program.
 
-    num_examples: i32[n], zero for a node without data (its gradient is zero; it still takes part in gossip).
-    evaluate: the global metrics of one model, on the test set or on the global objective; keys "loss" and,
-    where it makes sense, "accuracy". optimum: the global minimum, or None where it is not known.
+    Attributes:
+      num_examples: i32[n]. It is zero for a node without data, whose gradient is zero and which still takes part in
+        gossip.
+      n: the number of nodes.
+      optimum: the global minimum, or None if it is not known.
+      init: draws the parameters of one model.
+      batch: the minibatch of one node with this name.
+      full_batch: all data of one node.
+      loss: the loss on a batch, f[], and a second output, any pytree.
+      evaluate: the global metrics of one model, on the test set or of the global objective: "loss" and, where it makes
+        sense, "accuracy".
     """
 
     num_examples: jax.Array
@@ -473,7 +582,7 @@ class Problem(Protocol):
 
     def init(self, key: Key) -> PyTree: ...
 
-    def batch(self, id: jax.Array, draw: BatchId) -> PyTree: ...
+    def batch(self, id: jax.Array, batch_id: BatchId) -> PyTree: ...
 
     def full_batch(self, id: jax.Array) -> PyTree: ...
 
@@ -484,28 +593,28 @@ class Problem(Protocol):
 
 @runtime_checkable
 class Poolable(Protocol):
-    """A problem that can hand all its data to one node (n = 1), for the centralised reference."""
+    """A problem that can give all its data to one node (n = 1), for the centralised reference."""
 
     def pooled(self) -> Problem: ...
 
 
 @runtime_checkable
 class Divisible(Protocol):
-    """A problem whose data can be visited part by part: the batch of one part, and its share of the node's examples."""
+    """A problem with data in parts: `part` gives the batch of one part, and its share of the node's examples."""
 
     def part(self, id: jax.Array, part: jax.Array, parts: int) -> tuple[PyTree, jax.Array]: ...
 
 
 @runtime_checkable
 class Passing(Protocol):
-    """A problem whose minibatches make passes over a node's examples: how many there are in a pass, i32[]."""
+    """A problem whose minibatches make passes over a node's examples: `batches` gives their number in a pass, i32[]."""
 
     def batches(self, id: jax.Array) -> jax.Array: ...
 
 
 @runtime_checkable
 class Continuing(Protocol):
-    """A problem that may go on where the round before ended: so many minibatches a round, or None if it starts anew."""
+    """A problem that can go on where the last round ended, by `advances` minibatches a round. None: it starts anew."""
 
     @property
     def advances(self) -> int | None: ...
