@@ -132,7 +132,7 @@ def _main(argv: list[str]) -> int:
             _no_more(unknown, "list")
             return _list(given.names, given.json)
         case Resume():
-            _no_more(unknown, "resume")
+            _no_more(unknown, "resume", ": a run goes on as it was begun, and one of other settings is begun anew")
             return _resume(given)
     flags.refuse(unknown, chosen, type(given))
     if isinstance(given, flags.Graph):
@@ -161,9 +161,9 @@ def _unboxed(box: str) -> str:
     return " ".join(" ".join(said).split()).rstrip(".")
 
 
-def _no_more(unknown: list[str], command: str) -> None:
+def _no_more(unknown: list[str], command: str, why: str = "") -> None:
     words = " ".join(unknown)
-    checks.require(not unknown, f"got {words!r}, which `jdl {command}` does not take; see `jdl {command} --help`")
+    checks.require(not unknown, f"got {words!r}, which `jdl {command}` does not take{why}; see `jdl {command} --help`")
 
 
 def _list(names: tuple[str, ...], as_json: bool) -> int:

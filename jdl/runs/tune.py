@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +33,11 @@ class Tuned(NamedTuple):
     values: np.ndarray
     scores: np.ndarray
 
+    def __repr__(self) -> str:
+        span = f"of {len(self.values)} values from {self.values[0]:.3g} to {self.values[-1]:.3g}"
+        diverged = int(np.sum(~np.isfinite(self.scores)))
+        return f"Tuned(value={self.value:.4g}, score={self.score:.4g}, {span}, {diverged} without a finite score)"
+
 
 def tune(
     simulation: Simulation,
@@ -48,7 +54,8 @@ def tune(
     """The value of one number of the algorithm, its rate by default, that gives the lowest score.
 
     All values run in one program, `at_once` at a time. Each refinement tries as many values again, evenly in their
-    logarithm, between the neighbours of the best one. At a tie the smallest value counts.
+    logarithm, between the neighbours of the best one. At a tie, also one up to
+    rounding, the smallest value counts.
 
     Args:
       simulation: from `jdl.simulation(...)`.
@@ -72,26 +79,87 @@ def tune(
     1.0
     """
     name = type(simulation.algorithm).__name__
-    known = [key for key in simulation.algorithm.__dataclass_fields__ if key != "decay"]
-    checks.known(f"number of {name}", field, known)
+    _known_field(simulation.algorithm, field)
     checks.whole("rounds", rounds, 1)
-    grid = np.sort(np.asarray(values, float))
-    need = f"got values={list(values)!r}, need at least one number, all above 0; leave it out"
-    checks.require(grid.ndim == 1 and grid.size > 0 and bool(np.all(grid > 0)), need)
+    checks.whole("refinements", refinements, 0)
+    checks.whole("at_once", at_once, 1)
+    eval_every = rounds if eval_every is None else checks.whole("eval_every", eval_every, 1)
+    try:
+        grid = np.sort(np.asarray(values, float), axis=None)
+    except (TypeError, ValueError):
+        grid = np.zeros(0)
+    need = f"got values={values!r}, need a list of at least one number, all finite and above 0; leave it out"
+    good = np.ndim(values) == 1 and grid.size > 0 and bool(np.all((grid > 0) & np.isfinite(grid)))
+    checks.require(good, need)
+    _known_score(simulation, score, rounds, eval_every, params)
     tried, scores, code = np.zeros(0), np.zeros(0), fingerprint.of_value(score)
+    scale = _scale(simulation, score)
     for _ in range(refinements + 1):
-        new = _scores(simulation, jnp.asarray(grid), params, field, rounds, eval_every or rounds, score, at_once, code)
+        new = _scores(simulation, jnp.asarray(grid), params, field, rounds, eval_every, score, at_once, code)
         tried, scores = np.concatenate([tried, grid]), np.concatenate([scores, np.asarray(new, float)])
         order = np.argsort(tried, kind="stable")
         tried, scores = tried[order], scores[order]
-        best = int(np.argmin(scores))
+        best = _best(scores, scale)
         if not np.isfinite(scores[best]):
             break
         low, high = tried[max(best - 1, 0)], tried[min(best + 1, len(tried) - 1)]
         grid = np.geomspace(low, high, grid.size + 2)[1:-1]
-    finite = bool(np.isfinite(scores[best]))
-    checks.require(finite, f"got values of {name}.{field} from {tried[0]:g} to {tried[-1]:g}, all diverge; try smaller")
+    span = f"got values of {name}.{field} from {tried[0]:g} to {tried[-1]:g}"
+    missed = f"{span}, none of which gives a finite score in {rounds} rounds; try more rounds, or another target"
+    do = missed if callable(score) else f"{span}, all diverge; try smaller"
+    checks.require(bool(np.isfinite(scores[best])), do)
     return Tuned(float(tried[best]), float(scores[best]), tried, scores)
+
+
+# Losses in float32 that differ by so few units in the last place differ by rounding alone.
+ROUNDING = 4 * float(np.finfo(np.float32).eps)
+
+
+def _best(scores: np.ndarray, scale: float) -> int:
+    """The first of the scores that are lowest up to rounding, of numbers of size `scale` or their own."""
+    low = np.min(scores)
+    if not np.isfinite(low):
+        return 0
+    return int(np.argmax(scores <= low + ROUNDING * max(abs(low), scale)))
+
+
+def _scale(simulation: Simulation, score: Score) -> float:
+    """The size of the numbers that a score is a difference of: above the optimum, that of the loss there."""
+    optimum = simulation.problem.optimum if score == "suboptimality" else None
+    return 0.0 if optimum is None else abs(float(optimum.loss))
+
+
+def _known_field(algorithm: Any, field: str) -> None:
+    name = type(algorithm).__name__
+    fields = {one.name: one for one in dataclasses.fields(algorithm)}
+    is_leaf = lambda one: one.metadata.get("pytree_node", True)
+    known = [key for key, one in fields.items() if is_leaf(one) and np.shape(getattr(algorithm, key)) == ()]
+    known = [key for key in known if not dataclasses.is_dataclass(getattr(algorithm, key))]
+    static = field in fields and not is_leaf(fields[field])
+    need = f"got field={field!r}, which is part of {name}'s program, need a number of it: {', '.join(known)}"
+    checks.require(not static, f"{need}; compare such values run by run")
+    checks.known(f"number of {name}", field, known)
+
+
+def _known_score(simulation: Simulation, score: Score, rounds: int, eval_every: int, params: PyTree) -> None:
+    """Check that the score is a column of the history, or a function of it that gives one number.
+
+    Raises:
+      InputError: with the columns that there are.
+    """
+    history = jax.eval_shape(lambda s: simulate(s, rounds, eval_every, params)[1], simulation)
+    if not callable(score):
+        need = f"got score={score!r}, need a column of the history, or a function of it; leave it out"
+        checks.require(isinstance(score, str), need)
+        checks.known("column of the history", score, history)
+        return
+    try:
+        found = jax.eval_shape(score, history)
+    except KeyError as error:
+        checks.known("column of the history", str(error.args[0]), history)
+        raise
+    shape = getattr(found, "shape", None)
+    checks.require(shape == (), f"got a score that gives {found}, need one number, f[]; try history[column][-1]")
 
 
 def rounds_until(column: str, target: float) -> Callable[[dict[str, jax.Array]], jax.Array]:

@@ -60,8 +60,34 @@ def test_another_number_than_the_rate():
         ({"values": []}, "at least one"),
         ({"values": [0.1, -1]}, "above 0"),
         ({"values": [1e9, 1e10]}, "all diverge"),
+        ({"values": 0.1}, "got values=0.1, need a list"),
+        ({"values": [[0.1]]}, "need a list"),
+        ({"values": ["a"]}, "need a list"),
+        ({"values": [0.1, np.inf]}, "all finite"),
+        ({"score": "accuracy"}, "got column of the history 'accuracy', which does not exist"),
+        ({"score": "mean_accuracy"}, "got column of the history 'mean_accuracy'.*did you mean"),
+        ({"score": rounds_until("worst_acuracy", 1)}, "got column of the history 'worst_acuracy'"),
+        ({"score": lambda history: history["mean_loss"]}, r"need one number, f\[\]"),
+        ({"score": 3}, "got score=3, need a column"),
+        ({"score": rounds_until("suboptimality", -1.0)}, "none of which gives a finite score in 20 rounds; try more"),
+        ({"refinements": -1}, "got refinements=-1"),
+        ({"refinements": 1.5}, "got refinements=1.5"),
+        ({"eval_every": 0}, "got eval_every=0"),
+        ({"at_once": 0}, "got at_once=0"),
+        ({"field": "local_steps", "values": [1, 2]}, "part of DPSGD's program, need a number of it: lr"),
+        ({"field": "optimizer"}, "part of DPSGD's program"),
+        ({"field": "decay"}, "part of DPSGD's program"),
+        ({"field": "needs"}, "got number of DPSGD 'needs', which does not exist; did you mean lr"),
     ],
 )
 def test_refusals(options, words):
     with pytest.raises(jdl.checks.InputError, match=words):
         jdl.tune(simulation(), **({"rounds": 20} | options))
+
+
+def test_of_scores_that_differ_by_rounding_the_smallest_value_counts():
+    """After 60 rounds at curvature 1 every rate from 0.4 on has reached the optimum, and rounding alone is left."""
+    problem = jdl.problems.quadratic(nodes=4, dim=3, condition=1.0)
+    built = jdl.simulation(problem, jdl.algorithms.DPSGD(), jdl.topology.complete(4))
+    found = jdl.tune(built, 60, score="suboptimality", values=[0.01, 0.4, 0.5, 0.7, 1.0, 1.2])
+    assert found.value == pytest.approx(0.4) and len(repr(found)) < 120 and "6 values from 0.01 to 1.2" in repr(found)
