@@ -1,6 +1,6 @@
-"""Algebra on plans, for every form alike: who sends on a link, how many links, what happens when one is lost.
+"""Functions of plans in any form: who sends on a link, how many links there are, what remains when links are lost.
 
-Nothing here touches a message: rows meet in `jdl.exchange` alone.
+Nothing here touches a message: rows meet in `jdl.exchange` only.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ __all__ = [
 
 
 def rows(plan: Plan) -> int:
-    """m, the number of rows that take part."""
+    """The number of rows that take part, m."""
     return plan.self_weights.shape[0]
 
 
 def ids(plan: Plan) -> jax.Array:
-    """i32[m], the node ids of the rows."""
+    """The node ids of the rows, i32[m]."""
     return jnp.arange(rows(plan), dtype=jnp.int32) if plan.participants is None else plan.participants
 
 
 def senders(links: Links) -> jax.Array:
-    """i32, the row that sends on each link, in the shape of `links.weights`."""
+    """The row that sends on each link, i32 in the shape of `links.weights`."""
     m = links.used.shape[0]
     row = jnp.arange(m, dtype=jnp.int32)
     match links:
@@ -55,7 +55,7 @@ def senders(links: Links) -> jax.Array:
 
 
 def receivers(links: Links) -> jax.Array:
-    """i32, the row that hears each link, in the shape of `links.weights`."""
+    """The row that receives on each link, i32 in the shape of `links.weights`."""
     if isinstance(links, Edges):
         return links.receivers
     row = jnp.arange(links.used.shape[0], dtype=jnp.int32)
@@ -63,20 +63,20 @@ def receivers(links: Links) -> jax.Array:
 
 
 def clients(chosen: jax.Array) -> Plan:
-    """A server with the clients `chosen: i32[m]`, ascending and no one twice, all of the same weight."""
+    """A plan of a server and the clients `chosen`: i32[m], ascending and distinct, all of the same weight."""
     m, dtype = chosen.shape[0], jnp.result_type(float)
     links = Server(weights=jnp.ones(m, dtype), used=jnp.ones(m, bool))
     return Plan(links=links, self_weights=jnp.zeros(m, dtype), participants=chosen, stochastic="row")
 
 
 def neighbours(plan: Plan) -> Neighbours:
-    """The links into every row one by one: `[m, k]`. Where a row does not take part, they are its own."""
+    """The links into every row, one by one, `[m, k]`. Places without a link name the row itself."""
     links = one_by_one(plan).links
     return Neighbours(ids=ids(plan)[senders(links)], weights=links.weights, used=links.used)
 
 
 def back(links: Links) -> jax.Array:
-    """i32[m, k]: for each link into row i, which link of its sender's comes from row i, where links go both ways."""
+    """For each link j -> i, the place of the link i -> j among those into j: i32[m, k]. Links must go both ways."""
     who = senders(links)
     row = jnp.arange(who.shape[0], dtype=jnp.int32)[:, None]
     if isinstance(links, Dense):
@@ -86,16 +86,16 @@ def back(links: Links) -> jax.Array:
 
 
 def into(links: Links, values: jax.Array, m: int) -> jax.Array:
-    """The sum over the links into each of m rows of `values`, which has the shape of `links.weights`."""
+    """The sum of `values`, one for each link in the shape of `links.weights`, over the links into each of m rows."""
     if isinstance(links, Edges):
         return jnp.zeros(m, values.dtype).at[links.receivers].add(values)
     return values if values.ndim == 1 else jnp.sum(values, axis=1, dtype=values.dtype)
 
 
 def one_by_one(plan: Plan) -> Plan:
-    """The same W with every link named, where a plan has `Groups`: then one of them may fail alone.
+    """The same W with its links listed one by one, so that single links can fail; only `Groups` are changed.
 
-    Of a group of r, slot s of a row listens to the member s + 1 places further on: r - 1 slots.
+    In a group of r members, slot s of a row listens to the member s + 1 places after it, which makes r - 1 slots.
     """
     links = plan.links
     if not isinstance(links, Groups):
@@ -112,7 +112,7 @@ def one_by_one(plan: Plan) -> Plan:
 
 
 def degree(plan: Plan) -> jax.Array:
-    """i32[m], links into each row this round (1, the server's, with a `Server`)."""
+    """The number of links into each row this round, i32[m]. With a `Server` it is 1."""
     links = plan.links
     if isinstance(links, Groups):
         return jnp.sum(links.used, axis=1, dtype=jnp.int32)[links.group] - 1
@@ -120,7 +120,7 @@ def degree(plan: Plan) -> jax.Array:
 
 
 def out_degree(plan: Plan) -> jax.Array:
-    """f[m], links on which each row sends a copy this round."""
+    """The number of links on which each row sends a copy this round, f[m]."""
     match plan.links:
         case Server(used=used):
             return used.astype(jnp.float32)
@@ -152,13 +152,15 @@ def provides(plan: Plan) -> frozenset[str]:
 
 
 def drop(plan: Plan, keep: jax.Array) -> Plan:
-    """The plan with the links where `keep` is false carrying nothing; `used` stays: the copy was sent, and lost.
+    """The plan after the loss of the messages on some links. `used` stays as it is: the copies were sent.
 
-    The plan names its links one by one (see `one_by_one`), and `keep` has the shape of `links.weights`.
+    The lost weight goes back to the sender if the plan is column-stochastic, and to the receiver otherwise, so that the
+    same sums of W remain one. For a symmetric plan `keep` must be symmetric too. A plan that is doubly stochastic but
+    directed becomes row-stochastic.
 
-    The lost weight goes back to the sender where the plan is column-stochastic and to the receiver elsewhere, so
-    that W keeps its kind: for a symmetric plan `keep` must be symmetric too, and both ends are repaired alike. A
-    plan that is doubly stochastic but directed cannot keep it, and is row-stochastic from here on.
+    Args:
+      plan: a plan that lists its links one by one, see `one_by_one`.
+      keep: bool in the shape of `links.weights`, false where the message is lost.
     """
     links = plan.links
     lost = jnp.where(keep, 0, links.weights).astype(links.weights.dtype)
@@ -174,6 +176,6 @@ def drop(plan: Plan, keep: jax.Array) -> Plan:
 
 
 def silence(plan: Plan, keep: jax.Array) -> Plan:
-    """The same as `drop`, where both ends know that the other links are silent: nothing is sent on them."""
+    """The plan without some links, as both ends know: as `drop`, but nothing is sent on them."""
     rest = drop(plan, keep)
     return rest.replace(links=rest.links.replace(used=rest.links.used & keep))

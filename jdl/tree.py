@@ -115,10 +115,10 @@ def bits(message: PyTree) -> int:
 
 
 def numbers_to_arrays(x: PyTree) -> PyTree:
-    """Python numbers and 0-d floating arrays become 0-d arrays of the default float type; other arrays stay.
+    """Convert Python numbers and 0-d floating arrays to 0-d arrays of the default float type. Other arrays stay.
 
-    A float, an int and an array in the same leaf would be three programs. Integers that count something are
-    static fields, so a bare number in a leaf is always a real hyper-parameter.
+    A float, an int and an array in the same leaf would be three programs. Integers that count something are static
+    fields, so that a bare number in a leaf is always a real hyper-parameter.
     """
 
     def convert(leaf):

@@ -1,4 +1,4 @@
-"""What a function holds while it runs, read off its program without running it."""
+"""What a function computes and holds in memory, read from its program without running it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from jax.extend.core import Jaxpr
 __all__ = ["Cost", "convolves", "cost_of"]
 
 
-# The second of each are the products of jdl.models.layers.
+# The second name in each set is that of jdl.models.layers.
 CONVOLUTIONS = {"conv_general_dilated", "convolution"}
 PRODUCTS = {"dot_general", "dense"} | CONVOLUTIONS
 
 
 class Cost(NamedTuple):
-    """held_bytes: of all intermediate values, an upper bound, before fusion. multiplies: whether there are matrix
-    products or convolutions among them; convolves: whether there are convolutions.
+    """What a program computes.
+
+    Attributes:
+      held_bytes: the size of all intermediate values, an upper bound, since XLA fuses some.
+      multiplies: whether there are matrix products or convolutions.
+      convolves: whether there are convolutions.
     """
 
     held_bytes: int
@@ -50,7 +54,7 @@ def _has(program: Jaxpr, names: set[str]) -> bool:
 
 
 def _equations(program: Jaxpr) -> Iterator[Any]:
-    """All equations of a program, those of the programs inside it in place of the one that holds them."""
+    """All equations of a program. An equation that holds a program is replaced by the equations of that program."""
     for equation in program.eqns:
         inner = [getattr(value, "jaxpr", value) for value in equation.params.values()]
         inner = [value for value in inner if isinstance(value, Jaxpr)]

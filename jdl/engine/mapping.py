@@ -37,7 +37,16 @@ LANES = 4
 
 
 def choose(nodes: int, bytes_per_node: int, backend: str, at_once: int = CACHE_BYTES) -> Mapping:
-    """What "auto" means: "vmap", or on a CPU with many nodes as many at a time as fit `at_once` bytes, a power of two.
+    """The mapping that "auto" stands for: "vmap", or, on a CPU with many nodes, a number of nodes at a time.
+
+    Args:
+      nodes: the number of nodes.
+      bytes_per_node: the size of all intermediate values of one node, in bytes.
+      backend: the name of JAX's backend.
+      at_once: the size of the intermediate values that may exist at the same time, in bytes.
+
+    Returns:
+      "vmap", or the largest power of two of nodes that fit `at_once`.
 
     >>> choose(512, 50_000, "cpu"), choose(16384, 50_000, "cpu"), choose(16384, 50_000, "gpu")
     ('vmap', 256, 'vmap')
@@ -50,15 +59,18 @@ def choose(nodes: int, bytes_per_node: int, backend: str, at_once: int = CACHE_B
 def over_nodes(
     function: Callable[..., Any], mapping: Mapping, what: str, mesh: Mesh | None = None
 ) -> Callable[..., Any]:
-    """`function(shared, row, ...)` mapped over the leading axis of all its arguments but the first.
+    """Map `function(shared, row, ...)` over the leading axis of all its arguments but the first.
 
     Args:
-      function: of what all nodes share, and of what one node has.
-      mapping: "vmap" for all nodes at once; a number c for c at a time (memory of c nodes' activations); "auto" for
-        one of these, see `choose`; "loop" for a Python loop: with `jax.disable_jit()` an error, or the first number
-        that is not finite, names its node.
-      what: the name of the step, for those errors.
-      mesh: devices that have an equal part of the nodes each, see `jdl.engine.placement`.
+      function: takes what all nodes share, and the values of one node.
+      mapping: "vmap" for all nodes at once; a number c for c nodes at a time, which holds the activations of c nodes;
+        "auto" for one of these, see `choose`; "loop" for a Python loop, in which, under `jax.disable_jit()`, an error
+        and the first number that is not finite name their node.
+      what: the name of the step, which these errors state.
+      mesh: the devices that share the nodes, see `jdl.engine.placement`, or None.
+
+    Returns:
+      A function of `shared` and of stacked rows, `[m, ...]`, that returns stacked results.
     """
     return divided(_mapped(function, mapping, what, LANES if mesh is None else 1), mesh)
 

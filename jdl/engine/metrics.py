@@ -1,4 +1,4 @@
-"""Pure scalars of (models, problem), computed in the compiled loop at evaluation rounds only."""
+"""Metrics: pure functions of the models and the problem, computed in the compiled loop at evaluation rounds only."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from jdl.types import Problem, PyTree
 
 __all__ = ["COLUMNS", "consensus_distance", "measure", "models_at_once"]
 
-# The order in which people read them; `jit` returns a dictionary by its keys.
+# The order in which tables show them. `jit` returns a dictionary in the order of its keys.
 OF = ("mean_model", "mean", "std", "worst", "best")
 COLUMNS = (*(f"{of}_{what}" for what in ("loss", "accuracy") for of in OF), "consensus_distance", "suboptimality")
 
-# Evaluating all n models at once would hold n times the activations of the test set. This much is held instead.
+# Evaluating all n models at once would hold n times the activations of the test set. At most this much is held.
 EVALUATION_BYTES = 64 * 1024**2
 
 
@@ -35,18 +35,23 @@ def consensus_distance(models: PyTree) -> jax.Array:
 
 
 def models_at_once(problem: Problem, models: PyTree) -> int:
-    """How many of the stacked models to evaluate at a time, from the size of one evaluation's intermediate values."""
+    """The number of models to evaluate at a time, from the size of the intermediate values of one evaluation."""
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), models)
     n = jax.tree.leaves(models)[0].shape[0]
     return max(1, min(n, EVALUATION_BYTES // max(1, cost_of(problem.evaluate, one).held_bytes)))
 
 
 def measure(models: PyTree, problem: Problem, mesh: Mesh | None = None) -> dict[str, jax.Array]:
-    """Of stacked models `[n, ...]`: metrics of the mean model, and mean, standard deviation, worst, best over nodes.
+    """The metrics of the mean model, and the mean, standard deviation, worst and best over nodes.
 
-    Keys: `mean_model_loss, mean_loss, std_loss, worst_loss, best_loss`, the same with `accuracy` where the problem has
-    one, `consensus_distance`, and `suboptimality` = f(mean model) - f* where the optimum is known. `mesh`: devices that
-    evaluate a part of the models each.
+    Args:
+      models: the models of all nodes, stacked `[n, ...]`.
+      problem: evaluates one model.
+      mesh: the devices that evaluate a part of the models each, or None.
+
+    Returns:
+      A dict of f[]: `mean_model_loss`, `mean_loss`, `std_loss`, `worst_loss`, `best_loss`; the same with `accuracy` if
+      the problem has one; `consensus_distance`; and `suboptimality` = f(mean model) - f* if the optimum is known.
     """
     at_mean = problem.evaluate(tree.mean_rows(models))
     size = models_at_once(problem, models)

@@ -20,15 +20,21 @@ AXIS = "nodes"
 
 
 def use_cores(count: int | None = None) -> int:
-    """Have JAX see so many cores of the CPU as devices, all that this process may use by default; returns how many.
+    """Make each core of the CPU a JAX device of its own. Call this before the first computation.
 
-    To be called before the first computation. A network with convolutions then trains on all cores at once, each with
-    its share of the nodes (see `jdl.simulation`, devices); XLA's convolution runs on one. What else a program computes
-    stays on the first device, unless it asks for others. `jdl run` does this by itself. Where XLA_FLAGS or a
-    call before this one say how many devices there are, it stays so.
+    XLA's convolution runs on one core of a device. With one device per core, a network with convolutions trains on all
+    cores at once, each with its share of the nodes (see `devices` of `jdl.simulation`). Other computations stay on the
+    first device unless they ask for others. `jdl run` calls this function itself. If XLA_FLAGS or an earlier call has
+    set the number of devices, that number stays.
+
+    Args:
+      count: the number of devices; by default the number of cores that this process may use.
+
+    Returns:
+      The number of CPU devices that JAX has now.
 
     Raises:
-      InputError: JAX has computed something already, with another number of devices.
+      InputError: if JAX has already computed something with another number of devices.
     """
     count = cores() if count is None else checks.whole("count", count, 1)
     told = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
@@ -46,8 +52,11 @@ def use_cores(count: int | None = None) -> int:
 def find_devices(platform: str | None = None) -> list[jax.Device]:
     """The devices that JAX finds.
 
+    Args:
+      platform: "cpu", "gpu" or "tpu"; by default the one that JAX prefers.
+
     Raises:
-      InputError: if it finds none, as where the environment asks for a GPU and there is no driver.
+      InputError: if JAX finds none, for example if the environment asks for a GPU and there is no driver.
     """
     try:
         return jax.devices(platform)
@@ -62,12 +71,16 @@ def find_devices(platform: str | None = None) -> list[jax.Device]:
 
 
 def cores() -> int:
-    """The cores that this process may run on."""
+    """The number of cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def mesh_over(devices: int) -> Mesh | None:
-    """The first so many devices in a row, or None for one alone, which needs no mesh."""
+    """A mesh of the first `devices` devices, or None for one device, which needs no mesh.
+
+    Raises:
+      InputError: if JAX has fewer devices.
+    """
     found = jax.devices()[:devices]
     checks.require(
         len(found) == devices,
@@ -78,10 +91,13 @@ def mesh_over(devices: int) -> Mesh | None:
 
 
 def divided(function: Callable[..., Any], mesh: Mesh | None) -> Callable[..., Any]:
-    """`function(shared, *rows)` with an equal part of the rows on each device, and `shared` on all of them.
+    """Run `function(shared, *rows)` with an equal part of the rows on each device, and `shared` on all of them.
 
-    `function` maps over the leading axis of all that it returns. Where the devices do not divide the rows, the last
-    rows are computed on several.
+    If the number of devices does not divide the number of rows, the last row is computed on several devices.
+
+    Args:
+      function: takes `shared` and arrays with a leading axis of rows, and returns arrays with that axis.
+      mesh: the devices, or None, in which case `function` itself is returned.
     """
     if mesh is None:
         return function

@@ -17,10 +17,10 @@ RETURNS = {
 
 
 def returned(kind: type, method: str, role: str, out: Any) -> Any:
-    """What a method returned, if it is as many things as its role asks for.
+    """Check that a method returned what its role asks for, and return it.
 
     Raises:
-      InputError: if it is not.
+      InputError: if it did not.
     """
     if role not in RETURNS:
         return out

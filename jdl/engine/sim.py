@@ -27,8 +27,12 @@ def init(simulation: Simulation, params: PyTree | None = None) -> RunState:
     """The state before the first round.
 
     Args:
-      params: the start of all nodes, one model; or one model each, stacked `[n, ...]`; by default one drawn model,
-        `problem.init`, which all nodes share.
+      simulation: what is simulated.
+      params: the first model of all nodes; or one model for each node, stacked `[n, ...]`; by default one model that
+        `problem.init` draws, the same for all nodes.
+
+    Raises:
+      InputError: if `params` has another structure or other shapes than the problem's model.
     """
     s, n, t = simulation, simulation.problem.n, jnp.int32(0)
     fresh = s.problem.init(key_of(s.key, "init", 0))
@@ -54,12 +58,17 @@ INIT = jax.jit(init, inline=True)
 
 
 def advance(simulation: Simulation, sim: RunState, until: int | jax.Array, halt: bool = False) -> tuple[RunState, Info]:
-    """Rounds up to round `until`, which is traced: any number of rounds is one program.
+    """Simulate rounds until `until` of them are done. `until` is traced, so that one program serves any number.
 
     Args:
-      halt: stop after the round in which a number is no longer finite. (Costs a sweep by `vmap` a pass over the state.)
+      simulation: what is simulated.
+      sim: the state from which to go on.
+      until: i32[], the number of rounds after which to stop.
+      halt: whether to stop after a round in which a number is no longer finite. Under `vmap` this costs a pass over the
+        state in each round.
 
-    Returns the new state, and the mean over nodes of what the last round reports (NaN before the first).
+    Returns:
+      The new state, and the mean over nodes of what `recv` reported in the last round, NaN before the first.
     """
     info = jax.eval_shape(STEP, simulation, sim)[1]
     blank = jax.tree.map(lambda x: jnp.full((), jnp.nan, x.dtype), info)
@@ -77,14 +86,14 @@ def advance(simulation: Simulation, sim: RunState, until: int | jax.Array, halt:
 
 
 def models(simulation: Simulation, sim: RunState) -> PyTree:
-    """The models to evaluate, stacked: `[n, ...]`, or `[1, ...]`, the server's."""
+    """The models to evaluate, stacked: one for each node, `[n, ...]`, or the server's, `[1, ...]`."""
     if simulation.has_server:
         return jax.tree.map(lambda x: x[None], simulation.algorithm.model(sim.server))
     return jax.vmap(simulation.algorithm.model)(sim.nodes)
 
 
 def evaluate(simulation: Simulation, sim: RunState) -> dict[str, jax.Array]:
-    """The metrics of this moment; see `jdl.metrics.measure`."""
+    """The metrics of a state; see `jdl.metrics.measure`."""
     return metrics.measure(models(simulation, sim), simulation.problem, simulation.mesh)
 
 
@@ -93,7 +102,15 @@ def simulate(
 ) -> tuple[RunState, dict[str, jax.Array]]:
     """A whole run as one pure function, for `jit`, and for `vmap` over rates, seeds or weights of `simulation`.
 
-    Returns the final state, and the metrics as arrays `[E]` with their `round`: at 0, every `eval_every`, at the end.
+    Args:
+      simulation: what is simulated.
+      rounds: the number of rounds.
+      eval_every: the number of rounds between evaluations.
+      params: see `init`.
+
+    Returns:
+      The final state, and the metrics as arrays `[E]`, with the `round` of each evaluation: at 0, every `eval_every`
+      rounds, and at the end.
     """
     marks = jnp.asarray(sorted({*range(0, rounds, eval_every), rounds}), jnp.int32)
 

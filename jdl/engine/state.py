@@ -1,4 +1,4 @@
-"""What defines a run, and where it stands: two pytrees."""
+"""The two pytrees of a run: what is simulated, and the state that it has reached."""
 
 from __future__ import annotations
 
@@ -17,13 +17,23 @@ __all__ = ["RunState", "Simulation", "classes_of"]
 
 @dataclasses.dataclass(frozen=True)
 class Simulation:
-    """All that defines a run, as a pytree: two rates, two graphs of one shape, two seeds are one program.
+    """All that defines a run, as a pytree: two rates, two graphs of one shape, or two seeds share one program.
 
-    key: the root of all randomness. mapping: see `jdl.engine.mapping`. mesh: devices that share the nodes, see
-    `jdl.engine.placement`, or None. reads_as: the kind under which the algorithm reads a plan whose links can fail one
-    way (see `jdl.runs.compose`), or None. code: a digest of the functions and classes that are the user's (see
-    `jdl.runs.fingerprint`), so that a program is made anew where a global that one of them reads has changed. Build one
-    with `jdl.simulation(...)`, which checks.
+    `jdl.simulation(...)` checks the parts and builds one.
+
+    Attributes:
+      problem: the data and the loss.
+      algorithm: the method.
+      schedule: who talks in which round.
+      exchange: what happens to messages.
+      oracle: what the data say.
+      key: the root of all randomness.
+      mapping: how nodes are mapped, see `jdl.engine.mapping`.
+      mesh: the devices that share the nodes, see `jdl.engine.placement`, or None.
+      reads_as: the value of `Plan.stochastic` under which the algorithm uses a plan whose links can fail in one
+        direction (see `jdl.runs.compose`), or None to use it as it is.
+      code: a digest of the user's functions and classes (see `jdl.runs.fingerprint`). The program is compiled anew if a
+        global that one of them reads has changed.
     """
 
     problem: Problem
@@ -43,7 +53,7 @@ class Simulation:
         return isinstance(self.algorithm, Federated)
 
     def replace(self, **changes: Any) -> Simulation:
-        """The same with some fields changed, e.g. another rate; parts that may not fit are not checked again."""
+        """A copy with some fields changed, e.g. another rate. The new parts are not checked."""
         return dataclasses.replace(self, **changes)
 
 
@@ -54,9 +64,9 @@ LEAVES, STATICS = (
 
 
 def _flatten(s: Simulation) -> tuple[tuple, tuple]:
-    # To JAX (0.10), dataclasses of different classes but equal fields are equal trees, and `jit` answers, now and
-    # then, with the program of another class: of 600 such classes through one jit, about 90 came out wrong. DPSGD and
-    # DGD are such a pair. So the classes of all parts are part of the static data, which is compared as it should be.
+    # JAX 0.10 treats registered dataclasses of different classes with equal fields as equal trees, and `jit` sometimes
+    # answers with the program of another class: of 600 such classes through one jit, about 90 came out wrong. DPSGD and
+    # DGD are such a pair. So the classes of all parts stand among the static data, which are compared correctly.
     children = tuple(getattr(s, name) for name in LEAVES)
     return children, (*(getattr(s, name) for name in STATICS), classes_of(jax.tree.structure(children)))
 
