@@ -1,4 +1,7 @@
-"""The method in a few words. Copy this file to `<family>/<name>.py`, whose name is the method's on the command line."""
+"""The method in a few words.
+
+Copy this file to `<family>/<name>.py`; the name of the file is the method's name on the command line.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +16,24 @@ __all__ = ["Skeleton"]
 
 
 class State(NamedTuple):
-    x: PyTree  # the model; add what else the next round needs, and nothing more
+    x: PyTree  # the model; add whatever else the next round needs, and nothing more
 
 
 @struct.dataclass
 class Skeleton:
-    """Short name, what it is in three words: x_i <- sum_j W_ij (x_j - lr g_j(x_j)).
+    """Short name, the idea in three words: x_i <- sum_j W_ij (x_j - lr g_j(x_j)).
 
-    What it solves, where it is stable, what it reduces to. Written for one node: no node axis, no W, no other node.
+    Say which problem the method solves, where it is stable, and to which methods it reduces. It is written for one
+    node: it has no node axis, no W and no other node.
 
     Sends:
-      what travels each round, in words.
+      the message of a round, in words.
 
     Memory:
       1 model per node.
 
     Args:
-      lr: rate.
+      lr: step size of the gradient step.
 
     References:
       Authors, year, Title, Algorithm number.

@@ -1,3 +1,3 @@
-"""Methods that compress what they send and hold what the compression left out, as a part of the method itself."""
+"""Methods in which compression, and the memory that corrects its error, are a part of the method itself."""
 
 __all__ = []

@@ -16,21 +16,22 @@ __all__ = ["BEER"]
 
 class State(NamedTuple):
     x: PyTree  # the model
-    v: PyTree  # the tracker, complete but for this round's gradient; zero at the start
-    g: PyTree  # the gradient as used last; zero at the start
-    copies: dict[str, PyTree]  # of x and v, as the neighbours hold them: the paper's H and G
+    v: PyTree  # the tracker, without this round's gradient until send; zero at the start
+    g: PyTree  # the gradient used last; zero at the start
+    copies: dict[str, PyTree]  # the copies of x and v that the neighbours hold: the paper's H and G
 
 
 @struct.dataclass
 class BEER:
     """BEER, compressed gradient tracking: x <- x + gamma (W - I) H - lr v;  v <- v + gamma (W - I) G + g(x+) - g(x).
 
-    v = g(x_0) at the start. H and G are copies of x and v that neighbours hold, H <- H + C(x - H) and
-    G <- G + C(v - G): only compressed differences travel. mean(v) = mean(g) in every round, whatever C does, so the
-    limit is the exact optimum for any contractive C and any heterogeneity, if gamma is small enough for C. `start` says
-    what the copies are first: "zero", as published, where the first round does not mix; "matched", H = x_0 and
-    G = g(x_0), sent whole in round 0. Matched, without compression and with gamma = 1 it is `DIGing`; from zero it is
-    not, even then.
+    v = g(x_0) at the start. H and G are copies of x and v that the neighbours hold, H <- H + C(x - H) and
+    G <- G + C(v - G): only compressed differences are sent. mean(v) = mean(g) in every round for every C, so the limit
+    is the exact optimum for any contractive C and any heterogeneity, if gamma is small enough for C.
+
+    `start` sets the first copies: "zero" as published, where the first round does not mix; or "matched", H = x_0 and
+    G = g(x_0), which round 0 sends uncompressed. With "matched", without compression and with gamma = 1 it is `DIGing`;
+    with "zero" it differs from `DIGing` even then.
 
     Sends:
       the compressed differences of model and tracker, together, once a round, on reliable links.
@@ -39,10 +40,13 @@ class BEER:
       5 models per node; a real node also keeps the weighted sum of its neighbours' copies, 2 more.
 
     Args:
-      lr: rate.
-      gamma: consensus step; the coarser the compression, the smaller.
-      compressor: C, of `jdl.compressors`.
-      start: "zero" or "matched".
+      lr: step size.
+      gamma: step size of the mixing; a coarser compression needs a smaller one.
+      compressor: compressor C, from `jdl.compressors`.
+      start: first copies, "zero" or "matched".
+
+    Raises:
+      InputError: if `start` is neither "zero" nor "matched"; raised when the simulation is built.
 
     References:
       Zhao, Li, Li, Richtarik, Chi 2022, BEER: Fast O(1/T) Rate for Decentralized Nonconvex Optimization with

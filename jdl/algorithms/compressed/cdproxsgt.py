@@ -20,7 +20,7 @@ __all__ = ["CDProxSGT"]
 class State(NamedTuple):
     x: PyTree  # the model; in the second exchange, before mixing
     y: PyTree  # the tracker; in the first exchange, before mixing; zero at the start
-    g: PyTree  # the gradient as used last; zero at the start
+    g: PyTree  # the gradient used last; zero at the start
     x_copy: PyTree  # the model as the neighbours hold it; zero at the start
     y_copy: PyTree  # the tracker as the neighbours hold it; zero at the start
 
@@ -29,9 +29,10 @@ class State(NamedTuple):
 class CDProxSGT:
     """CDProxSGT, compressed proximal tracking: y' = y + g - g-;  y = y' + gamma_y (W - I) yh;  z = prox(x - lr y).
 
-    Then x = z + gamma_x (W - I) xh. The copies that neighbours hold follow by compressed differences,
-    yh <- yh + C(y' - yh) before the first mixing, xh <- xh + C(z - xh) before the second. All but x is zero at the
-    start. Without compression and with gamma_x = gamma_y = 1 it is `DProxSGT`, which see for the operator prox.
+    Then x = z + gamma_x (W - I) xh. The copies yh and xh, which the neighbours hold, are updated by compressed
+    differences: yh <- yh + C(y' - yh) before the first mixing, xh <- xh + C(z - xh) before the second. All variables
+    but x start at zero. Without compression and with gamma_x = gamma_y = 1 it is `DProxSGT`, whose docstring explains
+    the operator prox.
 
     Sends:
       the compressed difference of the tracker, then that of the model: two exchanges a round, on reliable links.
@@ -40,12 +41,12 @@ class CDProxSGT:
       5 models per node; a real node also keeps the weighted sums of its neighbours' copies, 2 more.
 
     Args:
-      lr: rate, also the step of the proximal operator.
-      gamma_x: consensus step; the coarser the compression, the smaller.
-      gamma_y: consensus step; the coarser the compression, the smaller.
-      strength: factor on the l1 norm, radius of the l2 ball, sum of the simplex.
-      prox: "l1", "l2_ball", "simplex", "non_negative", or a function (v, step, strength) -> v.
-      compressor: C, of `jdl.compressors`.
+      lr: step size of the gradient step and of the proximal operator.
+      gamma_x: step size of the mixing of models; a coarser compression needs a smaller one.
+      gamma_y: step size of the mixing of trackers; a coarser compression needs a smaller one.
+      strength: strength of r: factor on the l1 norm, radius of the l2 ball, or sum of the simplex.
+      prox: proximal operator of r: "l1", "l2_ball", "simplex", "non_negative", or a function (v, step, strength) -> v.
+      compressor: compressor C, from `jdl.compressors`.
 
     References:
       Yan, Chen, Chen, Cui, Xu 2023, Compressed Decentralized Proximal Stochastic Gradient Method for Nonconvex
@@ -80,7 +81,7 @@ class CDProxSGT:
         prox = proximal.operator(self.prox)
         dtype = jnp.result_type(*jax.tree.leaves(state.x))
         step, strength = jnp.asarray(self.lr, dtype), jnp.asarray(self.strength, dtype)
-        with jax.numpy_dtype_promotion("standard"):  # optax divides by whole numbers
+        with jax.numpy_dtype_promotion("standard"):  # optax divides by integers, which strict promotion refuses
             z = prox(tree.axpy(-self.lr, state.y, state.x), step, strength)
         difference, bits = self.compressor(tree.sub(z, state.x_copy), jax.random.fold_in(node.key, 1))
         copy = tree.add(state.x_copy, difference)

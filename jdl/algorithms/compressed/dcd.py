@@ -17,28 +17,29 @@ __all__ = ["DCD"]
 
 class State(NamedTuple):
     x: PyTree  # the model, of which every neighbour holds an exact copy
-    step: PyTree  # what the local steps change, between send and recv
-    bits: jax.Array  # f[], the size of the last change, which brought the neighbours' copies up to date
+    step: PyTree  # the change by the local steps, between send and recv
+    bits: jax.Array  # f[], the size in bits of the last change, by which the neighbours update their copies
 
 
 @struct.dataclass
 class DCD:
     """DCD-PSGD, difference compression: x_i <- x_i + C(sum_j W_ij x_j - lr g_i(x_i) - x_i).
 
-    What travels is the compressed change of the model, so neighbours hold exact copies of each other. Without
-    compression it is `DGD`. The theory asks for an unbiased C of high precision: a coarse one diverges, and one that is
-    biased lets the mean over nodes drift; `CHOCO` (`DPSGD` over `exchange.choco`) stands any C.
+    Nodes send the compressed change of their model, so neighbours hold exact copies of each other. Without compression
+    it is `DGD`. The theory needs an unbiased C of high precision: a coarse C diverges, and a biased C lets the mean
+    over nodes drift. `CHOCO` (`DPSGD` over `exchange.choco`) works with any C.
 
     Sends:
-      the compressed change of the last round, once a round, on reliable links; the start is sent whole.
+      the compressed change of the last round, once a round, on reliable links; round 0 sends the starting model
+      uncompressed.
 
     Memory:
       2 models per node; a real node also keeps the weighted sum of its neighbours' copies, 1 more.
 
     Args:
-      lr: rate.
-      local_steps: gradient steps, H, from the unmixed model.
-      compressor: C, of `jdl.compressors`.
+      lr: step size of the local steps.
+      local_steps: number H of gradient steps that start at the unmixed model.
+      compressor: compressor C, from `jdl.compressors`.
 
     References:
       Tang, Gan, Zhang, Zhang, Liu 2018, Communication Compression for Decentralized Training, Algorithm 1 (from memory:

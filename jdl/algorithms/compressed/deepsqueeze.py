@@ -15,29 +15,30 @@ __all__ = ["DeepSqueeze"]
 
 class State(NamedTuple):
     x: PyTree  # the model; between send and recv, the model after the local steps
-    error: PyTree  # what compression left out so far, added to the next message; zero at the start
-    sent: PyTree  # what the neighbours decode, between send and recv
+    error: PyTree  # the sum of what compression left out, added to the next message; zero at the start
+    sent: PyTree  # the message as the neighbours decode it, between send and recv
 
 
 @struct.dataclass
 class DeepSqueeze:
     """DeepSqueeze, error feedback: h = x - lr g;  v = h + error;  error <- v - C(v);  x <- h + gamma (W - I) C(v).
 
-    Models themselves are compressed, and what is left out is sent later; no copies of neighbours are kept, so a lost
-    message does no lasting harm. Without compression and with gamma = 1 it is `DPSGD`. mean(x) moves by -lr mean(g)
-    exactly. Messages do not shrink as nodes agree, hence a floor that `CHOCO` (`DPSGD` over `exchange.choco`) has not.
+    The models themselves are compressed, and the part that is left out is sent later. No copies of neighbours are kept,
+    so a lost message does no lasting harm. Without compression and with gamma = 1 it is `DPSGD`. mean(x) moves by
+    exactly -lr mean(g). Messages do not shrink as nodes agree, hence an error floor, which `CHOCO` (`DPSGD` over
+    `exchange.choco`) does not have.
 
     Sends:
-      the compressed model plus error, once a round.
+      the compressed sum of model and error, once a round.
 
     Memory:
       3 models per node.
 
     Args:
-      lr: rate.
-      gamma: consensus step; the coarser the compression, the smaller.
-      local_steps: gradient steps before each exchange, H.
-      compressor: C, of `jdl.compressors`.
+      lr: step size of the local steps.
+      gamma: step size of the mixing; a coarser compression needs a smaller one.
+      local_steps: number H of gradient steps before each exchange.
+      compressor: compressor C, from `jdl.compressors`.
 
     References:
       Tang, Lian, Qiu, Yuan, Zhang, Zhang, Liu 2019, DeepSqueeze: Decentralization Meets Error-Compensated Compression,

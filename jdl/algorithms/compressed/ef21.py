@@ -24,21 +24,24 @@ class State(NamedTuple):
 class EF21:
     """EF21, compressed gradient descent: c_i = C(g_i(x) - h_i);  h_i <- h_i + c_i;  x <- x - lr mean_i h_i.
 
-    Client and server keep the same estimate h_i of the client's gradient, which follows it by compressed differences;
-    these vanish at the optimum, so the limit is exact for any contractive C, whatever the heterogeneity. Without
-    compression it is gradient descent. `start` says how the h_i begin: "gradient", sent whole in round 0, or
-    "compressed", from zero. Clients that are not in a round keep their h_i, and the server goes on counting them.
+    Client and server keep the same estimate h_i of the client's gradient and update it by compressed differences. These
+    vanish at the optimum, so the limit is exact for any contractive C and any heterogeneity. Without compression it is
+    gradient descent. `start` sets the first h_i: "gradient", which round 0 sends uncompressed, or "compressed", from
+    zero. Clients outside the round's sample keep their h_i, and the server still counts them.
 
     Sends:
-      the server its model, each client its compressed difference.
+      the server sends its model; each client sends its compressed difference.
 
     Memory:
       2 models on the server, 1 on every client.
 
     Args:
-      lr: rate.
-      compressor: C, of `jdl.compressors`.
-      start: "gradient" or "compressed".
+      lr: step size of the server's step.
+      compressor: compressor C, from `jdl.compressors`.
+      start: first estimates, "gradient" or "compressed".
+
+    Raises:
+      InputError: if `start` is neither "gradient" nor "compressed"; raised when the simulation is built.
 
     References:
       Richtarik, Sokolov, Fatkhullin 2021, EF21: A New, Simpler, Theoretically Better, and Practically Faster Error

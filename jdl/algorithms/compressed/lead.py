@@ -16,33 +16,35 @@ __all__ = ["LEAD"]
 
 class State(NamedTuple):
     x: PyTree  # the model; between send and recv, x - lr g(x)
-    dual: PyTree  # lr times the paper's D: what mixing takes away every round; sums to zero over nodes
-    copy: PyTree  # the paper's H: what a message is compared with, on both ends of a link; zero at the start
-    sent: PyTree  # y as the neighbours decode it, between send and recv
+    dual: PyTree  # lr times the paper's D: what every round subtracts; sums to zero over nodes
+    copy: PyTree  # the paper's H, which both ends of a link hold and a message is a difference to; zero at the start
+    sent: PyTree  # yh: y as the neighbours decode it, between send and recv
 
 
 @struct.dataclass
 class LEAD:
     """LEAD, compressed primal-dual steps: D <- D + gamma (I - W) yh / (2 lr);  x <- x - lr (g + D).
 
-    yh = H + C(y - H) is what neighbours decode of y = x - lr (g + D), with the old D, and then H <- H + alpha (yh - H).
-    D = H = 0 at the start; round 0 is a plain step of gradient descent, without a message.
-    Since yh is the same number on both ends of a link, sum D = 0 whatever C does, and the limit is the exact optimum.
-    Without compression and with gamma = 1 it is `NIDS`, for any alpha. Here the dual is kept times lr, which is the
-    same at a constant rate and defined at lr = 0. The theory asks for an unbiased C; alpha < 1 damps its noise.
-    With one that is far from it, such as `TopK`, it diverges unless alpha = 1 and gamma is small.
+    yh = H + C(y - H) is what the neighbours decode of y = x - lr (g + D), with the old D; then H <- H + alpha (yh - H).
+    D = H = 0 at the start, and round 0 is a plain step of gradient descent without a message. Both ends of a link hold
+    the same yh, so sum D = 0 for every C, and the limit is the exact optimum. Without compression and with gamma = 1 it
+    is `NIDS`, for any alpha. The state stores lr D in place of D, which is the same at a constant step size and also
+    defined at lr = 0.
+
+    The theory needs an unbiased C; alpha < 1 damps the noise of C. With a strongly biased C, such as `TopK`, the method
+    diverges unless alpha = 1 and gamma is small.
 
     Sends:
-      the compressed difference of y and its copy, once a round but the first, on reliable links.
+      the compressed difference between y and its copy, once a round except in round 0, on reliable links.
 
     Memory:
       4 models per node; a real node also keeps the weighted sum of its neighbours' copies, 1 more.
 
     Args:
-      lr: rate.
-      gamma: consensus step; the coarser the compression, the smaller.
-      alpha: step of the copies.
-      compressor: C, of `jdl.compressors`.
+      lr: step size.
+      gamma: step size of the mixing; a coarser compression needs a smaller one.
+      alpha: step size of the copies H.
+      compressor: compressor C, from `jdl.compressors`.
 
     References:
       Liu, Li, Wang, Tang, Yan 2021, Linear Convergent Decentralized Optimization with Compression, Algorithm 1.
@@ -64,7 +66,7 @@ class LEAD:
         g, _ = node.grad(state.x)
         stepped = tree.axpy(-self.lr, g, state.x)
         change, bits = self.compressor(tree.sub(tree.sub(stepped, state.dual), state.copy), node.key)
-        # Nothing is sent in round 0: everybody's copy is still zero, and mixing zeros changes nothing.
+        # Nothing is sent in round 0: all copies are still zero, and mixing zeros changes nothing.
         change = tree.where(node.t == 0, tree.zeros_like(change), change)
         sent = tree.add(state.copy, change)
         message = Sized(sent, jnp.where(node.t == 0, 0, bits))

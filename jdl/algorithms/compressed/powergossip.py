@@ -18,36 +18,38 @@ class State(NamedTuple):
     x: PyTree  # the model; between send and recv, after the local steps
     left: list  # for each array, as a matrix [a, b]: orthonormal columns [k, a, r], the same at both ends of a link
     right: list  # ... and [k, b, r]
-    sent: list  # [k, max(a, b), r], what this node sent last
-    turn: jax.Array  # i32[], power iterations done
-    opt: PyTree  # state of the optimizer, local
+    sent: list  # [k, max(a, b), r], the last message of this node
+    turn: jax.Array  # i32[], number of power iterations so far
+    opt: PyTree  # state of the local optimizer, never sent
 
 
 @struct.dataclass
 class PowerGossip:
-    """PowerGossip: x_i <- z_i - sum_j W_ij P P^T (z_i - z_j), P from power iterations that go on from round to round.
+    """PowerGossip: x_i <- z_i - sum_j W_ij P P^T (z_i - z_j), P by power iterations that continue from round to round.
 
-    z_i is x_i after the local steps. Every array is a matrix, first axis by all others, and so is the difference
-    D of two neighbours. In turns, both ends of a link compute Q = D^T P, by sending each other Z^T P, and subtract
-    P Q^T; and D V with V of the columns of Q made orthonormal, and subtract (D V) V^T; P comes from D V. As both
-    compute the same, the mean of the two stays, and no error feedback or consensus step is needed. Of a vector every
-    second turn is gossip without compression; so is every turn of a square array of at most `rank` rows.
-    P begins random, the same on all links. On a link that fails nothing changes.
+    z_i is x_i after the local steps. Every array is treated as a matrix, its first axis by all others, and so is the
+    difference D of two neighbours. The ends of a link alternate two steps. In the first they compute Q = D^T P, by
+    sending each other Z^T P, and subtract P Q^T. In the second they compute D V, with V the orthonormalised columns of
+    Q, and subtract (D V) V^T; the next P comes from D V. Both ends compute the same, so the mean of the two models is
+    preserved, and neither error feedback nor a mixing step size is needed. Every second step of a vector is gossip
+    without compression; so is every step of a square array with at most `rank` rows. The first P is random and the same
+    on all links. A link that fails leaves its models and its P unchanged.
 
     Sends:
-      to each neighbour r columns of each array, of its second and its first side in turns, `iterations` times.
+      to each neighbour r columns of each array, alternating between its second and its first side, `iterations` times a
+      round.
 
     Memory:
-      1 model per node, the optimizer's state, and for each neighbour r (a + b + max(a, b)) numbers an array of a by b;
-      max(a, b) more for the message.
+      1 model per node and the optimizer's state; for each neighbour and each array of a by b, r (a + b + max(a, b))
+      numbers, and r max(a, b) more for the message.
 
     Args:
-      lr: rate.
-      local_steps: as in `DPSGD`.
-      optimizer: as in `DPSGD`.
-      decay: as in `DPSGD`.
-      rank: r, at most; no more than a matrix has.
-      iterations: exchanges a round, one after the other.
+      lr: step size of the local steps.
+      local_steps: number H of gradient steps before the exchanges of a round.
+      optimizer: local optimizer: a name in `jdl.local.OPTIMIZERS`, or an optax transform without a learning rate.
+      decay: function of the round t that returns a factor on lr, or None for a constant lr.
+      rank: rank r of the compression; for a matrix of lower rank, its full rank.
+      iterations: number of exchanges in a round, one after the other.
 
     References:
       Vogels, Karimireddy, Jaggi 2020, Practical Low-Rank Communication Compression in Decentralized Deep Learning,
@@ -67,7 +69,7 @@ class PowerGossip:
 
     @property
     def phases(self) -> tuple[tuple[str, str], ...]:
-        """Local steps before the first exchange of a round alone."""
+        """The exchanges of a round; the local steps precede only the first."""
         return (("send", "recv"), *(("go_on", "recv"),) * (self.iterations - 1))
 
     @property
@@ -106,7 +108,7 @@ class PowerGossip:
 
     def recv(self, state: State, inbox: Message, node: Node) -> tuple[State, Info]:
         even, leaves, lefts, rights = state.turn % 2 == 0, [], [], []
-        first = (node.id < node.links.ids)[:, None, None]  # the end with the smaller id is the one taken away from
+        first = (node.id < node.links.ids)[:, None, None]  # D is subtracted from the end with the smaller id
         arrived = inbox.arrived[:, None, None]
         parts = zip(jax.tree.leaves(state.x), state.left, state.right, state.sent, inbox.content, strict=True)
         for x, left, right, sent, heard in parts:
@@ -136,13 +138,13 @@ def _padded(x: jax.Array, side: int) -> jax.Array:
 
 
 def _orthonormal(x: jax.Array, old: jax.Array) -> jax.Array:
-    """Columns of each `[d, r]` by Gram and Schmidt, twice over; the old one stands in for a column of zeros."""
+    """The orthonormalised columns of each `[d, r]`, by Gram-Schmidt in two passes; `old` replaces a column of zeros."""
     done: list[jax.Array] = []
     for column in range(x.shape[2]):
         v = x[:, :, column]
         v = jnp.where(jnp.any(v != 0, axis=1, keepdims=True), v, jnp.broadcast_to(old[:, :, column], v.shape))
         for _ in range(2):
-            # A column that lies in the span of others is noise after the first pass, and right after the second.
+            # A column in the span of the others is rounding noise after the first pass; the second makes it orthogonal.
             v = v / jnp.maximum(jnp.sqrt(jnp.sum(v * v, axis=1, keepdims=True)), jnp.finfo(v.dtype).tiny)
             for other in done:
                 v = v - other * jnp.sum(other * v, axis=1, keepdims=True)

@@ -16,16 +16,16 @@ __all__ = ["AugDGM"]
 
 class State(NamedTuple):
     x: PyTree  # the model
-    y: PyTree  # the tracker
-    g: PyTree  # the gradient as used last; zero at the start
+    y: PyTree  # the tracker of the mean gradient
+    g: PyTree  # the gradient used last; zero at the start
 
 
 @struct.dataclass
 class AugDGM:
     """Aug-DGM, gradient tracking in two exchanges: y <- W (y + g(x) - g(x-));  x <- W (x - lr y),  y_0 = g(x_0).
 
-    Gradient tracking whose tracker mixes the fresh gradient difference too. The first round's tracker is the node's
-    own gradient, unmixed, as in the paper.
+    It is gradient tracking whose tracker also mixes the newest gradient difference. The tracker of the first round is
+    the node's own gradient, unmixed, as in the paper.
 
     Sends:
       the tracker (not in round 0), then the model: two exchanges a round.
@@ -34,7 +34,7 @@ class AugDGM:
       3 models per node.
 
     Args:
-      lr: rate.
+      lr: step size.
 
     References:
       Xu, Zhu, Soh, Xie 2015, Augmented Distributed Gradient Methods for Multi-Agent Optimization Under Uncoordinated

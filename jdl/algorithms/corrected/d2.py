@@ -13,18 +13,19 @@ __all__ = ["D2"]
 
 
 class State(NamedTuple):
-    x: PyTree  # the model; between send and recv, what was sent
-    y: PyTree  # the dual: what mixing took away so far; sums to zero over nodes
+    x: PyTree  # the model; between send and recv, the message that was sent
+    y: PyTree  # the dual variable: the sum of what mixing subtracted so far; sums to zero over nodes
 
 
 @struct.dataclass
 class D2:
     """D2, exact under heterogeneity: x <- W (2 x - x- - lr (g(x) - g(x-))),  x_1 = W (x_0 - lr g(x_0)).
 
-    Computed in its primal-dual form, z = x - lr g(x) - y;  x+ = W z;  y+ = y + z - x+,  y_0 = 0: the same iterates,
-    but the two-term form drifts away from the optimum in float32, linearly in the number of rounds.
-    Stable only if the smallest eigenvalue of W is above -1/3: not on an even ring with Metropolis weights, whose
-    smallest eigenvalue is -1/3. `ExactDiffusion` is D2 on (I + W)/2 and has no such condition.
+    The code uses the primal-dual form, z = x - lr g(x) - y; x+ = W z; y+ = y + z - x+, y_0 = 0. It has the same
+    iterates, while the two-term form drifts away from the optimum in float32, linearly in the number of rounds.
+
+    D2 is stable only if the smallest eigenvalue of W is above -1/3. An even ring with Metropolis weights has the
+    eigenvalue -1/3 and is therefore excluded. `ExactDiffusion` is D2 on (I + W)/2 and has no such condition.
 
     Sends:
       the corrected model, once a round.
@@ -33,7 +34,7 @@ class D2:
       2 models per node.
 
     Args:
-      lr: rate.
+      lr: step size.
 
     References:
       Tang, Lian, Yan, Zhang, Liu 2018, D2: Decentralized Training over Decentralized Data, Algorithm 1.

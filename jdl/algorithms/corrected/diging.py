@@ -14,18 +14,19 @@ __all__ = ["DIGing"]
 
 class State(NamedTuple):
     x: PyTree  # the model
-    y: PyTree  # the tracker as mixed last, W y; between send and recv, completed; zero at the start
-    g: PyTree  # the gradient as used last: the same minibatch gradient is subtracted again; zero at the start
+    y: PyTree  # the tracker after the last mixing, W y; between send and recv, with the new gradient; zero at the start
+    g: PyTree  # the gradient used last; the next round subtracts this same minibatch gradient; zero at the start
 
 
 @struct.dataclass
 class DIGing:
     """DIGing, gradient tracking (combine, then adapt): x <- W x - lr y;  y <- W y + g(x+) - g(x),  y_0 = g(x_0).
 
-    Exact under heterogeneity, as mean(y) = mean(g) in every round. A node applies its own tracker, not the mixed one:
-    on the complete graph this is not gradient descent, and it takes smaller rates than `GradientTracking`: below
-    (1 + lambda)^2 / (2 L), lambda the smallest eigenvalue of W, where all Hessians are equal. With time-varying graphs
-    too. The tracker is completed at the start of a round, before it is used.
+    The method is exact under heterogeneity, since mean(y) = mean(g) in every round, also over time-varying graphs. A
+    node applies its own tracker, not the mixed one. So on the complete graph this is not gradient descent, and it needs
+    a smaller step size than `GradientTracking`: below (1 + lambda)^2 / (2 L) where all Hessians are equal, with lambda
+    the smallest eigenvalue of W. The newest gradient enters the tracker at the start of a round, before the tracker is
+    used.
 
     Sends:
       model and tracker, together, once a round.
@@ -34,7 +35,7 @@ class DIGing:
       3 models per node.
 
     Args:
-      lr: rate.
+      lr: step size.
 
     References:
       Nedic, Olshevsky, Shi 2017, Achieving Geometric Convergence for Distributed Optimization over Time-Varying Graphs,

@@ -19,17 +19,17 @@ __all__ = ["DProxSGT"]
 class State(NamedTuple):
     x: PyTree  # the model
     y: PyTree  # the tracker; zero at the start
-    g: PyTree  # the gradient as used last; zero at the start
+    g: PyTree  # the gradient used last; zero at the start
 
 
 @struct.dataclass
 class DProxSGT:
     """DProxSGT, tracking with a proximal step: y <- W (y + g(x) - g(x-));  x <- W prox_{lr r}(x - lr y).
 
-    With y = g(x-) = 0 before the start. Minimises mean_i f_i(x) + r(x) with a regulariser or constraint r that all
-    nodes know: the limit is that of central proximal gradient descent, whatever the heterogeneity. Where r = 0 it is
-    gradient tracking with W g(x_0) as the first tracker. A model is an average of sparse (or feasible) ones: as sparse
-    as these only once they agree.
+    Before the start y = g(x-) = 0. The method minimises mean_i f_i(x) + r(x) with a regulariser or constraint r that
+    all nodes know. Its limit is that of centralised proximal gradient descent for any heterogeneity. With r = 0 it is
+    gradient tracking with W g(x_0) as the first tracker. A model is an average of sparse (or feasible) models, so it is
+    as sparse as these only once they agree.
 
     Sends:
       the tracker, then the model: two exchanges a round.
@@ -38,9 +38,9 @@ class DProxSGT:
       3 models per node.
 
     Args:
-      lr: rate, also the step of the proximal operator.
-      strength: factor on the l1 norm, radius of the l2 ball, sum of the simplex.
-      prox: "l1", "l2_ball", "simplex", "non_negative", or a function (v, step, strength) -> v.
+      lr: step size of the gradient step and of the proximal operator.
+      strength: strength of r: factor on the l1 norm, radius of the l2 ball, or sum of the simplex.
+      prox: proximal operator of r: "l1", "l2_ball", "simplex", "non_negative", or a function (v, step, strength) -> v.
 
     References:
       Yan, Chen, Chen, Cui, Xu 2023, Compressed Decentralized Proximal Stochastic Gradient Method for Nonconvex

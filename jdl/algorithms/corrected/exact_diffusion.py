@@ -13,16 +13,16 @@ __all__ = ["ExactDiffusion"]
 
 
 class State(NamedTuple):
-    x: PyTree  # the model; between send and recv, what was sent
-    y: PyTree  # the dual: what mixing took away so far; sums to zero over nodes
+    x: PyTree  # the model; between send and recv, the message that was sent
+    y: PyTree  # the dual variable: the sum of what mixing subtracted so far; sums to zero over nodes
 
 
 @struct.dataclass
 class ExactDiffusion:
     """Exact diffusion: psi+ = x - lr g(x);  phi = psi+ + x - psi;  x+ = (I + W)/2 phi,  psi_0 = x_0.
 
-    D2 with (I + W)/2 in place of W, hence stable on every connected graph. Computed in primal-dual form (see `D2`):
-    z = x - lr g(x) - y;  x+ = (z + W z)/2;  y+ = y + z - x+,  y_0 = 0.
+    This is D2 with (I + W)/2 in place of W, and hence stable on every connected graph. The code uses the primal-dual
+    form (see `D2`): z = x - lr g(x) - y; x+ = (z + W z)/2; y+ = y + z - x+, y_0 = 0.
 
     Sends:
       the corrected model, once a round.
@@ -31,7 +31,7 @@ class ExactDiffusion:
       2 models per node.
 
     Args:
-      lr: rate.
+      lr: step size.
 
     References:
       Yuan, Ying, Zhao, Sayed 2019, Exact Diffusion for Distributed Optimization and Learning, Part I, Algorithm 1.

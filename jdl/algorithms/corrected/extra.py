@@ -14,7 +14,7 @@ __all__ = ["EXTRA"]
 
 class State(NamedTuple):
     x: PyTree  # the model
-    y: PyTree  # the dual: half of what mixing took away so far; sums to zero over nodes
+    y: PyTree  # the dual variable: half the sum of what mixing subtracted so far; sums to zero over nodes
     g: PyTree  # the gradient of this round, from send to recv
 
 
@@ -22,9 +22,10 @@ class State(NamedTuple):
 class EXTRA:
     """EXTRA: x <- (I + W) x - (I + W)/2 x- - lr (g(x) - g(x-)),  x_1 = W x_0 - lr g(x_0).
 
-    `DGD` with a correction that makes it exact under heterogeneity. Computed in primal-dual form, x+ = W x - lr g(x) -
-    y;  y+ = y + (x - W x)/2,  y_0 = 0: the same iterates without the linear drift of the two-term form in float32.
-    Here the gradient is not mixed, in `ExactDiffusion` it is. Stable for lr < (1 + lambda_n(W)) / L.
+    This is `DGD` with a correction that makes it exact under heterogeneity. The code uses the primal-dual form, x+ = W
+    x - lr g(x) - y; y+ = y + (x - W x)/2, y_0 = 0, which has the same iterates without the linear drift of the two-term
+    form in float32. The gradient is not mixed here; in `ExactDiffusion` it is. The method is stable for
+    lr < (1 + lambda_n(W)) / L.
 
     Sends:
       the model, once a round.
@@ -33,7 +34,7 @@ class EXTRA:
       3 models per node.
 
     Args:
-      lr: rate.
+      lr: step size.
 
     References:
       Shi, Ling, Wu, Yin 2015, EXTRA: An Exact First-Order Algorithm for Decentralized Consensus Optimization, Algorithm

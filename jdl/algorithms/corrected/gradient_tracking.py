@@ -14,16 +14,16 @@ __all__ = ["GradientTracking"]
 
 class State(NamedTuple):
     x: PyTree  # the model
-    y: PyTree  # the tracker as mixed last, W y; zero at the start
-    g: PyTree  # the gradient as used last: the same minibatch gradient is subtracted again; zero at the start
+    y: PyTree  # the tracker after the last mixing, W y; zero at the start
+    g: PyTree  # the gradient used last; the next round subtracts this same minibatch gradient; zero at the start
 
 
 @struct.dataclass
 class GradientTracking:
     """Gradient tracking (ATC): x <- W (x - lr y);  y <- W y + g(x+) - g(x),  y_0 = g(x_0).
 
-    Each node tracks the average gradient; mean(y) = mean(g) in every round, so the limit is the exact optimum
-    whatever the heterogeneity. The tracker is completed at the start of a round, before it is used.
+    Each node tracks the average gradient: mean(y) = mean(g) in every round, so the limit is the exact optimum for any
+    heterogeneity. The newest gradient enters the tracker at the start of a round, before the tracker is used.
 
     Sends:
       model and tracker, together, once a round.
@@ -32,7 +32,7 @@ class GradientTracking:
       3 models per node.
 
     Args:
-      lr: rate.
+      lr: step size.
 
     References:
       Di Lorenzo, Scutari 2016, NEXT; Pu, Nedic 2021, Distributed Stochastic Gradient Tracking Methods; Koloskova, Lin,

@@ -17,7 +17,7 @@ __all__ = ["GTSAGA"]
 class State(NamedTuple):
     x: PyTree  # the model
     y: PyTree  # the tracker; zero at the start
-    g: PyTree  # the estimate of the node's own full gradient, as used last; zero at the start
+    g: PyTree  # the estimate of the node's own full gradient that was used last; zero at the start
     table: PyTree  # [parts, ...], the gradient of each part of the node's data when it was last drawn
 
 
@@ -25,9 +25,9 @@ class State(NamedTuple):
 class GTSAGA:
     """GT-SAGA: g = g_s(x) - table_s + mean(table), table_s <- g_s(x);  y <- W (y + g - g-);  x <- W (x - lr y).
 
-    A node's data are cut into `parts`, of which one, s, is drawn a round, uniformly. At the start the table holds the
-    gradients of all parts at x_0, and y = g- = 0. g is unbiased and its variance vanishes at the optimum, so the limit
-    is exact, not a neighbourhood, at a constant rate and under heterogeneity.
+    The data of a node are divided into `parts`. Each round draws one part, s, uniformly. At the start the table holds
+    the gradients of all parts at x_0, and y = g- = 0. g is unbiased and its variance vanishes at the optimum. So at a
+    constant step size the limit is the exact optimum and not a neighbourhood of it, also under heterogeneity.
 
     Sends:
       the tracker, then the model: two exchanges a round.
@@ -36,8 +36,8 @@ class GTSAGA:
       3 + parts models per node.
 
     Args:
-      lr: rate.
-      parts: into how many parts a node's data are cut, m; a gradient costs one part of them.
+      lr: step size.
+      parts: number m of parts into which the data of a node are divided; a gradient reads one part.
 
     References:
       Xin, Khan, Kar 2020, Variance-Reduced Decentralized Stochastic Optimization with Accelerated Convergence,

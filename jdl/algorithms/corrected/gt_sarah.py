@@ -16,31 +16,31 @@ __all__ = ["GTSARAH"]
 
 class State(NamedTuple):
     x: PyTree  # the model
-    y: PyTree  # the tracker as mixed last, W y; between send and recv, completed; zero at the start
-    v: PyTree  # the estimate of the node's own full gradient, as used last; zero at the start
-    previous: PyTree  # the model at which that estimate was made
-    age: jax.Array  # i32[], rounds since the estimate was a full gradient, modulo the period; 0: renew it
+    y: PyTree  # the tracker after the last mixing, W y; between send and recv, with the new gradient; zero at the start
+    v: PyTree  # the estimate of the node's own full gradient that was used last; zero at the start
+    previous: PyTree  # the model at which that estimate was computed
+    age: jax.Array  # i32[], rounds since the estimate was a full gradient, modulo the period; at 0 it is renewed
 
 
 @struct.dataclass
 class GTSARAH:
     """GT-SARAH: v = v- + g(x) - g(x-) on one minibatch, a full gradient every `period` rounds;  y, x as in DIGing.
 
-    That is y = W y- + v - v- and x <- W x - lr y, with v = y = 0 before the start. The minibatch noise in v cancels
-    to the extent that gradients at x and x- differ by it alike, so the limit is exact, not a neighbourhood, at a
-    constant rate; a finite-sum method. Without minibatch noise it is `DIGing`.
+    In full, y = W y- + v - v- and x <- W x - lr y, with v = y = 0 before the start. The minibatch noise in v cancels as
+    far as it changes the gradients at x and x- alike. So at a constant step size the limit is the exact optimum and not
+    a neighbourhood of it. It is a method for finite sums. Without minibatch noise it is `DIGing`.
 
     Sends:
       model and tracker, together, once a round.
 
     Memory:
-      4 models per node. Where nodes are mapped by `vmap`, a full gradient is computed in every round and used in one of
-      `period`; with a chunk of one node at a time it is not.
+      4 models per node. Where nodes are mapped by `vmap`, every round computes a full gradient, of which one in
+      `period` is used; with chunks of one node only the latter are computed.
 
     Args:
-      lr: rate.
-      period: rounds from one full gradient to the next (the paper's inner loop and its outer step). A node counts the
-        rounds in which it is awake.
+      lr: step size.
+      period: number of rounds from one full gradient to the next (the paper's inner loop and its outer step). A node
+        counts the rounds in which it is awake.
 
     References:
       Xin, Khan, Kar 2022, Fast Decentralized Nonconvex Finite-Sum Optimization with Recursive Variance Reduction,

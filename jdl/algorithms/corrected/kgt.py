@@ -15,8 +15,8 @@ __all__ = ["KGT"]
 
 
 class State(NamedTuple):
-    x: PyTree  # the model; between send and recv, what was sent
-    c: PyTree  # the correction: about the mean gradient less the node's own; sums to zero over nodes
+    x: PyTree  # the model; between send and recv, the message that was sent
+    c: PyTree  # the correction: approximately the mean gradient minus the node's own; sums to zero over nodes
     z: PyTree  # the mean corrected gradient of the round's local steps, from send to recv
 
 
@@ -24,9 +24,9 @@ class State(NamedTuple):
 class KGT:
     """K-GT, tracking with H local steps: y = x, H times y <- y - lr (g(y) + c);  x <- W (x + server_lr (y - x)).
 
-    And c <- c - z + W z, where z = (x - y) / (H lr) is the mean direction of the round; c_0 = 0. Exact under
-    heterogeneity, as local steps of `DPSGD` are not. With H = 1 it is `GradientTracking`, for any W; on the complete
-    graph it is SCAFFOLD with all clients. The paper's analysis starts at c = mean(g) - g, and allows for 0.
+    Then c <- c - z + W z, where z = (x - y) / (H lr) is the mean direction of the round, and c_0 = 0. The method is
+    exact under heterogeneity, unlike `DPSGD` with local steps. With H = 1 it is `GradientTracking`, for any W; on the
+    complete graph it is SCAFFOLD with all clients. The paper's analysis starts at c = mean(g) - g, and permits c = 0.
 
     Sends:
       model and mean direction, together, once a round.
@@ -35,10 +35,10 @@ class KGT:
       3 models per node.
 
     Args:
-      lr: rate of the local steps.
-      server_lr: factor on the change that is shared.
-      local_steps: gradient steps before each exchange, H; a node whose budget is smaller averages over the steps that
-        it takes.
+      lr: step size of the local steps.
+      server_lr: factor on the change x - y that is sent.
+      local_steps: number H of gradient steps before each exchange; a node with a smaller budget averages over the steps
+        that it takes.
 
     References:
       Liu, Lin, Koloskova, Stich 2024, Decentralized Gradient Tracking with Local Steps, Algorithm 1 (read in public

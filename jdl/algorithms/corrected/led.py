@@ -13,17 +13,18 @@ __all__ = ["LED"]
 
 
 class State(NamedTuple):
-    x: PyTree  # the model; between send and recv, what was sent
-    y: PyTree  # the dual: what mixing took away so far; sums to zero over nodes
+    x: PyTree  # the model; between send and recv, the message that was sent
+    y: PyTree  # the dual variable: the sum of what mixing subtracted so far; sums to zero over nodes
 
 
 @struct.dataclass
 class LED:
     """Local exact diffusion: z = x, H times z <- z - lr g(z) - (dual_lr/H) y;  x <- W z;  y <- y + z - x+,  y_0 = 0.
 
-    Local steps without their bias, for one model a round where `KGT` sends two. With H = 1 and dual_lr = 1 it is
-    `D2`, and as it stable only if the smallest eigenvalue of W is above -1/3; in general dual_lr must stay below
-    2 (1 + lambda) / (1 - lambda) for each eigenvalue lambda of W. Weights (I + W)/2 take any dual_lr up to 2.
+    Local steps have no bias here, at one model a round where `KGT` sends two. With H = 1 and dual_lr = 1 it is `D2`,
+    and is stable under the same condition, that the smallest eigenvalue of W is above -1/3. In general dual_lr must
+    stay below 2 (1 + lambda) / (1 - lambda) for each eigenvalue lambda of W. The weights (I + W)/2 permit any dual_lr
+    up to 2.
 
     Sends:
       the model after the local steps, once a round.
@@ -32,10 +33,10 @@ class LED:
       2 models per node.
 
     Args:
-      lr: rate of the local steps.
-      dual_lr: H times the paper's beta.
-      local_steps: gradient steps before each exchange, H; a node whose budget is smaller applies that much less of its
-        dual.
+      lr: step size of the local steps.
+      dual_lr: step size of the dual variable: H times the paper's beta.
+      local_steps: number H of gradient steps before each exchange; a node with a smaller budget applies a proportional
+        part of its dual variable.
 
     References:
       Alghunaim 2024, Local Exact-Diffusion for Decentralized Optimization and Learning, Algorithm 1 (read in the
@@ -58,7 +59,7 @@ class LED:
 
     def send(self, state: State, node: Node) -> tuple[Message, State]:
         pull = tree.scale(self.dual_lr / self.local_steps, state.y)
-        # A step moves by lr g and by the dual, which lr does not scale: both are one direction of rate 1.
+        # A step moves by lr g and by the dual variable, which lr does not scale: together a direction with step size 1.
         move = lambda z, k: tree.axpy(self.lr, node.grad(z, k)[0], pull)
         plain = local.transform("sgd").init(state.x)
         z, _ = local.local_steps(state.x, plain, node, 1.0, self.local_steps, gradient=move)

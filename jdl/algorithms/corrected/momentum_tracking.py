@@ -14,17 +14,18 @@ __all__ = ["MomentumTracking"]
 
 class State(NamedTuple):
     x: PyTree  # the model
-    y: PyTree  # the tracker as mixed last, W y; between send and recv, completed; zero at the start
-    u: PyTree  # the momentum of the node's own gradients, as used last; zero at the start
+    y: PyTree  # the tracker after the last mixing, W y; between send and recv, with the new gradient; zero at the start
+    u: PyTree  # the momentum of the node's own gradients that was used last; zero at the start
 
 
 @struct.dataclass
 class MomentumTracking:
     """Momentum tracking: u+ = momentum u + g(x);  y = W y- + u+ - u;  x <- W x - lr y,  u_0 = y_0 = 0.
 
-    Each node tracks the average of all nodes' heavy-ball momentum, so the limit is the exact optimum whatever the
-    heterogeneity and the momentum; with momentum = 0 this is `DIGing`. The paper writes c = u - W y, and starts c at
-    (g - mean g)/(1 - momentum), which takes one global average; zero, which keeps sum(c) = 0 too, takes none.
+    Each node tracks the average over all nodes of the heavy-ball momentum, so the limit is the exact optimum for any
+    heterogeneity and any momentum. With momentum = 0 this is `DIGing`. The paper writes c = u - W y, and starts c at
+    (g - mean g)/(1 - momentum), which takes one global average. The start at zero also keeps sum(c) = 0, and takes no
+    average.
 
     Sends:
       model and tracker, together, once a round.
@@ -33,8 +34,8 @@ class MomentumTracking:
       3 models per node.
 
     Args:
-      lr: rate; the effective one is lr / (1 - momentum).
-      momentum: in [0, 1), the paper's beta.
+      lr: step size; the effective step size is lr / (1 - momentum).
+      momentum: decay of the momentum u, in [0, 1); the paper's beta.
 
     References:
       Takezawa, Bao, Niwa, Sato, Yamada 2023, Momentum Tracking: Momentum Acceleration for Decentralized Deep Learning

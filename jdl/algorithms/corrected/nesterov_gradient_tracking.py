@@ -14,19 +14,19 @@ __all__ = ["NesterovGradientTracking"]
 
 class State(NamedTuple):
     x: PyTree  # the model
-    v: PyTree  # the far end of the extrapolation, the estimate sequence's minimiser
-    s: PyTree  # the tracker as mixed last, W s; between send and recv, completed; zero at the start
-    g: PyTree  # the gradient as used last; zero at the start
+    v: PyTree  # the minimiser of the estimate sequence, towards which y extrapolates from x
+    s: PyTree  # the tracker after the last mixing, W s; between send and recv, with the new gradient; zero at the start
+    g: PyTree  # the gradient used last; zero at the start
 
 
 @struct.dataclass
 class NesterovGradientTracking:
     """Acc-DNGD-SC: x <- W y - lr s;  v <- (1 - a) W v + a W y - (lr / a) s;  y = (x + a v)/(1 + a), a = alpha.
 
-    With the tracker s <- W s + g(y+) - g(y), s_0 = g(y_0), v_0 = x_0: Nesterov's method for strongly convex functions
-    with a tracked gradient; exact under heterogeneity, and faster than `DIGing` where the condition number is large.
-    On one node it is Nesterov's method with momentum (1 - alpha)/(1 + alpha). The paper sets alpha = sqrt(mu lr), mu
-    the strong convexity; a smaller lr is needed than for the method without momentum.
+    The tracker is s <- W s + g(y+) - g(y), with s_0 = g(y_0) and v_0 = x_0. This is Nesterov's method for strongly
+    convex functions with a tracked gradient. It is exact under heterogeneity, and faster than `DIGing` where the
+    condition number is large. On one node it is Nesterov's method with momentum (1 - alpha)/(1 + alpha). The paper sets
+    alpha = sqrt(mu lr), with mu the strong convexity. It needs a smaller lr than the method without momentum.
 
     Sends:
       y, v and the tracker, together, once a round.
@@ -35,8 +35,8 @@ class NesterovGradientTracking:
       4 models per node.
 
     Args:
-      lr: rate, the paper's eta.
-      alpha: sqrt(mu lr); the smaller, the longer the momentum.
+      lr: step size, the paper's eta.
+      alpha: sqrt(mu lr); a smaller value means a longer momentum.
 
     References:
       Qu, Li 2020, Accelerated Distributed Nesterov Gradient Descent, Algorithm Acc-DNGD-SC (read in the third-party
@@ -54,7 +54,7 @@ class NesterovGradientTracking:
         return State(params, params, zero, zero)
 
     def send(self, state: State, node: Node) -> tuple[Message, State]:
-        # x + (v - x) a / (1 + a): exactly x where v = x.
+        # Written as x + (v - x) a / (1 + a), which equals x exactly where v = x.
         y = tree.axpy(self.alpha / (1 + self.alpha), tree.sub(state.v, state.x), state.x)
         g, _ = node.grad(y)
         s = tree.add(state.s, tree.sub(g, state.g))

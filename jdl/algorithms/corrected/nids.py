@@ -14,18 +14,18 @@ __all__ = ["NIDS"]
 
 
 class State(NamedTuple):
-    x: PyTree  # the model; between send and recv, what was sent
-    y: PyTree  # the dual: what mixing took away so far; sums to zero over nodes
+    x: PyTree  # the model; between send and recv, the message that was sent
+    y: PyTree  # the dual variable: the sum of what mixing subtracted so far; sums to zero over nodes
 
 
 @struct.dataclass
 class NIDS:
     """NIDS: x <- W~ (2 x - x- - lr (g(x) - g(x-))),  x_1 = x_0 - lr g(x_0),  W~ = I - mixing (I - W).
 
-    Exact under heterogeneity at any lr < 2/L, whatever the network. Its first step is not mixed; from then on it
-    is `ExactDiffusion` where mixing = 1/2, and `D2` where mixing = 1. Computed in primal-dual form, x+ = W~ z and
-    y+ = y + z - x+, where z = x - lr g(x) - y and y_0 = 0. Stable if the eigenvalues of W~ are above -1/3: with
-    mixing = 1/2, always. The proximal step for a non-smooth term is left out.
+    The method is exact under heterogeneity for every lr < 2/L, whatever the network. Its first step is not mixed. From
+    then on it is `ExactDiffusion` for mixing = 1/2, and `D2` for mixing = 1. The code uses the primal-dual form,
+    x+ = W~ z and y+ = y + z - x+, where z = x - lr g(x) - y and y_0 = 0. The method is stable if the eigenvalues of W~
+    are above -1/3, which always holds for mixing = 1/2. The paper's proximal step for a non-smooth term is left out.
 
     Sends:
       the corrected model, once a round; nothing in round 0.
@@ -34,7 +34,7 @@ class NIDS:
       2 models per node.
 
     Args:
-      lr: rate.
+      lr: step size.
       mixing: lr times the paper's constant c; 1/2 makes W~ = (I + W)/2.
 
     References:

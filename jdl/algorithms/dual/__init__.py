@@ -1,3 +1,3 @@
-"""Primal-dual methods: agreement of neighbours is a constraint, and each node keeps multipliers for it."""
+"""Primal-dual methods: the models of neighbours are constrained to be equal, and nodes keep multipliers for it."""
 
 __all__ = []

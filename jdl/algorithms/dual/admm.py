@@ -12,26 +12,28 @@ from jdl.types import Info, Message, Node, OfOptions, PyTree, number, static
 
 __all__ = ["ADMM"]
 
-# Of 2 rho (1 - W_ii): a node without neighbours, or a penalty of zero, minimises its own loss up to this curvature.
+# Lower bound of 2 rho (1 - W_ii): without neighbours, or with rho = 0, a node minimises its loss plus this curvature.
 LEAST_CURVATURE = 1e-6
 
 
 class State(NamedTuple):
     x: PyTree  # the model
-    alpha: PyTree  # the multiplier: what this node and its neighbours disagreed by so far; sums to zero over nodes
+    alpha: PyTree  # the multiplier: the summed disagreement with the neighbours so far; sums to zero over nodes
 
 
 @struct.dataclass
 class ADMM:
     """ADMM: x_i <- argmin f_i(x) + alpha_i^T x + rho sum_j W_ij |x - (x_i+x_j)/2|^2;  alpha += rho (x - W x).
 
-    Exact under heterogeneity for every penalty rho > 0, given exact minima of convex losses. Edge penalties rho W_ij in
-    place of one for all edges, so that the mixed inbox is all a node need know of its neighbours: with d = 1 - W_ii the
-    minimum is a proximal step of length 1 / (2 rho d) from x - (x - W x) / (2 d) - alpha / (2 rho d).
+    The method is exact under heterogeneity for every penalty rho > 0, given exact minima of convex losses. The penalty
+    of an edge is rho W_ij instead of one value for all edges. So the mixed inbox is all that a node must know of its
+    neighbours: with d = 1 - W_ii, the minimum is a proximal step of length 1 / (2 rho d) from x - (x - W x) / (2
+    d) - alpha / (2 rho d).
 
-    `exact` takes that step, where the problem has it in closed form. Else `local_steps` gradient steps on the same
-    function begin at x: the limit is the same, the way is not; stable for lr < 2 / (L + 2 rho d). One such step of rate
-    lr / (1 + 2 lr rho d) is `DLM`. Minima are sought after the exchange, for they hang on what neighbours say.
+    With `exact` a node takes that proximal step, where the problem has it in closed form. Otherwise it takes
+    `local_steps` gradient steps on the same function from x. The limit is the same, the path is not; it is stable for
+    lr < 2 / (L + 2 rho d). One such step with step size lr / (1 + 2 lr rho d) is `DLM`. The minimum is computed after
+    the exchange because it depends on the neighbours' models.
 
     Sends:
       the model, once a round.
@@ -40,9 +42,9 @@ class ADMM:
       2 models per node.
 
     Args:
-      lr: rate of the gradient steps; not used where `exact`.
-      penalty: rho, of one unit of weight.
-      local_steps: gradient steps a round, H.
+      lr: step size of the gradient steps; not used with `exact`.
+      penalty: rho, the penalty of an edge of weight 1.
+      local_steps: number H of gradient steps in a round.
       exact: whether to minimise in closed form.
 
     References:
@@ -73,7 +75,7 @@ class ADMM:
 
     def recv(self, state: State, inbox: Message, node: Node) -> tuple[State, Info]:
         apart = tree.sub(state.x, inbox)
-        # The multiplier counts from the first model on that was computed: alpha_0 = 0 also where starts differ.
+        # Round 0 does not count, since its models are the starts: so alpha = 0 at first, also where the starts differ.
         alpha = tree.axpy(jnp.where(node.t > 0, self.penalty, 0), apart, state.alpha)
         curvature = 2 * self.penalty * (1 - node.self_weight)
         if self.exact:

@@ -15,7 +15,7 @@ __all__ = ["DLM"]
 
 class State(NamedTuple):
     x: PyTree  # the model
-    phi: PyTree  # the multiplier: what this node and its neighbours disagreed by so far; sums to zero over nodes
+    phi: PyTree  # the multiplier: the summed disagreement with the neighbours so far; sums to zero over nodes
     g: PyTree  # the gradient at x, between send and recv
 
 
@@ -23,9 +23,9 @@ class State(NamedTuple):
 class DLM:
     """DLM, linearised ADMM: x <- x - (g(x) + rho (x - W x) + phi) / (1/lr + 2 rho (1 - W_ii));  phi += rho (x - W x).
 
-    `ADMM` whose local loss is replaced by its tangent at x and |x - x_i|^2 / (2 lr): a gradient in place of a minimum,
-    and still exact under heterogeneity. Edge penalties rho W_ij, as in `ADMM`. rho = 0 is local gradient descent.
-    Stable for lr < 2 / L whatever the penalty.
+    This is `ADMM` with the local loss replaced by its tangent at x plus |x - x_i|^2 / (2 lr): a gradient replaces a
+    minimisation, and the method is still exact under heterogeneity. The penalty of an edge is rho W_ij, as in `ADMM`.
+    With rho = 0 it is local gradient descent. It is stable for lr < 2 / L whatever the penalty.
 
     Sends:
       the model, once a round.
@@ -34,8 +34,8 @@ class DLM:
       3 models per node.
 
     Args:
-      lr: rate of a node without neighbours.
-      penalty: rho, of one unit of weight.
+      lr: step size of a node without neighbours.
+      penalty: rho, the penalty of an edge of weight 1.
 
     References:
       Ling, Shi, Wu, Ribeiro 2015, DLM: Decentralized Linearized Alternating Direction Method of Multipliers, Algorithm
@@ -58,7 +58,7 @@ class DLM:
 
     def recv(self, state: State, inbox: Message, node: Node) -> tuple[State, Info]:
         apart = tree.sub(state.x, inbox)
-        # The multiplier counts from the first model on that was computed: phi_0 = 0 also where starts differ.
+        # Round 0 does not count, since its models are the starts: so phi = 0 at first, also where the starts differ.
         phi = tree.axpy(jnp.where(node.t > 0, self.penalty, 0), apart, state.phi)
         direction = tree.axpy(self.penalty, apart, tree.add(state.g, phi))
         step = self.lr / (1 + 2 * self.lr * self.penalty * (1 - node.self_weight))

@@ -14,22 +14,23 @@ __all__ = ["OPAPC"]
 
 
 class State(NamedTuple):
-    x: PyTree  # the model; between send and recv, what was sent
-    fast: PyTree  # the model with momentum, x_f; between send and recv, x_g - c x, see `send`
-    y: PyTree  # the dual, times lr: what mixing took away so far; sums to zero over nodes
+    x: PyTree  # the model; between send and recv, the message that was sent
+    fast: PyTree  # the model with momentum, x_f; between send and recv, x_g - c x (see `send`)
+    y: PyTree  # lr times the dual variable: the sum of what mixing subtracted so far; sums to zero over nodes
 
 
 @struct.dataclass
 class OPAPC:
     """OPAPC, accelerated primal-dual: z = (x - lr (g(x_g) - mu x_g + y)) / (1 + lr mu);  y += theta (z - W z).
 
-    Then x+ = (x - lr (g(x_g) - mu x_g + y+)) / (1 + lr mu), where x_g = tau x + (1 - tau) x_f and
-    x_f+ = x_g + 2 tau / (2 - tau) (x+ - x). Exact under heterogeneity; on L-smooth, mu-strongly convex losses the rate
-    hangs on the root of L / mu. Over plain gossip this is APAPC, the paper's first method; over the exchange
-    `chebyshev`, whose `times` is about the root of chi, it is OPAPC, optimal in gradients and in messages.
+    Then x+ = (x - lr (g(x_g) - mu x_g + y+)) / (1 + lr mu), where x_g = tau x + (1 - tau) x_f and x_f+ = x_g + 2
+    tau / (2 - tau) (x+ - x). The method is exact under heterogeneity. On L-smooth, mu-strongly convex losses its
+    convergence depends on the square root of L / mu. Over plain gossip this is APAPC, the paper's first method. Over
+    the exchange `chebyshev`, with `times` about the square root of chi, it is OPAPC, optimal in gradients and in
+    messages.
 
-    The paper sets lr = 1 / (4 tau L), tau = min(1, sqrt(chi mu / L) / 2) and theta = 1 / (lr `largest`): in terms of lr
-    alone tau = min(1, chi mu lr), so that L need not be given. tau = 1 is the method without momentum.
+    The paper sets lr = 1 / (4 tau L), tau = min(1, sqrt(chi mu / L) / 2) and theta = 1 / (lr `largest`). In terms of lr
+    alone tau = min(1, chi mu lr), so that L is not needed. tau = 1 is the method without momentum.
 
     Sends:
       the model after the first half-step, once a round.
@@ -38,12 +39,12 @@ class OPAPC:
       3 models per node.
 
     Args:
-      lr: rate, eta in the paper; its best is sqrt(1 / (chi mu L)) / 2, or 1 / (4 L) where that is more.
-      mu: strong convexity of every node's loss, or less.
-      chi: condition number of I - W, `largest` over its smallest eigenvalue that is not 0, or more: more is less
-        momentum.
-      largest: the largest eigenvalue of I - W, or more: 2 will always do; 1 + 1 / T_K(1 / rho) over `chebyshev(K,
-        rho)`.
+      lr: step size, eta in the paper; the best value is sqrt(1 / (chi mu L)) / 2, or 1 / (4 L) where that is larger.
+      mu: strong convexity of the loss of every node, or a lower bound of it.
+      chi: condition number of I - W, which is `largest` over the smallest eigenvalue other than 0, or an upper bound of
+        it; a larger value means less momentum.
+      largest: largest eigenvalue of I - W, or an upper bound of it: 2 is always one; over `chebyshev(K, rho)` it is
+        1 + 1 / T_K(1 / rho).
 
     References:
       Kovalev, Salim, Richtarik 2020, Optimal and Practical Algorithms for Smooth and Strongly Convex Decentralized
@@ -67,7 +68,7 @@ class OPAPC:
         g, _ = node.grad(between)
         push = tree.axpy(-self.lr, tree.axpy(-self.mu, between, g), tree.sub(state.x, state.y))
         z = tree.scale(1 / (1 + self.lr * self.mu), push)
-        # All that recv needs of x_g and of the old x is x_g - c x.
+        # Of x_g and the old x, recv needs only x_g - c x, with c = 2 tau / (2 - tau).
         rest = tree.axpy(-2 * tau / (2 - tau), state.x, between)
         return z, State(z, rest, state.y)
 

@@ -15,30 +15,32 @@ __all__ = ["ProxSkip"]
 
 
 class State(NamedTuple):
-    x: PyTree  # the model; between send and recv, what was sent
-    h: PyTree  # the control variate, times lr / p: what mixing added so far; sums to zero over nodes
+    x: PyTree  # the model; between send and recv, the message that was sent
+    h: PyTree  # lr / p times the control variate: the sum of what mixing added so far; sums to zero over nodes
 
 
 @struct.dataclass
 class ProxSkip:
-    """ProxSkip, mixing by chance: z = x - lr (g(x) - h);  x <- z + s (W z - z), h += p (x - z) / lr, or else x <- z.
+    """ProxSkip, mixing at random: z = x - lr (g(x) - h);  x <- z + s (W z - z), h += p (x - z) / lr, or else x <- z.
 
-    Decentralized Scaffnew. It mixes with probability p, on a coin that all nodes toss together: 1 / p gradient steps
-    between two exchanges on average, and still exact under heterogeneity. h is kept times lr / p, so that nothing is
-    divided by the rate: z = x - lr g(x) + p h.
-    p = 1, s = 1/2 is `ExactDiffusion`; p = 1, s = 1 is `D2`; W = J, s = 1 is Scaffnew, whose server averages.
-    s <= 1/2 is stable on every W; up to 1 where the smallest eigenvalue of W is at least 0.
+    This is decentralized Scaffnew. All nodes share one random draw a round, by which they mix with probability p. There
+    are 1 / p gradient steps between two exchanges on average, and the method is still exact under heterogeneity. The
+    state stores h times lr / p, so that nothing is divided by the step size: z = x - lr g(x) + p h.
+
+    With p = 1 and s = 1/2 it is `ExactDiffusion`; with p = 1 and s = 1 it is `D2`; with W = J and s = 1 it is Scaffnew,
+    whose server averages. s <= 1/2 is stable for every W; s up to 1 is stable where the smallest eigenvalue of W is at
+    least 0.
 
     Sends:
-      the model after the step, in the rounds in which the coin says so; nothing in others.
+      the model after the step in the rounds that mix; nothing in the others.
 
     Memory:
       2 models per node.
 
     Args:
-      lr: rate.
-      probability: p, that a round ends with an exchange.
-      share: s, how far towards W z that exchange goes; gamma tau / p in the paper's letters.
+      lr: step size.
+      probability: p, the probability that a round ends with an exchange.
+      share: s, the fraction of the way to W z that an exchange moves the model; gamma tau / p in the paper's notation.
 
     References:
       Mishchenko, Malinovsky, Stich, Richtarik 2022, ProxSkip: Yes! Local Gradient Steps Provably Lead to Communication

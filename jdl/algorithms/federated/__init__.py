@@ -1,3 +1,3 @@
-"""A server holds the model; in each round it asks a sample of clients for local work on data of their own."""
+"""Methods with a server: it holds the model, and in each round a sample of clients works on data of their own."""
 
 __all__ = []

@@ -26,21 +26,22 @@ class State(NamedTuple):
 class AFL:
     """AFL, the best worst case: x <- x + sum_k s_k (y_k - x);  s <- project(s + share_lr F(x)) onto the simplex.
 
-    Solves min_x max_s sum_k s_k F_k(x), a model that is good for any mixture of the clients' data: at the saddle point
-    the clients that count have the largest loss, all the same. y_k = x - lr g_k(x) in the paper, H local steps here. x
-    and s move at once, from the old ones. With share_lr = 0 it is `FedAvg` with equal weights. Of a sample of m
-    clients, the shares are normalised over the sample, and their losses count n / m.
+    The method solves min_x max_s sum_k s_k F_k(x), for a model that is good for every mixture of the clients' data. At
+    the saddle point all clients with a positive share have the same loss, which is the largest. y_k = x - lr g_k(x) in
+    the paper; here it is the result of H local steps. x and s are updated together, from their old values. With
+    share_lr = 0 it is `FedAvg` with equal weights. With a sample of m clients, the shares are normalised over the
+    sample, and losses are multiplied by n / m.
 
     Sends:
-      the server its model, each client its change and its loss.
+      the server sends its model; each client sends its change of the model and its loss.
 
     Memory:
-      1 model in all, m while a round lasts, and a number a client.
+      1 model in total, m during a round, and one number per client.
 
     Args:
-      lr: rate of the clients' steps.
-      share_lr: rate of the shares s.
-      local_steps: gradient steps of each client, H.
+      lr: step size of the clients' steps.
+      share_lr: step size of the shares s.
+      local_steps: number H of gradient steps of each client in a round.
 
     References:
       Mohri, Sivek, Suresh 2019, Agnostic Federated Learning, Algorithm 1, Stochastic-AFL (from memory; its running

@@ -19,7 +19,7 @@ SIMPLEX = proximal.operator("simplex")
 
 class State(NamedTuple):
     x: PyTree  # the model
-    snapshot: PyTree  # the mean of the clients' models inside the round, of which clients tell their losses
+    snapshot: PyTree  # the mean of the clients' models inside the round, at which clients evaluate their losses
     share: jax.Array  # f[n], lambda: the weight of every client; equal at the start
 
 
@@ -27,23 +27,26 @@ class State(NamedTuple):
 class DRFA:
     """DRFA, the best worst case with rare exchanges: FedAvg by shares s;  s <- project(s + share_lr H F(snapshot)).
 
-    Solves min_x max_s sum_k s_k F_k(x) over the simplex, as `AFL`, with H local steps a round. The snapshot is the mean
-    model after a number of local steps that a common draw takes from 1 to H, so that the shares see the inside of a
-    round without more exchanges. The paper draws clients by s; here they are a uniform sample, weighted by s and
-    normalised, as in the authors' own code: the same with all clients, and in the mean over samples up to the
-    normalisation. The losses are those of the same m clients, times n / m; the paper asks a second sample. With
-    share_lr = 0 it is `FedAvg` with equal weights.
+    The method solves min_x max_s sum_k s_k F_k(x) over the simplex, like `AFL`, with H local steps a round. The
+    snapshot is the mean model after a random number of local steps from 1 to H, which all clients share, so that the
+    shares depend on models inside a round without further exchanges.
+
+    The paper samples clients by s. Here they are a uniform sample, weighted by s and normalised, as in the authors'
+    code: the same with all clients, and in expectation over samples up to the normalisation. The losses are those of
+    the same m clients, times n / m, where the paper draws a second sample. With share_lr = 0 it is `FedAvg` with equal
+    weights.
 
     Sends:
-      the server its model, each client its change at the end and at the snapshot; then the snapshot, and a loss.
+      the server sends its model; each client returns its change at the end and at the snapshot. Then the server sends
+      the snapshot; each client returns its loss.
 
     Memory:
-      2 models in all, 2 m while a round lasts, and a number a client.
+      2 models in total, 2 m during a round, and one number per client.
 
     Args:
-      lr: rate of the clients' steps.
-      share_lr: rate of the shares s.
-      local_steps: gradient steps of each client, H.
+      lr: step size of the clients' steps.
+      share_lr: step size of the shares s.
+      local_steps: number H of gradient steps of each client in a round.
 
     References:
       Deng, Kamani, Mahdavi 2020, Distributionally Robust Federated Averaging, Algorithm 1 (from memory); the authors'
@@ -62,7 +65,7 @@ class DRFA:
 
     @property
     def draws_per_round(self) -> int:
-        return self.local_steps + 1  # the loss is of a minibatch of its own
+        return self.local_steps + 1  # one more, since the loss has a minibatch of its own
 
     def init(self, params: PyTree, n: int) -> State:
         return State(params, params, jnp.full(n, 1 / n, jnp.result_type(float)))
@@ -77,7 +80,7 @@ class DRFA:
         x, chosen = broadcast, jax.random.randint(node.common, (), 1, self.local_steps + 1, jnp.int32)
 
         def gradient(pair: tuple[PyTree, PyTree], k: jax.Array) -> tuple[PyTree, PyTree]:
-            """The snapshot walks along with the model, and stops after the chosen step."""
+            """The gradients of model and snapshot; the snapshot follows the model and stops after the chosen step."""
             g, _ = node.grad(pair[0], k)
             return g, tree.where(k < chosen, g, tree.zeros_like(g))
 

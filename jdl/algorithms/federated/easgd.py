@@ -18,22 +18,22 @@ __all__ = ["EASGD"]
 class EASGD:
     """Elastic averaging: x_i <- x_i - lr g_i(x_i) - pull (x_i - z);  z <- z + moving_rate mean_i(x_i - z).
 
-    Every client has a model of its own, and an elastic band ties it to the centre z, which the server holds and which
-    is evaluated. With moving_rate = n pull, the symmetric choice, it is `DGD` over n + 1 nodes, the centre one without
-    data. Where m of n clients take part, z moves by m/n of the same, so that this holds client by client. With H local
-    steps from x_i, the band pulls once, at the model with which the round began.
+    Every client has a model of its own, and an elastic force ties it to the centre z, which the server holds and which
+    is evaluated. With moving_rate = n pull, the symmetric choice, it is `DGD` over n + 1 nodes, of which the centre has
+    no data. Where m of n clients take part, z moves by m/n of the mean, so that this equivalence holds for each client.
+    With H local steps from x_i, the force acts once, at the model with which the round began.
 
     Sends:
-      the server its centre to m clients, each of them how far its model is from it.
+      the server sends its centre to m clients; each client returns the difference between its model and the centre.
 
     Memory:
-      1 model per client, and one on the server.
+      1 model on each client, and 1 on the server.
 
     Args:
-      lr: rate of the clients' steps.
-      pull: share of its way to the centre that a client goes, alpha in the paper.
-      moving_rate: share of its way to the mean of the clients that the centre goes, beta in the paper.
-      local_steps: gradient steps of each client in a round, H, tau in the paper.
+      lr: step size of the clients' steps.
+      pull: fraction of the way to the centre that a client moves in a round, alpha in the paper.
+      moving_rate: fraction of the way to the clients' mean that the centre moves in a round, beta in the paper.
+      local_steps: number H of gradient steps of each client in a round, tau in the paper.
 
     References:
       Zhang, Choromanska, LeCun 2015, Deep Learning with Elastic Averaging SGD, equations 2 and 3 (synchronous),

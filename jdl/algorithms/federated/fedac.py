@@ -25,23 +25,24 @@ class FedAc:
 
     md = w/b + (1 - 1/b) ag, where a and b are `alpha` and `beta`. Each of m sampled clients takes H such steps from the
     server's pair (w, ag), and the server averages both. For mu-strongly convex f the paper's FedAc-I sets
-    gamma = max(sqrt(lr / (mu H)), lr), a = 1 / (gamma mu), b = a + 1; with H = 1 and all clients that is Nesterov's
-    method of momentum (1 - q) / (1 + q), q = sqrt(lr mu). With a = b = 1 and gamma = lr it is `FedAvg`. Acceleration
-    and the drift of local steps work against each other: a smaller gamma is the stabler one. Made for clients with
-    equal distributions: where data differ, it is biased as FedAvg is.
+    gamma = max(sqrt(lr / (mu H)), lr), a = 1 / (gamma mu), b = a + 1. With H = 1 and all clients that is Nesterov's
+    method with momentum (1 - q) / (1 + q), q = sqrt(lr mu). With a = b = 1 and gamma = lr it is `FedAvg`.
+
+    Acceleration amplifies the drift of local steps: a smaller gamma is more stable. The method is made for clients with
+    equal distributions; where data differ, it is biased like FedAvg.
 
     Sends:
-      the server both sequences to m clients, each of them its change of both: twice FedAvg.
+      the server sends both sequences to m clients; each client returns its change of both: twice FedAvg.
 
     Memory:
       2 models on the server, none on clients between rounds.
 
     Args:
-      lr: rate of the short steps, the paper's eta.
-      alpha: how the sequences are coupled, at least 1.
-      beta: how the sequences are coupled, at least 1.
-      gamma: rate of the long steps. (The defaults are FedAc-I for lr = 0.1, mu = 1, H = 1, rounded.)
-      local_steps: gradient steps of each client, H.
+      lr: step size of the short steps, the paper's eta.
+      alpha: coupling of w to md: w keeps the fraction 1 - 1/alpha of itself; at least 1.
+      beta: coupling in md: the weight of w is 1/beta; at least 1.
+      gamma: step size of the long steps. (The defaults are FedAc-I for lr = 0.1, mu = 1, H = 1, rounded.)
+      local_steps: number H of gradient steps of each client in a round.
 
     References:
       Yuan, Ma 2020, Federated Accelerated Stochastic Gradient Descent, Algorithm 1; checked against the authors' code.
@@ -71,7 +72,7 @@ class FedAc:
 
     def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
         def step(pair: State, k: jax.Array) -> tuple[State, None]:
-            # As differences from md and w, which are exact where both sequences have come to one point.
+            # Written as differences, which vanish exactly where both sequences have reached the same point.
             md = tree.axpy(1 / self.beta, tree.sub(pair.w, pair.ag), pair.ag)
             g, _ = node.grad(md, k)
             coupled = tree.axpy(1 / self.alpha, tree.sub(md, pair.w), pair.w)

@@ -15,8 +15,8 @@ __all__ = ["FedAMD"]
 
 
 class Clients(NamedTuple):
-    cache: PyTree  # the full gradient at the model for which it was an anchor last; zero before
-    known: jax.Array  # f[], one once it has been an anchor
+    cache: PyTree  # the full gradient from the last round in which the client was an anchor; zero before
+    known: jax.Array  # f[], 1 once the client has been an anchor, 0 before
 
 
 class Server(NamedTuple):
@@ -29,25 +29,26 @@ class Server(NamedTuple):
 class FedAMD:
     """FedAMD, anchors and miners: v_0 = mean cache;  v_k = v_(k-1) + g(y_k) - g(y_(k-1));  y <- y - lr v_k.
 
-    In every round each client is an anchor by chance: it takes its full gradient at the server's model, which the
-    server caches. The others are miners: H steps from x along the mean of all caches, corrected by differences of
-    minibatch gradients; x <- x + server_lr mean (y - x) over the miners. Where all are anchors x stays. Round 0 has
-    anchors only, where the paper asks all n clients for their first gradients before the start; clients without a cache
-    do not count. With H = 1 and fresh caches it is gradient descent.
+    In every round each client is an anchor at random: it computes its full gradient at the server's model, and the
+    server caches it. The others are miners: they take H steps from x along the mean of all caches, corrected by
+    differences of minibatch gradients. Then x <- x + server_lr mean (y - x) over the miners. If all clients are
+    anchors, x stays. In round 0 all clients are anchors, where the paper asks all n clients for their first gradients
+    before the start; clients without a cache do not count. With H = 1 and fresh caches it is gradient descent.
 
     Sends:
-      the server its model and the mean cache, each client a gradient or a change: of one size.
+      the server sends its model and the mean cache; each client returns a gradient or a change, both of one model's
+      size.
 
     Memory:
       2 models on the server, 1 on every client.
 
     Args:
-      lr: rate of the miners' steps.
+      lr: step size of the miners' steps.
       server_lr: factor on the mean change of the miners.
-      anchors: probability of being an anchor.
-      local_steps: steps of a miner, H.
-      shared: one coin for all clients of a round (the paper's sequential probabilities, by chance), or a coin each (its
-        constant probability).
+      anchors: probability that a client is an anchor.
+      local_steps: number H of steps of a miner in a round.
+      shared: whether all clients of a round share one random draw (the paper's sequential probabilities, at random) or
+        each has its own (the paper's constant probability).
 
     References:
       Wu, Guo, Qu, He, Liu, Gao 2023, Anchor Sampling for Federated Learning with Partial Client Participation,
@@ -92,13 +93,13 @@ class FedAMD:
         cache = tree.where(anchor, full, client_state.cache)
         known = jnp.where(anchor, 1, client_state.known).astype(client_state.known.dtype)
         none = tree.zeros_like(x)
-        told = {
+        message = {
             "x": tree.where(anchor, none, tree.sub(y, x)),
             "miner": jnp.where(anchor, jnp.zeros(()), jnp.ones(())),
             "cache": tree.where(anchor, tree.sub(cache, client_state.cache), none),
             "known": known - client_state.known,
         }
-        return Sized(told, jnp.float32(tree.size_bits(x))), Clients(cache, known), {}
+        return Sized(message, jnp.float32(tree.size_bits(x))), Clients(cache, known), {}
 
     def weight(self, server_state: Server, node: Node) -> jax.Array:
         return jnp.ones((), jnp.result_type(float))

@@ -17,22 +17,24 @@ __all__ = ["FedAvg"]
 class FedAvg:
     """FedAvg: y_k = H local steps from x on each of m sampled clients;  x <- x + server_lr sum_k p_k (y_k - x).
 
-    p_k = n_k / sum of n over the sampled clients (`weighted`), or 1/m. With server_lr = 1 the new model is the
-    weighted mean of the clients' models. One model on the server; clients keep nothing between rounds.
+    p_k = n_k / sum of n over the sampled clients (`weighted`), or 1/m. With server_lr = 1 the new model is the weighted
+    mean of the clients' models. The server holds one model; clients keep nothing between rounds.
 
     Sends:
-      the server its model to m clients, each of them its change of it; cost is proportional to m.
+      the server sends its model to m clients; each client returns its change of the model. The cost is proportional to
+      m.
 
     Memory:
-      1 model in all, and m while a round lasts.
+      1 model in total, and m during a round.
 
     Args:
-      lr: rate of the clients' steps.
+      lr: step size of the clients' steps.
       server_lr: factor on the mean change of the clients.
-      local_steps: gradient steps of each client, H.
-      weighted: whether a client counts by its number of examples, or all alike.
-      optimizer: as in `DPSGD`; the optimizer starts afresh every round.
-      decay: as in `DPSGD`; the optimizer starts afresh every round.
+      local_steps: number H of gradient steps of each client in a round.
+      weighted: whether a client's weight is its number of examples (True), or all clients weigh the same (False).
+      optimizer: local optimizer: a name in `jdl.local.OPTIMIZERS`, or an optax transform without a learning rate; its
+        state starts anew in every round.
+      decay: function of the round t that returns a factor on lr, or None for a constant lr.
 
     References:
       McMahan, Moore, Ramage, Hampson, Aguera y Arcas 2017, Communication-Efficient Learning of Deep Networks from

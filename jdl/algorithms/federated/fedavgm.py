@@ -22,23 +22,24 @@ class State(NamedTuple):
 class FedAvgM:
     """FedAvgM, FedAvg with momentum on the server: v <- momentum v + sum_k p_k (y_k - x);  x <- x + server_lr v.
 
-    y_k = H local steps from x on each of m sampled clients, v_0 = 0. Without momentum it is `FedAvg`; with H = 1 and
-    all clients it is heavy-ball gradient descent of rate server_lr lr. A change moves the model by
-    server_lr / (1 - momentum) of itself in the end. Biased as FedAvg is, where clients differ and H > 1.
+    y_k is the result of H local steps from x on each of m sampled clients, and v_0 = 0. Without momentum it is
+    `FedAvg`. With H = 1 and all clients it is heavy-ball gradient descent with step size server_lr lr. In the long run
+    a change moves the model by server_lr / (1 - momentum) times itself. It is biased like FedAvg where clients differ
+    and H > 1.
 
     Sends:
-      the server its model to m clients, each of them its change of it.
+      the server sends its model to m clients; each client returns its change of the model.
 
     Memory:
       2 models on the server, none on clients between rounds.
 
     Args:
-      lr: rate of the clients' steps.
+      lr: step size of the clients' steps.
       server_lr: factor on the momentum.
-      momentum: how much of v is kept each round.
-      local_steps: gradient steps of each client, H.
-      weighted: whether a client counts by its number of examples, or all alike.
-      decay: t -> factor on lr, or None.
+      momentum: decay of the momentum v.
+      local_steps: number H of gradient steps of each client in a round.
+      weighted: whether a client's weight is its number of examples (True), or all clients weigh the same (False).
+      decay: function of the round t that returns a factor on lr, or None for a constant lr.
 
     References:
       Hsu, Qi, Brown 2019, Measuring the Effects of Non-Identical Data Distribution for Federated Visual Classification,

@@ -16,29 +16,30 @@ __all__ = ["FedDyn"]
 
 class State(NamedTuple):
     x: PyTree  # the server's model
-    u: PyTree  # mean over all n clients of what their models changed by so far: the paper's -h / alpha
+    u: PyTree  # the mean over all n clients of the sum of their changes so far: the paper's -h / alpha
 
 
 @struct.dataclass
 class FedDyn:
     """FedDyn, clients' optima moved onto the server's: y_i = argmin f_i(y) - <g_i, y> + alpha/2 ||y - x||^2.
 
-    Then g_i <- g_i - alpha (y_i - x);  h <- h - alpha (1/n) sum over the sample of (y_i - x);  x <- mean y_i - h/alpha;
-    all zero at the start. The minimum is found exactly (`exact`, where the problem has a proximal operator) or by H
-    gradient steps from x. Either way its only fixed point is the optimum, however different the data; g_i ends at the
-    gradient of f_i there, and h = mean g_i always. The dual terms act as momentum: the smaller alpha lr H is, the
-    longer they swing. `FedSpeed` with rho = 0 and lam = 1 / alpha is the same method when all clients take part.
+    Then g_i <- g_i - alpha (y_i - x); h <- h - alpha (1/n) sum over the sample of (y_i - x); x <- mean y_i - h/alpha;
+    all start at zero. The minimum is computed exactly (`exact`, where the problem has a proximal operator) or
+    approximated by H gradient steps from x. In both cases the only fixed point is the optimum, for any difference
+    between the data. g_i converges to the gradient of f_i there, and h = mean g_i always. The dual terms act as
+    momentum: the smaller alpha lr H is, the longer they oscillate. `FedSpeed` with rho = 0 and lam = 1 / alpha is the
+    same method when all clients take part.
 
     Sends:
-      the server its model to m clients, each of them its change of it: as FedAvg.
+      the server sends its model to m clients; each client returns its change of the model, as in FedAvg.
 
     Memory:
       2 models on the server, 1 on every client.
 
     Args:
-      lr: rate of the clients' steps (none where `exact`).
+      lr: step size of the clients' steps; not used with `exact`.
       alpha: weight of the regularization, above zero.
-      local_steps: gradient steps of each client, H.
+      local_steps: number H of gradient steps of each client in a round; not used with `exact`.
       exact: whether clients solve their problem in closed form.
 
     References:
@@ -84,7 +85,7 @@ class FedDyn:
             start = local.transform("sgd").init(x)
             y, _ = local.local_steps(x, start, node, self.lr, self.local_steps, gradient=gradient)
         new = tree.add(d, tree.sub(y, x))
-        # What d really changes by, rounding included: so u stays the mean of all d in float32, too.
+        # The change of d with its rounding error, so that u stays the mean of all d in float32.
         return tree.sub(new, d), new, {}
 
     def weight(self, server_state: State, node: Node) -> jax.Array:

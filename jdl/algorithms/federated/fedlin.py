@@ -23,20 +23,22 @@ class State(NamedTuple):
 class FedLin:
     """FedLin, local steps free of drift: y <- y - lr_i (g_i(y) - g_i(x) + mean_j g_j(x));  x <- mean_i y_i.
 
-    lr_i = lr H / (steps that client i can take): slow clients take fewer and larger steps. Like `Scaffold`, but with
-    gradients at the present model, asked for in an exchange of their own, so clients keep nothing: linear convergence
-    to the exact optimum with any H and any heterogeneity. With H = 1 and all clients it is gradient descent. With
-    minibatches, g_i(x) is on minibatch 0 of the round. The compression of the paper's other variants is left out.
+    lr_i = lr H / (steps that client i can take): slow clients take fewer and larger steps. The method is like
+    `Scaffold`, but corrects by gradients at the current model, which a separate exchange collects, so that clients keep
+    nothing. It converges linearly to the exact optimum with any H and any heterogeneity. With H = 1 and all clients it
+    is gradient descent. With minibatches, g_i(x) is computed on minibatch 0 of the round. The compression of the
+    paper's other variants is left out.
 
     Sends:
-      the server its model and each client its gradient; then the server their mean, each client its change.
+      the server sends its model; each client returns its gradient. Then the server sends the mean gradient; each client
+      returns its change of the model.
 
     Memory:
       2 models on the server.
 
     Args:
-      lr: rate of the clients' steps.
-      local_steps: gradient steps of each client, H.
+      lr: step size of the clients' steps.
+      local_steps: number H of gradient steps of each client in a round.
 
     References:
       Mitra, Jaafar, Pappas, Hassani 2021, Linear Convergence in Federated Learning: Tackling Client Heterogeneity and
@@ -72,11 +74,11 @@ class FedLin:
         return server_state._replace(g=aggregate)
 
     def broadcast_gradient(self, server_state: State) -> Message:
-        return {"x": Sized(server_state.x, jnp.float32(0)), "g": server_state.g}  # clients have x from just before
+        return {"x": Sized(server_state.x, jnp.float32(0)), "g": server_state.g}  # clients have x already
 
     def client_steps(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
         x = broadcast["x"]
-        correction = tree.sub(broadcast["g"], node.grad(x)[0])  # the same minibatch 0, so the same gradient as before
+        correction = tree.sub(broadcast["g"], node.grad(x)[0])  # minibatch 0 again: the gradient that was sent
 
         def gradient(y: PyTree, k: jax.Array) -> PyTree:
             return tree.add(node.grad(y, k)[0], correction)

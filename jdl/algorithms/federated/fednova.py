@@ -17,9 +17,9 @@ __all__ = ["FedNova"]
 
 class Ball(NamedTuple):
     rho: jax.Array  # momentum
-    m: PyTree  # decayed sum of gradients
-    last: jax.Array  # how much of the newest gradient, had all been equal, m holds
-    size: jax.Array  # the sum of these over steps: ||a||_1
+    m: PyTree  # the decayed sum of gradients
+    last: jax.Array  # the sum of the decay factors in m: m / gradient, if all gradients were equal
+    size: jax.Array  # the sum of `last` over the steps: ||a||_1
 
 
 def _heavy_ball(g: PyTree, ball: Ball, params: PyTree = None) -> tuple[PyTree, Ball]:
@@ -31,31 +31,33 @@ HEAVY_BALL = optax.GradientTransformation(tree.zeros_like, _heavy_ball)
 
 
 class Progress(NamedTuple):
-    direction: PyTree  # the client's change for each unit of ||a||_1
-    size: jax.Array  # ||a||_1, its number of steps where there is no momentum
+    direction: PyTree  # the client's change divided by ||a||_1
+    size: jax.Array  # ||a||_1, which is the number of steps without momentum
 
 
 @struct.dataclass
 class FedNova:
     """FedNova, every client's change divided by its steps: x <- x + server_lr tau sum_k p_k (y_k - x) / a_k.
 
-    a_k (||a_k||_1 in the paper) is how far client k would have gone on a constant gradient of one: its number of steps
-    s, or with heavy-ball momentum rho sum over j = 1..s of (1 - rho^j) / (1 - rho); tau = sum_k p_k a_k. Clients with a
-    larger budget (an oracle with stragglers) then do not count for more: with small rates it ends at the optimum, where
-    FedAvg ends at that of sum_k p_k s_k f_k. The O(lr H) bias of local steps stays. With equal budgets it is `FedAvg`.
+    a_k (||a_k||_1 in the paper) is how far client k would move on a constant gradient of one: its number of steps s, or
+    with heavy-ball momentum rho the sum over j = 1..s of (1 - rho^j) / (1 - rho); tau = sum_k p_k a_k. So clients with
+    a larger budget (an oracle with stragglers) do not count for more. With small step sizes it converges to the
+    optimum, where FedAvg converges to that of sum_k p_k s_k f_k. The O(lr H) bias of local steps stays. With equal
+    budgets it is `FedAvg`.
 
     Sends:
-      the server its model to m clients, each of them its normalized change, and one number.
+      the server sends its model to m clients; each client returns its normalized change and one number.
 
     Memory:
-      1 model in all, and 2 m while a round lasts.
+      1 model in total, and 2 m during a round.
 
     Args:
-      lr: rate of the clients' steps.
+      lr: step size of the clients' steps.
       server_lr: factor on the server's step.
-      rho: momentum of the clients' steps, from zero in every round.
-      local_steps: most gradient steps of each client, H; the budget `node.steps` may cut them short, to none at all.
-      weighted: whether a client counts by its number of examples, or all alike.
+      rho: momentum of the clients' steps, which starts at zero in every round.
+      local_steps: largest number H of gradient steps of each client in a round; the budget `node.steps` may reduce it,
+        even to zero.
+      weighted: whether a client's weight is its number of examples (True), or all clients weigh the same (False).
 
     References:
       Wang, Liu, Liang, Joshi, Poor 2020, Tackling the Objective Inconsistency Problem in Heterogeneous Federated
@@ -88,7 +90,7 @@ class FedNova:
         rho = jnp.asarray(self.rho, jnp.result_type(float))
         start = Ball(rho, tree.zeros_like(broadcast), jnp.zeros_like(rho), jnp.zeros_like(rho))
         y, ball = local.local_steps(broadcast, start, node, self.lr, self.local_steps, HEAVY_BALL)
-        # A client without a single step changed nothing, whatever that is divided by.
+        # A client without any step has the change zero, so the divisor does not matter.
         per_unit = 1 / jnp.where(ball.size > 0, ball.size, 1)
         return Progress(tree.scale(per_unit, tree.sub(y, broadcast)), ball.size), client_state, {}
 

@@ -13,8 +13,8 @@ from jdl.types import Info, Message, Node, PyTree, number, static
 
 __all__ = ["FedOpt"]
 
-# How the second moment v takes up a squared change, given 1 - beta2. Written as v + (1 - beta2)(...), not as a mean of
-# two: beta2 = 1 then keeps v as it is.
+# The update of the second moment v by a squared change, as a function of 1 - beta2. The form v + (1 - beta2)(...),
+# instead of a mean of two, leaves v exactly unchanged for beta2 = 1.
 SECOND_MOMENTS = {
     "adagrad": lambda v, square, rest: v + square,
     "adam": lambda v, square, rest: v + rest * (square - v),
@@ -24,35 +24,38 @@ SECOND_MOMENTS = {
 
 class State(NamedTuple):
     x: PyTree  # the server's model
-    m: PyTree  # first moment: running mean of the clients' mean changes
-    v: PyTree  # second moment, coordinate by coordinate; starts at tau^2
+    m: PyTree  # the first moment: running mean of the clients' mean changes
+    v: PyTree  # the second moment of each parameter; tau^2 at the start
 
 
 @struct.dataclass
 class FedOpt:
     """FedOpt, adaptive steps on the server: m <- b1 m + (1 - b1) d;  x <- x + server_lr m / (sqrt(v) + tau).
 
-    d = sum_k p_k (y_k - x), the mean change of H local steps of the m sampled clients, and v by `kind`: "adagrad"
-    v <- v + d^2;  "adam" v <- b2 v + (1 - b2) d^2;  "yogi" v <- v - (1 - b2) d^2 sign(v - d^2). As in the paper there
-    is NO correction of the moments' bias, unlike in `optax.adam`; m_0 = 0 and v_0 = tau^2. With b1 = 0 and
+    d = sum_k p_k (y_k - x) is the mean change by H local steps of the m sampled clients. `kind` selects the update of
+    v: "adagrad" v <- v + d^2; "adam" v <- b2 v + (1 - b2) d^2; "yogi" v <- v - (1 - b2) d^2 sign(v - d^2). As in the
+    paper there is NO bias correction of the moments, unlike in `optax.adam`; m_0 = 0 and v_0 = tau^2. With b1 = 0 and
     sqrt(v) + tau kept at 1 it is `FedAvg`. `FedAvgM` is the same idea with plain momentum.
 
     Sends:
-      the server its model to m clients, each of them its change of it.
+      the server sends its model to m clients; each client returns its change of the model.
 
     Memory:
       3 models on the server, none on clients between rounds.
 
     Args:
-      lr: rate of the clients' steps.
-      server_lr: rate of the server's steps; a coordinate moves by about this much.
-      beta1: how much of m and of v is kept each round, b1 and b2 (adagrad has no b2).
-      beta2: how much of m and of v is kept each round, b1 and b2 (adagrad has no b2).
-      tau: least scale of a change, the paper's degree of adaptivity.
-      local_steps: gradient steps of each client, H.
-      kind: see above.
-      weighted: whether a client counts by its number of examples, or all alike.
-      decay: t -> factor on lr, or None.
+      lr: step size of the clients' steps.
+      server_lr: step size of the server; a parameter moves by about this much in a round.
+      beta1: decay b1 of the first moment m.
+      beta2: decay b2 of the second moment v; not used with "adagrad".
+      tau: constant added to sqrt(v), the paper's degree of adaptivity.
+      local_steps: number H of gradient steps of each client in a round.
+      kind: update of the second moment: "adagrad", "adam" or "yogi".
+      weighted: whether a client's weight is its number of examples (True), or all clients weigh the same (False).
+      decay: function of the round t that returns a factor on lr, or None for a constant lr.
+
+    Raises:
+      InputError: if `kind` is none of the three; raised when the simulation is built.
 
     References:
       Reddi, Charles, Zaheer, Garrett, Rush, Konecny, Kumar, McMahan 2021, Adaptive Federated Optimization, Algorithm 2.

@@ -1,4 +1,4 @@
-"""FedPD: a primal-dual method with a server."""
+"""FedPD: a primal-dual method with a server and occasional averaging."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ __all__ = ["FedPD"]
 
 class Clients(NamedTuple):
     x: PyTree  # the client's own model, from which its next local steps start
-    dual: PyTree  # lambda, the price of differing from the centre; at the optimum minus the client's gradient
-    centre: PyTree  # x_0i, the client's copy of the model that all shall share
+    dual: PyTree  # lambda, the multiplier of x = centre; at the optimum minus the client's gradient
+    centre: PyTree  # x_0i, the client's copy of the model that all clients should agree on
 
 
 class Server(NamedTuple):
     x: PyTree  # the last mean of the centres
-    met: jax.Array  # bool[], whether this round's coin called for one
+    met: jax.Array  # bool[], whether this round averages
 
 
 @struct.dataclass
 class FedPD:
     """FedPD, primal-dual with rare means: x_i ~ argmin f_i(x) + <l_i, x - c_i> + ||x - c_i||^2 / (2 step).
 
-    By H local steps from the last x_i. Then l_i <- l_i + (x_i - c_i) / step, and the client's centre is x_i + step l_i;
-    with `probability` all clients, by a common coin, take the mean of their centres, else each keeps its own. All
-    start at one model, with l = 0. The model is the last mean. With probability = 1 it is exact: it ends where
-    mean g_i = 0, however different the clients' data. Rounds without a mean let clients drift to their own optima, so
-    then it is exact only where these agree; the paper bounds 1 - probability by the heterogeneity. All clients are to
-    take part in every round.
+    The minimum is approximated by H local steps from the last x_i. Then l_i <- l_i + (x_i - c_i) / step, and the
+    client's centre is x_i + step l_i. With `probability`, by one random draw for all, all clients take the mean of
+    their centres; otherwise each keeps its own. All start at the same model, with l = 0. The model of the method is the
+    last mean. With probability = 1 it is exact: it converges to mean g_i = 0 for any difference between the clients'
+    data. In rounds without a mean the clients drift to their own optima, so for probability < 1 it is exact only where
+    these coincide; the paper bounds 1 - probability by the heterogeneity. All clients must take part in every round.
 
     Sends:
-      the centre, up and down, in the rounds that the coin names; nothing in others.
+      the centres up and their mean down, in the rounds that average; nothing in the others.
 
     Memory:
       1 model on the server, 3 on every client.
 
     Args:
-      lr: rate of the local steps, below step.
-      step: of the penalty, eta in the paper.
-      local_steps: H.
-      probability: that a round communicates, 1 - p in the paper.
+      lr: step size of the local steps, below `step`.
+      step: inverse weight of the penalty, eta in the paper.
+      local_steps: number H of gradient steps of each client in a round.
+      probability: probability that a round averages, 1 - p in the paper.
 
     References:
       Zhang, Hong, Dhople, Yin, Liu 2020, FedPD: A Federated Learning Framework with Optimal Rates and Adaptivity to
@@ -76,8 +76,8 @@ class FedPD:
         return Clients(params, tree.zeros_like(params), params)
 
     def broadcast(self, server_state: Server) -> Message:
-        # Free of charge: clients have x from the start or from `broadcast_mean`, and what they subtract the server adds
-        # again. Messages are relative to it so that a round in which none arrives leaves the mean as it is.
+        # This costs 0 bits: clients have x from the start or from `broadcast_mean`. Messages are differences to it, and
+        # the server adds it again, so that a round in which no message arrives leaves the mean unchanged.
         return Sized(server_state.x, jnp.float32(0))
 
     def client(self, broadcast: Message, client_state: Clients, node: Node) -> tuple[Message, Clients, Info]:
@@ -94,8 +94,8 @@ class FedPD:
         change = tree.sub(centre, broadcast)
         change = tree.where(coin, change, tree.zeros_like(change))
         bits = jnp.where(coin, jnp.float32(tree.size_bits(change)), 0)
-        told = {"change": Sized(change, bits), "met": Sized(coin.astype(jnp.float32), jnp.float32(0))}
-        return told, Clients(x, dual, centre), {}
+        message = {"change": Sized(change, bits), "met": Sized(coin.astype(jnp.float32), jnp.float32(0))}
+        return message, Clients(x, dual, centre), {}
 
     def server(self, server_state: Server, aggregate: Message, info: Info) -> Server:
         return Server(tree.add(server_state.x, aggregate["change"]), aggregate["met"] > 0.5)

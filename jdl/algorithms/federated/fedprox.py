@@ -17,27 +17,27 @@ __all__ = ["FedProx"]
 class FedProx:
     """FedProx, local steps held back to the server's model: y <- y - lr (g_k(y) + mu (y - x));  x <- sum_k p_k y_k.
 
-    Each client works on f_k(y) + mu ||y - x||^2 / 2, H steps from y = x, or as many as its budget allows. The larger
-    mu, the less clients drift apart, and the slower they move. With mu = 0 it is `FedAvg`. The bias stays: with many
-    local steps on quadratics, its fixed point is x = sum_k p_k (A_k + mu I)^-1 (b_k + mu x), not the optimum.
+    Each client works on f_k(y) + mu ||y - x||^2 / 2, with H steps from y = x, or as many as its budget permits. The
+    larger mu, the less the clients drift apart, and the slower they move. With mu = 0 it is `FedAvg`. The bias stays:
+    with many local steps on quadratics, its fixed point is x = sum_k p_k (A_k + mu I)^-1 (b_k + mu x), not the optimum.
 
     Sends:
-      the server its model to m clients, each of them its change of it.
+      the server sends its model to m clients; each client returns its change of the model.
 
     Memory:
-      1 model in all, and m while a round lasts.
+      1 model in total, and m during a round.
 
     Args:
-      lr: rate of the clients' steps, stable below 2 / (L + mu).
+      lr: step size of the clients' steps, stable below 2 / (L + mu).
       server_lr: factor on the mean change of the clients.
       mu: weight of the proximal term.
-      local_steps: gradient steps of each client, H.
-      weighted: whether a client counts by its number of examples, or all alike.
-      decay: t -> factor on lr, or None.
+      local_steps: number H of gradient steps of each client in a round.
+      weighted: whether a client's weight is its number of examples (True), or all clients weigh the same (False).
+      decay: function of the round t that returns a factor on lr, or None for a constant lr.
 
     References:
       Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith 2020, Federated Optimization in Heterogeneous Networks, Algorithm 2
-      (there p_k chooses clients and all sampled ones weigh the same: `weighted=False` under such a schedule).
+      (which samples clients by p_k and weighs all sampled ones the same: `weighted=False` under such a schedule).
     """
 
     lr: float = number(0.1, minimum=0)

@@ -21,15 +21,15 @@ class FedSGD:
     descent on the pooled data. It is `FedAvg` with one local step whose minibatch is all data of the client.
 
     Sends:
-      the server its model to m clients, each of them its gradient; cost is proportional to m.
+      the server sends its model to m clients; each client returns its gradient. The cost is proportional to m.
 
     Memory:
-      1 model in all, and m while a round lasts.
+      1 model in total, and m during a round.
 
     Args:
-      lr: rate of the server's step.
-      weighted: whether a client counts by its number of examples, or all alike.
-      decay: t -> factor on lr, or None.
+      lr: step size of the server's step.
+      weighted: whether a client's weight is its number of examples (True), or all clients weigh the same (False).
+      decay: function of the round t that returns a factor on lr, or None for a constant lr.
 
     References:
       McMahan, Moore, Ramage, Hampson, Aguera y Arcas 2017, Communication-Efficient Learning of Deep Networks from

@@ -16,34 +16,38 @@ __all__ = ["FedSpeed"]
 
 class State(NamedTuple):
     x: PyTree  # the server's model
-    u: PyTree  # mean over all n clients of what their models changed by so far; () where only the sample's count
+    u: PyTree  # the mean over all n clients of the sum of their changes so far; () with `corrects="sample"`
 
 
 @struct.dataclass
 class FedSpeed:
     """FedSpeed, corrected proximal steps along perturbed gradients: y <- y - lr (s_i(y) - g_i + (y - x) / lam).
 
-    s_i(y) = (1 - alpha) g(y) + alpha g(y + rho g(y) / ||g(y)||), both on one minibatch: sharpness-aware. After H steps
-    g_i <- g_i - (y_i - x) / lam and x <- mean (y_i - lam g_i), g_i = 0 at the start. The correction takes away the bias
-    that the proximal term alone has (`FedProx`): with rho = 0 the only fixed point is the optimum. With rho = 0 and all
-    clients it is `FedDyn` with alpha = 1 / lam.
+    s_i(y) = (1 - alpha) g(y) + alpha g(y + rho g(y) / ||g(y)||), both on one minibatch, is the gradient of
+    sharpness-aware minimization. After H steps g_i <- g_i - (y_i - x) / lam and x <- mean (y_i - lam g_i), with g_i = 0
+    at the start. The correction g_i removes the bias that the proximal term alone has (`FedProx`): with rho = 0 the
+    only fixed point is the optimum. With rho = 0 and all clients it is `FedDyn` with alpha = 1 / lam.
 
-    The mean of lam g_i runs over the sampled clients in the paper, over all n in the authors' code (`corrects`). With
-    all clients these are the same; with a sample, only the second is exact and the first keeps wandering.
+    The mean of lam g_i is over the sampled clients in the paper, and over all n in the authors' code (`corrects`). With
+    all clients these are the same. With a sample, only the second is exact, and the first does not settle.
 
     Sends:
-      the server its model to m clients, each of them one change: as FedAvg. Two gradients for each local step.
+      the server sends its model to m clients; each client returns one change, as in FedAvg. A local step computes two
+      gradients.
 
     Memory:
-      1 model on the server (2 where all clients correct), 1 on every client.
+      1 model on the server (2 with `corrects="all"`), 1 on every client.
 
     Args:
-      lr: rate of the clients' steps.
-      rho: length of the perturbation.
+      lr: step size of the clients' steps.
+      rho: Euclidean length of the perturbation along the gradient.
       lam: inverse weight of the proximal term.
-      alpha: share of the perturbed gradient, from 0 (none) to 1.
-      local_steps: gradient steps of each client, H.
-      corrects: "sample" or "all", the clients whose g_i correct the mean.
+      alpha: share of the perturbed gradient in a step, from 0 (none) to 1.
+      local_steps: number H of gradient steps of each client in a round.
+      corrects: clients whose g_i correct the mean: "sample" or "all".
+
+    Raises:
+      InputError: if `corrects` is neither "sample" nor "all"; raised when the simulation is built.
 
     References:
       Sun, Shen, Huang, Ding, Tao 2023, FedSpeed: Larger Local Interval, Less Communication Round, and Higher
@@ -91,7 +95,7 @@ class FedSpeed:
         start = local.transform("sgd").init(x)
         y, _ = local.local_steps(x, start, node, self.lr, self.local_steps, gradient=gradient)
         new = tree.add(d, tree.sub(y, x))
-        # What d really changes by, rounding included: so u stays the mean of all d in float32, too.
+        # The change of d with its rounding error, so that u stays the mean of all d in float32.
         change = tree.sub(new, d)
         return change if self.corrects == "all" else tree.add(change, new), new, {}
 

@@ -18,22 +18,23 @@ __all__ = ["FedSplit"]
 class FedSplit:
     """FedSplit, reflected proximal steps: u_i = prox_{step f_i}(2 x - z_i);  z_i += 2 (u_i - x);  x <- mean_i z_i.
 
-    Peaceman-Rachford splitting. z_i = x at the start. Exact: it ends at the optimum of mean_i f_i however different
-    the clients' data, where `FedProx`, which takes proximal steps from x itself, is biased. The proximal operator is
-    that of the problem (`exact`), or H gradient steps from x on f_i(u) + ||u - (2 x - z_i)||^2 / (2 step), which leave
-    the limit as it is, since there u = x. Clients that are not in a round keep their z_i, and still count.
+    This is Peaceman-Rachford splitting, with z_i = x at the start. It is exact: it converges to the optimum of mean_i
+    f_i for any difference between the clients' data, while `FedProx`, which takes proximal steps from x itself, is
+    biased. The proximal operator is that of the problem (`exact`), or H gradient steps from x on f_i(u) + ||u - (2
+    x - z_i)||^2 / (2 step). The steps have the same limit, since there u = x. Clients outside the round's sample keep
+    their z_i, and still count.
 
     Sends:
-      the server its model, each client its change of z_i.
+      the server sends its model; each client returns its change of z_i.
 
     Memory:
       1 model on the server, 1 on every client.
 
     Args:
-      lr: rate of the local steps, below step; not used if exact.
-      step: of the proximal operator.
-      local_steps: H.
-      exact: whether the problem gives the proximal operator in closed form.
+      lr: step size of the local steps, below `step`; not used with `exact`.
+      step: step size of the proximal operator.
+      local_steps: number H of gradient steps of each client in a round; not used with `exact`.
+      exact: whether to use the problem's proximal operator in closed form.
 
     References:
       Pathak, Wainwright 2020, FedSplit: An Algorithmic Framework for Fast Federated Optimization, Algorithm 1 (read in

@@ -23,22 +23,25 @@ class State(NamedTuple):
 class FSVRG:
     """FSVRG, variance reduction on every client: y <- y - lr (g_k(y) - g_k(x) + F(x));  x <- x + sum_k p_k (y_k - x).
 
-    F(x) = sum_k p_k F_k(x), the full gradient over the clients of the round, in an exchange of its own; then H local
-    steps from x, both gradients on the same minibatch. p_k = n_k / sum of n (`weighted`), or 1/m. With H = 1 it is
-    gradient descent. Exact: at the optimum both gradients of a client cancel, so neither the noise of minibatches nor
-    different data move it. Without noise it is `FedLin`.
-    Left out of the paper's final variant: steps h / n_k, and the diagonal scalings by how often a feature occurs.
+    F(x) = sum_k p_k F_k(x) is the full gradient over the clients of the round, which a separate exchange collects. Then
+    each client takes H local steps from x, with both gradients on the same minibatch. p_k = n_k / sum of n
+    (`weighted`), or 1/m. With H = 1 it is gradient descent. The method is exact: at the optimum the two gradients of a
+    client cancel, so neither minibatch noise nor heterogeneous data move the model. Without noise it is `FedLin`.
+
+    Two parts of the paper's final variant are left out: the step sizes h / n_k, and the diagonal scalings by how often
+    a feature occurs.
 
     Sends:
-      the server its model and each client its full gradient; then the server the mean, each client its change.
+      the server sends its model; each client returns its full gradient. Then the server sends the mean gradient; each
+      client returns its change of the model.
 
     Memory:
       2 models on the server.
 
     Args:
-      lr: rate of the clients' steps.
-      local_steps: gradient steps of each client, H.
-      weighted: whether a client counts by its number of examples, or all alike.
+      lr: step size of the clients' steps.
+      local_steps: number H of gradient steps of each client in a round.
+      weighted: whether a client's weight is its number of examples (True), or all clients weigh the same (False).
 
     References:
       Konecny, McMahan, Ramage, Richtarik 2016, Federated Optimization: Distributed Machine Learning for On-Device
@@ -75,7 +78,7 @@ class FSVRG:
         return server_state._replace(g=aggregate)
 
     def broadcast_gradient(self, server_state: State) -> Message:
-        return {"x": Sized(server_state.x, jnp.float32(0)), "g": server_state.g}  # clients have x from just before
+        return {"x": Sized(server_state.x, jnp.float32(0)), "g": server_state.g}  # clients have x already
 
     def client_steps(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
         x = broadcast["x"]

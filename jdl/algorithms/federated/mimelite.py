@@ -1,4 +1,4 @@
-"""MimeLite: clients step with the server's momentum, which stays as it is meanwhile."""
+"""MimeLite: clients step with the server's momentum, which is constant during the local steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["MimeLite"]
 
 class State(NamedTuple):
     x: PyTree  # the server's model
-    m: PyTree  # momentum: running mean of full gradients at the server's models
+    m: PyTree  # the momentum: running mean of full gradients at the server's models
 
 
 class Work(NamedTuple):
@@ -27,24 +27,27 @@ class Work(NamedTuple):
 class MimeLite:
     """MimeLite, local steps with the server's momentum: y <- y - lr ((1 - momentum) g_i(y) + momentum m).
 
-    m is frozen during the H local steps of the m sampled clients; then x <- x + server_lr sum_k p_k (y_k - x) and
-    m <- (1 - momentum) sum_k p_k grad f_k(x) + momentum m, at the x that was sent, m_0 = 0. So no client's data alone
-    bend the momentum, and clients keep nothing. The base method here is SGD with momentum; without it, it is `FedAvg`.
-    With H = 1, all clients and no noise it is heavy-ball gradient descent. Drift is damped, not removed: for H > 1
-    it stays biased, unlike `Scaffold` (or Mime, which has control variates besides).
+    m is constant during the H local steps of the m sampled clients. Then x <- x + server_lr sum_k p_k (y_k - x) and
+    m <- (1 - momentum) sum_k p_k grad f_k(x) + momentum m, at the x that the server sent, with m_0 = 0. So the data of
+    a single client do not change its momentum during its steps, and clients keep nothing. The base method here is SGD
+    with momentum; without momentum it is `FedAvg`. With H = 1, all clients and no noise it is heavy-ball gradient
+    descent. Client drift is reduced, not removed: for H > 1 the method stays biased, unlike `Scaffold` (or Mime, which
+    also has control variates).
 
     Sends:
-      the server its model and momentum to m clients, each of them its change and its gradient: twice FedAvg.
+      the server sends its model and momentum to m clients; each client returns its change of the model and its
+      gradient: twice FedAvg.
 
     Memory:
-      2 models on the server, none on clients between rounds. One more pass over the data of each round.
+      2 models on the server, none on clients between rounds. Each round makes one more pass over the clients' data.
 
     Args:
-      lr: rate of the clients' steps.
+      lr: step size of the clients' steps.
       server_lr: factor on the mean change of the clients.
-      momentum: how much of m is kept each round, and its share in every step.
-      local_steps: gradient steps of each client, H.
-      weighted: whether a client counts by its number of examples, or all alike (the paper).
+      momentum: decay of the momentum m, and its weight in every step.
+      local_steps: number H of gradient steps of each client in a round.
+      weighted: whether a client's weight is its number of examples (True), or all clients weigh the same, as in the
+        paper (False).
 
     References:
       Karimireddy, Jaggi, Kale, Mohri, Reddi, Stich, Suresh 2020, Mime: Mimicking Centralized Stochastic Algorithms in

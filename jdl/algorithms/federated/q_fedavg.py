@@ -18,21 +18,21 @@ __all__ = ["QFedAvg"]
 class QFedAvg:
     """q-FedAvg, fairness by weights: x <- x - lr sum_k F_k^q d_k / sum_k (F_k^q + lr q F_k^(q-1) ||d_k||^2).
 
-    d_k = (x - y_k) / lr after H local steps from x, F_k the loss of client k at x on minibatch 0. Minimises
-    mean_k F_k^(q+1) / (q+1): the larger q, the more the clients of large losses count; with q = 0 it is `FedAvg`
-    with equal weights. The sum below bounds the curvature, so that one rate serves all q. Losses must be positive: one
-    below 1e-10 counts as 1e-10, without its term of the curvature.
+    d_k = (x - y_k) / lr after H local steps from x, and F_k is the loss of client k at x on minibatch 0. The method
+    minimises mean_k F_k^(q+1) / (q+1): the larger q, the more the clients with large losses count; with q = 0 it is
+    `FedAvg` with equal weights. The denominator bounds the curvature, so that one step size serves all q. Losses must
+    be positive: a loss below 1e-10 counts as 1e-10, without its curvature term.
 
     Sends:
-      the server its model, each client its weighted change and a number.
+      the server sends its model; each client returns its weighted change and one number.
 
     Memory:
-      1 model in all, and m while a round lasts.
+      1 model in total, and m during a round.
 
     Args:
-      lr: rate of the clients' steps, 1 / L in the paper.
-      q: fairness.
-      local_steps: gradient steps of each client, H.
+      lr: step size of the clients' steps, 1 / L in the paper.
+      q: strength of the fairness; 0 weighs all clients the same.
+      local_steps: number H of gradient steps of each client in a round.
 
     References:
       Li, Sanjabi, Beirami, Smith 2020, Fair Resource Allocation in Federated Learning, Algorithm 2; the authors' public
@@ -67,7 +67,7 @@ class QFedAvg:
         q, lr = jnp.asarray(self.q, loss.dtype), jnp.asarray(self.lr, loss.dtype)
         positive = jnp.maximum(loss, jnp.asarray(1e-10, loss.dtype))
         weight = positive**q
-        # lr ||d||^2 = ||y - x||^2 / lr, written so that it is zero, as it should be, at lr = 0.
+        # lr ||d||^2 = ||y - x||^2 / lr, written so that it has its limit zero at lr = 0.
         steep = tree.norm_squared(tree.scale(1 / jnp.where(lr > 0, lr, 1), change)).astype(loss.dtype) * lr
         curvature = jnp.where(loss > 1e-10, q * weight / positive * steep, 0)
         return {"change": tree.scale(weight, change), "size": weight + curvature}, client_state, {}

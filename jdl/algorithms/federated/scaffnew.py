@@ -1,4 +1,4 @@
-"""Scaffnew, ProxSkip with a server: communication by chance."""
+"""Scaffnew, ProxSkip with a server: rounds communicate at random."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ __all__ = ["Scaffnew"]
 
 class Clients(NamedTuple):
     x: PyTree  # the client's model; between the exchanges, before averaging
-    h: PyTree  # the control variate times lr / p, which is defined at lr = 0; sums to zero over clients
+    h: PyTree  # lr / p times the control variate, so that it is defined at lr = 0; sums to zero over clients
 
 
 class Server(NamedTuple):
     x: PyTree  # the last mean
-    met: jax.Array  # bool[], whether this round's coin called for one
+    met: jax.Array  # bool[], whether this round communicates
 
 
 @struct.dataclass
 class Scaffnew:
-    """Scaffnew, one corrected step a round and a mean by a common coin: x_i <- x_i - lr (g_i(x_i) - h_i).
+    """Scaffnew, one corrected step a round and a mean at random: x_i <- x_i - lr (g_i(x_i) - h_i).
 
-    With `probability` p all clients take x = mean_j (x_j - (lr / p) h_j), and h_i <- h_i + (p / lr) (x - x_i); else
-    nothing is sent. h = 0 at the start. The limit is the exact optimum, with 1 / p local steps on average between two
-    means; p = sqrt(lr mu) for a strong convexity of mu is best. With p = 1 it is gradient descent. A round is ONE
-    step; the model is the last mean. The theory is of all clients in every round: of a sample, those that are
-    absent miss the mean. `ProxSkip` is the same over a graph.
+    With `probability` p, by one random draw for all, all clients take x = mean_j (x_j - (lr / p) h_j), and
+    h_i <- h_i + (p / lr) (x - x_i); otherwise nothing is sent. h = 0 at the start. The limit is the exact optimum, with
+    1 / p local steps on average between two means; the best choice for mu-strongly convex losses is p = sqrt(lr mu).
+    With p = 1 it is gradient descent. A round is ONE step; the model of the method is the last mean. The theory
+    requires all clients in every round; with a sample, absent clients miss the mean. `ProxSkip` is the same method over
+    a graph.
 
     Sends:
-      the model, up and down, in the rounds that the coin names; nothing in others.
+      the model, up and down, in the rounds that communicate; nothing in the others.
 
     Memory:
       1 model on the server, 2 on every client.
 
     Args:
-      lr: rate.
-      probability: p, that a round communicates.
+      lr: step size.
+      probability: p, the probability that a round communicates.
 
     References:
       Mishchenko, Malinovsky, Stich, Richtarik 2022, ProxSkip: Yes! Local Gradient Steps Provably Lead to Communication
@@ -66,8 +67,8 @@ class Scaffnew:
         return Clients(params, tree.zeros_like(params))
 
     def broadcast(self, server_state: Server) -> Message:
-        # Free of charge: clients have x from the start or from `broadcast_mean`, and what they subtract the server adds
-        # again. Messages are relative to it so that a round in which none arrives leaves the mean as it is.
+        # This costs 0 bits: clients have x from the start or from `broadcast_mean`. Messages are differences to it, and
+        # the server adds it again, so that a round in which no message arrives leaves the mean unchanged.
         return Sized(server_state.x, jnp.float32(0))
 
     def client(self, broadcast: Message, client_state: Clients, node: Node) -> tuple[Message, Clients, Info]:
@@ -77,8 +78,8 @@ class Scaffnew:
         change = tree.sub(tree.sub(x, client_state.h), broadcast)
         change = tree.where(coin, change, tree.zeros_like(change))
         bits = jnp.where(coin, jnp.float32(tree.size_bits(change)), 0)
-        told = {"change": Sized(change, bits), "met": Sized(coin.astype(jnp.float32), jnp.float32(0))}
-        return told, client_state._replace(x=x), {}
+        message = {"change": Sized(change, bits), "met": Sized(coin.astype(jnp.float32), jnp.float32(0))}
+        return message, client_state._replace(x=x), {}
 
     def server(self, server_state: Server, aggregate: Message, info: Info) -> Server:
         return Server(tree.add(server_state.x, aggregate["change"]), aggregate["met"] > 0.5)

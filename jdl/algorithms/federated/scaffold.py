@@ -16,36 +16,43 @@ __all__ = ["Scaffold"]
 
 class State(NamedTuple):
     x: PyTree  # the server's model
-    c: PyTree  # the server's control variate: mean of the clients' c_i, all n of them
+    c: PyTree  # the server's control variate: the mean of c_i over all n clients
 
 
 class Changes(NamedTuple):
-    x: PyTree  # of the model, by local steps
-    c: PyTree  # of the client's control variate
+    x: PyTree  # the client's change of the model by local steps
+    c: PyTree  # the change of the client's control variate
 
 
 @struct.dataclass
 class Scaffold:
     """SCAFFOLD, local steps free of drift: y <- y - lr (g_i(y) - c_i + c);  x <- x + server_lr mean (y_i - x).
 
-    c_i estimates client i's gradient at the server's model and c = mean over all n of c_i, so every client steps along
-    the mean gradient. Afterwards c_i+ = c_i - c + (x - y) / (H lr), which is the mean of the H gradients just taken
-    (option 2), or the full gradient at x, one more pass over the data (option 1); c <- c + (m/n) mean (c_i+ - c_i),
-    all zero at the start. Exact: with any H it ends at the optimum, however different the clients' data, also with a
-    sample of clients. With one client it is SGD, with H = 1 and all clients gradient descent. Under partial
+    c_i estimates the gradient of client i at the server's model and c = mean over all n of c_i, so that every client
+    steps along the mean gradient. Afterwards c_i+ = c_i - c + (x - y) / (H lr), which is the mean of the H gradients of
+    the round (option 2), or the full gradient at x, which takes one more pass over the data (option 1). Then
+    c <- c + (m/n) mean (c_i+ - c_i); all start at zero.
+
+    The method is exact: for any H it converges to the optimum, for any difference between the clients' data, also with
+    a sample of clients. With one client it is SGD; with H = 1 and all clients it is gradient descent. Under partial
     participation it needs smaller steps than FedAvg.
 
     Sends:
-      the server its model and c to m clients, each of them its change of both: twice FedAvg.
+      the server sends its model and c to m clients; each client returns its change of both: twice FedAvg.
 
     Memory:
       2 models on the server, 1 on every client.
 
     Args:
-      lr: rate of the clients' steps.
+      lr: step size of the clients' steps.
       server_lr: factor on the mean change of the clients.
-      local_steps: gradient steps of each client, H; where a budget cuts them short, H is the number really taken.
-      option: 1 or 2, see above; 1 asks the problem for full gradients.
+      local_steps: number H of gradient steps of each client in a round; where a budget allows fewer, H is the number of
+        steps taken.
+      option: update of c_i: 1 (the full gradient at x, which the problem must provide) or 2 (the mean of the round's
+        gradients).
+
+    Raises:
+      InputError: if `option` is neither 1 nor 2; raised when the simulation is built.
 
     References:
       Karimireddy, Kale, Mohri, Reddi, Stich, Suresh 2020, SCAFFOLD: Stochastic Controlled Averaging for Federated
@@ -92,7 +99,7 @@ class Scaffold:
             done = local.steps_done(node, self.local_steps)
             mean = jax.tree.map(lambda total: total / jnp.maximum(done, 1).astype(total.dtype), total)
             new = tree.where(done > 0, tree.sub(mean, correction), c_i)
-        # What c_i really changes by, rounding included: so c stays the mean of all c_i in float32, too.
+        # The change of c_i with its rounding error, so that c stays the mean of all c_i in float32.
         return Changes(tree.sub(y, x), tree.sub(new, c_i)), new, {}
 
     def weight(self, server_state: State, node: Node) -> jax.Array:

@@ -1,6 +1,8 @@
-"""Averaging with neighbours, and a step along one's own gradient, in one order or the other; and what the step is.
+"""Each node averages models with its neighbours and takes a step along its own gradient.
 
-Where data differ between nodes, a constant rate leaves a bias: nodes settle near the optimum, not at it.
+The methods differ in the order of the two, and in the step: plain, with momentum, adaptive, or sharpness-aware.
+
+A constant step size leaves a bias where data differ between nodes: the nodes settle near the optimum, not at it.
 """
 
 __all__ = []

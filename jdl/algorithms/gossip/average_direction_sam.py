@@ -21,20 +21,21 @@ class State(NamedTuple):
 class AverageDirectionSAM:
     """Average-direction SAM: x <- W (x - lr mean_s g(x + e_s)), e_s ~ N(0, rho^2 I), all on one minibatch.
 
-    What D-SGD does of its own accord, made explicit: the mean model of D-SGD descends the loss averaged over the
-    scatter of the models, grad f(m) + f'''(m) S / 2 + ... with S their covariance, and here S = rho^2 I, by design and
-    on every node. Directions come in pairs e and -e, so a loss without third derivatives gives `DPSGD` whatever rho.
+    This method makes explicit what D-SGD does implicitly: the mean model of D-SGD descends the loss averaged over the
+    scatter of the models, along grad f(m) + f'''(m) S / 2 + ... with S the covariance of the models. Here S = rho^2 I
+    by design, on every node. Directions come in pairs e and -e, so that a loss without third derivatives gives `DPSGD`
+    for every rho.
 
     Sends:
       the model after the step, once a round.
 
     Memory:
-      1 model per node. Two gradients a sample.
+      1 model per node. A step computes two gradients for each sample.
 
     Args:
-      lr: rate.
-      rho: standard deviation of each number's perturbation.
-      samples: pairs of directions a step.
+      lr: step size of the gradient step.
+      rho: standard deviation of the perturbation of each parameter.
+      samples: number of pairs of directions in a step.
 
     References:
       Zhu, He, Chen, Song, Tao 2023, Decentralized SGD and Average-direction SAM are Asymptotically Equivalent, Theorem
@@ -66,7 +67,7 @@ class AverageDirectionSAM:
         return State(inbox), {}
 
     def _direction(self, x: PyTree, key: jax.Array) -> PyTree:
-        """A standard normal tree of the shape of `x`."""
+        """A tree of the shape of `x` with independent standard normal entries."""
         leaves, shape = jax.tree.flatten(x)
         keys = jax.random.split(key, len(leaves))
         drawn = [jax.random.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)]

@@ -14,16 +14,17 @@ __all__ = ["CTA"]
 
 class State(NamedTuple):
     x: PyTree  # the model
-    opt: PyTree  # state of the optimizer, local
+    opt: PyTree  # state of the local optimizer, never sent
 
 
 @struct.dataclass
 class CTA:
     """Combine then adapt: p_i = sum_j W_ij x_j;  x_i <- p_i - lr g_i(p_i).
 
-    Diffusion in the other order than `DPSGD`, and the same method seen half a round later: `DPSGD` started at W X_0 is
-    W times CTA started at X_0. `DGD` combines as this does, but takes the gradient before. On the complete graph the
-    mean over nodes follows gradient descent; the models themselves differ by their last step.
+    This is diffusion in the opposite order to `DPSGD`, and the same method seen half a round later: `DPSGD` started at
+    W X_0 equals W times CTA started at X_0. `DGD` combines in the same way, but takes the gradient at the model before
+    combining. On the complete graph the mean over nodes follows gradient descent; the nodes' models differ by their
+    last step.
 
     Sends:
       the model, once a round, before the local steps.
@@ -32,10 +33,10 @@ class CTA:
       1 model per node, and the optimizer's state.
 
     Args:
-      lr: rate.
-      local_steps: gradient steps after each exchange, H.
-      optimizer: a name in `jdl.local.OPTIMIZERS` or an optax transform without its rate.
-      decay: t -> factor on lr, or None.
+      lr: step size of the local steps.
+      local_steps: number H of gradient steps after each exchange.
+      optimizer: local optimizer: a name in `jdl.local.OPTIMIZERS`, or an optax transform without a learning rate.
+      decay: function of the round t that returns a factor on lr, or None for a constant lr.
 
     References:
       Cattivelli, Sayed 2010, Diffusion LMS Strategies for Distributed Estimation (CTA).
@@ -60,7 +61,7 @@ class CTA:
         return state.x, state
 
     def recv(self, state: State, inbox: Message, node: Node) -> tuple[State, Info]:
-        # The gradient belongs to the combined model, which is known only now.
+        # The gradient is taken here because the combined model is known only after the exchange.
         lr = local.rate(self.lr, self.decay, node.t)
         x, opt = local.local_steps(inbox, state.opt, node, lr, self.local_steps, self.optimizer)
         return State(x, opt), {}

@@ -16,34 +16,36 @@ __all__ = ["DAdam"]
 
 class State(NamedTuple):
     x: PyTree  # the model
-    m: PyTree  # first moment, local; zero at the start
-    v: PyTree  # second moment, local; zero at the start (eps with amsgrad)
+    m: PyTree  # the first moment, never sent; zero at the start
+    v: PyTree  # the second moment, never sent; zero at the start (eps with amsgrad)
     peak: PyTree  # with amsgrad the largest v so far; otherwise ()
     u: PyTree  # with amsgrad the tracker of the mean peak over nodes, not yet mixed; otherwise ()
-    count: jax.Array  # i32[], rounds that this node took part in
+    count: jax.Array  # i32[], number of rounds in which this node took part
 
 
 @struct.dataclass
 class DAdam:
     """Decentralized Adam: m, v <- local moments of g(x);  x <- W x - lr m' / (sqrt(v') + eps), m', v' unbiased.
 
-    Without links it is `optax.adam` on every node. As each node scales by its own v, the fixed point is in general not
-    even stationary, however small lr is: an example is known. `amsgrad`: the version with a guarantee, where all scale
-    alike in the limit: peak = max(peak, v), u tracks the mean of peak by gossip, and x <- W x - lr m / sqrt(max(W u,
-    eps)), without the correction for the start. Its first step divides by sqrt(eps): take eps near squared gradients.
+    Without links every node runs `optax.adam`. Each node scales by its own v, so the fixed point is in general not even
+    stationary, however small lr is; a counterexample is known.
+
+    `amsgrad` selects the version with a convergence guarantee, in which all nodes scale alike in the limit:
+    peak = max(peak, v), u tracks the mean of peak by gossip, and x <- W x - lr m / sqrt(max(W u, eps)), without bias
+    correction. Its first step divides by sqrt(eps), so choose eps near the size of squared gradients.
 
     Sends:
-      the model, with amsgrad also u, once a round.
+      the model, and with amsgrad also u, together, once a round.
 
     Memory:
-      3 models per node, with amsgrad 5.
+      3 models per node; 5 with amsgrad.
 
     Args:
-      lr: rate.
-      b1: shares of the old first and second moment that are kept.
-      b2: shares of the old first and second moment that are kept.
-      eps: added to the root, with amsgrad the floor below it.
-      amsgrad: whether second moments are gossiped.
+      lr: step size.
+      b1: decay of the first moment m.
+      b2: decay of the second moment v.
+      eps: constant added to sqrt(v'); with amsgrad the lower bound of W u under the root.
+      amsgrad: whether the second moments are gossiped.
 
     References:
       Nazari, Tarzanagh, Michailidis 2019, DADAM, and its official code, which has this order; Chen, Karimi, Zhao, Li

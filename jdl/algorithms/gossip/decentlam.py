@@ -21,10 +21,11 @@ class State(NamedTuple):
 class DecentLaM:
     """DecentLaM: d = (x - W (x - lr g(x))) / lr;  m <- momentum m + d;  x <- x - lr m.
 
-    `DPSGD` is gradient descent on a penalised objective, with gradient d; this gives it heavy-ball momentum. So the
-    fixed point is that of `DPSGD` whatever the momentum, which `DSGDm` moves away from the optimum. With momentum 0 it
-    is `DPSGD`. Disagreement is a part of what has momentum: it shrinks no faster than momentum^(t/2). W must be
-    symmetric: a heavy ball over complex eigenvalues diverges. Here lr m is kept in place of m.
+    `DPSGD` is gradient descent on a penalised objective, and d is the gradient of that objective. DecentLaM adds
+    heavy-ball momentum to it, so its fixed point is that of `DPSGD` for every momentum, while `DSGDm` moves the fixed
+    point away from the optimum. With momentum 0 it is `DPSGD`. The momentum acts on the disagreement too, which
+    therefore shrinks no faster than momentum^(t/2). W must be symmetric: a heavy ball over complex eigenvalues
+    diverges. The state stores lr m in place of m.
 
     Sends:
       the model after the gradient step, once a round.
@@ -33,8 +34,8 @@ class DecentLaM:
       2 models per node.
 
     Args:
-      lr: rate; a step is up to 1 / (1 - momentum) times as long.
-      momentum: share of the old momentum that is kept.
+      lr: step size; in the long run a gradient moves the model by up to lr / (1 - momentum) times itself.
+      momentum: decay of the momentum m.
 
     References:
       Yuan, Chen, Huang, Zhang, Pan, Xu, Yin 2021, DecentLaM: Decentralized Momentum SGD for Large-batch Deep Training,

@@ -22,22 +22,22 @@ class State(NamedTuple):
 class DeltaSGD:
     """Delta-SGD: H steps y -= r g(y), r = min(gamma |dy| / (2 |dg|), sqrt(1 + delta q) r-), q = r- / r--;  x <- W y.
 
-    dy and dg are how y and the gradient changed in the last step, both gradients on the new minibatch; a rate is what
-    the local smoothness allows, and grows slowly. The first step of a round has the rate lr, and q starts at 1. On
-    L x^2/2 the rate settles at gamma / (2 L); where y did not move, or the gradient did not change, it only grows. With
-    H = 1 it is `DPSGD`.
+    dy and dg are the changes of y and of the gradient in the last step, with both gradients on the new minibatch. So
+    the step size follows the local smoothness and grows slowly. The first step of a round has step size lr, and q
+    starts at 1. On L x^2/2 the step size settles at gamma / (2 L). Where y did not move or the gradient did not change,
+    it only grows. With H = 1 the method is `DPSGD`.
 
     Sends:
       the model after the local steps, once a round.
 
     Memory:
-      1 model per node, and two while a round lasts. Two gradients a step but for the first.
+      1 model per node, and 2 during a round. Each step but the first computes two gradients.
 
     Args:
-      lr: rate of the first step of each round.
-      gamma: twice the share of 1 / smoothness that a rate may be.
-      delta: how fast a rate may grow.
-      local_steps: gradient steps before each exchange, H.
+      lr: step size of the first step of each round.
+      gamma: twice the ratio of the step size to 1 / (local smoothness).
+      delta: bound on the growth of the step size; 0 forbids growth.
+      local_steps: number H of gradient steps before each exchange.
 
     References:
       Kim, Toghani, Uribe, Kyrillidis 2024, Adaptive Federated Learning with Auto-Tuned Clients, Algorithm 1, with

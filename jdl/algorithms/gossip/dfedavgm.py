@@ -15,7 +15,7 @@ __all__ = ["DFedAvgM"]
 
 
 def _begin(params: PyTree) -> PyTree:
-    raise TypeError("got a heavy ball without its momentum, need (momentum, zeros); give that as the state")
+    raise TypeError("got a heavy ball without its momentum, need (momentum, zeros); give that pair as the state")
 
 
 def _roll(g: PyTree, state: tuple[jax.Array, PyTree], params: PyTree = None) -> tuple[PyTree, PyTree]:
@@ -36,19 +36,20 @@ class State(NamedTuple):
 class DFedAvgM:
     """DFedAvgM: H heavy-ball steps y <- y - lr g(y) + momentum (y - y-) from x, then x <- W y.
 
-    Momentum starts afresh every round, so that nothing but the model is kept or sent. With momentum 0 it is `DPSGD`
-    with H local steps; with H = 1, too. The paper's quantised variant comes from an exchange (`jdl.exchange`).
+    The momentum starts at zero in every round, so that only the model is kept and sent. With momentum 0 it is `DPSGD`
+    with H local steps; with H = 1 it is `DPSGD` for every momentum. The paper's quantised variant is this method over
+    an exchange that quantises (`jdl.exchange`).
 
     Sends:
       the model after the local steps, once a round.
 
     Memory:
-      1 model per node, and a momentum while a round lasts.
+      1 model per node, and a momentum during a round.
 
     Args:
-      lr: rate; a step is up to 1 / (1 - momentum) times as long.
-      momentum: share of the last step that is repeated.
-      local_steps: gradient steps before each exchange, H.
+      lr: step size; in the long run a gradient moves the model by up to lr / (1 - momentum) times itself.
+      momentum: factor on the last step, which is added to the next one.
+      local_steps: number H of gradient steps before each exchange.
 
     References:
       Sun, Li, Wang 2021, Decentralized Federated Averaging, Algorithm 1 (number from memory).

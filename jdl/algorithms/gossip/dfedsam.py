@@ -21,20 +21,20 @@ class State(NamedTuple):
 class DFedSAM:
     """DFedSAM: H steps y <- y - lr g(y + rho g(y) / |g(y)|) from x, both gradients on one minibatch; then x <- W y.
 
-    Local steps look for flat places, where models that differ can be averaged. With rho 0 it is `DPSGD`. On L x^2/2
-    in one dimension the gradient is L x + L rho sign(x). The several gossip steps of DFedSAM-MGS, X <- W^Q Y, come
-    from an exchange that repeats gossip (`jdl.exchange`) or from a W that is a power.
+    The local steps look for flat minima, where models that differ can be averaged. With rho = 0 it is `DPSGD`. On L
+    x^2/2 in one dimension the perturbed gradient is L x + L rho sign(x). The several gossip steps of DFedSAM-MGS, X <-
+    W^Q Y, come from an exchange that repeats gossip (`jdl.exchange`) or from a W that is a matrix power.
 
     Sends:
       the model after the local steps, once a round.
 
     Memory:
-      1 model per node. Two gradients a step.
+      1 model per node. Each step computes two gradients.
 
     Args:
-      lr: rate.
-      rho: how far up a model is moved, in Euclidean norm, before its gradient is taken.
-      local_steps: gradient steps before each exchange, H.
+      lr: step size of the local steps.
+      rho: Euclidean length of the perturbation along the gradient.
+      local_steps: number H of gradient steps before each exchange.
 
     References:
       Shi, Shen, Wei, Sun, Yuan, Wang, Tao 2023, Improving the Model Consistency of Decentralized Federated Learning,
@@ -59,7 +59,7 @@ class DFedSAM:
         def gradient(y, k):
             g, _ = node.grad(y, k)
             norm = jnp.sqrt(tree.norm_squared(g))
-            up = jnp.where(norm > 0, self.rho / jnp.where(norm > 0, norm, 1), 0)  # nowhere is up where g is zero
+            up = jnp.where(norm > 0, self.rho / jnp.where(norm > 0, norm, 1), 0)  # no perturbation where g is zero
             return node.grad(tree.axpy(up, g, y), k)[0]
 
         plain = local.transform("sgd").init(state.x)

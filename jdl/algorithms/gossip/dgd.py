@@ -14,16 +14,16 @@ __all__ = ["DGD"]
 
 class State(NamedTuple):
     x: PyTree  # the model
-    opt: PyTree  # state of the optimizer, local
+    opt: PyTree  # state of the local optimizer, never sent
 
 
 @struct.dataclass
 class DGD:
     """DGD, D-PSGD in the order of Lian et al.: x_i <- sum_j W_ij x_j - lr g_i(x_i).
 
-    The gradient is taken at the unmixed point and applied after mixing, so communication and computation overlap.
-    On the complete graph it is NOT gradient descent. It is gradient descent with step lr on
-    sum_i f_i(x_i) + tr(X^T (I - W) X) / (2 lr), hence its O(lr) bias. With H local steps, x_i^H - x_i is added.
+    The gradient is taken at the unmixed model and applied after mixing, so communication and computation overlap. On
+    the complete graph this is NOT gradient descent. It is gradient descent with step lr on sum_i f_i(x_i) + tr(X^T (I -
+    W) X) / (2 lr), which explains its O(lr) bias. With H local steps, the change x_i^H - x_i is added after mixing.
 
     Sends:
       the model before the local steps, once a round.
@@ -32,6 +32,12 @@ class DGD:
       1 model per node, and the optimizer's state.
 
     Args: as in `DPSGD`.
+
+    Args:
+      lr: step size of the local steps.
+      local_steps: number H of gradient steps that start at the unmixed model.
+      optimizer: local optimizer: a name in `jdl.local.OPTIMIZERS`, or an optax transform without a learning rate.
+      decay: function of the round t that returns a factor on lr, or None for a constant lr.
 
     References:
       Nedic, Ozdaglar 2009, Distributed Subgradient Methods for Multi-Agent Optimization; Lian et al. 2017, Can

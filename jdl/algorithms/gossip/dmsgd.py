@@ -14,16 +14,16 @@ __all__ = ["DmSGD"]
 
 class State(NamedTuple):
     x: PyTree  # the model
-    m: PyTree  # the momentum as mixed last; zero at the start
+    m: PyTree  # the momentum after the last mixing; zero at the start
 
 
 @struct.dataclass
 class DmSGD:
     """D-SGD with mixed momentum: m' = momentum m + g(x);  x <- W (x - lr m');  m <- W m'.
 
-    Mixing the momentum as well brings it closer to that of the mean gradient than `DSGDm`, for messages twice as long.
-    With momentum 0 it is `DPSGD`; on the complete graph, from equal models, heavy-ball gradient descent. `old`: the
-    step is along the momentum of the round before, x <- W (x - lr m), so that the first round only mixes.
+    Mixing brings the momentum closer to that of the mean gradient than in `DSGDm`; a message is twice as long. With
+    momentum 0 it is `DPSGD`; on the complete graph, from equal models, it is heavy-ball gradient descent. With `old`,
+    the step is along the momentum of the previous round, x <- W (x - lr m), so that the first round only mixes.
 
     Sends:
       model and momentum, together, once a round.
@@ -32,9 +32,9 @@ class DmSGD:
       2 models per node.
 
     Args:
-      lr: rate; a step is up to 1 / (1 - momentum) times as long.
-      momentum: share of the old momentum that is kept.
-      old: whether to step along the momentum before this round's gradient enters it.
+      lr: step size; in the long run a gradient moves the model by up to lr / (1 - momentum) times itself.
+      momentum: decay of the momentum m.
+      old: whether the step is along the momentum before this round's gradient is added to it.
 
     References:
       Yu, Jin, Yang 2019, On the Linear Speedup Analysis of Communication Efficient Momentum SGD, Algorithm 2; Ying,

@@ -14,15 +14,16 @@ __all__ = ["DPSGD"]
 
 class State(NamedTuple):
     x: PyTree  # the model
-    opt: PyTree  # state of the optimizer, local
+    opt: PyTree  # state of the local optimizer, never sent
 
 
 @struct.dataclass
 class DPSGD:
     """D-PSGD, adapt then combine: x_i <- sum_j W_ij (x_j - lr g_j(x_j)).
 
-    The usual D-PSGD of deep learning. On the complete graph it is large-batch gradient descent; on others its fixed
-    point is biased by O(lr) where data differ. `DGD` takes the gradient at the same point but does not mix it.
+    This is D-PSGD as deep learning usually implements it. On the complete graph it is large-batch gradient descent. On
+    other graphs its fixed point is biased by O(lr) where data differ. `DGD` takes the gradient at the same point but
+    does not mix it.
 
     Sends:
       the model after the local steps, once a round.
@@ -31,14 +32,14 @@ class DPSGD:
       1 model per node, and the optimizer's state.
 
     Args:
-      lr: rate.
-      local_steps: gradient steps before each exchange, H.
-      optimizer: a name in `jdl.local.OPTIMIZERS` or an optax transform without its rate.
-      decay: t -> factor on lr, or None.
+      lr: step size of the local steps.
+      local_steps: number H of gradient steps before each exchange.
+      optimizer: local optimizer: a name in `jdl.local.OPTIMIZERS`, or an optax transform without a learning rate.
+      decay: function of the round t that returns a factor on lr, or None for a constant lr.
 
     References:
-      Cattivelli, Sayed 2010, Diffusion LMS Strategies for Distributed Estimation (ATC); Lian et al. 2017 call the
-      combine-with-unmixed-gradient order D-PSGD (here `DGD`).
+      Cattivelli, Sayed 2010, Diffusion LMS Strategies for Distributed Estimation (ATC). Lian et al. 2017 use the name
+      D-PSGD for the order that combines with the unmixed gradient (here `DGD`).
     """
 
     lr: float = number(0.1, minimum=0)

@@ -21,9 +21,10 @@ class State(NamedTuple):
 class DSGDm:
     """D-SGD with local momentum: m <- momentum m + g(x);  x <- W (x - lr m).
 
-    Each node keeps a momentum of its own gradients, the usual baseline; where data differ it pulls the nodes apart:
-    the fixed point is that of `DPSGD` at the rate lr / (1 - momentum). With momentum 0 it is `DPSGD`; on the complete
-    graph, from equal models, heavy-ball gradient descent. `nesterov`: the step is along g + momentum m.
+    Each node keeps a momentum of its own gradients; this is the usual baseline. Where data differ it pulls the nodes
+    apart: the fixed point is that of `DPSGD` at the step size lr / (1 - momentum). With momentum 0 it is `DPSGD`; on
+    the complete graph, from equal models, it is heavy-ball gradient descent. With `nesterov`, the step is along g +
+    momentum m.
 
     Sends:
       the model after the step, once a round.
@@ -32,9 +33,9 @@ class DSGDm:
       2 models per node.
 
     Args:
-      lr: rate; a step is up to 1 / (1 - momentum) times as long.
-      momentum: share of the old momentum that is kept.
-      nesterov: whether to look ahead.
+      lr: step size; in the long run a gradient moves the model by up to lr / (1 - momentum) times itself.
+      momentum: decay of the momentum m.
+      nesterov: whether to use Nesterov's momentum in place of the heavy ball.
 
     References:
       Lin, Karimireddy, Stich, Jaggi 2021, Quasi-Global Momentum: Accelerating Decentralized Deep Learning on

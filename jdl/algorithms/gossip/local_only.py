@@ -1,4 +1,4 @@
-"""Everyone for themselves: the baseline without communication."""
+"""Training on each node alone: the baseline without communication."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class State(NamedTuple):
 class LocalOnly:
     """Local-only training, no communication: x_i <- x_i - lr g_i(x_i).
 
-    What a node can learn from its own data alone; with one node that holds all data, the centralised reference.
+    It measures what a node can learn from its own data alone. With one node that holds all data, it is the centralised
+    reference.
 
     Sends:
       nothing.
@@ -31,8 +32,14 @@ class LocalOnly:
 
     Args: as in `DPSGD`.
 
+    Args:
+      lr: step size of the local steps.
+      local_steps: number H of gradient steps in a round.
+      optimizer: local optimizer: a name in `jdl.local.OPTIMIZERS`, or an optax transform without a learning rate.
+      decay: function of the round t that returns a factor on lr, or None for a constant lr.
+
     References:
-      Vogels, Hendrikx, Jaggi 2022, Beyond Spectral Gap: "alone", the baseline of every table.
+      Vogels, Hendrikx, Jaggi 2022, Beyond Spectral Gap, where it is the baseline "alone" of every table.
     """
 
     lr: float = number(0.1, minimum=0)

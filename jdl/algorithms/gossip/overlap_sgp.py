@@ -15,21 +15,22 @@ __all__ = ["OverlapSGP"]
 
 
 class State(NamedTuple):
-    x: PyTree  # the numerator, biased
+    x: PyTree  # the numerator of z = x / w; a biased model
     w: jax.Array  # f[], the push-sum weight
-    coming: PyTree  # numerators sent to this node last round, and not yet absorbed
+    coming: PyTree  # numerators that were sent to this node in the last round and are not yet absorbed
     w_coming: jax.Array  # f[], their weight; w and w_coming together sum to n over nodes
-    opt: PyTree  # state of the optimizer, local
+    opt: PyTree  # state of the local optimizer, never sent
 
 
 @struct.dataclass
 class OverlapSGP:
     """Overlap SGP: x' = x - lr g(z);  x_i <- P_ii x'_i + sum_j P_ij x'_j of the round before;  w alike;  z = x / w.
 
-    `PushSum` that computes while messages travel: they are absorbed one round later, so a round lasts as long as the
-    slower of the two, not their sum. Weights travel with models, so nothing is lost: numerators and weights, with those
-    in flight, keep their sums, and z still tends to the mean. P needs a positive diagonal, or a node has nothing left
-    to divide while its first messages travel. Sleeping nodes keep what is coming.
+    This is `PushSum` that computes while messages travel: a message is absorbed one round after it was sent, so a round
+    lasts as long as the slower of computation and communication, not their sum. Weights travel with models, so nothing
+    is lost: the sums of numerators and of weights, with those in flight, stay constant, and z still tends to the mean.
+    P needs a positive diagonal; otherwise the weight of a node is zero while its first messages travel. Sleeping nodes
+    keep the messages that are on their way to them.
 
     Sends:
       the numerator and its weight, once a round.
@@ -38,6 +39,12 @@ class OverlapSGP:
       2 models per node, and the optimizer's state.
 
     Args: as in `DPSGD`.
+
+    Args:
+      lr: step size of the local steps.
+      local_steps: number H of gradient steps before each exchange.
+      optimizer: local optimizer: a name in `jdl.local.OPTIMIZERS`, or an optax transform without a learning rate.
+      decay: function of the round t that returns a factor on lr, or None for a constant lr.
 
     References:
       Assran, Loizou, Ballas, Rabbat 2019, Stochastic Gradient Push for Distributed Deep Learning, Algorithm 2 (Overlap
@@ -70,7 +77,7 @@ class OverlapSGP:
 
     def recv(self, state: State, inbox: Message, node: Node) -> tuple[State, Info]:
         kept = tree.scale(node.self_weight, {"x": state.x, "w": state.w})
-        coming = tree.sub(inbox, kept)  # what others sent; its own share is there at once
+        coming = tree.sub(inbox, kept)  # what others sent; the node's own share arrives at once
         x, w = tree.add(kept["x"], state.coming), kept["w"] + state.w_coming
         return State(x, w, coming["x"], coming["w"], state.opt), {}
 

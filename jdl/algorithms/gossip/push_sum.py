@@ -15,17 +15,17 @@ __all__ = ["PushSum"]
 
 
 class State(NamedTuple):
-    x: PyTree  # the numerator, biased
+    x: PyTree  # the numerator of z = x / w; a biased model
     w: jax.Array  # f[], the push-sum weight; sums to n over nodes
-    opt: PyTree  # state of the optimizer, local
+    opt: PyTree  # state of the local optimizer, never sent
 
 
 @struct.dataclass
 class PushSum:
     """Stochastic gradient push: x <- P (x - lr g(z));  w <- P w;  z = x / w,  w_0 = 1.
 
-    For directed graphs: P need only be column-stochastic, which a sender can see to alone. Where P is doubly
-    stochastic, w stays 1 and this is `DPSGD`. With H local steps from z, z^H - z is added to x.
+    It is made for directed graphs: P need only be column-stochastic, which every sender can ensure alone. Where P is
+    doubly stochastic, w stays 1 and the method is `DPSGD`. With H local steps from z, the change z^H - z is added to x.
 
     Sends:
       the numerator and its weight, once a round.
@@ -34,6 +34,12 @@ class PushSum:
       1 model per node, and the optimizer's state.
 
     Args: as in `DPSGD`.
+
+    Args:
+      lr: step size of the local steps.
+      local_steps: number H of gradient steps before each exchange.
+      optimizer: local optimizer: a name in `jdl.local.OPTIMIZERS`, or an optax transform without a learning rate.
+      decay: function of the round t that returns a factor on lr, or None for a constant lr.
 
     References:
       Kempe, Dobra, Gehrke 2003, Gossip-Based Computation of Aggregate Information; Assran, Loizou, Ballas, Rabbat 2019,

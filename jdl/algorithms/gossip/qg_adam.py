@@ -13,7 +13,7 @@ from jdl.types import Info, Message, Node, PyTree, number
 
 __all__ = ["QGAdam"]
 
-# What keeps a model that did not move from being divided by zero; the value of the official code.
+# Added to the norm, so that a model that did not move causes no division by zero; the value of the official code.
 STILL = 1e-8
 
 
@@ -21,16 +21,16 @@ class State(NamedTuple):
     x: PyTree  # the model; between send and recv, the model before the step
     m: PyTree  # first quasi-global moment; zero at the start
     v: PyTree  # second quasi-global moment; zero at the start
-    count: jax.Array  # i32[], rounds that this node took part in
+    count: jax.Array  # i32[], number of rounds in which this node took part
 
 
 @struct.dataclass
 class QGAdam:
     """Quasi-global Adam: x+ = W (x - lr a / (sqrt(c) + eps));  m, v <- moments of d = (x - x+) / |x - x+|.
 
-    The step takes a = b1 m + (1 - b1) g and c = b2 v + (1 - b2) g^2, both corrected for their start at zero. What
-    is kept are the moments of the direction in which the model moved, mixing included, with one norm for the whole
-    model. With b1 = b2 = 0 it is sign descent, mixed.
+    The step uses a = b1 m + (1 - b1) g and c = b2 v + (1 - b2) g^2, both with bias correction. m and v are moments of
+    the direction in which the model moved in a round, mixing included; the direction is normalised by one norm over the
+    whole model. With b1 = b2 = 0 it is sign descent followed by mixing.
 
     Sends:
       the model after the step, once a round.
@@ -39,15 +39,15 @@ class QGAdam:
       3 models per node.
 
     Args:
-      lr: rate.
-      b1: shares of the old first and second moment that are kept.
-      b2: shares of the old first and second moment that are kept.
-      eps: added to the root.
+      lr: step size.
+      b1: decay of the first moment m.
+      b2: decay of the second moment v.
+      eps: constant added to sqrt(c).
 
     References:
       Lin, Karimireddy, Stich, Jaggi 2021, Quasi-Global Momentum: Accelerating Decentralized Deep Learning on
-      Heterogeneous Data, appendix (QG-DAdam), with the correction for the start that all versions of its official code
-      have; they disagree on the factor of g in a (1, or 1 - b1 as here) and on whether m is quasi-global.
+      Heterogeneous Data, appendix (QG-DAdam), with the bias correction that all versions of its official code have. The
+      versions disagree on the factor of g in a (1, or 1 - b1 as here) and on whether m is quasi-global.
     """
 
     lr: float = number(0.01, minimum=0)
@@ -77,7 +77,7 @@ class QGAdam:
         return State(inbox, m, v, state.count + 1), {}
 
     def _moments(self, state: State, x: PyTree) -> tuple[PyTree, PyTree]:
-        """Both moments of the state, moved towards `x` and its square."""
+        """Both moments of the state after one more observation `x`."""
         square = jax.tree.map(jnp.square, x)
         m = tree.axpy(self.b1, state.m, tree.scale(1 - self.b1, x))
         return m, tree.axpy(self.b2, state.v, tree.scale(1 - self.b2, square))

@@ -21,10 +21,10 @@ class State(NamedTuple):
 class QGDSGDm:
     """Quasi-global momentum: m = momentum q + g(x);  x+ = W (x - lr m);  q <- mu q + (1 - mu) (x - x+) / lr.
 
-    What is kept is not the gradients but how the model moved, mixing included: an estimate of the global direction,
-    free of charge. With momentum 0 it is `DPSGD`. On one node q has the coefficient mu + (1 - mu) momentum, so that it
-    is not plain momentum. `nesterov`: the step is along g + momentum m. Here lr q is kept in place of q: the same for
-    a rate that does not change.
+    q averages how the model moved in past rounds, mixing included, and not the gradients: it estimates the global
+    direction at no cost of communication. With momentum 0 it is `DPSGD`. On one node q decays by mu + (1 - mu)
+    momentum, so the method differs from plain momentum there. With `nesterov`, the step is along g + momentum m. The
+    state stores lr q in place of q, which is the same at a constant step size.
 
     Sends:
       the model after the step, once a round.
@@ -33,10 +33,10 @@ class QGDSGDm:
       2 models per node.
 
     Args:
-      lr: rate.
-      momentum: share of q in a step.
-      mu: share of q that is kept, the paper's is equal to momentum.
-      nesterov: whether to look ahead.
+      lr: step size.
+      momentum: factor on q in a step.
+      mu: decay of q; the paper sets it equal to momentum.
+      nesterov: whether to use Nesterov's momentum in place of the heavy ball.
 
     References:
       Lin, Karimireddy, Stich, Jaggi 2021, Quasi-Global Momentum: Accelerating Decentralized Deep Learning on

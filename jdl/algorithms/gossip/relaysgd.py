@@ -1,4 +1,4 @@
-"""RelaySGD: sums that are relayed along a tree."""
+"""RelaySGD: sums of models are relayed along a tree."""
 
 from __future__ import annotations
 
@@ -16,41 +16,42 @@ __all__ = ["RelaySGD"]
 
 class State(NamedTuple):
     x: PyTree  # the model; between send and recv, after the local steps
-    start: PyTree  # x^0, which stands in for models that did not arrive; () where counts do that
-    sums: PyTree  # [k, ...], the sum of models that each neighbour relayed last
-    counts: jax.Array  # f[k], of how many models
-    opt: PyTree  # state of the optimizer, local
+    start: PyTree  # x^0, which stands in for models that did not arrive; () with `by_count`
+    sums: PyTree  # [k, ...], the last sum of models that each neighbour relayed
+    counts: jax.Array  # f[k], the number of models in each sum
+    opt: PyTree  # state of the local optimizer, never sent
 
 
 @struct.dataclass
 class RelaySGD:
     """RelaySGD, on trees: m_ij <- z_i + sum of m_ki from others than j;  x_i <- (z_i + sum_j m_ji + rest x^0) / n.
 
-    z_i is x_i after the local steps. Each node's model reaches each other node once, after as many rounds as there are
-    links between them: x_i^{t+1} = (1/n) sum_j z_j^{t - max(0, dist_ij - 1)}. So all weigh the same, the limit is the
-    exact optimum whatever the heterogeneity, and mixing does not slow down as the graph grows, only delays do. On the
-    star, and on two nodes, it is large-batch gradient descent with at most one round of delay.
+    z_i is x_i after the local steps. The model of each node reaches each other node once, after as many rounds as there
+    are links between them: x_i^{t+1} = (1/n) sum_j z_j^{t - max(0, dist_ij - 1)}. All models have the same weight, so
+    the limit is the exact optimum for any heterogeneity; a larger graph adds delay but does not slow down mixing. On
+    the star, and on two nodes, it is large-batch gradient descent with at most one round of delay.
 
-    Only for trees, such as `chain`, `star`, `binary_tree`: on a cycle models would be counted again and again. The
-    report `reached`, of how many models a node holds, grows to n. Weights are not used (of needs, a stochastic one
-    says that a method mixes).
+    It runs on trees only, such as `chain`, `star`, `binary_tree`: on a cycle a model would be counted repeatedly. The
+    metric `reached` is the number of models that a node's sum holds; it grows to n. The values of W are not used
+    (`row_stochastic` among `needs` only states that the method mixes).
 
-    A message that is lost leaves its models out, and the count says how many: `rest`, the number of models that did not
-    arrive, counts as x^0, or with `by_count` not at all, x_i <- (z_i + sum_j m_ji) / count. The former is the one
-    analysed; the latter holds against losses late in a run, when x^0 is far away.
+    When a message is lost, its models are missing from the sum, and the count says how many models the sum holds.
+    `rest` is the number of missing models; x^0 stands in for them. With `by_count` they are left out instead,
+    x_i <- (z_i + sum_j m_ji) / count. The paper analyses the former; the latter tolerates losses late in a run, when
+    x^0 is far away.
 
     Sends:
-      to each neighbour a sum of models of its own, and how many it is of, once a round.
+      to each neighbour a sum of models, which differs between neighbours, and the number of models in it, once a round.
 
     Memory:
       k + 2 models for k neighbours, and k for the message.
 
     Args:
-      lr: rate.
-      local_steps: as in `DPSGD`.
-      optimizer: as in `DPSGD`.
-      decay: as in `DPSGD`.
-      by_count: whether to average over what arrived alone.
+      lr: step size of the local steps.
+      local_steps: number H of gradient steps before each exchange.
+      optimizer: local optimizer: a name in `jdl.local.OPTIMIZERS`, or an optax transform without a learning rate.
+      decay: function of the round t that returns a factor on lr, or None for a constant lr.
+      by_count: whether to average over the models that arrived, without x^0 for the others.
 
     References:
       Vogels, He, Koloskova, Lin, Karimireddy, Stich, Jaggi 2021, RelaySum for Decentralized Deep Learning on
@@ -81,7 +82,7 @@ class RelaySGD:
     def send(self, state: State, node: Node) -> tuple[Message, State]:
         lr = local.rate(self.lr, self.decay, node.t)
         z, opt = local.local_steps(state.x, state.opt, node, lr, self.local_steps, self.optimizer)
-        # To each neighbour all that is known but what it sent itself.
+        # Each neighbour receives the whole sum less the part that it sent itself.
         sums = jax.tree.map(lambda total, sums: total[None] - sums, _total(z, state.sums), state.sums)
         message = {"sum": sums, "count": 1 + jnp.sum(state.counts) - state.counts}
         return PerLink(message), state._replace(x=z, opt=opt)
@@ -94,7 +95,7 @@ class RelaySGD:
         if not self.by_count:
             share = node.n.astype(reached.dtype)
             total = tree.axpy(share - reached, state.start, total)
-        # Cast before the division: counts are small whole numbers, their inverses are not.
+        # Cast before the division: counts are small integers and exact in any dtype, their inverses are not.
         x = jax.tree.map(lambda total: total / share.astype(total.dtype), total)
         return state._replace(x=x, sums=sums, counts=counts), {"reached": reached}
 

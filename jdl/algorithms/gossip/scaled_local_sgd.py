@@ -16,30 +16,31 @@ __all__ = ["ScaledLocalSGD"]
 
 class State(NamedTuple):
     x: PyTree  # the model
-    v: PyTree  # discounted sum of squared gradients, as mixed last; zero at the start
-    total: jax.Array  # f[], the sum of the same weights: v / total is their mean
+    v: PyTree  # the discounted sum of squared gradients after the last mixing; zero at the start
+    total: jax.Array  # f[], the sum of the discount factors in v, so that v / total is a mean
 
 
 @struct.dataclass
 class ScaledLocalSGD:
     """Local SGD with scaling (SAVIC): H steps y <- y - lr g(y) / D, then W y;  D = max(sqrt(v), floor) changes there.
 
-    v <- W (beta v + (1 - beta) g(x)^2), the mean of past squares, g on the first minibatch of a round. D stands still
-    between exchanges, which is what keeps local steps of different nodes comparable, and is one D for all where
-    exchanges average exactly. It is 1 in the first round, and has seen no gradient that it scales. With H = 1 on one
-    node it is RMSProp (Adam's second moment, corrected for its start) whose D is a round old.
+    v <- W (beta v + (1 - beta) g(x)^2) is the mean of past squares, with g on the first minibatch of a round. D is
+    constant between exchanges, which keeps the local steps of different nodes comparable, and it is the same on all
+    nodes where exchanges average exactly. In the first round D is 1. D never depends on the gradients that it scales.
+    With H = 1 on one node the method is RMSProp (Adam's second moment with bias correction) with a D that is one round
+    old.
 
     Sends:
       the model after the local steps and v, together, once a round.
 
     Memory:
-      2 models per node. One more gradient a round than steps.
+      2 models per node. A round computes one gradient more than it takes steps.
 
     Args:
-      lr: rate.
-      beta: share of the old squares that is kept.
-      floor: least scale of a number.
-      local_steps: gradient steps before each exchange, H.
+      lr: step size of the local steps.
+      beta: decay of the mean v of squared gradients.
+      floor: lower bound of each entry of D.
+      local_steps: number H of gradient steps before each exchange.
 
     References:
       Chezhegov, Skorik, Khachaturov et al. 2024, Local Methods with Adaptivity via Scaling, Algorithm 1 (its listing
@@ -74,7 +75,7 @@ class ScaledLocalSGD:
         return inbox, {}
 
     def _scale(self, state: State) -> PyTree:
-        """D, from the mean of the squares so far; ones before there are any."""
+        """D from the mean of the squares so far; ones in the first round."""
         seen = state.total > 0
 
         def scale(v):

@@ -1,4 +1,4 @@
-"""Local SGD between random meetings of two."""
+"""SwarmSGD: local SGD between random meetings of two nodes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ class State(NamedTuple):
 class SwarmSGD:
     """SwarmSGD: two nodes that meet take H local steps each, x_i <- x_i - lr g_i(x_i), then both the mean of the two.
 
-    Who meets is the schedule's: `jdl.schedule.pairwise`, one pair a round and everybody else asleep, as in the paper,
-    or `jdl.schedule.matching`, where all meet somebody. H is fixed, or geometric with that mean, as when nodes meet at
-    random times. A fixed H over any other plan is `DPSGD`; so is two nodes with H = 1. The paper's non-blocking and
-    quantised meetings are exchanges of stale and of compressed messages, and not in here.
+    The schedule decides who meets: `jdl.schedule.pairwise` lets one pair meet a round while all others sleep, as in the
+    paper; with `jdl.schedule.matching` every node meets another. H is fixed, or geometric with mean H, as when nodes
+    meet at random times. With a fixed H, any other plan gives `DPSGD`; so do two nodes with H = 1. The paper's
+    non-blocking and quantised meetings are not part of this method; they are exchanges of stale and of compressed
+    messages.
 
     Sends:
       the model after the local steps, once a round.
@@ -34,9 +35,9 @@ class SwarmSGD:
       1 model per node.
 
     Args:
-      lr: rate.
-      local_steps: gradient steps before a meeting, H, or their mean.
-      geometric: whether their number is drawn anew each time, from a geometric distribution on 1, 2, ...
+      lr: step size of the local steps.
+      local_steps: number H of gradient steps before a meeting, or its mean with `geometric`.
+      geometric: whether the number of steps is drawn anew for each meeting from a geometric distribution on 1, 2, ...
 
     References:
       Nadiradze, Sabour, Davies, Li, Alistarh 2021, Asynchronous Decentralized SGD with Quantized and Local Updates,

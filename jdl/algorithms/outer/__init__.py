@@ -1,3 +1,3 @@
-"""Many local steps between two exchanges, whose sum is the gradient of an outer optimizer with momentum."""
+"""Methods of two levels: many local steps, whose sum is the gradient of an outer optimizer with momentum."""
 
 __all__ = []

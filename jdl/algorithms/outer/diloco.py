@@ -15,34 +15,35 @@ __all__ = ["DiLoCo"]
 
 class State(NamedTuple):
     x: PyTree  # the global model
-    b: PyTree  # the outer momentum: past outer gradients, each older one worth `outer_momentum` times the next
+    b: PyTree  # the outer momentum: the sum of past outer gradients, decayed by `outer_momentum` every round
 
 
 @struct.dataclass
 class DiLoCo:
     """DiLoCo, outer Nesterov on local steps: D = x - mean_k y_k;  b <- mu b + D;  x <- x - outer_lr (D + mu b).
 
-    y_k are H local steps of worker k from x; what its optimizer remembers stays with it from round to round. The outer
-    step is Nesterov's method in PyTorch's form, D playing the gradient; without `nesterov` it is x <- x - outer_lr b,
-    the heavy ball, which is `SlowMo` at a constant rate. With outer_lr = 1 and outer_momentum = 0 it is `FedAvg`
-    (whose optimizer starts afresh); with one worker and outer_momentum = 0 it is Lookahead. Where data differ the fixed
-    point is FedAvg's, biased by O(lr H). The fp16 all-reduce of OpenDiLoCo is `jdl.exchange.narrow("float16")`.
+    y_k is the result of H local steps of worker k from x. Each worker keeps the state of its optimizer from round to
+    round. The outer step is Nesterov's method in PyTorch's form, with D as the gradient. Without `nesterov` it is the
+    heavy ball x <- x - outer_lr b, which is `SlowMo` at a constant step size. With outer_lr = 1 and outer_momentum = 0
+    it is `FedAvg` (whose optimizer starts anew every round); with one worker and outer_momentum = 0 it is Lookahead.
+    Where data differ the fixed point is that of FedAvg, biased by O(lr H). The fp16 all-reduce of OpenDiLoCo is
+    `jdl.exchange.narrow("float16")`.
 
     Sends:
-      the server its model to the workers, each of them its change of it.
+      the server sends its model to the workers; each worker returns its change of the model.
 
     Memory:
-      2 models on the server; on each worker the state of its optimizer.
+      2 models on the server; the optimizer's state on each worker.
 
     Args:
-      lr: rate of the inner steps.
-      outer_lr: of the outer step.
-      outer_momentum: mu, below 1.
-      nesterov: or heavy ball.
-      local_steps: inner steps a round, H (500 in the paper).
-      optimizer: the inner one, a name in `jdl.local.OPTIMIZERS` or an optax transform without its rate.
-      weighted: whether a worker counts by its number of examples, or all alike.
-      decay: t -> factor on lr, or None.
+      lr: step size of the inner steps.
+      outer_lr: step size of the outer step.
+      outer_momentum: decay mu of the outer momentum, below 1.
+      nesterov: whether the outer momentum is Nesterov's (True) or the heavy ball (False).
+      local_steps: number H of inner steps in a round (500 in the paper).
+      optimizer: inner optimizer: a name in `jdl.local.OPTIMIZERS`, or an optax transform without a learning rate.
+      weighted: whether a worker's weight is its number of examples (True), or all workers weigh the same (False).
+      decay: function of the round t that returns a factor on lr, or None for a constant lr.
 
     References:
       Douillard, Feng, Rusu, Chhaparia, Donchev, Kuncoro, Ranzato, Szlam, Shen 2023, DiLoCo: Distributed

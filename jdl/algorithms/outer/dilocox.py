@@ -21,38 +21,40 @@ class State(NamedTuple):
 
 
 class Worker(NamedTuple):
-    error: PyTree  # what compression has withheld so far
+    error: PyTree  # the sum of what compression left out so far
     opt: PyTree  # state of the inner optimizer
 
 
 @struct.dataclass
 class DiLoCoX:
-    """DiLoCoX, late and compressed: D(t) = mean_k C(x - y_k + e_k), e_k the rest;  x <- outer step by D(t-1).
+    """DiLoCoX, late and compressed: D(t) = mean_k C(x - y_k + e_k), e_k its error;  x <- outer step along D(t-1).
 
-    y_k are H local steps of worker k from x. While they are taken, the changes of the round before are on their way,
-    and the outer step, `DiLoCo`'s, uses those. What the compressor C leaves out is added to the next message, e_k <-
-    e_k + x - y_k - C(.). Without `overlap` the step uses what was just sent, and with C = Identity it is then DiLoCo.
-    With overlap gradients are one step old, and outer steps must be smaller to be stable.
-    The authors' C is low-rank followed by 4 bits a number, of a rank that they adapt; here it is any of
+    y_k is the result of H local steps of worker k from x. Meanwhile the changes of the previous round travel, and the
+    outer step, which is that of `DiLoCo`, uses those. The error e_k of the compressor C is added to the next message,
+    e_k <- e_k + x - y_k - C(.). Without `overlap` the step uses the changes of its own round, and with C = Identity the
+    method is then DiLoCo. With `overlap` the outer gradients are one step old, and stability needs a smaller outer
+    step.
+
+    The authors' C is low-rank followed by 4 bits a number, with a rank that adapts; here it is any of
     `jdl.compressors`. Their pipeline parallelism is not modelled.
 
     Sends:
-      the server its model, each worker its compressed change.
+      the server sends its model; each worker sends its compressed change.
 
     Memory:
-      3 models on the server; on each worker 1 and the state of its optimizer.
+      3 models on the server; 1 and the optimizer's state on each worker.
 
     Args:
-      compressor: C.
+      compressor: compressor C, from `jdl.compressors`.
       overlap: whether changes arrive one round late.
-      lr: as in `DiLoCo`.
-      outer_lr: as in `DiLoCo`.
-      outer_momentum: as in `DiLoCo`.
-      local_steps: as in `DiLoCo`.
-      nesterov: as in `DiLoCo`.
-      optimizer: as in `DiLoCo`.
-      weighted: as in `DiLoCo`.
-      decay: as in `DiLoCo`.
+      lr: step size of the inner steps.
+      outer_lr: step size of the outer step.
+      outer_momentum: decay of the outer momentum, below 1.
+      local_steps: number H of inner steps in a round.
+      nesterov: whether the outer momentum is Nesterov's (True) or the heavy ball (False).
+      optimizer: inner optimizer: a name in `jdl.local.OPTIMIZERS`, or an optax transform without a learning rate.
+      weighted: whether a worker's weight is its number of examples (True), or all workers weigh the same (False).
+      decay: function of the round t that returns a factor on lr, or None for a constant lr.
 
     References:
       Qi, Zhu, Li, Wu, Wu, He, Gao, Zeng, Heinrich 2025, DiLoCoX: A Low-Communication Large-Scale Training Framework for

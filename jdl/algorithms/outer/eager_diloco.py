@@ -1,4 +1,4 @@
-"""DiLoCo with eager updates: the own change at once, those of others a round later."""
+"""DiLoCo with eager updates: a node uses its own change at once and those of the others one round later."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ __all__ = ["EagerDiLoCo"]
 
 
 class State(NamedTuple):
-    x: PyTree  # the own copy of the model
+    x: PyTree  # the node's own copy of the model
     b: PyTree  # its outer momentum
-    others: PyTree  # what others sent in the last round, weighted; between send and recv, minus the own part
-    opt: PyTree  # state of the inner optimizer, local
+    others: PyTree  # the weighted changes of the others in the last round; between send and recv, -W_ii D_i
+    opt: PyTree  # state of the inner optimizer, never sent
 
 
 @struct.dataclass
 class EagerDiLoCo:
-    """Eager DiLoCo, others one round late: x_i <- outer step by W_ii D_i(t) + sum_{j != i} W_ij D_j(t-1),  D = x - y.
+    """Eager DiLoCo, others a round late: x_i <- outer step along W_ii D_i(t) + sum_{j != i} W_ij D_j(t-1),  D = x - y.
 
-    y_i are H local steps from the own copy x_i. A node need not wait for the others: their changes of one round travel
-    while the next one trains. The outer step is `DiLoCo`'s, on every node's own copy, with its own momentum. With one
-    node it is DiLoCo; equal nodes stay equal. Models are never averaged, only changes are: made for the complete graph
-    (W_ij = 1/n), where copies differ by what is still under way. On sparse graphs they drift apart, and diverge where W
-    has negative eigenvalues. Old changes want smaller outer steps than DiLoCo's: the defaults differ.
+    y_i is the result of H local steps from the node's own copy x_i. A node does not wait for the others: their changes
+    of one round travel during the next one. The outer step is that of `DiLoCo`, taken on every node's own copy with its
+    own momentum. With one node it is DiLoCo; equal nodes stay equal.
+
+    Only changes are averaged, never models. So the method is made for the complete graph (W_ij = 1/n), where copies
+    differ only by the changes that are still travelling. On sparse graphs the copies drift apart, and they diverge
+    where W has negative eigenvalues. Late changes need smaller outer steps than DiLoCo, hence the different defaults.
 
     Sends:
       the change of its local steps, once a round; it is used one round later.
@@ -37,9 +39,18 @@ class EagerDiLoCo:
 
     Args: as in `DiLoCo`.
 
+    Args:
+      lr: step size of the inner steps.
+      outer_lr: step size of the outer step.
+      outer_momentum: decay of the outer momentum, below 1.
+      local_steps: number H of inner steps in a round.
+      nesterov: whether the outer momentum is Nesterov's (True) or the heavy ball (False).
+      optimizer: inner optimizer: a name in `jdl.local.OPTIMIZERS`, or an optax transform without a learning rate.
+      decay: function of the round t that returns a factor on lr, or None for a constant lr.
+
     References:
-      Kale, Douillard, Donchev 2025, Eager Updates for Overlapped Communication and Computation in DiLoCo; the paper's
-      own text was not at hand, and summaries differ: others weigh own and late parts freely.
+      Kale, Douillard, Donchev 2025, Eager Updates for Overlapped Communication and Computation in DiLoCo. The paper's
+      text was not at hand, and summaries differ: others weigh own and late parts freely.
     """
 
     lr: float = number(0.01, minimum=0)
@@ -50,7 +61,7 @@ class EagerDiLoCo:
     optimizer: local.Optimizer = static("adamw")
     decay: local.Decay | None = static(None)
 
-    # "reliable": a lost change would be made up for with the own one, which is taken out below as if it were not.
+    # "reliable": the node's own change replaces a lost one, and `send` subtracts its own change with W_ii alone.
     needs: ClassVar[frozenset[str]] = frozenset({"peers", "row_stochastic", "reliable", "grad"})
     phases: ClassVar[tuple[tuple[str, str], ...]] = (("send", "recv"),)
 

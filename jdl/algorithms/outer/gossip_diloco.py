@@ -1,4 +1,4 @@
-"""NoLoCo: DiLoCo whose outer step averages with a few peers in place of all."""
+"""NoLoCo: DiLoCo whose outer step averages over a few peers instead of all workers."""
 
 from __future__ import annotations
 
@@ -14,34 +14,35 @@ __all__ = ["GossipDiLoCo"]
 
 class State(NamedTuple):
     x: PyTree  # the slow model, at which local steps begin
-    m: PyTree  # the outer momentum, a step
-    opt: PyTree  # state of the inner optimizer, local
+    m: PyTree  # the outer momentum, which is the last outer step
+    opt: PyTree  # state of the inner optimizer, never sent
 
 
 @struct.dataclass
 class GossipDiLoCo:
     """NoLoCo, gossip DiLoCo: m_i <- mu m_i + outer_lr sum_j W_ij (y_j - x_j) + pull sum_j W_ij (x_j - x_i);  x += m.
 
-    y_i are H local steps from the own slow model x_i. No node waits for more than its peers of the round: meant for
-    `jdl.schedule.matching`, a random partner each, and right over any row-stochastic W. The last term, which the
-    authors add to Nesterov's method, draws slow models together. With W = J and equal starts, or with one node, it is
-    `DiLoCo` with the heavy ball. Over random pairs and without gradients, E sum_i ||x_i - mean||^2 tends to zero if and
-    only if pull < 2 (1 - mu^2) / (1 - mu / (n - 1)), n even: 1.5 for mu = 0.5, but 0.38 for mu = 0.9 and many nodes.
+    y_i is the result of H local steps from the node's slow model x_i. A node waits only for its peers of the round. The
+    method is made for `jdl.schedule.matching`, which gives every node a random partner, and is correct over any
+    row-stochastic W. The last term, which the authors add to Nesterov's method, pulls the slow models together. With
+    W = J and equal starts, or with one node, it is `DiLoCo` with the heavy ball. Over random pairs and without
+    gradients, E sum_i ||x_i - mean||^2 tends to zero if and only if pull < 2 (1 - mu^2) / (1 - mu / (n - 1)), for even
+    n: 1.5 for mu = 0.5, but 0.38 for mu = 0.9 and many nodes.
 
     Sends:
-      its slow model and its change of it, once a round.
+      the slow model and its change by the local steps, once a round.
 
     Memory:
       2 models per node, and the optimizer's state.
 
     Args:
-      pull: factor on the distance to the peers' slow models.
-      outer_lr: on the mean change.
-      outer_momentum: mu, below 1.
-      lr: as in `DiLoCo`.
-      local_steps: as in `DiLoCo`.
-      optimizer: as in `DiLoCo`.
-      decay: as in `DiLoCo`.
+      pull: factor on the difference to the peers' slow models.
+      outer_lr: factor on the mean change.
+      outer_momentum: decay mu of the outer momentum, below 1.
+      lr: step size of the inner steps.
+      local_steps: number H of inner steps in a round.
+      optimizer: inner optimizer: a name in `jdl.local.OPTIMIZERS`, or an optax transform without a learning rate.
+      decay: function of the round t that returns a factor on lr, or None for a constant lr.
 
     References:
       Kolehmainen, Blagoev, Donaghy, Ersoy, Nies 2025, NoLoCo: No-all-reduce Low Communication Training Method for Large

@@ -1,4 +1,4 @@
-"""Slow momentum around any decentralized method."""
+"""SlowMo: slow momentum around any decentralized method."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["SlowMo"]
 
 
 class State(NamedTuple):
-    inner: PyTree  # the state of the base; without one, the model
-    slow: PyTree  # the slow iterate, where the base started last
+    inner: PyTree  # the state of the base; without a base, the model
+    slow: PyTree  # the slow iterate, from which the base last started
     m: PyTree  # lr times the slow momentum; zero at the start
 
 
@@ -23,26 +23,30 @@ class State(NamedTuple):
 class SlowMo:
     """SlowMo: every `period` rounds of a base method, at its x:  m <- slow_momentum m + (s - x);  s <- s - slow_lr m.
 
-    s is the slow iterate, from which the base goes on: it starts again, `base.init(s)`, so that momentum and trackers
-    of its own start from zero. The paper averages exactly before a slow step: give a schedule that does so in those
-    rounds, e.g. the cycle [ring, ring, ring, complete] with period 4. Without one each node has a slow iterate of its
-    own, the paper's variant without exact averages; a base that carries weights (push-sum) loses them then. With
-    slow_lr 1 and slow_momentum 0 the base only starts again; local steps, period 1 and the complete graph are DiLoCo
-    with a heavy ball outside. Here lr times the paper's momentum is kept: the same for a rate that does not change.
+    s is the slow iterate. After each slow step the base starts anew from it, `base.init(s)`, so that the base's
+    momentum and trackers start at zero. The paper averages exactly before a slow step. For this, choose a schedule that
+    averages exactly in those rounds, e.g. the cycle [ring, ring, ring, complete] with period 4. Without one each node
+    has a slow iterate of its own, which is the paper's variant without exact averages; a base that carries weights
+    (push-sum) then loses them. With slow_lr = 1 and slow_momentum = 0 the base only restarts. With local steps, period
+    1 and the complete graph it is DiLoCo with a heavy ball as outer optimizer. The state stores lr times the paper's
+    momentum, which is the same at a constant step size.
 
     Sends:
-      what the base sends; without one, the model after the local steps.
+      the message of the base; without a base, the model after the local steps.
 
     Memory:
-      that of the base, and 2 models per node; 3 without one.
+      the memory of the base and 2 models per node; without a base, 3 models.
 
     Args:
-      lr: rate of the local steps where there is no base; a base has its own.
+      lr: step size of the local steps without a base; a base has its own.
       slow_lr: factor on the slow momentum.
-      slow_momentum: share of the slow momentum that is kept.
-      local_steps: gradient steps before each exchange where there is no base, H.
-      period: rounds from one slow step to the next.
-      base: a method with one exchange a round, e.g. `jdl.algorithms.PushSum(lr=0.1)`, or None for local steps.
+      slow_momentum: decay of the slow momentum.
+      local_steps: number H of gradient steps before each exchange, without a base.
+      period: number of rounds from one slow step to the next.
+      base: method with one exchange a round, e.g. `jdl.algorithms.PushSum(lr=0.1)`, or None for local steps.
+
+    Raises:
+      InputError: if `base` needs a server or has several exchanges a round; raised when the simulation is built.
 
     References:
       Wang, Tantia, Ballas, Rabbat 2020, SlowMo: Improving Communication-Efficient Distributed SGD with Slow Momentum,

@@ -1,4 +1,4 @@
-"""Streaming DiLoCo: one fragment of the model at a time, merged while training goes on."""
+"""Streaming DiLoCo: one fragment of the model at a time is synchronised, while training continues."""
 
 from __future__ import annotations
 
@@ -15,48 +15,55 @@ __all__ = ["StreamingDiLoCo"]
 
 
 class State(NamedTuple):
-    x: PyTree  # the global model, each fragment as of when it was last due
-    b: PyTree  # the outer momentum, likewise
+    x: PyTree  # the global model, each fragment as it was when last due
+    b: PyTree  # the outer momentum, each fragment as it was when last due
     fresh: jax.Array  # i32[], the fragment that the last round synchronised; -1 before the first
 
 
 class Worker(NamedTuple):
-    y: PyTree  # its own model, which no round replaces as a whole
-    copy: PyTree  # the global fragments as it last received them: from here its change counts
+    y: PyTree  # the worker's own model, of which a round replaces one fragment
+    copy: PyTree  # the global fragments as the worker last received them; its change is the difference to them
     opt: PyTree  # state of the inner optimizer
-    last: jax.Array  # i32[], the last round in which it took part; -1 before the first
+    last: jax.Array  # i32[], the last round in which the worker took part; -1 before the first
 
 
 @struct.dataclass
 class StreamingDiLoCo:
     """Streaming DiLoCo, a fragment at a time: DiLoCo's outer step on fragment t mod P;  y_k <- (1-a) x + a y_k on it.
 
-    One round is H local steps of every worker on its own model y_k, after which one of the P fragments is due: the mean
-    change of it since the workers last received it makes one outer step. Training goes on meanwhile: the fragment
-    comes back after `delay` steps of the next round, and each worker keeps a share a = `alpha` of what it has there.
-    A fragment is due every P H steps, what the paper calls H. With P = 1, no delay and alpha = 0 it is `DiLoCo`.
-    A worker that missed a round begins the next one with the whole global model; its optimizer goes on.
+    In a round every worker takes H local steps on its own model y_k. Then one of the P fragments is due: its mean
+    change, counted from when the workers last received it, makes one outer step. Training continues meanwhile: the
+    fragment arrives at the workers after `delay` steps of the next round, and each worker keeps the share a = `alpha`
+    of its own values. A fragment is due every P H steps, which the paper calls H. With P = 1, no delay and alpha = 0
+    the method is `DiLoCo`. A worker that missed a round starts its next one with the whole global model, and keeps the
+    state of its optimizer.
 
     Sends:
-      each worker its change of one fragment, 1/P of a model in the mean, and the server that fragment back. What a
-      worker fetches after an absence, a whole model, is counted with what it sends.
+      each worker sends its change of one fragment, on average 1/P of a model, and the server sends that fragment back.
+      The whole model that a worker fetches after an absence is counted with what the worker sends.
 
     Memory:
-      2 models on the server; on each worker 2 and the state of its optimizer.
+      2 models on the server; 2 and the optimizer's state on each worker.
 
     Args:
-      fragments: P, at most as many as the model has arrays, which are not cut; 0: every array is one.
-      strided: whether fragments take every P-th array, or arrays next to each other (in the order of the tree).
-      alpha: share of the worker's own value in a merge, 0 to 1.
-      delay: inner steps until the merge, below H.
-      lr: as in `DiLoCo`.
-      outer_lr: as in `DiLoCo`.
-      outer_momentum: as in `DiLoCo`.
-      local_steps: as in `DiLoCo`.
-      nesterov: as in `DiLoCo`.
-      optimizer: as in `DiLoCo`.
-      weighted: as in `DiLoCo`.
-      decay: as in `DiLoCo`.
+      fragments: number P of fragments, at most the number of arrays in the model, which are not divided; 0 makes every
+        array a fragment.
+      strided: whether a fragment takes every P-th array (True), or consecutive arrays (False), in the order of the
+        pytree.
+      alpha: share of the worker's own values in a merge, 0 to 1.
+      delay: number of inner steps until the merge, below H.
+      lr: step size of the inner steps.
+      outer_lr: step size of the outer step.
+      outer_momentum: decay of the outer momentum, below 1.
+      local_steps: number H of inner steps in a round.
+      nesterov: whether the outer momentum is Nesterov's (True) or the heavy ball (False).
+      optimizer: inner optimizer: a name in `jdl.local.OPTIMIZERS`, or an optax transform without a learning rate.
+      weighted: whether a worker's weight is its number of examples (True), or all workers weigh the same (False).
+      decay: function of the round t that returns a factor on lr, or None for a constant lr.
+
+    Raises:
+      InputError: if there are more fragments than arrays, or if `delay` is not below `local_steps`; raised when the
+        simulation is built.
 
     References:
       Douillard, Donchev, Rush, Kale, Charles, Garrett, Teston, Lacey, McIlroy, Shen, Rame, Szlam, Ranzato, Barham 2025,
@@ -134,21 +141,22 @@ class StreamingDiLoCo:
         return local.local_steps(y, opt, node.replace(steps=rest), lr, last - first, self.optimizer, later)
 
     def _count(self, params: PyTree) -> int:
-        """P, or a sentence: traced when the simulation is built."""
+        """The number P of fragments. Building a simulation traces this, so that it checks the options."""
         arrays = len(jax.tree.leaves(params))
         if self.fragments > arrays:
             raise checks.InputError(f"got fragments={self.fragments}, need at most the model's {arrays} arrays; try 0")
         if self.delay >= self.local_steps:
-            most = f"need a merge before the {self.local_steps} steps of the next round are over"
+            most = f"need fewer than the {self.local_steps} local steps of a round"
             raise checks.InputError(f"got delay={self.delay}, {most}; try delay={self.local_steps - 1}")
         return self.fragments or arrays
 
     def _in(self, params: PyTree, fragment: jax.Array) -> PyTree:
-        """Of each array, whether it is in this fragment."""
+        """For each array, whether it belongs to this fragment."""
         arrays, structure = jax.tree.flatten(params)
         P, n = self._count(params), len(arrays)
         return structure.unflatten([(i % P if self.strided else i * P // n) == fragment for i in range(n)])
 
     def _bits(self, params: PyTree, mine: PyTree) -> jax.Array:
+        """The size in bits of the arrays that `mine` marks."""
         sizes = jax.tree.map(lambda mine, x: jnp.where(mine, jnp.float32(tree.size_bits(x)), 0), mine, params)
         return sum(jax.tree.leaves(sizes))
