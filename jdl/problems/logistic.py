@@ -83,6 +83,9 @@ class Logistic:
             "with data; try the number of rows of each node that are not padding",
         )
         real = np.arange(features.shape[1]) < counts[:, None]
+        odd = ~np.isfinite(features[real]).all(axis=1)
+        got = f"got features that are not finite for {odd.sum()} of {odd.size} examples"
+        checks.require(not odd.any(), f"{got}, need finite numbers; leave those examples out, or fill them in")
         checks.require(
             bool(np.all(np.abs(labels[real]) == 1)),
             "got labels other than -1 and 1, need the two classes so named; try 2 * labels - 1",

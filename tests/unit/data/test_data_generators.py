@@ -183,7 +183,7 @@ def test_nearest_mean_sees_the_grey_pictures_as_well_as_the_mixture():
 
 @pytest.mark.parametrize(("kind", "classes"), [("rotated", 2), ("rotated", 5), ("swapped", 2), ("swapped", 5)])
 def test_truth_of_each_concept_gives_its_labels(kind, classes):
-    data = generators.drifting_concepts(1000, 300, concepts=3, stochastic=kind, features=8, classes=classes)
+    data = generators.drifting_concepts(1000, 300, concepts=3, kind=kind, features=8, classes=classes)
     assert np.all(np.diff(data.train_owner) >= 0)
     np.testing.assert_allclose(np.bincount(data.train_owner), 1000 / 3, atol=1)
     parts = [(data.train_x[data.train_owner == c], data.train_y[data.train_owner == c], c) for c in range(3)]

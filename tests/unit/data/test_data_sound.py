@@ -53,7 +53,7 @@ def npz(tmp_path, **changes):
         ({"train_owner": np.arange(9)}, r"with owners of \(9,\), need one for each of the 10 examples"),
         ({"num_classes": np.array([2, 3])}, r"num_classes=\[2, 3\], need one whole number"),
         ({"num_classes": np.array(2.5)}, "num_classes=2.5, need one whole number"),
-        ({"num_classes": np.array(0)}, "num_classes=0, need whole numbers and one class at least"),
+        ({"num_classes": np.array(0)}, "num_classes=0, need whole numbers and a class at least"),
         ({"train_x": TOKENS - 1, "train_y": TOKENS, "test_x": TOKENS, "test_y": TOKENS}, "with the token -1"),
         ({"train_x": TOKENS, "train_y": TOKENS, "test_x": TOKENS / 2, "test_y": TOKENS}, "int32 to train and float32"),
     ],

@@ -59,6 +59,14 @@ def made_order(made, expected):
     return [place[tuple(np.round(row, 5))] for row in np.asarray(made.features[0])]
 
 
+def test_features_of_logistic_regression_that_are_not_finite_are_told():
+    features = np.ones((2, 3, 4), np.float32)
+    features[1, 2] = np.nan  # padding, which is not looked at
+    features[0, 1, 1] = np.inf
+    with pytest.raises(checks.InputError, match="got features that are not finite for 1 of 5 examples"):
+        problems.Logistic.from_arrays(features, np.ones((2, 3)), [3, 2])
+
+
 class Train(nn.Module):
     @nn.compact
     def __call__(self, x, train):
