@@ -193,7 +193,7 @@ def test_passes_over_rounds_take_as_many_minibatches_as_there_are_local_steps():
     """Otherwise rounds would skip some, or see some twice: 12 examples, 2 nodes, batches of 2, 3 steps a round."""
     how = {"nodes": 2, "model": "linear", "batch_size": 2, "sampling": "epochs"}
     algorithm, graph = jdl.algorithms.DPSGD(local_steps=3), jdl.topology.ring(2)
-    sentence = r"got DPSGD of local_steps=3 and data of steps_per_round=1, .*give .*steps_per_round=3"
+    sentence = r"got DPSGD, which draws 3 minibatches a round, and data of steps_per_round=1, .*give .*steps_per_round=3"
     with pytest.raises(checks.InputError, match=sentence):
         jdl.simulation(problems.learn(KINDS["images"], **how), algorithm, graph)
     problem = problems.learn(KINDS["images"], **how, steps_per_round=3)
