@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    import rich.console
 
 __all__ = ["Bar"]
 
@@ -16,27 +20,32 @@ LINE_SECONDS = 10.0  # between two lines, where a bar cannot be drawn
 class Bar:
     """A bar on a terminal; in a notebook one line that renews itself; a line now and then where output is kept."""
 
-    def __init__(self, rounds: int, visible: bool | None, label: str):
+    def __init__(self, rounds: int, visible: bool | None, label: str, console: rich.console.Console | None = None):
         import rich.console
         import rich.progress
+        import rich.table
 
-        console = rich.console.Console(stderr=True, force_jupyter=False)
+        console = console or rich.console.Console(stderr=True, force_jupyter=False)
         notebook = _in_notebook()
         shown = console.is_terminal or notebook if visible is None else visible
         self._line = None
         if shown and (notebook or not console.is_terminal):  # rich takes a notebook for a terminal
             self._line = _notebook_line() if notebook else _log_line()
+        whole = lambda text: rich.table.Column(no_wrap=True, min_width=len(text))
+        rest = lambda share: rich.table.Column(no_wrap=True, overflow="ellipsis", ratio=share)
+        # On a narrow terminal the label and the metrics are cut short, not how far it is and how long it takes.
         self._bar = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description}"),
-            rich.progress.BarColumn(bar_width=12),
-            rich.progress.MofNCompleteColumn(),
-            rich.progress.TextColumn("{task.fields[speed]}"),
-            rich.progress.TimeRemainingColumn(),
-            rich.progress.TextColumn("{task.fields[metrics]}"),
+            rich.progress.TextColumn("{task.description}", table_column=rest(1)),
+            rich.progress.BarColumn(bar_width=8, table_column=whole("=" * 8)),
+            rich.progress.MofNCompleteColumn(table_column=whole(f"{rounds}/{rounds}")),
+            rich.progress.TextColumn("{task.fields[speed]}", table_column=whole("1,000 rounds/s")),
+            rich.progress.TextColumn("{task.fields[left]}", table_column=whole("0:00:00 left")),
+            rich.progress.TextColumn("{task.fields[metrics]}", table_column=rest(3)),
             console=console,
+            expand=True,
             disable=not shown or self._line is not None,
         )
-        self._task = self._bar.add_task(label, total=rounds, speed="compiling", metrics="")
+        self._task = self._bar.add_task(label, total=rounds, speed="compiling", left="", metrics="")
         self._label, self._rounds, self._start, self._metrics = label, rounds, 0, ""
         self._begun = time.monotonic()
 
@@ -53,11 +62,35 @@ class Bar:
 
     def update(self, t: int, row: dict[str, Any] | None) -> None:
         """Round `t` is done; `row` is the newest evaluation, if there is one."""
-        speed = f"{(t - self._start) / (time.monotonic() - self._begun):,.0f} rounds/s"
+        speed = (t - self._start) / max(time.monotonic() - self._begun, 1e-9)
+        said = {"speed": _speed(speed), "left": _left((self._rounds - t) / speed) if speed > 0 else ""}
         self._metrics = _metrics(row) if row else self._metrics
-        self._bar.update(self._task, completed=t, speed=speed, metrics=self._metrics)
+        self._bar.update(self._task, completed=t, metrics=self._metrics, **said)
         if self._line:
-            self._line(f"{self._label} {t}/{self._rounds}, {speed}, {self._metrics}", t >= self._rounds)
+            parts = [f"{self._label} {t}/{self._rounds}", *said.values(), self._metrics]
+            self._line(", ".join(part for part in parts if part), t >= self._rounds)
+
+
+def _speed(per_second: float) -> str:
+    """Rounds in a second, or the seconds of a round where it takes more than one.
+
+    >>> _speed(1234.5), _speed(2.345), _speed(0.04), _speed(0.0)
+    ('1,234 rounds/s', '2.3 rounds/s', '25 s/round', '')
+    """
+    if per_second >= 10:
+        return f"{per_second:,.0f} rounds/s"
+    if per_second >= 1:
+        return f"{per_second:.1f} rounds/s"
+    return f"{1 / per_second:,.3g} s/round" if per_second > 0 else ""
+
+
+def _left(seconds: float) -> str:
+    """The time that is left.
+
+    >>> _left(3725.2), _left(9), _left(200_000)
+    ('1:02:05 left', '0:00:09 left', '2 days, 7:33:20 left')
+    """
+    return f"{datetime.timedelta(seconds=round(seconds))} left"
 
 
 def _in_notebook() -> bool:

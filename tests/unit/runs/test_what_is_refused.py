@@ -156,7 +156,9 @@ def test_what_is_lacking_is_named():
     assert "got an algorithm of type str" in refused("dpsgd")
     assert "got 'quadratic', need a problem; make one with jdl.problems" in refused(problem=jdl.problems.quadratic)
     assert "got an exchange of type str" in refused(network=["lossy"])
-    assert "got 'lossy', need an exchange" in refused(network=[jdl.exchange.lossy])
+    assert "got the class Lossy, need an exchange; call it: Lossy(...)" in refused(network=[jdl.exchange.Lossy])
+    assert "got the class TopK, need an exchange; call it: TopK(...)" in refused(network=[jdl.compressors.TopK])
+    assert "got 'stack', need an exchange" in refused(network=[jdl.exchange.stack])
     assert "got an oracle of type" in refused(oracle=DPSGD())
 
 
