@@ -45,6 +45,9 @@ BETTER = {
 # Rounds where none are given, on data sets whose models are a hundred times that of the digits.
 DATA_ROUNDS = 300
 
+# What is meant most often where a flag belongs to several parts.
+USUAL = ("dpsgd", "fedavg", "dsgdm", "random_regular", "torus", "dirichlet", "shards", "top_k", "lossy", "beer")
+
 # The words for a seed of a part, since --seed is that of the run.
 SEEDS = {"topologies": "graph_seed", "problems": "data_seed"}
 
@@ -288,6 +291,7 @@ def refuse(unknown: list[str], chosen: Chosen, flags: type) -> None:
     plain = word[2:].replace("_", "-").removeprefix("no-")
     takers = [part for *part, flag in _all_flags() if flag == plain and (command == "run" or part[0] == "topologies")]
     if takers:
+        takers.sort(key=lambda part: USUAL.index(part[1]) if part[1] in USUAL else len(USUAL))
         kind, name = takers[0]
         names = " and ".join(name for _, name in takers[:3]) + f" and {len(takers) - 3} others" * (len(takers) > 3)
         others = ", ".join(name for _, name in chosen.parts)

@@ -90,7 +90,6 @@ def _learning(axes: Axes, histories: Mapping[str, Columns], references: Mapping[
     metric, ylabel, form = "loss", "loss", "{:.3g}"
     if all("mean_accuracy" in history for history in everything):
         metric, ylabel, form = "accuracy", "test accuracy", "{:.1%}"
-        axes.set_ylim(0, 1)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     elif all("suboptimality" in history for history in everything):
         ylabel = "loss above the optimum"
@@ -110,7 +109,9 @@ def _learning(axes: Axes, histories: Mapping[str, Columns], references: Mapping[
         axes.axhline(level[0], color=INK, linewidth=1.2, linestyle=(0, (1, 2)))
         labels.append((level, name, INK))
     if any(np.any(history[f"mean_{metric}"] != history[f"mean_model_{metric}"]) for history in histories.values()):
-        _legend(axes, "lower right" if metric == "accuracy" else "best")
+        _legend(axes)
+    if metric == "accuracy":
+        _accuracy_limits(axes)
     _log_ticks(axes)
     _label(axes, labels, form)
 
@@ -150,18 +151,27 @@ def _colours(histories: Mapping[str, Columns]) -> list[str]:
     return [COLOURS[number % len(COLOURS)] for number in range(len(histories))]
 
 
-def _legend(axes: Axes, place: str) -> None:
-    """What line, dashes and band mean, told by those of the first run."""
+def _legend(axes: Axes) -> None:
+    """What line, dashes and band mean, told by those of the first run, below the axes, where no curve is."""
     handles, names = axes.get_legend_handles_labels()
     order = [names.index(name) for name in ("mean over nodes", "mean model", "worst to best node")]
-    axes.legend(
+    axes.figure.legend(
         [handles[i] for i in order],
         [names[i] for i in order],
-        loc=place,
-        framealpha=0.9,
-        edgecolor="none",
+        loc="outside lower left",
+        ncols=len(order),
+        frameon=False,
         fontsize=9.5,
     )
+
+
+def _accuracy_limits(axes: Axes) -> None:
+    """The tenths that hold all that is drawn, a fifth at least; of 0 and 1 no more than there is."""
+    low, high = axes.dataLim.intervaly
+    if not (np.isfinite(low) and np.isfinite(high)):
+        low, high = 0.0, 1.0
+    bottom, top = np.floor(10 * low) / 10, np.ceil(10 * high) / 10
+    axes.set_ylim(max(0.0, min(bottom, top - 0.2)), min(1.0, max(top, bottom + 0.2)))
 
 
 def _log_ticks(axes: Axes) -> None:
@@ -172,6 +182,8 @@ def _log_ticks(axes: Axes) -> None:
     exponents = np.arange(np.floor(np.log10(low)) - 1, np.ceil(np.log10(high)) + 2)
     marks = np.sort(np.outer(10.0**exponents, (1, 2, 5)).ravel())
     marks = marks[np.searchsorted(marks, low, "right") - 1 : np.searchsorted(marks, high, "left") + 1]
+    if len(marks) < 2:  # a level line at one of them
+        return
     axes.set_ylim(marks[0], marks[-1])
     axes.set_yticks(marks, [f"{mark:g}" for mark in marks])
     axes.set_yticks([], minor=True)

@@ -278,9 +278,11 @@ BAD = {
     "flag of another exchange": (["run", "--top_k.fraction", "1"], "or give --network top_k"),
     "flag of another partition": (
         ["run", "--alpha", "1"],
-        "got --alpha, which belongs to by_cluster and dirichlet and dirichlet_per_node, not to dpsgd, random_regular, "
-        "digits, iid; leave it out, or give --partition by_cluster",
+        "got --alpha, which belongs to dirichlet and by_cluster and dirichlet_per_node, not to dpsgd, random_regular, "
+        "digits, iid; leave it out, or give --partition dirichlet",
     ),
+    "flag of servers": (["run", "--participants", "8"], "or give --algorithm fedavg"),
+    "flag of several algorithms": (["run", "--momentum", "0.9"], "or give --algorithm dsgdm"),
     "start of a flag": (
         ["run", "--partition", "shards", "--shards", "3"],
         "got --shards, which is no flag of this run; did you mean --shards-per-node",
@@ -295,7 +297,7 @@ BAD = {
     ),
     "flag of a server": (
         ["run", "--participants", "3"],
-        "got --participants, which belongs to afl and drfa and diloco and 22 others",
+        "got --participants, which belongs to fedavg and afl and drfa and 22 others",
     ),
     "topology of a server": (["run", "--algorithm", "fedavg", "--topology", "ring"], "got topology 'ring' with fedavg"),
     "participants": (

@@ -135,3 +135,23 @@ def test_loss_above_the_optimum_is_above_the_optimum():
     assert left.get_yscale() == "log"
     lines = {line.get_label(): line.get_ydata() for line in left.lines}
     assert lines["mean over nodes"] == pytest.approx([2 * 0.1**t for t in range(4)])
+
+
+def test_accuracies_fill_their_axes_and_the_legend_covers_no_curve():
+    """A run that stays at chance, and one that is good from the start."""
+
+    def drawn(*means):
+        rows = [
+            {"round": t, "mean_accuracy": m, "worst_accuracy": m - 0.02, "best_accuracy": m + 0.02}
+            | {"mean_model_accuracy": m + 0.01, "mean_model_loss": 1.0, "mean_loss": 1.0, "consensus_distance": 0.1}
+            for t, m in enumerate(means)
+        ]
+        figure = plots.curves({"dpsgd": History(rows)})
+        figure.draw_without_rendering()
+        return figure, figure.axes[0]
+
+    for means, limits in (((0.1, 0.12, 0.11), (0.0, 0.2)), ((0.93, 0.95), (0.8, 1.0)), ((0.1, 0.95), (0.0, 1.0))):
+        figure, left = drawn(*means)
+        assert left.get_ylim() == pytest.approx(limits)
+        (legend,) = figure.legends
+        assert left.get_legend() is None and legend.get_window_extent().y1 < left.get_window_extent().y0
