@@ -1,4 +1,7 @@
-"""Communication graphs with mixing weights, made once on the host. `W[i, j]` is what receiver i gives to sender j."""
+"""Communication graphs with mixing weights, computed once on the host.
+
+`W[i, j]` is the weight that receiver i gives to sender j.
+"""
 
 from jdl.topology.cycles.base_k import base_k, simple_base_k
 from jdl.topology.cycles.exponentials import k_peer_exponential, one_peer_exponential

@@ -1,6 +1,7 @@
-"""The forms of a plan: which one is cheapest, how W becomes each of them, and the way back to a matrix.
+"""The forms of a plan: which form is cheapest, how W is converted to each of them, and back to a matrix.
 
-W is a host `csr_array [n, n]`; arrays of a plan are made when these functions are called, in the default float type.
+W is a host `csr_array [n, n]`; the arrays of a plan are created when these functions are called, in the default float
+type.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ FORMS = ("auto", "circulant", "dense", "edges", "groups", "hubs", "slots")
 # Measured on two CPU cores for n = 4096 rows of 10 000 float32, against one plain copy of the rows into fresh memory
 # (`benchmarks/mixing.py`). No form is cheaper than the copy itself, which reads and writes every row once.
 #   neighbour slots and rolls, degree 4: 1.2 copies. Each row is read degree + 1 times, so 1.2 / 5 copies a read.
-#   A slot that is not used reads its own row, which is in the cache: a fifth of a read.
-#   More slots than are unrolled become a loop, which reads and writes the sum for each of them.
-#   A hub's link beyond the slots of all: four reads, through the rows that sum it up; and half a read of every row,
-#   to add what hubs got.
+#   An unused slot reads the node's own row, which is in the cache: a fifth of a read.
+#   More slots than are unrolled become a loop, which reads and writes the sum once for each slot.
+#   A hub's link beyond the common slots: four reads, in the rows that sum it up; and half a read of every row,
+#   to add the sums of the hubs.
 #   dense product: 22 copies for 4096 multiply-adds a number, so 22 / 4096 copies a node; and W is read once.
-#   groups of three and more: a copy, and each row is read once, where slots read it once for each fellow.
+#   groups of three and more: a copy, and each row is read once, where slots read it once for each other member.
 COPIES_PER_READ = 1.2 / 5
 READS_PER_SPARE_SLOT = 0.2
 READS_PER_LOOP = 3
@@ -55,17 +56,21 @@ MOST_UNROLLED = 64
 def choose(
     degree: np.ndarray, shifts: tuple[int, ...] | None = None, grouped: bool = False, numbers: int | None = None
 ) -> str:
-    """The form in which a round costs least, by a model in copies of all rows; see the constants above.
+    """The form in which a round costs least, by a model in units of one copy of all rows.
 
-    Dense costs `max(1, 0.0054 n + n / (2 numbers))` copies; slots and rolls `max(1, 0.24 (degree + 1))`, so that dense
-    wins up to n = 45 (degree + 1), from degree 4 on. A tie goes to the form that stores less. The constants are those
-    of a CPU; on other devices the order of the forms is the same as far as sizes decide it, and has not been measured.
+    The constants above are the model's. Dense costs `max(1, 0.0054 n + n / (2 numbers))` copies; slots and rolls cost
+    `max(1, 0.24 (degree + 1))`, so that dense is cheapest up to n = 45 (degree + 1), from degree 4 on. A tie goes to
+    the form that stores less. The constants were measured on a CPU. On other devices the order of the forms is the same
+    as far as sizes decide it; this has not been measured.
 
     Args:
-      degree: `int[n]`, links into each node.
-      shifts: given where W is circulant.
+      degree: `int[n]`, number of links into each node.
+      shifts: cyclic shifts of a circulant W, or None where W is not circulant.
       grouped: whether W averages uniformly within groups.
-      numbers: of one message; many, if it is not known.
+      numbers: number of scalars in a message; None means many.
+
+    Returns:
+      The name of the form: "dense", "slots", "circulant", "groups" or "hubs".
 
     >>> choose(np.full(1024, 4)), choose(np.full(64, 8)), choose(np.full(1024, 2), shifts=(1, -1))
     ('slots', 'dense', 'circulant')
@@ -89,7 +94,7 @@ def choose(
 
 
 def hub_reads(degree: np.ndarray) -> np.ndarray:
-    """`float[widths]`: reads of rows by the form "hubs" with 1, 2, ... slots for all."""
+    """`float[widths]`: number of row reads by the form "hubs" with 1, 2, ... common slots."""
     widths = np.arange(1, max(2, min(degree.max() + 1, MOST_UNROLLED)))
     over = np.array([np.maximum(degree - width, 0).sum() for width in widths])
     held = degree.sum() - over
@@ -97,7 +102,7 @@ def hub_reads(degree: np.ndarray) -> np.ndarray:
 
 
 def off_diagonal(weights: csr_array) -> csr_array:
-    """W without its diagonal; what is stored are exactly the links."""
+    """W without its diagonal; its stored entries are exactly the links."""
     links = weights.tocoo()
     real = (links.row != links.col) & (links.data != 0)
     entries = (links.data[real], (links.row[real], links.col[real]))
@@ -116,7 +121,8 @@ def as_dense(weights: csr_array) -> Dense:
 def as_slots(weights: csr_array, slots: int = 1) -> Slots:
     """W as neighbour slots: `weights: f[n, k]`, k the largest in-degree, or `slots` if that is more.
 
-    One slot a node is a permutation of the rows, where every node is heard by one other: a matching, a shift.
+    With one slot a node this is a permutation of the rows, in which every node is heard by one other: a matching or a
+    shift.
     """
     n = weights.shape[0]
     links = off_diagonal(weights)
@@ -129,7 +135,7 @@ def as_slots(weights: csr_array, slots: int = 1) -> Slots:
 
 
 def _slots_of(count: np.ndarray, indices: np.ndarray, data: np.ndarray, own: np.ndarray, k: int) -> tuple:
-    """A list of links, `count[i]` of them into row i, as tables `[rows, k]`; places left over listen to `own[i]`."""
+    """A list of links, `count[i]` of them into row i, as tables `[rows, k]`; unused places listen to `own[i]`."""
     row = np.repeat(np.arange(len(own)), count)
     slot = _positions(count)
     table, used = np.zeros((len(own), k)), np.zeros((len(own), k), bool)
@@ -153,7 +159,7 @@ def as_circulant(weights: csr_array, shifts: tuple[int, ...]) -> Circulant:
 
 
 def as_edges(weights: csr_array) -> Edges:
-    """W as a plain list of links, those into one node after each other."""
+    """W as a plain list of links, ordered by receiver."""
     links = off_diagonal(weights).tocoo()
     return Edges(
         weights=jnp.asarray(links.data, jnp.result_type(float)),
@@ -164,14 +170,16 @@ def as_edges(weights: csr_array) -> Edges:
 
 
 def as_hubs(weights: csr_array, width: int | None = None, hub_width: int = HUB_WIDTH) -> Edges:
-    """W as slots of moderate width, and what the hubs have beyond that apart: no row is padded to the largest degree.
+    """W as slots of moderate width plus separate rows for the hubs, so that no row is padded to the largest degree.
 
-    The first `width` links into a node are its slots. The others are dealt to extra rows of at most `hub_width` links,
-    which are summed up `hub_width` at a time, level by level, until one row is left for each hub: a star of n nodes
-    takes n / 16 + n / 256 + ... of them.
+    The first `width` links into a node are its slots. The others are distributed over extra rows of at most `hub_width`
+    links. These are summed `hub_width` at a time, level by level, until one row is left for each hub: a star of n nodes
+    takes n / 16 + n / 256 + ... extra rows.
 
     Args:
-      width: slots of every node; by default those that cost least.
+      weights: W as a `csr_array [n, n]`.
+      width: number of slots of every node; by default the cheapest.
+      hub_width: largest number of links of an extra row.
     """
     n = weights.shape[0]
     links = off_diagonal(weights)
@@ -206,7 +214,7 @@ def as_hubs(weights: csr_array, width: int | None = None, hub_width: int = HUB_W
 
 
 def _dealt(counts: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Counts dealt to pieces of at most `size`: whose each piece is, and which of its owner's."""
+    """Counts divided into pieces of at most `size`: the owner of each piece, and the piece's index within its owner."""
     pieces = -(-counts // size)
     return np.repeat(np.arange(len(counts)), pieces), _positions(pieces)
 
@@ -217,7 +225,7 @@ def _positions(counts: np.ndarray) -> np.ndarray:
 
 
 def as_groups(groups: np.ndarray) -> Groups:
-    """Uniform averages within groups: `members: i32[g, r]`, r the size of the largest."""
+    """Uniform averages within groups: `members: i32[g, r]`, with r the size of the largest group."""
     groups = np.asarray(groups)
     order = np.argsort(groups, kind="stable")
     size = np.bincount(groups)
@@ -229,7 +237,7 @@ def as_groups(groups: np.ndarray) -> Groups:
 
 
 def to_dense(round_plan: Plan | Any) -> jax.Array:
-    """W of a plan, of whatever form, or of a topology: `f[m, m]`, diagonal included. Works under `jit` too.
+    """W of a plan of any form, or of a topology: `f[m, m]`, diagonal included. It also works under `jit`.
 
     >>> from jdl.topology import ring
     >>> print(3 * to_dense(ring(4).plan("slots")))
@@ -239,7 +247,7 @@ def to_dense(round_plan: Plan | Any) -> jax.Array:
      [1. 0. 1. 1.]]
     """
     if not isinstance(round_plan, Plan) and isinstance(getattr(round_plan, "weights", None), csr_array):
-        return jnp.asarray(round_plan.weights.toarray(), jnp.result_type(float))  # a topology, which builds on this
+        return jnp.asarray(round_plan.weights.toarray(), jnp.result_type(float))  # of a Topology
     checks.require(
         isinstance(round_plan, Plan),
         f"got a {type(round_plan).__name__}, need a Plan or a Topology; try to_dense(topology.plan())",

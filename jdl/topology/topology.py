@@ -19,18 +19,22 @@ __all__ = ["Topology", "circulant", "circulant_spectrum", "fourier", "grouped"]
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Topology:
-    """Who may talk to whom, and with which weights.
+    """A communication graph with its mixing weights.
 
-    name: how tables and plots call it.
-    matrix: W as a `csr_array [n, n]`, or a function that makes it, where it is large and seldom asked for; read it as
-      `weights`. `W[i, j]` is the weight that receiver i gives to sender j, diagonal included.
-    stochastic: "doubly", "row" or "column" stochastic. symmetric: W equals its transpose.
-    shifts: set where W is circulant with equal weights: slot s of receiver i listens to `(i + shifts[s]) mod n`.
-    groups: `int[n]`, set where W averages uniformly within disjoint groups (all zeros for W = J).
-    spectrum: makes all n eigenvalues of W from a formula, in any order, where one is known.
-    positions: `float[n, 2]`, where nodes lie on a plane.
+    Create one with a function of `jdl.topology`, which checks its properties; `from_graph` and `from_weights` take your
+    own graph or matrix.
 
-    Make one with a function of `jdl.topology`, which checks what it claims; `from_graph` and `from_weights` take yours.
+    Args:
+      name: name in tables and plots.
+      matrix: W as a `csr_array [n, n]`, or a function that computes it, for a W that is large and rarely needed; read
+        it as `weights`. `W[i, j]` is the weight that receiver i gives to sender j, diagonal included.
+      stochastic: "doubly", "row" or "column" stochastic.
+      symmetric: whether W equals its transpose.
+      shifts: set where W is circulant with equal weights: slot s of receiver i listens to `(i + shifts[s]) mod n`.
+      groups: `int[n]`, set where W averages uniformly within disjoint groups (all zeros for W = J).
+      spectrum: function that returns all n eigenvalues of W from a closed form, in any order; None where no closed form
+        is known.
+      positions: `float[n, 2]`, coordinates of the nodes in the plane, or None.
     """
 
     name: str
@@ -54,14 +58,14 @@ class Topology:
 
     @functools.cached_property
     def degree(self) -> np.ndarray:
-        """`int[n]`, the links into each node, its own weight not counted."""
+        """`int[n]`, the number of links into each node, not counting its own weight."""
         if self.groups is not None:
             return np.bincount(self.groups)[self.groups] - 1
         return np.diff(forms.off_diagonal(self.weights).indptr)
 
     @property
     def edges(self) -> np.ndarray:
-        """`int[e, 2]`, (sender, receiver) of every link; of a symmetric W each pair once, the smaller id first."""
+        """`int[e, 2]`, (sender, receiver) of every link; for a symmetric W each pair once, the smaller id first."""
         links = forms.off_diagonal(self.weights).tocoo()
         pairs = np.stack([links.col, links.row], axis=1)
         pairs = pairs[pairs[:, 0] < pairs[:, 1]] if self.symmetric else pairs
@@ -76,9 +80,9 @@ class Topology:
         """The plan of a round in which every link is used.
 
         Args:
-          form: "auto" takes the cheapest, see `forms.choose`. Or "dense", "slots", "hubs", "edges"; "circulant" where
-            `shifts` is set, "groups" where `groups` is.
-          numbers: of one message, for "auto".
+          form: "auto" for the cheapest (see `forms.choose`), "dense", "slots", "hubs" or "edges"; "circulant" where
+            `shifts` is set, "groups" where `groups` is set.
+          numbers: number of scalars in a message, for "auto".
 
         Returns:
           A `Plan` of n rows, with arrays of the default float type.
@@ -121,13 +125,13 @@ class Topology:
 def circulant(name: str, n: int, shifts: tuple[int, ...]) -> Topology:
     """Every node listens, with equal weights, to the nodes some fixed shifts further on.
 
-    W = (I + sum_s P^shift_s) / (k + 1), where P has a one at (i, i + 1 mod n): doubly stochastic for any k shifts. Its
-    eigenvalues are the discrete Fourier transform of its first row.
+    W = (I + sum_s P^shift_s) / (k + 1), where P has a one at (i, i + 1 mod n), is doubly stochastic for any k shifts.
+    Its eigenvalues are the discrete Fourier transform of its first row.
 
     Args:
-      name: how tables and plots call it.
+      name: name in tables and plots.
       n: number of nodes, at least 1.
-      shifts: k whole numbers, different from each other and from zero modulo n.
+      shifts: k integers, different from each other and from zero modulo n.
 
     >>> circulant("lazy walk", 5, shifts=(1,))
     <lazy walk: 5 nodes, 5 directed links, degree 1, doubly stochastic>
@@ -145,7 +149,7 @@ def circulant(name: str, n: int, shifts: tuple[int, ...]) -> Topology:
 
 
 def fourier(circulant: csr_array) -> np.ndarray:
-    """All eigenvalues of a circulant matrix, `complex[n]`, that of the constant vector first."""
+    """All eigenvalues of a circulant matrix, `complex[n]`, with that of the constant vector first."""
     return np.fft.fft(circulant[[0], :].toarray()[0])
 
 
@@ -160,14 +164,14 @@ def circulant_spectrum(weights: csr_array, symmetric: bool) -> Callable[[], np.n
 
 
 def grouped(name: str, groups: np.ndarray, positions: np.ndarray | None = None) -> Topology:
-    """All nodes of a group average with each other, groups apart: W_ij = 1 / r for i and j in one group of r.
+    """All nodes of a group average with each other, without links between groups: W_ij = 1 / r in a group of r nodes.
 
-    A projection: its eigenvalues are a one for each group, and zeros. One group: W = J, exact averaging.
+    W is a projection: its eigenvalues are 1 once for each group, and 0. With one group W = J, exact averaging.
 
     Args:
-      name: how tables and plots call it.
-      groups: `int[n]`, the group of each node, a number from 0 on.
-      positions: `float[n, 2]`, to draw it.
+      name: name in tables and plots.
+      groups: `int[n]`, the group of each node, numbered from 0.
+      positions: `float[n, 2]`, coordinates for drawing, or None.
 
     >>> grouped("pairs", np.array([0, 1, 0, 1]))
     <pairs: 4 nodes, 2 edges, degree 1, doubly stochastic, symmetric>

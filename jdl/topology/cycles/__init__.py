@@ -1,3 +1,3 @@
-"""Graphs that change from round to round in a fixed cycle, a `Topology` for each phase. `jdl.topology` offers them."""
+"""Graphs that change every round in a fixed cycle, with a `Topology` for each phase. `jdl.topology` exports them."""
 
 __all__ = []

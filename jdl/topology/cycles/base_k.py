@@ -1,4 +1,4 @@
-"""The Base-(k+1) graphs: cycles that average exactly, for any number of nodes and any number of neighbours a round."""
+"""The Base-(k+1) graphs: cycles that average exactly, for any number of nodes and of neighbours per round."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from jdl.topology.topology import Topology
 
 __all__ = ["base_k", "simple_base_k"]
 
-# The links of a round: both ends and the weight of each, `int[e]`, `int[e]`, `float[e]`.
+# The links of a round: the two ends and the weight of each, `int[e]`, `int[e]`, `float[e]`.
 Links = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def base_k(n: int, degree: int = 1) -> list[Topology]:
     """The Base-(k+1) graph: exact averaging of any number of nodes, with at most `degree` neighbours a round.
 
-    With k = degree and P the largest divisor of n without prime factors above k + 1: P groups of n / P nodes run
-    `simple_base_k` side by side, then the n / P sets of P nodes, one of each group, run `hyper_hypercube`; or
-    `simple_base_k` of all where that is shorter. The product of one period is J. Its length is at most
-    2 log_{k+1}(n) + 2 rounds, against ceil(log2 n) rounds that are not exact of `one_peer_exponential`.
+    Let k = degree and P the largest divisor of n without prime factors above k + 1. Then P groups of n / P nodes run
+    `simple_base_k` in parallel, and the n / P sets of P nodes, one of each group, run `hyper_hypercube`; or all nodes
+    run `simple_base_k` if that is shorter. The product of one period is J. Its length is at most 2 log_{k+1}(n) + 2
+    rounds, compared with ceil(log2 n) rounds of `one_peer_exponential`, which are not exact.
 
     Sends:
-      at most `degree` messages a node and round.
+      at most `degree` messages per node and round.
 
     Args:
       n: number of nodes, at least 1.
-      degree: most neighbours of a node in a round, at least 1; the k of the name.
+      degree: largest number of neighbours of a node in a round, at least 1; the k of the name.
 
     Returns:
       One period; symmetric topologies (one, without links, for n = 1).
@@ -56,20 +56,20 @@ def base_k(n: int, degree: int = 1) -> list[Topology]:
 
 
 def simple_base_k(n: int, degree: int = 1) -> list[Topology]:
-    """The Simple Base-(k+1) graph: exact averaging of any number of nodes; at times longer than `base_k`.
+    """The Simple Base-(k+1) graph: exact averaging of any number of nodes; sometimes longer than `base_k`.
 
-    n = sum_l a_l (k + 1)^(p_l) in base k + 1, with k = degree: consecutive sets V_1, V_2, ... of a_l blocks of
-    (k + 1)^(p_l) nodes. First each V_l averages by `hyper_hypercube`. Then, l after l, every node of the later sets
-    exchanges with one node of each block of V_l, at weight q / a_l with q = |V_l| / (|V_l| + |V_{l+1}| + ...); the
-    nodes of V_l that have no partner average among themselves. From the next round on each block of V_l averages
-    inside. Where n has no prime factor above k + 1 it is `hyper_hypercube`. The product of one period is J.
+    n = sum_l a_l (k + 1)^(p_l) in base k + 1, with k = degree, gives consecutive sets V_1, V_2, ... of a_l blocks of
+    (k + 1)^(p_l) nodes. First each V_l averages by `hyper_hypercube`. Then, for each l in turn, every node of the later
+    sets exchanges with one node of each block of V_l, with weight q / a_l and q = |V_l| / (|V_l| + |V_{l+1}| + ...);
+    the nodes of V_l without a partner average among themselves. From the next round on each block of V_l averages
+    internally. If n has no prime factor above k + 1 it is `hyper_hypercube`. The product of one period is J.
 
     Sends:
-      at most `degree` messages a node and round.
+      at most `degree` messages per node and round.
 
     Args:
       n: number of nodes, at least 1.
-      degree: most neighbours of a node in a round, at least 1; the k of the name.
+      degree: largest number of neighbours of a node in a round, at least 1; the k of the name.
 
     Returns:
       One period; symmetric topologies (one, without links, for n = 1).
@@ -91,7 +91,7 @@ def simple_rounds(n: int, degree: int) -> list[Links]:
         return averaging(np.arange(n), degree)
     sets = blocks(n, degree + 1)
     whole = [averaging(nodes.ravel(), degree) for nodes in sets]
-    # Single nodes have nothing to average inside their blocks: their set does it instead.
+    # Blocks of one node have nothing to average, so the nodes of the set average instead.
     inside = [averaging(nodes if nodes.shape[1] > 1 else nodes.ravel(), degree) for nodes in sets]
     rounds = [join([own[t % len(own)] for own in whole if own]) for t in range(len(whole[0]))]
     for t in range(1 + len(inside[0])):
@@ -122,7 +122,7 @@ def blocks(n: int, base: int) -> list[np.ndarray]:
 
 
 def averaging(nodes: np.ndarray, degree: int) -> list[Links]:
-    """The rounds of `hyper_hypercube` along the last axis of `nodes: int[..., m]`, side by side along the others."""
+    """The rounds of `hyper_hypercube` along the last axis of `nodes: int[..., m]`, in parallel along the other axes."""
     rounds, stride = [], 1
     for side in factors(nodes.shape[-1], degree + 1):
         rounds.append(cliques(nodes.reshape(-1, side, stride).swapaxes(1, 2).reshape(-1, side)))
@@ -131,20 +131,20 @@ def averaging(nodes: np.ndarray, degree: int) -> list[Links]:
 
 
 def cliques(members: np.ndarray) -> Links:
-    """All pairs within each row of `members: int[g, r]`, at weight 1 / r."""
+    """All pairs within each row of `members: int[g, r]`, with weight 1 / r."""
     size = members.shape[1]
     one, other = np.triu_indices(size, 1)
     return members[:, one].ravel(), members[:, other].ravel(), np.full(len(members) * len(one), 1 / max(size, 1))
 
 
 def join(parts: Sequence[Links]) -> Links:
-    """All links of several parts of the graph, which share no node."""
+    """All links of several parts of the graph that have no node in common."""
     i, j, share = zip(*parts, strict=True)
     return np.concatenate(i), np.concatenate(j), np.concatenate(share)
 
 
 def cycle(name: str, n: int, degree: int, rounds: Sequence[Links]) -> list[Topology]:
-    """One symmetric topology for each round: what is left to 1 is a node's own weight."""
+    """One symmetric topology for each round; the weight of a node on itself is the rest to 1."""
     sides = factors(n, degree + 1)
     if sides is not None:
         return grid(name, n, sides)

@@ -1,4 +1,4 @@
-"""Exponential graphs taken apart: one distance a round, in a fixed cycle of one `Topology` for each phase."""
+"""Exponential graphs with one distance per round, in a fixed cycle with a `Topology` for each phase."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["k_peer_exponential", "one_peer_exponential"]
 
 
 def one_peer_exponential(n: int) -> list[Topology]:
-    """Every node listens to one other, 1, 2, 4, 8, ... places further on in turn; directed.
+    """Every node listens to one node per round, 1, 2, 4, 8, ... places further on in turn; directed.
 
-    W(t) = (I + P^(2^(t mod tau))) / 2 with the cyclic shift P and tau = ceil(log2 n). The product of one period is J,
-    exact averaging in tau rounds at one message each, but only where n is a power of two; other n converge
-    geometrically, and `base_k` is exact for every n.
+    W(t) = (I + P^(2^(t mod tau))) / 2 with the cyclic shift P and tau = ceil(log2 n). The product of one period is J
+    only if n is a power of two: then averaging is exact after tau rounds with one message each. Other n converge
+    geometrically, while `base_k` is exact for every n.
 
     Sends:
-      1 message a node and round.
+      1 message per node and round.
 
     Args:
       n: number of nodes, at least 1.
@@ -36,19 +36,19 @@ def one_peer_exponential(n: int) -> list[Topology]:
 
 
 def k_peer_exponential(n: int, degree: int = 2) -> list[Topology]:
-    """Every node listens to `degree` others, 1, 2, ..., degree times a power of degree + 1 further on; directed.
+    """Every node listens to `degree` nodes, 1, 2, ..., degree times a power of degree + 1 places further on; directed.
 
     W(t) = (I + sum_{j <= degree} P^(j (degree + 1)^(t mod tau))) / (degree + 1) with the cyclic shift P and
-    tau = ceil(log_{degree + 1} n): the round writes one digit of a node's number in base degree + 1. The product of
-    one period is J where n is a power of degree + 1. For other n, shifts that come to 0 or repeat modulo n are left
-    out, and rounds converge geometrically. With degree = 1 it is `one_peer_exponential`.
+    tau = ceil(log_{degree + 1} n): each round corresponds to one digit of the node's number in base degree + 1. The
+    product of one period is J if n is a power of degree + 1. For other n, shifts that are 0 or repeated modulo n are
+    left out, and the rounds converge geometrically. With degree = 1 it is `one_peer_exponential`.
 
     Sends:
-      at most `degree` messages a node and round.
+      at most `degree` messages per node and round.
 
     Args:
       n: number of nodes, at least 1.
-      degree: most others that a node listens to in a round, at least 1.
+      degree: largest number of nodes to which a node listens in a round, at least 1.
 
     Returns:
       One period: tau topologies (one, without links, for n = 1).
@@ -67,7 +67,7 @@ def _exponential(name: str, n: int, degree: int) -> list[Topology]:
     distances = [1]
     while distances[-1] * (degree + 1) < n:
         distances.append(distances[-1] * (degree + 1))
-    # Never more than n - 1 multiples, however large the degree.
+    # At most n - 1 multiples, also for a larger degree.
     multiples = range(1, min(degree, n - 1) + 1)
     shifts = [tuple(sorted({multiple * distance % n for multiple in multiples} - {0})) for distance in distances]
     title = f"{name}, phase {{}} of {len(shifts)}".format

@@ -1,4 +1,4 @@
-"""Exact averaging along the sides of a grid, one side a round: hypercubes, their mixed-radix kin, Moshpit's grid."""
+"""Exact averaging along the axes of a grid, one axis a round: hypercubes, mixed-radix hypercubes, Moshpit's grid."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["hyper_hypercube", "moshpit", "one_peer_hypercube"]
 
 
 def one_peer_hypercube(n: int) -> list[Topology]:
-    """Every node averages with the node whose number differs in one bit, one bit after the other.
+    """Every node averages with the node whose number differs in one bit, with another bit each round.
 
-    W(t) = 1/2 on i and i xor 2^(t mod tau), tau = log2 n: symmetric, each phase with eigenvalues 1 and 0, half of
-    each. The product of one period is J: exact averaging in tau rounds at one message each.
+    W(t) = 1/2 on i and i xor 2^(t mod tau), tau = log2 n. Each phase is symmetric and has the eigenvalues 1 and 0, half
+    of each. The product of one period is J: averaging is exact after tau rounds with one message each.
 
     Sends:
-      1 message a node and round.
+      1 message per node and round.
 
     Args:
       n: number of nodes, a power of two.
@@ -29,7 +29,7 @@ def one_peer_hypercube(n: int) -> list[Topology]:
       One period: tau topologies (one, without links, for n = 1).
 
     Raises:
-      InputError: if n is no power of two; the sentence names the nearest one. `base_k` takes every n.
+      InputError: if n is not a power of two; the message names the nearest valid n. `base_k` takes every n.
 
     >>> [phase.edges.tolist() for phase in one_peer_hypercube(4)]
     [[[0, 1], [2, 3]], [[0, 2], [1, 3]]]
@@ -44,24 +44,24 @@ def one_peer_hypercube(n: int) -> list[Topology]:
 
 
 def hyper_hypercube(n: int, degree: int = 1) -> list[Topology]:
-    """Nodes on a grid with sides of at most degree + 1 average along one side after the other.
+    """Nodes on a grid with sides of at most degree + 1 average along one axis a round.
 
-    n = f_1 f_2 ... f_tau with as few factors f_m <= degree + 1 as there can be; in round m the f_m nodes average that
-    differ in digit m alone of their mixed-radix numbers. The product of one period is J: exact averaging in tau
-    rounds, tau >= log_{degree + 1} n. With degree = 1 it is `one_peer_hypercube`.
+    n = f_1 f_2 ... f_tau with the smallest number of factors f_m <= degree + 1. In round m the f_m nodes average whose
+    mixed-radix numbers differ only in digit m. The product of one period is J: averaging is exact after tau rounds, tau
+    >= log_{degree + 1} n. With degree = 1 it is `one_peer_hypercube`.
 
     Sends:
-      at most `degree` messages a node and round.
+      at most `degree` messages per node and round.
 
     Args:
       n: number of nodes, without a prime factor above degree + 1.
-      degree: most neighbours of a node in a round, at least 1.
+      degree: largest number of neighbours of a node in a round, at least 1.
 
     Returns:
       One period: tau topologies (one, without links, for n = 1).
 
     Raises:
-      InputError: if n has a larger prime factor; the sentence names the nearest n without. `base_k` takes every n.
+      InputError: if n has a larger prime factor; the message names the nearest n without one. `base_k` takes every n.
 
     >>> [int(phase.degree.max()) for phase in hyper_hypercube(12, degree=3)]
     [2, 3]
@@ -82,24 +82,24 @@ def hyper_hypercube(n: int, degree: int = 1) -> list[Topology]:
 
 
 def moshpit(n: int, degree: int | None = None) -> list[Topology]:
-    """Nodes on a full grid with equal sides average within groups along one side after the other.
+    """Nodes on a full grid with equal sides average within groups along one axis a round.
 
-    n = side^tau; in round m the `side` nodes average that agree in all coordinates but number m. The product of one
-    period is J: exact averaging in tau rounds where no node fails. The published method also regroups nodes at random
-    where the grid is not full or nodes fail.
+    n = side^tau. In round m the `side` nodes average that agree in all coordinates except number m. The product of one
+    period is J: averaging is exact after tau rounds if no node fails. The published method also regroups nodes at
+    random if the grid is not full or nodes fail.
 
     Sends:
-      `side` - 1 messages a node and round, to all of its group.
+      `side` - 1 messages per node and round, to all of its group.
 
     Args:
       n: number of nodes, a power of the side.
-      degree: the others in a group, side - 1; by default of the largest side with n = side^tau and tau >= 2.
+      degree: number of other nodes in a group, side - 1; by default for the largest side with n = side^tau, tau >= 2.
 
     Returns:
       One period: tau topologies (one, without links, for n = 1).
 
     Raises:
-      InputError: if n is no such power; the sentence names the nearest n that is.
+      InputError: if n is not such a power; the message names the nearest n that is.
 
     >>> moshpit(1024)
     [<moshpit, phase 1 of 2: 1024 nodes, 15872 edges, degree 31, doubly stochastic, symmetric>, \
@@ -125,7 +125,7 @@ def moshpit(n: int, degree: int | None = None) -> list[Topology]:
 
 
 def grid(name: str, n: int, sides: Sequence[int]) -> list[Topology]:
-    """One phase for each side: the nodes average whose numbers, of mixed radix `sides`, differ in that digit alone."""
+    """One phase for each side: nodes average whose numbers, of mixed radix `sides`, differ only in that digit."""
     node, stride, groups = np.arange(n), 1, []
     for side in sides or (1,):
         groups.append(node // (stride * side) * stride + node % stride)
@@ -134,20 +134,20 @@ def grid(name: str, n: int, sides: Sequence[int]) -> list[Topology]:
 
 
 def factors(n: int, largest: int) -> list[int] | None:
-    """The fewest factors of at most `largest` whose product is n, smallest first; None if there are none.
+    """The fewest factors of at most `largest` whose product is n, in ascending or equal order; None if there are none.
 
     >>> factors(216, 8), factors(14, 6)
     ([6, 6, 6], None)
     """
     if n == 1:
         return []
-    # Factors that do not grow, so that each set of them is tried once.
+    # Factors in descending order, so that each multiset is tried once.
     ways = ((side, factors(n // side, side)) for side in range(min(n, largest), 1, -1) if n % side == 0)
     return min(([*rest, side] for side, rest in ways if rest is not None), key=len, default=None)
 
 
 def power(n: int, side: int | None = None) -> list[int] | None:
-    """`[side] * tau` with n = side^tau; by default of the fewest sides, but two. None if there is no such power."""
+    """`[side] * tau` with n = side^tau; by default the smallest tau of at least two. None if there is no such power."""
     if side is None:
         bases = ((round(n ** (1 / tau)), tau) for tau in range(2, n.bit_length()))
         return next(([base] * tau for base, tau in bases if base**tau == n), [] if n == 1 else None)
@@ -156,6 +156,6 @@ def power(n: int, side: int | None = None) -> list[int] | None:
 
 
 def nearest(n: int, fits: Callable[[int], bool]) -> int:
-    """The number nearest to n that fits; the larger one where two are equally near."""
+    """The number nearest to n for which `fits` holds; the larger one of two that are equally near."""
     nearby = (size for distance in itertools.count() for size in (n + distance, n - distance))
     return next(size for size in nearby if size >= 1 and fits(size))

@@ -1,4 +1,4 @@
-"""Slow links used less often: a tour of the nodes, each of whose links takes part in every so many rounds."""
+"""A tour of the nodes whose slow links are used in fewer rounds than its fast ones."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from jdl.topology.topology import Topology
 
 __all__ = ["multigraph", "multigraph_of"]
 
-# What the authors' code takes for its networks: 8.5 us a km and 4 ms of latency, one local step of 4.6 ms, and a model
+# The constants of the authors' code for its networks: 8.5 us a km and 4 ms of latency, a local step of 4.6 ms, a model
 # of 4,843,243 bits (FEMNIST) over links of 1 Gbit/s, 4.84 ms.
 DELAY_MS, DELAY_MS_PER_KM = 4 + 4.6 + 4.84, 0.0085
-# The order of the distances between data centres around the world.
+# The order of magnitude of the distances between data centres around the world.
 SIDE_KM = 10_000
 # The tour takes n^3 work, some seconds here; the method is meant for the few hundred silos of cross-silo learning.
 MOST_NODES = 500
-# The least common multiple of 1 to 10: arrays of as many rounds are kept.
+# The least common multiple of 1 to 10; the cycle stores arrays for each round.
 MOST_PHASES = 2520
 
 
 def multigraph(n: int, multiplicity: int = 5, seed: int = 0) -> list[Topology]:
-    """A short ring through random places, whose slow links are used in fewer rounds than its fast ones.
+    """A short ring through random places; its slow links are used in fewer rounds than its fast ones.
 
-    Nodes lie at random in a square of 10,000 km; the ring is the tour of Christofides' algorithm, and a link takes
-    13.44 ms and 8.5 us a km. `multigraph_of` says what becomes of it. A node without links in a round waits for
-    nobody. The first round has all links; every link is used once in as many rounds as it has multiplicity.
+    Nodes lie at random in a square with sides of 10,000 km. The ring is the tour of Christofides' algorithm, and a link
+    takes 13.44 ms and 8.5 us a km. `multigraph_of` describes the cycle. A node without links in a round waits for no
+    other. The first round has all links; a link of multiplicity m is used once in m rounds.
 
     Sends:
-      at most 2 messages a node and round.
+      at most 2 messages per node and round.
 
     Args:
       n: number of nodes, between 1 and 500.
-      multiplicity: t, the most rounds from one use of a link to the next, at least 1.
-      seed: of the places.
+      multiplicity: t, the largest number of rounds from one use of a link to the next, at least 1.
+      seed: seed of the random places.
 
     Returns:
-      One period: as many topologies as the least common multiple of the multiplicities, at most 60 for t = 5.
+      One period: the number of topologies is the least common multiple of the multiplicities, at most 60 for t = 5.
 
     Raises:
-      InputError: if n is too large for the tour, or the period too long.
+      InputError: if n is too large for the tour, or the period is too long.
 
     >>> [phase.edge_count for phase in multigraph(8, multiplicity=3)]
     [8, 2, 5, 5, 5, 2]
@@ -73,23 +73,24 @@ def multigraph_of(
 ) -> list[Topology]:
     """A connected graph whose slow links are used in fewer rounds than its fast ones.
 
-    A link of delay d has multiplicity m = min(t, round(d / shortest delay)) and is used in the rounds that m divides:
-    all in round 0, the fastest in every round. W(t) are the Metropolis weights of the links of that round.
+    A link of delay d has multiplicity m = min(t, round(d / shortest delay)) and is used in the rounds that are
+    multiples of m: all links in round 0, the fastest in every round. W(t) are the Metropolis weights of the links of
+    that round.
 
-    It departs from the paper in this: links are used both ways, so that W is symmetric, where the paper's ring is
-    directed; a link that rests carries nothing, where the paper's nodes go on using the last model that it brought;
-    the delays are those of the links as given, where the paper's vary with what was left from the round before.
+    It differs from the paper in three ways: links are used in both directions, so that W is symmetric, where the
+    paper's ring is directed; an unused link carries nothing, where the paper's nodes reuse the last model that it
+    delivered; and delays are constant, where the paper's vary with the remaining delay of the previous round.
 
     Args:
-      delays: `[n, n]`, symmetric, of any unit: delay of each link of a connected graph, 0 elsewhere.
-      multiplicity: t, the most rounds from one use of a link to the next, at least 1.
-      positions: `float[n, 2]`, to draw it.
+      delays: `[n, n]`, symmetric, in any unit: delay of each link of a connected graph, 0 elsewhere.
+      multiplicity: t, the largest number of rounds from one use of a link to the next, at least 1.
+      positions: `float[n, 2]`, coordinates for drawing, or None.
 
     Returns:
-      One period: as many topologies as the least common multiple of the multiplicities.
+      One period: the number of topologies is the least common multiple of the multiplicities.
 
     Raises:
-      InputError: if the delays are not symmetric or below 0, or the period is too long.
+      InputError: if the delays are not symmetric or are negative, or the period is too long.
 
     >>> delays = np.array([[0, 10, 0], [10, 0, 21], [0, 21, 0]])
     >>> [phase.edges.tolist() for phase in multigraph_of(delays)]
@@ -99,7 +100,7 @@ def multigraph_of(
     links = csr_array(delays, dtype=np.float64, copy=True)
     links.eliminate_zeros()
     square = links.ndim == 2 and links.shape[0] == links.shape[1] >= 1
-    checks.require(square, f"got delays of shape {links.shape}, need [n, n]; give one row and one column a node")
+    checks.require(square, f"got delays of shape {links.shape}, need [n, n]; give one row and one column for each node")
     need = "got delays that differ both ways, are below 0, infinite or on the diagonal; give each pair one, above 0"
     good = (links != links.T).nnz == 0 and np.all((links.data > 0) & (links.data < np.inf)) and links.trace() == 0
     checks.require(bool(good), need)
@@ -116,7 +117,7 @@ def multigraph_of(
 
 
 def _tour(distances: np.ndarray) -> np.ndarray:
-    """`int[n]`, the order of a round trip of at most 3/2 of the shortest one's length."""
+    """`int[n]`, the order of a round trip at most 3/2 as long as the shortest one."""
     import networkx as nx
 
     n = len(distances)

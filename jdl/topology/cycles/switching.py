@@ -1,4 +1,4 @@
-"""A connected graph dealt out over several rounds: none of them need be connected, their union is."""
+"""A connected graph divided over several rounds, of which only the union must be connected."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["switching"]
 def switching(n: int, degree: int = 4, period: int = 3, seed: int = 0) -> list[Topology]:
     """The links of a random regular graph, each used in one round of a period: connected only over the period.
 
-    Every link is dealt to one of `period` rounds at random, as evenly as can be. W(t) are the Metropolis weights of
-    the links of that round, symmetric and doubly stochastic; nodes without a link keep their value. The union over
-    a period is connected (B-connected, with B = period), and every W_ii is positive, so the product of a period
-    leaves a factor below 1 of any disagreement, although single rounds have lambda_2 = 1.
+    Every link is assigned to one of `period` rounds at random, as evenly as possible. W(t) are the Metropolis weights
+    of the links of that round, symmetric and doubly stochastic; nodes without a link keep their value. The union over a
+    period is connected (B-connected, with B = period), and every W_ii is positive. So a period shrinks every
+    disagreement by a factor below 1, although single rounds have lambda_2 = 1.
 
     Sends:
-      `degree` / `period` messages a node and round, on average.
+      `degree` / `period` messages per node and round, on average.
 
     Args:
       n: number of nodes, at least 1.
-      degree: neighbours of each node in the union, less than n, and even where n is odd; see `random_regular`.
-      period: B, the rounds over which the links are dealt, at least 1.
-      seed: of the graph and of the deal.
+      degree: number of neighbours of each node in the union, below n, and even where n is odd; see `random_regular`.
+      period: number B of rounds over which the links are divided, at least 1.
+      seed: seed of the graph and of the distribution of its links.
 
     Returns:
       One period: `period` topologies, some without links where there are fewer links than rounds.

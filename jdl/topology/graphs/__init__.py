@@ -1,3 +1,3 @@
-"""Graphs with one W, and what they are made from. `jdl.topology` offers them."""
+"""Graphs with one fixed W, and their building blocks. `jdl.topology` exports them."""
 
 __all__ = []

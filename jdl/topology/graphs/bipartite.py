@@ -1,4 +1,4 @@
-"""Bipartite graphs: two sides, and no edge inside either. The complete one; `social_network` is another."""
+"""Bipartite graphs: two sides without edges inside a side. `social_network` is another one."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["complete_bipartite"]
 
 
 def complete_bipartite(n: int, left: int | None = None) -> Topology:
-    """Every node talks to all nodes of the other side, and to none of its own.
+    """Every node talks to all nodes of the other side, and to none of its own side.
 
-    Nodes 0 ... left - 1 are one side. With a <= b nodes on the sides and m = b + 1, W = 1 / m on every edge:
-    eigenvalues 1; 1 / m for a - 1 times; 1 - a / m for b - 1 times; (1 - a) / m. Two equal sides: lambda_2 = (a - 1) /
-    (a + 1), and the gap closes like 4 / n, for the two sides nearly swap their means.
+    Nodes 0 ... left - 1 are the first side. With a <= b nodes on the sides and m = b + 1, W = 1 / m on every edge. The
+    eigenvalues are 1; 1 / m for a - 1 times; 1 - a / m for b - 1 times; (1 - a) / m. For two equal sides
+    lambda_2 = (a - 1) / (a + 1), and the gap closes like 4 / n, because the two sides nearly exchange their means.
 
     Sends:
-      to each node of the other side a message a round.
+      one message per node and round to each node of the other side.
 
     Args:
       n: number of nodes, at least 2.
-      left: number of nodes of the first side, at least 1 and less than n; by default n // 2. 1 makes a star.
+      left: number of nodes of the first side, at least 1 and less than n; by default n // 2. 1 gives a star.
 
     >>> complete_bipartite(6)
     <complete_bipartite: 6 nodes, 9 edges, degree 3, doubly stochastic, symmetric>
@@ -32,9 +32,9 @@ def complete_bipartite(n: int, left: int | None = None) -> Topology:
     left = n // 2 if left is None else checks.whole("left", left, 1)
     checks.require(left < n, f"got left={left} with n={n}, a bipartite graph needs two sides; try left={n - 1}")
     right = n - left
-    checks.fits(24 * left * right, f"a complete bipartite graph with n={n:,}")  # each edge twice: a column, a weight
+    checks.fits(24 * left * right, f"a complete bipartite graph with n={n:,}")  # edges are stored twice, 12 bytes each
     a, m = min(left, right), max(left, right) + 1
-    # Row by row: the node itself comes before the other side, or after it.
+    # Columns in order: the node itself comes before or after the other side.
     split, starts = left * (1 + right), np.cumsum([0] + [1 + right] * left + [1 + left] * right)
     columns, shares = np.empty(starts[-1], np.int32), np.full(starts[-1], 1 / m)
     above, below = columns[:split].reshape(left, 1 + right), columns[split:].reshape(right, 1 + left)

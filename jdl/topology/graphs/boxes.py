@@ -1,4 +1,4 @@
-"""Nodes in a box: which sides n allows, who is next to whom along its axes, where they lie."""
+"""Nodes in a box: the sides that n permits, the neighbours along the axes, and the coordinates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["along_axes", "boxes", "on_a_plane", "sides_of"]
 
 
 def boxes(n: int, dims: int, smallest: int) -> Iterator[tuple[int, ...]]:
-    """Every way to write n as a product of `dims` whole numbers, in order of size, none below `smallest`.
+    """Every way to write n as a product of `dims` integers in ascending order, none below `smallest`.
 
     >>> list(boxes(36, dims=2, smallest=3))
     [(3, 12), (4, 9), (6, 6)]
@@ -27,20 +27,23 @@ def boxes(n: int, dims: int, smallest: int) -> Iterator[tuple[int, ...]]:
 
 
 def sides_of(name: str, n: int, rows: int | None, smallest: int, dims: int = 2) -> tuple[int, ...]:
-    """The sides of the box of n nodes that are as equal as n allows, or with this many rows; a sentence if none.
+    """The sides of the box of n nodes: with `rows` rows, or as equal as n permits.
 
     >>> sides_of("torus", 60, None, smallest=3, dims=3)
     (3, 4, 5)
+
+    Raises:
+      InputError: if no such box exists.
     """
     n = checks.whole("n", n, 1)
     if rows is not None:
-        checks.require(dims == 2, f"got rows={rows} with dims={dims}, rows are for dims=2; leave rows out")
+        checks.require(dims == 2, f"got rows={rows} with dims={dims}, rows need dims=2; leave rows out")
         rows = checks.whole("rows", rows, smallest, f"a {name} needs")
         nearby = rows * max(smallest, (2 * n + rows) // (2 * rows))
         need = f"got n={n} with rows={rows}, a {name} needs at least {smallest} full columns; try n={nearby}"
         checks.require(n % rows == 0 and n // rows >= smallest, need)
         return rows, n // rows
-    # Of all boxes of one volume, the one of least total length is the nearest to a cube.
+    # Of all boxes with the same volume, the one with the smallest sum of sides is the nearest to a cube.
     sides = min(boxes(n, dims, smallest), key=sum, default=None)
     if sides is None:
         shape = f"rows x columns of at least {smallest} x {smallest}" if dims == 2 else f"sides of at least {smallest}"
@@ -50,7 +53,7 @@ def sides_of(name: str, n: int, rows: int | None, smallest: int, dims: int = 2) 
 
 
 def nearest_box(n: int, dims: int, smallest: int) -> int:
-    """The n nearest to this one that fills a box; the larger one where two are equally near."""
+    """The number nearest to n that fills a box; the larger one of two that are equally near."""
     least = smallest**dims
     if n <= least:
         return least
@@ -59,7 +62,7 @@ def nearest_box(n: int, dims: int, smallest: int) -> int:
 
 
 def along_axes(sides: tuple[int, ...], wraps: bool) -> np.ndarray:
-    """`int[e, 2]`, the edges between nodes one step apart along an axis; `wraps` joins both ends of each axis.
+    """`int[e, 2]`, the edges between nodes one step apart along an axis; `wraps` joins the two ends of each axis.
 
     >>> along_axes((2, 2), wraps=False).tolist()
     [[0, 2], [1, 3], [0, 1], [2, 3]]
@@ -74,7 +77,7 @@ def along_axes(sides: tuple[int, ...], wraps: bool) -> np.ndarray:
 
 
 def on_a_plane(sides: tuple[int, ...]) -> np.ndarray | None:
-    """`float[n, 2]`, the (column, row) of each node of a rectangle; None in any other number of dimensions."""
+    """`float[n, 2]`, the (column, row) of each node of a rectangle; None for any other number of dimensions."""
     if len(sides) != 2:
         return None
     row, column = np.divmod(np.arange(sides[0] * sides[1]), sides[1])

@@ -1,4 +1,4 @@
-"""Random graphs with the traits of real networks: small worlds, hubs, and places. Drawn on the host from a seed."""
+"""Random graphs like real networks: small worlds, hubs, and nodes at places. They are drawn on the host from a seed."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["barabasi_albert", "random_geometric", "watts_strogatz"]
 
 
 def watts_strogatz(n: int, degree: int = 4, rewiring: float = 0.1, seed: int = 0) -> Topology:
-    """A small world: a circle on which all talk to their nearest nodes, some of whose edges lead elsewhere at random.
+    """A small world: a circle with links between near nodes, some of which are rewired to random nodes.
 
-    Each of the n degree / 2 edges keeps one end and, with probability `rewiring`, moves the other to a random node,
-    where that makes no loop and no double edge. Metropolis weights, no closed-form spectrum; the gap of the circle,
-    which closes like 1 / n^2, grows to that of a random graph with few moved edges. A disconnected graph is thrown
-    away and drawn again with seed + 1, seed + 2, ..., 100 times at most.
+    Each of the n degree / 2 edges keeps one end and, with probability `rewiring`, moves the other to a random node, if
+    that makes no loop and no double edge. The weights are Metropolis weights, without a closed-form spectrum. The gap
+    of the circle, which closes like 1 / n^2, grows to that of a random graph with few rewired edges. A disconnected
+    graph is discarded and drawn again with seed + 1, seed + 2, ..., at most 100 times.
 
     Sends:
-      `degree` messages a node and round on average.
+      `degree` messages per node and round on average.
 
     Args:
       n: number of nodes, more than `degree`.
-      degree: neighbours of each node on the circle, even, at least 2.
-      rewiring: probability that an edge is moved, 0 to 1.
-      seed: of the draw; the same seed gives the same graph.
+      degree: number of neighbours of each node on the circle, even, at least 2.
+      rewiring: probability that an edge is rewired, 0 to 1.
+      seed: seed of the random draw; the same seed gives the same graph.
 
     Raises:
       InputError: if the degree is odd or too large for n, or 100 draws in a row are disconnected.
@@ -44,7 +44,7 @@ def watts_strogatz(n: int, degree: int = 4, rewiring: float = 0.1, seed: int = 0
 
     n, seed = checks.whole("n", n, 1), checks.whole("seed", seed, 0)
     degree = checks.whole("degree", degree, 2, "a small world needs")
-    even = f"got degree={degree}, a small world needs as many neighbours on either side; try degree={degree - 1}"
+    even = f"got degree={degree}, a small world needs an even degree, half on either side; try degree={degree - 1}"
     checks.require(degree % 2 == 0, even)
     do = f"try degree={(n - 1) // 2 * 2}" if n > 2 else f"try n={degree + 1}"
     checks.require(degree < n, f"got degree={degree} with n={n}, a small world needs degree < n; {do}")
@@ -58,20 +58,20 @@ def watts_strogatz(n: int, degree: int = 4, rewiring: float = 0.1, seed: int = 0
 
 
 def barabasi_albert(n: int, degree: int = 2, seed: int = 0) -> Topology:
-    """A few hubs and many small nodes: each new node links to older ones, the more readily the more links they have.
+    """A few hubs and many nodes of small degree: each new node links to older ones with probability ~ their degree.
 
-    It starts as a star of degree + 1 nodes; node i > degree links to `degree` different older ones, drawn in proportion
-    to their degrees: degree (n - degree) edges, connected, and for large n a share of about
-    2 degree (degree + 1) / (k (k + 1) (k + 2)) of the nodes has degree k. Metropolis weights, small at the hubs; no
-    closed-form spectrum.
+    It starts as a star of degree + 1 nodes. Node i > degree links to `degree` different older ones, drawn in proportion
+    to their degrees: degree (n - degree) edges in total, and a connected graph. For large n a share of about 2 degree
+    (degree + 1) / (k (k + 1) (k + 2)) of the nodes has degree k. The weights are Metropolis weights, which are small at
+    the hubs, without a closed-form spectrum.
 
     Sends:
-      2 degree (1 - degree / n) messages a node and round on average; about sqrt(n) times as many from a hub.
+      2 degree (1 - degree / n) messages per node and round on average; about sqrt(n) times as many from a hub.
 
     Args:
       n: number of nodes, more than `degree`.
-      degree: links that each new node brings, at least 1; 1 makes a tree.
-      seed: of the draw; the same seed gives the same graph.
+      degree: number of links that each new node adds, at least 1; 1 makes a tree.
+      seed: seed of the random draw; the same seed gives the same graph.
 
     Raises:
       InputError: if n is not more than the degree.
@@ -94,21 +94,21 @@ def barabasi_albert(n: int, degree: int = 2, seed: int = 0) -> Topology:
 
 
 def random_geometric(n: int, degree: float | None = None, radius: float | None = None, seed: int = 0) -> Topology:
-    """Nodes lie at random in a square of side 1 and talk to all within some distance: radios, or people nearby.
+    """Nodes lie at random in a unit square and talk to all nodes within some distance, like radios.
 
-    Two nodes are linked where they lie at most `radius` apart. A node in the middle has degree = (n - 1) pi radius^2
-    neighbours on average, one near the border fewer. Metropolis weights, no closed-form spectrum; the gap closes like
-    radius^2, that is like degree / n. A disconnected graph is thrown away, places and all, and drawn again with
-    seed + 1, seed + 2, ..., 100 times at most.
+    Two nodes are linked if they lie at most `radius` apart. A node in the middle has degree = (n - 1) pi radius^2
+    neighbours on average, one near the border fewer. The weights are Metropolis weights, without a closed-form
+    spectrum; the gap closes like radius^2, which is like degree / n. A disconnected graph is discarded, positions
+    included, and drawn again with seed + 1, seed + 2, ..., at most 100 times.
 
     Sends:
-      up to `degree` messages a node and round on average.
+      up to `degree` messages per node and round on average.
 
     Args:
       n: number of nodes, at least 1.
       degree: mean number of neighbours in the middle, at most n - 1; by default 2 ln n.
-      radius: distance, instead of the degree.
-      seed: of the draw; the same seed gives the same graph.
+      radius: distance, as an alternative to the degree; side lengths of the square are 1.
+      seed: seed of the random draw; the same seed gives the same graph.
 
     Raises:
       InputError: if both degree and radius are given, or 100 draws in a row are disconnected.

@@ -1,4 +1,4 @@
-"""D-Cliques: cliques whose labels together look like everybody's, and few edges between them."""
+"""D-Cliques: cliques whose label distributions resemble that of all nodes, and few edges between cliques."""
 
 from __future__ import annotations
 
@@ -13,39 +13,40 @@ __all__ = ["cliques_of", "d_cliques"]
 BETWEEN = ("fractal", "full", "ring", "small_world")
 # The paper takes 1,000 steps for 10 cliques.
 STEPS_PER_CLIQUE = 100
-EDGE_BYTES = 300  # of the lists and matrices that an edge passes through
+EDGE_BYTES = 300  # memory per edge in the lists and matrices that hold it
 
 
 def d_cliques(
     n: int, clique_size: int = 10, between: str = "full", seed: int = 0, labels: np.ndarray | None = None
 ) -> Topology:
-    """Nodes are fully linked within cliques, and cliques sparsely to each other; the cliques have alike label mixtures.
+    """Nodes are fully linked within cliques of similar label distributions, and cliques sparsely to each other.
 
-    Metropolis weights. The cliques are those of `cliques_of`: ceil(n / clique_size) of them, whose sizes differ by at
-    most one. Between g cliques runs at most one edge a pair, and those of a clique are spread evenly over its nodes:
+    The weights are Metropolis weights. The cliques are those of `cliques_of`: ceil(n / clique_size) of them, with sizes
+    that differ by at most one. Between g cliques there is at most one edge per pair, and the edges of a clique are
+    spread evenly over its nodes:
 
     - full: between all pairs, g (g - 1) / 2 edges.
     - ring: between cliques next to each other on a circle, g edges.
     - small_world: also between cliques 2^s and 2^s + 1 steps apart on it, at most 2 g ceil(log2 g) edges (the authors'
-      code lays most of these twice, at other nodes).
+      code creates most of these twice, at other nodes).
     - fractal: all pairs among `clique_size` cliques make a group, all pairs among as many groups a larger one, and so
-      on: about n / 2 edges, one a node.
+      on: about n / 2 edges, one per node.
 
     n = 1000 with full: 4,500 + 4,950 = 9,450 edges, 98.1 % less than the complete graph. One clique is complete: W = J.
 
     Sends:
-      about clique_size - 1 messages a node and round, and g / clique_size (full), 2 / clique_size (ring), at most 4
+      about clique_size - 1 messages per node and round, and g / clique_size (full), 2 / clique_size (ring), at most 4
       log2(g) / clique_size (small_world) or 1 (fractal) more.
 
     Args:
       n: number of nodes, at least 1.
-      clique_size: nodes of a clique at most, at least 2.
+      clique_size: largest number of nodes in a clique, at least 2.
       between: "full", "ring", "small_world" or "fractal".
-      seed: of the cliques; the same seed gives the same graph.
-      labels: `int[n, classes]`, how many examples of each class a node has; without them the cliques are random.
+      seed: seed of the cliques; the same seed gives the same graph.
+      labels: `int[n, classes]`, the number of examples of each class on each node; None makes the cliques random.
 
     Raises:
-      InputError: `between` unknown, labels of another shape.
+      InputError: if `between` is unknown, or if labels have another shape.
 
     >>> d_cliques(1000)
     <d_cliques: 1000 nodes, 9450 edges, degree 18 to 19, doubly stochastic, symmetric>
@@ -72,17 +73,17 @@ def d_cliques(
 
 
 def cliques_of(n: int, clique_size: int = 10, seed: int = 0, labels: np.ndarray | None = None) -> np.ndarray:
-    """The clique of each node in `d_cliques` with these arguments: `int[n]`, numbers from 0.
+    """The clique of each node in `d_cliques` with these arguments: `int[n]`, numbered from 0.
 
-    Random cliques; with labels, then greedy swaps: 100 times a clique, a random pair of cliques swaps two nodes, drawn
-    among all swaps that lower the sum of both skews. The skew of a clique is sum_l |p_C(l) - p(l)|, where p_C is the
-    label distribution of its examples together and p that of all nodes.
+    The cliques are random. With labels, greedy swaps follow: 100 times per clique, a random pair of cliques swaps two
+    nodes, drawn among all swaps that lower the sum of the skews of both. The skew of a clique is sum_l |p_C(l) - p(l)|,
+    where p_C is the label distribution of its examples together and p that of all nodes.
 
     Args:
       n: number of nodes, at least 1.
-      clique_size: nodes of a clique at most, at least 2.
-      seed: of the draws.
-      labels: `int[n, classes]`, how many examples of each class a node has.
+      clique_size: largest number of nodes in a clique, at least 2.
+      seed: seed of the random draws.
+      labels: `int[n, classes]`, the number of examples of each class on each node, or None.
 
     >>> np.bincount(cliques_of(11, clique_size=4))
     array([4, 4, 3])
@@ -127,7 +128,7 @@ def _swap(members: list[np.ndarray], counts: np.ndarray, rng: np.random.Generato
 
 
 def _pairs(between: str, g: int) -> np.ndarray:
-    """`int[e, 2]`, the pairs of g cliques that an edge joins."""
+    """`int[e, 2]`, the pairs of g cliques that share an edge."""
     if between == "full":
         checks.fits(g * g * EDGE_BYTES // 2, f"one edge between each two of {g:,} cliques")
         return np.stack(np.triu_indices(g, 1), axis=1)
@@ -139,7 +140,7 @@ def _pairs(between: str, g: int) -> np.ndarray:
 
 
 def _edges(unit: np.ndarray, pairs: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Pairs of units as pairs of nodes, each unit's in turn from its least used node on; `used: int[n]` is updated."""
+    """Pairs of units as pairs of nodes; each unit takes its least used nodes first. Updates `used: int[n]`."""
     order = np.lexsort((used, unit))
     sizes = np.bincount(unit)
     first = np.concatenate([[0], np.cumsum(sizes)])

@@ -1,4 +1,4 @@
-"""Directed graphs in which every node hears as many others as it talks to: exponential, de Bruijn, Kautz."""
+"""Directed graphs in which every node has equal in- and out-degree: exponential, de Bruijn, Kautz."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["de_bruijn", "exponential", "kautz"]
 
 
 def exponential(n: int) -> Topology:
-    """Every node listens to the nodes 1, 2, 4, 8, ... places further on; directed.
+    """Every node listens to the nodes 1, 2, 4, 8, ... places further on; the graph is directed.
 
-    W = (I + sum_{j < tau} P^(2^j)) / (tau + 1) with the cyclic shift P and tau = ceil(log2 n): the eigenvalues are the
+    W = (I + sum_{j < tau} P^(2^j)) / (tau + 1) with the cyclic shift P and tau = ceil(log2 n). Its eigenvalues are the
     discrete Fourier transform of its first row. For n = 2^tau, lambda_2 = (tau - 1) / (tau + 1): the gap closes only
     like 1 / log n, at log n messages.
 
     Sends:
-      ceil(log2 n) messages a node and round.
+      ceil(log2 n) messages per node and round.
 
     Args:
       n: number of nodes, at least 1.
@@ -40,23 +40,23 @@ def exponential(n: int) -> Topology:
 
 
 def de_bruijn(n: int, degree: int = 2) -> Topology:
-    """Node i talks to nodes degree i + s modulo n, s < degree: it shifts a digit into its number; directed.
+    """Node i sends to nodes degree i + s modulo n, s < degree, which appends a digit to its number; directed.
 
-    Numbers have k = log_degree(n) digits, so a message reaches everybody in k steps. W = (I + A) / (degree + 1), where
-    A keeps the loops of the graph: the `degree` nodes whose digits are all alike hear themselves, and give their own
-    model the weight 2 / (degree + 1). A^k is all ones, so W has the eigenvalue 1 once and 1 / (degree + 1) for n - 1
-    times: the rate over many rounds does not depend on n. W is not normal, so one round may shrink less: the second
-    singular value is what bounds it.
+    Numbers have k = log_degree(n) digits, so a message reaches every node in k steps. W = (I + A) / (degree + 1), where
+    A keeps the loops of the graph: the `degree` nodes whose digits are all equal hear themselves, and give their own
+    model the weight 2 / (degree + 1). A^k has all entries 1, so W has the eigenvalue 1 once and 1 / (degree + 1) for
+    n - 1 times: the rate over many rounds does not depend on n. W is not normal, so one round may contract less; its
+    second singular value is the bound.
 
     Sends:
-      `degree` messages a node and round, one less from the nodes with a loop.
+      `degree` messages per node and round, one less from the nodes with a loop.
 
     Args:
       n: number of nodes, a power of `degree`.
-      degree: nodes that each node talks to, at least 2.
+      degree: number of nodes to which each node sends, at least 2.
 
     Raises:
-      InputError: if n is no power of `degree`; the sentence names the nearest one.
+      InputError: if n is not a power of `degree`; the message names the nearest one.
 
     >>> de_bruijn(8)
     <de_bruijn: 8 nodes, 14 directed links, degree 1 to 2, doubly stochastic>
@@ -77,22 +77,23 @@ def de_bruijn(n: int, degree: int = 2) -> Topology:
 
 
 def kautz(n: int, degree: int = 2) -> Topology:
-    """Node i talks to nodes -(degree i + s) modulo n, s = 1 ... degree: de Bruijn's idea without loops; directed.
+    """Node i sends to nodes -(degree i + s) modulo n, s = 1 ... degree: like de Bruijn without loops; directed.
 
-    Of all known graphs of this degree in which k steps reach everybody, for almost every k the largest:
-    n = (degree + 1) degree^(k - 1). W = (I + A) / (degree + 1). A^k + A^(k - 1) is all ones, so W has the eigenvalues
-    1; 0 for `degree` times; and 1 / (degree + 1) for the others: the rate over many rounds does not depend on n. W is
-    not normal, so one round may shrink less: the second singular value is what bounds it. k = 1 is complete.
+    Among all known graphs of this degree in which k steps reach every node, it is the largest for almost every k:
+    n = (degree + 1) degree^(k - 1). W = (I + A) / (degree + 1). A^k + A^(k - 1) has all entries 1, so W has the
+    eigenvalues 1; 0 for `degree` times; and 1 / (degree + 1) for the others: the rate over many rounds does not depend
+    on n. W is not normal, so one round may contract less; its second singular value is the bound. k = 1 is the complete
+    graph.
 
     Sends:
-      `degree` messages a node and round.
+      `degree` messages per node and round.
 
     Args:
       n: number of nodes, (degree + 1) times a power of `degree`.
-      degree: nodes that each node talks to, at least 2.
+      degree: number of nodes to which each node sends, at least 2.
 
     Raises:
-      InputError: if n is no such number; the sentence names the nearest one.
+      InputError: if n is not such a number; the message names the nearest one.
 
     >>> kautz(12)
     <kautz: 12 nodes, 24 directed links, degree 2, doubly stochastic>
@@ -114,7 +115,11 @@ def kautz(n: int, degree: int = 2) -> Topology:
 
 
 def one_of(n: int, valid: Iterator[int], need: str) -> None:
-    """A sentence unless n is among the valid ones, which grow; it names the nearest, the larger of two."""
+    """Check that n is among the valid numbers, which are listed in ascending order.
+
+    Raises:
+      InputError: if it is not; the message names the nearest valid number, the larger one of two.
+    """
     below = 0
     for number in valid:
         if number >= n:
@@ -125,8 +130,8 @@ def one_of(n: int, valid: Iterator[int], need: str) -> None:
 
 
 def regular(name: str, n: int, degree: int, sender: np.ndarray, receiver: np.ndarray, spectrum: Callable) -> Topology:
-    """W = (I + A) / (degree + 1) of a regular digraph; a link that comes twice counts twice."""
+    """The topology W = (I + A) / (degree + 1) of a regular digraph; a link listed twice counts twice."""
     links = csr_array((np.ones(len(sender)), (receiver, sender)), shape=(n, n))
     weights = csr_array((links + eye_array(n)) / (degree + 1))
-    symmetric = (weights != weights.T).nnz == 0  # with one digit, where all hear all
+    symmetric = (weights != weights.T).nnz == 0  # true with one digit, where the graph is complete
     return Topology(name, weights, "doubly", symmetric, spectrum=spectrum)

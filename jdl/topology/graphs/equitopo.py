@@ -1,4 +1,4 @@
-"""EquiTopo: random cyclic shifts whose rate of consensus does not depend on the number of nodes."""
+"""EquiTopo: random cyclic shifts, with a consensus rate that does not depend on the number of nodes."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ __all__ = ["equistatic"]
 
 
 def equistatic(n: int, degree: int | None = None, directed: bool = False, seed: int = 0) -> Topology:
-    """Every node talks, with equal weights, to the nodes some random cyclic shifts further on.
+    """Every node talks, with equal weights, to the nodes at some random cyclic shifts.
 
     W = I / n + ((n - 1) / n) (sum over the shifts u of P^u) / degree, with the cyclic shift P: the mean of the basis
-    matrices ((n - 1) P^u + I) / n. Undirected (U-EquiStatic), shifts come in pairs u and -u; directed (D-EquiStatic)
-    they are any. W is circulant and doubly stochastic; the mean over eigenvalues but the first of their squared moduli
-    is (n - 1 - degree) / (n degree), whatever the draw, and W = J for degree = n - 1.
+    matrices ((n - 1) P^u + I) / n. In the undirected graph (U-EquiStatic) shifts come in pairs u and -u; in the
+    directed one (D-EquiStatic) they are arbitrary. W is circulant and doubly stochastic. The mean of the squared moduli
+    of the eigenvalues other than the first is (n - 1 - degree) / (n degree) for every draw, and W = J for
+    degree = n - 1.
 
-    The spectral norm of W - J is below epsilon with probability 1 - p for a degree of 8 ln(2n / p) / (3 epsilon^2)
-    or more, twice that where undirected: log n messages keep the gap open. With few shifts it closes as n grows.
+    The spectral norm of W - J is below epsilon with probability 1 - p for a degree of at least 8 ln(2n / p) / (3
+    epsilon^2), twice that if undirected: log n messages keep the gap open. With few shifts it closes as n grows.
 
-    Unlike the paper, shifts are drawn without replacement, so that every node has exactly `degree` neighbours, and
-    again until the graph is connected.
+    Unlike in the paper, shifts are drawn without replacement, so that every node has exactly `degree` neighbours, and
+    they are drawn again until the graph is connected.
 
     Sends:
-      `degree` messages a node and round.
+      `degree` messages per node and round.
 
     Args:
       n: number of nodes, at least 1.
-      degree: nodes that each one listens to, less than n, and even where undirected and n is odd; by default
-        ceil(log2 n), as in the exponential graph, one more where that is odd and undirected.
-      directed: nodes listen to others than they send to.
-      seed: of the draw; the same seed gives the same graph.
+      degree: number of nodes to which each one listens, below n, and even if undirected with odd n; by default
+        ceil(log2 n), as in the exponential graph, plus one if that is odd and undirected.
+      directed: whether nodes listen to other nodes than those to which they send.
+      seed: seed of the random draw; the same seed gives the same graph.
 
     Raises:
       InputError: if no connected graph of this degree exists.
@@ -77,7 +78,7 @@ def equistatic(n: int, degree: int | None = None, directed: bool = False, seed: 
 
 
 def _draw(n: int, degree: int, directed: bool, rng: np.random.Generator) -> tuple[int, ...]:
-    """`degree` different shifts from 1 to n - 1; where undirected, -u mod n with every u (half of n is its own)."""
+    """`degree` different shifts from 1 to n - 1; if undirected, -u mod n with every u (n / 2 is its own inverse)."""
     if directed:
         return tuple((1 + rng.choice(n - 1, degree, replace=False)).tolist()) if degree else ()
     pairs = (1 + rng.choice((n - 1) // 2, degree // 2, replace=False)).tolist() if degree > 1 else []

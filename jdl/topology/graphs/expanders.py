@@ -1,4 +1,4 @@
-"""Expanders: sparse graphs whose spectral gap is bounded below, however many nodes; by a rule, or drawn and checked."""
+"""Expanders: sparse graphs whose spectral gap is bounded below for all n, by construction or by checked random draw."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ __all__ = ["expander", "margulis"]
 def margulis(n: int) -> Topology:
     """Node (x, y) of an m x m square talks to (x +- 2y, y), (x +- (2y + 1), y), (x, y +- 2x), (x, y +- (2x + 1)).
 
-    All modulo m, node (x, y) being number x m + y. W = (I + A) / 9, where A counts what the rule says twice twice, and
-    the nodes that meet themselves: these give more weight to one neighbour, or to themselves. The eigenvalues of A but
-    8 are at most 5 sqrt(2) in modulus, so lambda_2 <= (1 + 5 sqrt(2)) / 9 = 0.897 for every n: an expander that is
-    written down, not drawn.
+    All sums are modulo m, and node (x, y) has the number x m + y. W = (I + A) / 9, where A counts with multiplicity the
+    neighbours that the rule gives twice, and the node itself where the rule gives it. The eigenvalues of A other than 8
+    are at most 5 sqrt(2) in modulus, so lambda_2 <= (1 + 5 sqrt(2)) / 9 = 0.897 for every n: an explicit expander,
+    without random draws.
 
     Sends:
-      at most 8 messages a node and round.
+      at most 8 messages per node and round.
 
     Args:
       n: number of nodes, a square.
 
     Raises:
-      InputError: if n is no square; the sentence names the nearest one.
+      InputError: if n is not a square; the message names the nearest one.
 
     >>> margulis(16)
     <margulis: 16 nodes, 40 edges, degree 4 to 6, doubly stochastic, symmetric>
@@ -58,23 +58,23 @@ def margulis(n: int) -> Topology:
 
 
 def expander(n: int, degree: int = 4, seed: int = 0) -> Topology:
-    """A random regular graph that is drawn again until it mixes as fast as Ramanujan graphs do.
+    """A random regular graph, drawn again until it mixes as fast as Ramanujan graphs.
 
     W = 1 / (degree + 1) on the node and its neighbours, with lambda_2 <= (1 + 2 sqrt(degree - 1)) / (degree + 1), which
-    no family of graphs of this degree beats as n grows (Alon, Boppana). The eigenvalues of every draw are computed;
-    seeds seed, seed + 1, ... are tried, 100 at most. Of very large graphs 69 % are within the bound at both ends of
-    their spectrum, and W needs the upper end alone.
+    no family of graphs of this degree can improve as n grows (Alon, Boppana). The eigenvalues of every draw are
+    computed, for seed, seed + 1, ..., at most 100 times. Of very large random graphs 69 % are within the bound at both
+    ends of their spectrum, and W needs only the upper end.
 
     Sends:
-      `degree` messages a node and round.
+      `degree` messages per node and round.
 
     Args:
       n: number of nodes, at least 1.
-      degree: neighbours of each node, less than n, and even where n is odd.
-      seed: of the first draw; the same seed gives the same graph.
+      degree: number of neighbours of each node, below n, and even where n is odd.
+      seed: seed of the first draw; the same seed gives the same graph.
 
     Raises:
-      InputError: if no connected graph of this degree exists, or 100 draws in a row mix slower.
+      InputError: if no connected graph of this degree exists, or if 100 draws in a row mix more slowly.
 
     >>> expander(64, degree=4)
     <expander: 64 nodes, 128 edges, degree 4, doubly stochastic, symmetric>
@@ -88,7 +88,7 @@ def expander(n: int, degree: int = 4, seed: int = 0) -> Topology:
     for number in range(seed, seed + DRAWS):
         topology = random_regular(n, degree, number)
         bound = (1 + 2 * math.sqrt(max(0, degree - 1))) / (degree + 1)
-        if lambda_2(topology) <= bound + 1e-9:  # the solver's own error
+        if lambda_2(topology) <= bound + 1e-9:  # the error of the solver
             return Topology("expander", topology.weights, symmetric=True)
     need = f"need one with lambda_2 of at most {bound:.4f}"
     raise checks.InputError(f"got {DRAWS} slower graphs in a row with n={n} and degree={degree}, {need}; try another n")

@@ -1,4 +1,4 @@
-"""Undirected graphs with Metropolis weights from pairs of node numbers, and draws that are repeated until connected."""
+"""Undirected graphs with Metropolis weights from pairs of node numbers, and random draws repeated until connected."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from jdl.topology.weights.weighted import metropolis
 
 __all__ = ["DRAWS", "adjacency", "cliques_linked", "drawn", "linked"]
 
-# Of draws that succeed one time in ten, all of these fail less than three times in 100,000.
+# If a draw succeeds with probability 1/10, this many in a row fail with probability below 3 in 100,000.
 DRAWS = 100
 
 
 def adjacency(n: int, pairs: np.ndarray) -> csr_array:
-    """0/1 `csr_array [n, n]` of the undirected graph with these edges, `pairs: int[e, 2]`; a pair may come twice."""
+    """0/1 `csr_array [n, n]` of the undirected graph with the edges `pairs: int[e, 2]`; a pair may be listed twice."""
     ends = np.concatenate([pairs, pairs[:, ::-1]])
     links = csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(n, n))
     links.data[:] = 1
@@ -36,11 +36,11 @@ def linked(
     """The undirected graph with these edges and Metropolis weights.
 
     Args:
-      name: how tables and plots call it.
+      name: name in tables and plots.
       n: number of nodes.
-      pairs: `int[e, 2]`, the two ends of each edge; a pair may come twice, and counts once.
-      spectrum: see `Topology`.
-      positions: `float[n, 2]`, see `Topology`.
+      pairs: `int[e, 2]`, the two ends of each edge; a pair that is listed twice counts once.
+      spectrum: function that returns all eigenvalues of W, or None.
+      positions: `float[n, 2]`, coordinates for drawing, or None.
 
     >>> linked("path", 3, np.array([[0, 1], [1, 2]]))
     <path: 3 nodes, 2 edges, degree 1 to 2, doubly stochastic, symmetric>
@@ -52,13 +52,13 @@ def linked(
 def cliques_linked(
     name: str, groups: np.ndarray, pairs: np.ndarray, spectrum: Callable[[], np.ndarray] | None = None
 ) -> Topology:
-    """Cliques, and edges between them, with Metropolis weights.
+    """Cliques with edges between them and Metropolis weights.
 
     Args:
-      name: how tables and plots call it.
+      name: name in tables and plots.
       groups: `int[n]`, the clique of each node.
       pairs: `int[e, 2]`, the edges between nodes of different cliques.
-      spectrum: see `Topology`.
+      spectrum: function that returns all eigenvalues of W, or None.
     """
     groups = np.unique(groups, return_inverse=True)[1]
     further = adjacency(len(groups), pairs)
@@ -67,7 +67,7 @@ def cliques_linked(
     count = sizes[groups] + np.diff(further.indptr)  # 1 + degree
     starts = np.concatenate([[0], np.cumsum(count)])
     checks.fits(12 * int(starts[-1]), f"the matrix of {name} with n={len(groups)} and {starts[-1]:,} links")
-    # Row by row, since there may be n^2 / 2 links: twelve bytes each, and no copies of them.
+    # Built row by row without copies, since there may be n^2 / 2 links of twelve bytes each.
     columns, shares = np.empty(starts[-1], np.int32), np.empty(starts[-1])
     for node, (start, stop) in enumerate(itertools.pairwise(starts)):
         row = members[groups[node]]
@@ -87,15 +87,15 @@ def drawn(
     do: str,
     places: Callable[[int], np.ndarray] | None = None,
 ) -> Topology:
-    """The first connected graph among the draws from seed, seed + 1, ..., with Metropolis weights.
+    """The first connected graph among the draws with seed, seed + 1, ..., with Metropolis weights.
 
     Args:
-      name: how tables and plots call it.
+      name: name in tables and plots.
       n: number of nodes.
-      draw: from a seed to edges `int[e, 2]`.
-      seed: the first one to try.
-      do: what to try instead when all are disconnected; ends the sentence.
-      places: from a seed to positions `float[n, 2]`.
+      draw: function of a seed that returns edges `int[e, 2]`.
+      seed: first seed to try.
+      do: last part of the error message: what to try if all draws are disconnected.
+      places: function of a seed that returns positions `float[n, 2]`, or None.
 
     Raises:
       InputError: if `DRAWS` graphs in a row are disconnected.

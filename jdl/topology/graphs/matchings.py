@@ -1,4 +1,4 @@
-"""A graph cut into matchings, in each of which every node has one partner at most."""
+"""The decomposition of a graph into matchings, in each of which every node has at most one partner."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["edge_colouring", "matchings"]
 
 
 def edge_colouring(n: int, edges: np.ndarray) -> np.ndarray:
-    """Colours for edges such that no two at one node are alike: at most one more than the largest degree.
+    """A colouring of edges in which the edges of a node differ, with at most one colour more than the largest degree.
 
     Args:
       n: number of nodes.
-      edges: `int[e, 2]`, the pairs of a graph, each once.
+      edges: `int[e, 2]`, the edges of a graph, each once.
 
     Returns:
-      `int[e]`, colours from 0 on.
+      `int[e]`, colours numbered from 0.
 
     >>> import numpy as np
     >>> edge_colouring(4, np.array([[0, 1], [1, 2], [2, 3], [0, 3]]))
@@ -43,7 +43,7 @@ def edge_colouring(n: int, edges: np.ndarray) -> np.ndarray:
         if both is not None:
             paint(u, v, both)
             continue
-        fan = [v]  # neighbours of u, the colour of each one's edge being free at the one before it
+        fan = [v]  # neighbours of u; the colour of the edge to each one is free at its predecessor in the fan
         while True:
             last = mate[fan[-1]]
             more = [w for c, w in enumerate(mate[u]) if w >= 0 and last[c] < 0 and w not in fan]
@@ -51,7 +51,7 @@ def edge_colouring(n: int, edges: np.ndarray) -> np.ndarray:
                 break
             fan.append(more[0])
         c, d = mate[u].index(-1), last.index(-1)
-        path, colour = [u], d  # from u, along edges of colour d and c in turn; swapping them frees d at u
+        path, colour = [u], d  # from u along edges of alternating colours d and c; swapping these frees d at u
         while mate[path[-1]][colour] >= 0:
             path.append(mate[path[-1]][colour])
             colour = c if colour == d else d
@@ -60,7 +60,7 @@ def edge_colouring(n: int, edges: np.ndarray) -> np.ndarray:
             wipe(a, b, c if number % 2 else d)
         for number, (a, b) in enumerate(steps):
             paint(a, b, d if number % 2 else c)
-        end = 0  # the first of the fan that d is free at; up to there it is still a fan
+        end = 0  # the first node of the fan at which d is free; up to there it is still a fan
         while mate[fan[end]][d] >= 0:
             end += 1
         for here, following in itertools.pairwise(fan[: end + 1]):
@@ -72,17 +72,17 @@ def edge_colouring(n: int, edges: np.ndarray) -> np.ndarray:
 
 
 def matchings(topology: Topology) -> np.ndarray:
-    """`int[M, n]`, M matchings that hold every edge once: the partner of each node in each, itself where it has none.
+    """`int[M, n]`, M matchings that hold every edge once: the partner of each node in each, or the node itself.
 
     M is the largest degree, or one more: see `edge_colouring`.
-
-    Raises:
-      InputError: if W is not symmetric.
 
     >>> from jdl.topology import ring
     >>> matchings(ring(4))
     array([[1, 0, 3, 2],
            [3, 2, 1, 0]])
+
+    Raises:
+      InputError: if W is not symmetric.
     """
     need = f"got {topology.name!r} whose W is not symmetric, a matching needs links both ways; use an undirected graph"
     checks.require(topology.symmetric, need)

@@ -1,4 +1,4 @@
-"""Random graphs whose links are alike: regular, Erdos-Renyi, stochastic block. Drawn on the host from a seed."""
+"""Random graphs of statistically equivalent links: regular, Erdos-Renyi, stochastic block. Drawn on the host."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from jdl.topology.topology import Topology
 __all__ = ["erdos_renyi", "random_regular", "stochastic_block"]
 
 
-EDGE_BYTES = 320  # of networkx's dictionaries and the draw: 1,280 bytes a node at the peak, measured at degree 4
+EDGE_BYTES = 320  # memory per edge in networkx and the draw: 1,280 bytes a node at the peak, measured at degree 4
 
 
 def random_regular(n: int, degree: int = 4, seed: int = 0) -> Topology:
-    """Every node talks to the same number of random others: an expander, whatever its size.
+    """Every node talks to the same number of random nodes: an expander of any size.
 
-    W = 1 / (degree + 1) on the node and its neighbours. The graph is drawn uniformly in the limit of large n; a
-    disconnected one is thrown away and drawn again with seed + 1, seed + 2, ..., 100 times at most. For degree >= 3,
+    W = 1 / (degree + 1) on the node and its neighbours. The graph is drawn uniformly in the limit of large n. A
+    disconnected graph is discarded and drawn again with seed + 1, seed + 2, ..., at most 100 times. For degree >= 3,
     lambda_2 <= (1 + 2 sqrt(degree - 1)) / (degree + 1) + o(1) with high probability: the gap does not close with n.
 
     Sends:
-      `degree` messages a node and round.
+      `degree` messages per node and round.
 
     Args:
       n: number of nodes, at least 1.
-      degree: neighbours of each node, less than n, and even where n is odd.
-      seed: of the draw; the same seed gives the same graph.
+      degree: number of neighbours of each node, below n, and even where n is odd.
+      seed: seed of the random draw; the same seed gives the same graph.
 
     Raises:
-      InputError: if no connected graph of this degree exists, or none was found.
+      InputError: if no connected graph of this degree exists, or if none was drawn.
 
     >>> random_regular(16, degree=4, seed=0)
     <random_regular: 16 nodes, 32 edges, degree 4, doubly stochastic, symmetric>
@@ -60,20 +60,20 @@ def random_regular(n: int, degree: int = 4, seed: int = 0) -> Topology:
 
 
 def erdos_renyi(n: int, degree: float | None = None, seed: int = 0) -> Topology:
-    """Every pair of nodes is linked with the same probability, independently of all others.
+    """Every pair of nodes is linked with the same probability, independently of all other pairs.
 
-    Probability p = degree / (n - 1), Metropolis weights. A disconnected graph is thrown away and drawn again with
-    seed + 1, seed + 2, ..., 100 times at most; so the law is that of the connected graphs among them. Degrees below
-    ln n leave lonely nodes: with degree = ln n + c a draw is connected with probability exp(-exp(-c)) for large n. At
-    2 ln n the gap is near 0.2 from n = 1,000 to 10,000; no closed-form spectrum.
+    The probability is p = degree / (n - 1), and the weights are Metropolis weights. A disconnected graph is discarded
+    and drawn again with seed + 1, seed + 2, ..., at most 100 times; so the distribution is conditioned on connected
+    graphs. Degrees below ln n leave isolated nodes: with degree = ln n + c a draw is connected with probability
+    exp(-exp(-c)) for large n. At 2 ln n the gap is near 0.2 from n = 1,000 to 10,000. There is no closed-form spectrum.
 
     Sends:
-      `degree` messages a node and round on average.
+      `degree` messages per node and round on average.
 
     Args:
       n: number of nodes, at least 1.
       degree: mean number of neighbours, at most n - 1; by default 2 ln n.
-      seed: of the draw; the same seed gives the same graph.
+      seed: seed of the random draw; the same seed gives the same graph.
 
     Raises:
       InputError: if 100 draws in a row are disconnected.
@@ -99,22 +99,23 @@ def erdos_renyi(n: int, degree: float | None = None, seed: int = 0) -> Topology:
 def stochastic_block(
     n: int, blocks: int = 4, degree: float | None = None, between: float = 1.0, seed: int = 0
 ) -> Topology:
-    """Communities: a pair inside a block is linked with one probability, a pair across blocks with a lower one.
+    """Communities: a pair inside a block is linked with one probability, a pair between blocks with a lower one.
 
-    Node i is in block `i * blocks // n`, so blocks are equal up to one node. Of m = n / blocks nodes in a block, the
-    probabilities are degree / (m - 1) inside and between / (n - m) across. Metropolis weights. A disconnected graph is
-    thrown away and drawn again with seed + 1, seed + 2, ..., 100 times at most. No closed-form spectrum; the
-    gap is of the order of between / (degree + between).
+    Node i is in block `i * blocks // n`, so that block sizes differ by at most one. With m = n / blocks nodes in a
+    block, the probabilities are degree / (m - 1) inside and between / (n - m) across. The weights are Metropolis
+    weights. A disconnected graph is discarded and drawn again with seed + 1, seed + 2, ..., at most 100 times. There is
+    no closed-form spectrum; the gap is of the order of between / (degree + between).
 
     Sends:
-      degree + between messages a node and round on average.
+      degree + between messages per node and round on average.
 
     Args:
       n: number of nodes, at least 1.
       blocks: number of communities, at most n.
-      degree: mean number of neighbours in the own block, at most m - 1; by default 2 ln n, or all where they are fewer.
+      degree: mean number of neighbours in the node's own block, at most m - 1; by default 2 ln n, or all if they are
+        fewer.
       between: mean number of neighbours in other blocks, at most n - m; unused with one block.
-      seed: of the draw; the same seed gives the same graph.
+      seed: seed of the random draw; the same seed gives the same graph.
 
     Raises:
       InputError: if 100 draws in a row are disconnected.
@@ -126,7 +127,7 @@ def stochastic_block(
       Holland, Laskey, Leinhardt, "Stochastic blockmodels: first steps", Social Networks 5, 1983.
     """
     n, blocks, seed = checks.whole("n", n, 1), checks.whole("blocks", blocks, 1), checks.whole("seed", seed, 0)
-    checks.require(blocks <= n, f"got blocks={blocks} with n={n}, a block needs a node at least; try blocks={n}")
+    checks.require(blocks <= n, f"got blocks={blocks} with n={n}, a block needs at least one node; try blocks={n}")
     fellows, strangers = n / blocks - 1, n - n / blocks
     usual = min(fellows, 2 * math.log(n))
     degree = usual if degree is None else degree
@@ -142,7 +143,7 @@ def stochastic_block(
             start + pairs_of(rng, stop - start, degree / fellows if fellows else 0.0)
             for start, stop in itertools.pairwise(starts)
         ]
-        # Every pair is drawn alike, and those inside a block dropped: the others stay independent.
+        # Every pair is drawn with this probability, then pairs inside a block are dropped: the others stay independent.
         across = pairs_of(rng, n, between / strangers if strangers else 0.0)
         return np.concatenate([*inside, across[block[across[:, 0]] != block[across[:, 1]]]])
 
@@ -151,15 +152,15 @@ def stochastic_block(
 
 
 def enough(n: int) -> int:
-    """A mean degree at which 19 of 20 random graphs of n nodes have no lonely node, ln n + 3, where n allows it."""
+    """A mean degree at which 19 of 20 random graphs of n nodes have no isolated node: ln n + 3, where n permits it."""
     return min(n - 1, math.ceil(math.log(n) + 3))
 
 
 def pairs_of(rng: np.random.Generator, n: int, p: float) -> np.ndarray:
-    """`int[e, 2]`, pairs of n nodes, each of them there with probability p independently."""
+    """`int[e, 2]`, pairs of n nodes, each included independently with probability p."""
     total = n * (n - 1) // 2
     count = int(rng.binomial(total, min(1.0, p)))
-    if 50 * count > total:  # where NumPy shuffles all numbers instead of drawing some
+    if 50 * count > total:  # here NumPy would shuffle all numbers instead of drawing some
         checks.fits(8 * total, f"a random graph with n={n:,} and {count:,} edges")
     # The pairs (0, 1), (0, 2), (1, 2), (0, 3), ... have the numbers 0, 1, 2, 3, ...
     number = rng.choice(total, count, replace=False, shuffle=False) if count else np.empty(0, int)

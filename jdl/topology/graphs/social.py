@@ -1,4 +1,4 @@
-"""A social network that was observed, not made up."""
+"""A social network from observation."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["social_network"]
 def social_network(n: int = 32) -> Topology:
     """Davis' Southern Women: 18 women and the 14 events that they went to in the 1930s, linked by attendance.
 
-    Nodes 0 to 17 are the women, 18 to 31 the events; 89 edges, between a woman and an event alone. Metropolis weights,
-    no closed-form spectrum; lambda_2 = 0.9179.
+    Nodes 0 to 17 are the women, 18 to 31 the events; 89 edges, each between a woman and an event. The weights are
+    Metropolis weights, without a closed-form spectrum; lambda_2 = 0.9179.
 
     Sends:
-      a message to each of 2 to 14 neighbours a node and round, 5.6 on average.
+      one message per round to each of 2 to 14 neighbours, 5.6 per node on average.
 
     Args:
-      n: number of nodes, 32.
+      n: number of nodes, which must be 32.
 
     Raises:
       InputError: for any other n.

@@ -1,4 +1,4 @@
-"""Trees: star, binary tree, and trees of any number of children. `chain` is the tree of one child."""
+"""Trees: star, binary tree, and trees with any number of children. `chain` is the tree with one child."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["binary_tree", "star", "tree"]
 
 
 def star(n: int) -> Topology:
-    """Node 0 talks to everybody, the others to node 0 alone.
+    """Node 0 talks to all others, and these talk only to node 0.
 
-    W = 1/n on every edge, 1 - 1/n on every leaf: eigenvalues 1, 1 - 1/n for n - 2 times, and 0, so lambda_2 = 1 - 1/n
-    for n >= 3: although two steps reach everybody, the gap closes like 1 / n.
+    W = 1/n on every edge, 1 - 1/n on every leaf. The eigenvalues are 1, 1 - 1/n for n - 2 times, and 0, so
+    lambda_2 = 1 - 1/n for n >= 3: although two steps reach every node, the gap closes like 1 / n.
 
     Sends:
       n - 1 messages a round from node 0, 1 from every other node.
@@ -40,14 +40,14 @@ def star(n: int) -> Topology:
 
 
 def binary_tree(n: int) -> Topology:
-    """Every node talks to its parent and its two children: node i > 0 hangs below node (i - 1) // 2.
+    """Every node talks to its parent and its two children: node i > 0 is a child of node (i - 1) // 2.
 
-    Level after level is filled, the last one from the left, so any n will do. Metropolis weights, 1/4 between inner
-    nodes; no closed-form spectrum. Half of the nodes are heard on the other side of the root through one edge alone:
-    the gap closes like 1 / n.
+    Levels are filled one after the other, the last one from the left, so n is arbitrary. The weights are Metropolis
+    weights, 1/4 between inner nodes, without a closed-form spectrum. Half of the nodes are connected to the other side
+    of the root by one edge: the gap closes like 1 / n.
 
     Sends:
-      3 messages a node and round, 2 from the root, 1 from a leaf.
+      3 messages per node and round, 2 from the root, 1 from a leaf.
 
     Args:
       n: number of nodes, at least 1.
@@ -63,17 +63,18 @@ def binary_tree(n: int) -> Topology:
 
 
 def tree(n: int, children: int = 3) -> Topology:
-    """Every node talks to its parent and its `children` children: node i > 0 hangs below node (i - 1) // children.
+    """Every node talks to its parent and its `children` children: node i > 0 is a child of node (i - 1) // children.
 
-    Level after level is filled, the last one from the left, so any n will do. Metropolis weights, 1 / (children + 2)
-    between inner nodes; no closed-form spectrum. The gap closes like 1 / n: see `binary_tree`.
+    Levels are filled one after the other, the last one from the left, so n is arbitrary. The weights are Metropolis
+    weights, 1 / (children + 2) between inner nodes, without a closed-form spectrum. The gap closes like 1 / n: see
+    `binary_tree`.
 
     Sends:
-      children + 1 messages a node and round, one less from the root, 1 from a leaf.
+      children + 1 messages per node and round, one less from the root, 1 from a leaf.
 
     Args:
       n: number of nodes, at least 1.
-      children: of each inner node, at least 1; 1 makes a chain, n - 1 a star.
+      children: number of children of each inner node, at least 1; 1 makes a chain, n - 1 a star.
 
     >>> tree(13, children=3)
     <tree: 13 nodes, 12 edges, degree 1 to 4, doubly stochastic, symmetric>

@@ -1,3 +1,3 @@
-"""What one asks of a graph: eigenvalues, periods, effective neighbours, distances. `jdl.topology` offers them."""
+"""Properties of a graph: eigenvalues, periods, effective neighbours, distances. `jdl.topology` exports them."""
 
 __all__ = []

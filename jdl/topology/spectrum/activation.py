@@ -1,4 +1,4 @@
-"""How often to use each matching of a graph, and how far to step along them (MATCHA, on the host)."""
+"""The probability of each matching of a graph, and the step size along them (MATCHA, on the host)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from scipy.sparse import csr_array, linalg
 
 __all__ = ["activation", "best_step", "contraction"]
 
-DENSE_NODES = 300  # below this a dense eigensolver is the faster one
-CUTS = 8  # eigenvectors that cut off a piece of the search at a time
+DENSE_NODES = 300  # below this number of nodes a dense eigensolver is faster
+CUTS = 8  # the number of eigenvectors that give a cut in each iteration
 MOST_ROUNDS = 200
 
 
 def laplacian(partners: np.ndarray, share: np.ndarray) -> csr_array:
-    """sum_j share_j L_j, L_j being the Laplacian of matching j."""
+    """sum_j share_j L_j, where L_j is the Laplacian of matching j."""
     (count, n), own = partners.shape, np.arange(partners.shape[1])
     links = np.where(partners != own, share[:, None], 0.0)
     places = (np.tile(own, count), partners.ravel())
@@ -31,22 +31,23 @@ def extreme(operator: linalg.LinearOperator, count: int, which: str) -> tuple[np
 
 
 def operator(n: int, times) -> linalg.LinearOperator:
-    """x -> times(x) as a symmetric operator on `float[n]` and on columns `float[n, k]`."""
+    """The map x -> times(x) as a symmetric operator on `float[n]` and on columns `float[n, k]`."""
     return linalg.LinearOperator((n, n), matvec=times, matmat=times, dtype=np.float64)
 
 
 def activation(partners: np.ndarray, budget: float) -> tuple[np.ndarray, float, float]:
-    """How often to use each matching: p = argmax lambda_2(sum_j p_j L_j), sum_j p_j <= budget M, 0 <= p_j <= 1.
+    """The best probability of each matching: p = argmax lambda_2(sum_j p_j L_j), sum_j p_j <= budget M, 0 <= p_j <= 1.
 
-    Kelley's cutting planes: lambda_2 is concave in p, and each eigenvector x of mean zero and unit length says that it
-    is at most sum_j p_j x' L_j x. A linear program over all such cuts gives the next p, and an upper bound.
+    The method is Kelley's cutting planes. lambda_2 is concave in p, and each eigenvector x of mean zero and unit length
+    gives the bound lambda_2 <= sum_j p_j x' L_j x. A linear program over all such cuts gives the next p, and an upper
+    bound.
 
     Args:
       partners: `int[M, n]`, see `matchings`.
-      budget: the share of matchings used in a round in expectation, above 0, at most 1.
+      budget: expected share of the matchings that a round uses, above 0, at most 1.
 
     Returns:
-      p: `float[M]`; lambda_2 at p; an upper bound on the best lambda_2, which is met to one part in 10 000.
+      p: `float[M]`; lambda_2 at p; an upper bound on the best lambda_2, which p reaches to one part in 10 000.
 
     >>> from jdl.topology import ring
     >>> from jdl.topology.graphs.matchings import matchings
@@ -60,7 +61,7 @@ def activation(partners: np.ndarray, budget: float) -> tuple[np.ndarray, float, 
     p, best, bound, cuts = np.full(count, budget), (np.full(count, budget), 0.0), np.inf, []
     for _ in range(MOST_ROUNDS):
         combined = laplacian(partners, p)
-        # 4 M is beyond every eigenvalue, so that the constant vector comes last.
+        # 4 M is larger than every eigenvalue, so that the constant vector comes last.
         lifted = operator(n, lambda x, L=combined: L @ x + 4 * count * x.mean(axis=0))
         values, vectors = extreme(lifted, min(CUTS, n - 1), "SA")
         cuts.append([((vectors - vectors[partner]) ** 2).sum(axis=0) / 2 for partner in partners])
@@ -80,7 +81,7 @@ def activation(partners: np.ndarray, budget: float) -> tuple[np.ndarray, float, 
 
 
 def contraction(partners: np.ndarray, p: np.ndarray, alpha: float) -> float:
-    """|| E[W'W] - J || for W = I - alpha sum_j B_j L_j, B_j Bernoulli(p_j): what a round leaves of the disagreement.
+    """|| E[W'W] - J || for W = I - alpha sum_j B_j L_j, B_j Bernoulli(p_j): the factor on squared disagreement.
 
     E[W'W] = I - 2 alpha L + alpha^2 (L^2 + 2 V), L = sum_j p_j L_j, V = sum_j p_j (1 - p_j) L_j.
 
@@ -101,7 +102,7 @@ def contraction(partners: np.ndarray, p: np.ndarray, alpha: float) -> float:
 
 
 def best_step(partners: np.ndarray, p: np.ndarray) -> float:
-    """alpha = argmin `contraction(partners, p, alpha)`, which is convex in alpha.
+    """The step size alpha = argmin `contraction(partners, p, alpha)`, which is convex in alpha.
 
     >>> import numpy as np
     >>> from jdl.topology import ring
@@ -112,7 +113,7 @@ def best_step(partners: np.ndarray, p: np.ndarray) -> float:
     from scipy.optimize import minimize_scalar
 
     n, mean = partners.shape[1], laplacian(partners, p)
-    # Beyond 2 / lambda_n(L) even the mean of W expands, since (1 - alpha lambda_n)^2 > 1.
+    # For alpha > 2 / lambda_n(L) even the mean of W expands, since (1 - alpha lambda_n)^2 > 1.
     most = 2 / float(extreme(operator(n, lambda x: mean @ x), 1, "LA")[0][0])
     found = minimize_scalar(
         lambda alpha: contraction(partners, p, alpha), bounds=(0, most), method="bounded", options={"xatol": 1e-7}

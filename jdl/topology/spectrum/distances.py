@@ -1,4 +1,4 @@
-"""How far apart nodes are, in links."""
+"""Distances between nodes, in links."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from jdl.topology.topology import Topology
 
 __all__ = ["Diameter", "components", "diameter", "links_of_cycle"]
 
-# Nodes and links looked at in all: a few seconds.
+# The largest number of nodes and links to visit: a few seconds.
 WORK = 2e9
 SWEEPS = 8
 
 
 class Diameter(NamedTuple):
-    """The largest number of links between two nodes; where not `exact`, a number that it is not below."""
+    """The largest distance between two nodes, in links; if not `exact`, a lower bound of it."""
 
     links: int
     exact: bool
 
 
 def diameter(topology: Topology | Sequence[Topology]) -> Diameter | None:
-    """The most links that a message passes on its shortest way from one node to another; None if some cannot reach all.
+    """The largest number of links on a shortest path between two nodes; None if some node cannot reach all others.
 
-    By breadth-first search from every node, up to some ten thousand nodes; from one node where W is circulant, when all
-    nodes are alike. Beyond, eight double sweeps: the node furthest from a random one, and how far it is to the node
-    furthest from that (in an undirected graph; in a directed one, the furthest from 16 random nodes). That is a lower
-    bound, most often the diameter itself, and exact in a tree. In a cycle the links of all its rounds count alike.
+    It uses breadth-first search from every node, up to some ten thousand nodes, and from one node where W is circulant,
+    since all nodes are then equivalent. For larger graphs it uses eight double sweeps: the node furthest from a random
+    one, and its distance to the node furthest from it (in an undirected graph; in a directed one, the furthest from 16
+    random nodes). That gives a lower bound, which is usually the diameter itself, and is exact in a tree. For a cycle
+    of topologies the links of all its rounds count equally.
 
     >>> from jdl.topology import exponential, ring
     >>> diameter(ring(9)), diameter(exponential(16)).links
@@ -45,7 +46,7 @@ def diameter(topology: Topology | Sequence[Topology]) -> Diameter | None:
     if components(phases) > 1:
         return None
     links = links_of_cycle(phases)
-    out = csr_array(links.T)  # of a link, the row is the receiver: searches go from sender to receiver
+    out = csr_array(links.T)  # the row of a link is its receiver, but a search goes from sender to receiver
     if all(phase.shifts is not None for phase in phases):
         return Diameter(_furthest(out, 0)[1], True)
     if n * (n + out.nnz) <= WORK:
@@ -59,7 +60,7 @@ def diameter(topology: Topology | Sequence[Topology]) -> Diameter | None:
 
 
 def links_of_cycle(phases: Sequence[Topology]) -> csr_array:
-    """0/1 `csr_array [n, n]`, a one at (receiver, sender) of every link that is used in some round of a period."""
+    """0/1 `csr_array [n, n]`, a one at (receiver, sender) of every link that some round of a period uses."""
     links = forms.off_diagonal(phases[0].weights)
     links.data = np.ones_like(links.data)
     for phase in phases[1:]:
@@ -69,7 +70,7 @@ def links_of_cycle(phases: Sequence[Topology]) -> csr_array:
 
 
 def components(topology: Topology | Sequence[Topology]) -> int:
-    """The number of parts within which all nodes reach each other along links, in a cycle those of all its rounds.
+    """The number of (strongly) connected components; for a cycle of topologies, of the union of its rounds.
 
     >>> from jdl.topology import one_peer_exponential
     >>> components(one_peer_exponential(8)), components(one_peer_exponential(8)[1])
@@ -82,7 +83,7 @@ def components(topology: Topology | Sequence[Topology]) -> int:
 
 
 def _all_meet(phase: Topology) -> bool:
-    """Whether all nodes average in one group: then W is complete, and better not made."""
+    """Whether all nodes average in one group: W is then complete, and better not built."""
     return phase.groups is not None and len(np.unique(phase.groups)) == 1
 
 

@@ -1,4 +1,4 @@
-"""The ends of the spectrum of a sparse W, where no formula gives them."""
+"""The extreme eigenvalues of a sparse W without a closed form."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from jdl import checks
 
 __all__ = ["bounds", "second_modulus", "smallest", "top"]
 
-BASIS = 40  # vectors that Lanczos keeps
-# 40 restarts are some 800 products with W: enough unless eigenvalues crowd at the end, as a chain's do at 1.
+BASIS = 40  # the number of vectors that Lanczos keeps
+# 40 restarts are some 800 products with W: enough unless eigenvalues are dense at the end, as a chain's are at 1.
 RESTARTS = 40
-# Where Lanczos gives up W - shift I is factored instead, this far outside the spectrum. Nearer, the factors would lose
-# digits; further away, eigenvalues that lie 1e-9 below 1 would no longer be told apart.
+# If Lanczos fails, W - shift I is factored instead, this far outside the spectrum. Nearer, the factors would lose
+# digits; further away, eigenvalues that lie 1e-9 below 1 could no longer be distinguished.
 BEYOND = 1e-6
-# The factor of a graph without small cuts fills up, and takes hours. Such a graph has a healthy gap, by Cheeger's
-# inequality: where the eigenvalue keeps this distance from the bound, iteration goes on instead.
+# The factor of a graph without small cuts becomes dense and takes hours. Such a graph has a large gap, by Cheeger's
+# inequality: if the eigenvalue has this distance from the bound, the iteration continues instead.
 HEALTHY = 0.005
-PATIENCE = 20  # times as many restarts
+PATIENCE = 20  # the factor on the number of restarts in that case
 MOST_LINKS = 5_000_000
 STUCK = "eigenvalues lie too close together for the iterative solver; use a graph with a closed form, or a smaller n"
 
@@ -27,12 +27,12 @@ STUCK = "eigenvalues lie too close together for the iterative solver; use a grap
 def top(W: csr_array) -> float:
     """The second largest eigenvalue of a symmetric W whose rows sum to one, by value; n >= 2.
 
-    Lanczos iteration on W - 2J; where that does not settle, Lanczos on (W - shift I)^-1, with a sparse factor.
-    Accurate to about 1e-10 where the iteration settles by itself (most often to 1e-14), to 1e-14 with a factor.
+    It uses Lanczos iteration on W - 2J. If that does not converge, it uses Lanczos on (W - shift I)^-1, with a sparse
+    factor. The result is accurate to about 1e-10 without a factor (usually to 1e-14), and to 1e-14 with one.
     """
 
     def deflated(x):
-        return W @ x - 2.0 * x.mean()  # moves the eigenvalue 1 of the constant vector to -1
+        return W @ x - 2.0 * x.mean()  # shifts the eigenvalue 1 of the constant vector to -1
 
     return _end(W, linalg.LinearOperator(W.shape, matvec=deflated, dtype=np.float64), "LA", bounds(W)[1])
 
@@ -43,7 +43,7 @@ def smallest(W: csr_array) -> float:
 
 
 def second_modulus(W: csr_array) -> float:
-    """The second largest modulus of an eigenvalue of any stochastic W, by Arnoldi iteration, to about 1e-8."""
+    """The second largest modulus of an eigenvalue of any stochastic W, by Arnoldi iteration, accurate to about 1e-8."""
     start = np.random.default_rng(0).standard_normal(W.shape[0])
     settings = {"v0": start, "ncv": min(W.shape[0] - 1, 2 * BASIS), "tol": 1e-10, "return_eigenvectors": False}
     try:
@@ -54,7 +54,7 @@ def second_modulus(W: csr_array) -> float:
 
 
 def bounds(W: csr_array) -> tuple[float, float]:
-    """Two numbers between which all eigenvalues of a symmetric W lie: the discs of Gershgorin's theorem.
+    """Two numbers between which all eigenvalues of a symmetric W lie, by Gershgorin's theorem.
 
     >>> from jdl.topology import ring
     >>> low, high = bounds(ring(8).weights)
@@ -79,13 +79,13 @@ def _end(W: csr_array, operator: linalg.LinearOperator, which: str, bound: float
 def _lanczos(
     operator: linalg.LinearOperator, which: str, restarts: int = RESTARTS, tolerance: float = 1e-10
 ) -> float | None:
-    """The eigenvalue at one end, from the same start every time; None where it does not settle in time."""
+    """The eigenvalue at one end, from a fixed start vector; None if the iteration does not converge in time."""
     n = operator.shape[0]
     start = np.random.default_rng(0).standard_normal(n)
     start -= start.mean()
     image = operator @ start
     if np.linalg.norm(image) < 1e-12 * np.linalg.norm(start):
-        return 0.0  # exact averaging: nothing is left to iterate on
+        return 0.0  # exact averaging: the operator is zero, which ARPACK refuses
     settings = {"v0": start, "ncv": min(n, BASIS), "tol": tolerance, "maxiter": restarts}
     settings["return_eigenvectors"] = False
     try:
@@ -95,12 +95,12 @@ def _lanczos(
 
 
 def _beyond(W: csr_array, shift: float) -> float:
-    """The eigenvalue of W next to `shift`, which lies outside the spectrum; the constant vector's does not count."""
+    """The eigenvalue of W nearest to `shift`, which lies outside the spectrum; the constant vector is excluded."""
     n = W.shape[0]
     if W.nnz > MOST_LINKS:
         raise checks.InputError(f"got n={n} nodes and {W.nnz:,} links whose leading {STUCK}")
     shifted = sparse.csc_array(W - shift * sparse.eye_array(n))
-    # W - shift I is definite, so that no pivoting is needed and a symmetric order keeps the factor sparse.
+    # W - shift I is definite, so no pivoting is needed, and a symmetric ordering keeps the factor sparse.
     factor = linalg.splu(shifted, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
 
     def solve(x):

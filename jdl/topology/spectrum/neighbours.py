@@ -1,4 +1,4 @@
-"""The effective number of neighbours: with how many others a node averages away its noise, in a given time."""
+"""The effective number of neighbours: over how many nodes a node averages its noise within a given time."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from jdl.topology.topology import Topology, fourier
 
 __all__ = ["EffectiveNeighbours", "effective_neighbours", "neighbours_of"]
 
-# Products of matrices of this size, some twenty of them, take a second or two.
+# Some twenty products of matrices of this size take a second or two.
 DENSE_NODES = 1100
 
 
 class EffectiveNeighbours(NamedTuple):
-    """Effective numbers of neighbours: of each node, of all, of the node that has fewest.
+    """Effective numbers of neighbours of each node, of the graph, and of the node that has the fewest.
 
-    each: `float[n]`, 1 / (1 - gamma) over a node's own variance. mean: 1 / (1 - gamma) over the mean variance (so the
-    harmonic mean of `each`). worst: the least of `each`. error: relative standard error of the numbers in `each`; 0
-    where they are exact. Elsewhere `mean` is off by far less if W is doubly stochastic (and by as much if not), and
-    `worst` was computed anew for the nodes that seem to have fewest.
+    Attributes:
+      each: `float[n]`, 1 / (1 - gamma) divided by the variance of the node.
+      mean: 1 / (1 - gamma) divided by the mean variance, which is the harmonic mean of `each`.
+      worst: smallest number in `each`. If numbers are estimated, it is computed again, more precisely, for the nodes
+        that seem to have the fewest.
+      error: relative standard error of the numbers in `each`; 0 where they are exact. The error of `mean` is much
+        smaller if W is doubly stochastic, and as large if not.
     """
 
     each: np.ndarray
@@ -34,22 +37,26 @@ class EffectiveNeighbours(NamedTuple):
 
 
 def effective_neighbours(topology: Topology | Sequence[Topology], gamma: float) -> EffectiveNeighbours:
-    """How many neighbours a node seems to have, once information has had 1 / (1 - gamma) rounds to spread.
+    """The number of neighbours that a node effectively has, if information spreads for about 1 / (1 - gamma) rounds.
 
-    Every round each node adds unit noise to its value, and gossips: x <- W (sqrt(gamma) x + noise). Alone, its variance
-    would settle at 1 / (1 - gamma); it settles at S_ii, where S = W (gamma S + I) W'. The effective number of
-    neighbours is n_W(gamma) = [1 / (1 - gamma)] / S_ii: 1 where nobody talks, n where W = J, in between elsewhere. For
-    symmetric W the mean of S_ii over nodes is that of lambda^2 / (1 - gamma lambda^2) over the eigenvalues. In a cycle
-    the variance is averaged over the period.
+    Every round each node adds unit noise to its value and gossips: x <- W (sqrt(gamma) x + noise). Alone, its variance
+    would converge to 1 / (1 - gamma); it converges to S_ii, where S = W (gamma S + I) W'. The effective number of
+    neighbours is n_W(gamma) = [1 / (1 - gamma)] / S_ii: 1 without communication, n for W = J, and in between otherwise.
+    For symmetric W the mean of S_ii over nodes is that of lambda^2 / (1 - gamma lambda^2) over the eigenvalues. For a
+    cycle of topologies the variance is averaged over the period.
 
-    Exact to rounding if W is circulant or averages within groups (then any n will do), and up to 1100 nodes. Beyond,
-    simulated on probes: see `error` of `Neighbours`. The mean is exact still where the topology has a closed-form
-    spectrum; and if the variances of eight random nodes, which are then computed exactly, equal that mean, all nodes
-    are taken to be alike (as on a torus or a hypercube) and nothing is estimated.
+    The numbers are exact to rounding if W is circulant or averages within groups (for any n), and up to 1100 nodes. For
+    larger graphs they are simulated on random probes: see `error` of `EffectiveNeighbours`. The mean is still exact
+    where the topology has a closed-form spectrum. If the variances of eight random nodes, which are then computed
+    exactly, equal that mean, all nodes are taken to be equivalent (as on a torus or a hypercube) and nothing is
+    estimated.
 
     Args:
-      topology: one, or one period of a cycle; W of any kind.
-      gamma: decay of what a node knew before, between 0 and 1, less than 1. 0.95 looks back some 20 rounds.
+      topology: one topology, or one period of a cycle, with any W.
+      gamma: decay of a node's former value, from 0 to below 1. 0.95 corresponds to some 20 rounds.
+
+    Raises:
+      InputError: if gamma is not a number from 0 to below 1.
 
     >>> from jdl.topology import ring
     >>> round(effective_neighbours(ring(32), gamma=0.951).mean, 2)
@@ -73,13 +80,13 @@ def effective_neighbours(topology: Topology | Sequence[Topology], gamma: float) 
 
 
 def neighbours_of(variance: np.ndarray, gamma: float, error: float = 0.0) -> EffectiveNeighbours:
-    """The numbers that belong to the stationary variance of each node."""
+    """The effective numbers of neighbours for the stationary variance of each node."""
     alone = 1 / (1 - gamma)
     return EffectiveNeighbours(alone / variance, float(alone / variance.mean()), float(alone / variance.max()), error)
 
 
 def _circulant(phases: list[Topology], gamma: float) -> float:
-    """The variance that all nodes have: frequencies do not mix, s <- |w|^2 (gamma s + 1) for each of them."""
+    """The variance of all nodes: Fourier modes are independent, with s <- |w|^2 (gamma s + 1) for each of them."""
     power = [np.abs(fourier(phase.weights)) ** 2 for phase in phases]
     slope, s = gamma ** len(phases) * np.prod(power, axis=0), np.zeros(phases[0].n)
     for w in power:
@@ -92,7 +99,7 @@ def _circulant(phases: list[Topology], gamma: float) -> float:
 
 
 def _dense(phases: list[Topology], gamma: float) -> np.ndarray:
-    """S of the last phase solves S = A S A' + B, over a period; doubled: S <- S + A S A', A <- A A."""
+    """S of the last phase, which solves S = A S A' + B over a period, by doubling: S <- S + A S A', A <- A A."""
     n = phases[0].n
     decay, S = np.eye(n), np.zeros((n, n))
     for phase in phases:

@@ -1,4 +1,4 @@
-"""What a cycle of topologies does to disagreement: its product, how fast that contracts, whether it is exact."""
+"""What a cycle of topologies does to disagreement: its product, its rate of contraction, whether it is exact."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jdl.topology.topology import Topology, fourier
 
 __all__ = ["Contraction", "contraction", "cycle_of", "exact_after_rounds", "gossip", "period_product"]
 
-# Up to here products are made as matrices, and their norms by a dense solver.
+# Up to this n, products are computed as matrices, and their norms by a dense solver.
 DENSE_NODES = 500
 MOST_NODES = 5000
 EXACT = 1e-10
@@ -21,17 +21,17 @@ PROBES = 4
 
 
 class Contraction(NamedTuple):
-    """What is left of disagreement after one period, and of that the geometric mean over its rounds."""
+    """The factor on disagreement over one period, and its geometric mean over the rounds."""
 
     period: float
     round: float
 
 
 def period_product(topologies: Sequence[Topology]) -> np.ndarray:
-    """W(T-1) ... W(1) W(0), what one period does to the values of all nodes: `float[n, n]`.
+    """W(T-1) ... W(1) W(0), the matrix of one period: `float[n, n]`.
 
     Raises:
-      InputError: for more than 5000 nodes; `contraction` and `exact_after_rounds` do without the matrix.
+      InputError: for more than 5000 nodes; `contraction` and `exact_after_rounds` do not need the matrix.
 
     >>> from jdl.topology import one_peer_exponential
     >>> print(period_product(one_peer_exponential(4)))
@@ -51,21 +51,21 @@ def period_product(topologies: Sequence[Topology]) -> np.ndarray:
 
 
 def contraction(topologies: Sequence[Topology]) -> Contraction:
-    """The factor by which one period shrinks disagreement, and the geometric mean of it over the rounds.
+    """The factor by which one period shrinks disagreement, and its geometric mean over the rounds.
 
-    The spectral norm of P - J for the product P of a period of doubly stochastic phases, as `lambda_2` is for one
-    round; where some phase is only row or column stochastic, the second largest modulus of an eigenvalue of P. A
-    cycle that averages exactly has 0, to rounding.
+    It is the spectral norm of P - J for the product P of a period of doubly stochastic phases, as `lambda_2` is for one
+    round. If some phase is only row or column stochastic, it is the second largest modulus of an eigenvalue of P. A
+    cycle that averages exactly has 0, up to rounding.
 
-    By Fourier transform where all phases are circulant; by a dense solver up to 500 nodes; by iteration beyond, to
-    about 1e-8.
+    It is computed by Fourier transform if all phases are circulant, by a dense solver up to 500 nodes, and by iteration
+    for more nodes, accurate to about 1e-8.
 
     >>> from jdl.topology import one_peer_exponential
     >>> contraction(one_peer_exponential(8)).period < 1e-12, round(contraction(one_peer_exponential(6)).round, 4)
     (True, 0.6005)
 
     Raises:
-      InputError: if the iteration does not settle.
+      InputError: if the iteration does not converge.
     """
     phases = cycle_of(topologies)
     factor = _factor(phases) if phases[0].n > 1 else 0.0
@@ -74,10 +74,10 @@ def contraction(topologies: Sequence[Topology]) -> Contraction:
 
 
 def exact_after_rounds(topologies: Sequence[Topology]) -> int | None:
-    """The smallest number of rounds, from round 0 on, after which all nodes hold the exact mean; None if never.
+    """The smallest number of rounds, from round 0, after which all nodes hold the exact mean; None if there is none.
 
-    That is the k of at most one period with W(k-1) ... W(0) = J, to 1e-10. Tested on four random vectors, which a
-    product other than J sends to their means with probability zero; so any n will do. One node: 0.
+    It is the smallest k within a period with W(k-1) ... W(0) = J, to 1e-10. The test uses four random vectors, which a
+    product other than J maps to their means with probability zero; so n is arbitrary. One node: 0.
 
     >>> from jdl.topology import one_peer_exponential, ring
     >>> exact_after_rounds(one_peer_exponential(16)), exact_after_rounds([ring(16)]), exact_after_rounds([ring(3)])
@@ -94,7 +94,7 @@ def exact_after_rounds(topologies: Sequence[Topology]) -> int | None:
 
 
 def gossip(topology: Topology, x: np.ndarray, transposed: bool = False) -> np.ndarray:
-    """W x, or W' x, of `x: float[n, k]`; without making W where it averages within groups."""
+    """W x, or W' x, for `x: float[n, k]`; computed without W where it averages within groups."""
     if topology.groups is None:
         return (topology.weights.T if transposed else topology.weights) @ x
     size = np.bincount(topology.groups)
@@ -104,7 +104,11 @@ def gossip(topology: Topology, x: np.ndarray, transposed: bool = False) -> np.nd
 
 
 def cycle_of(topologies: Topology | Sequence[Topology]) -> list[Topology]:
-    """One period as a list, of one topology too; a sentence unless there is at least one, and all have one n."""
+    """One period as a list; a single topology becomes a list of one.
+
+    Raises:
+      InputError: if there is no topology, or if their numbers of nodes differ.
+    """
     phases = [topologies] if isinstance(topologies, Topology) else list(topologies)
     checks.require(len(phases) > 0, "got no topologies, a cycle needs at least one; pass [ring(n)], for example")
     sizes = sorted({phase.n for phase in phases})

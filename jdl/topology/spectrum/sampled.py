@@ -1,4 +1,4 @@
-"""What a random schedule does to disagreement, estimated from some rounds of it."""
+"""The expected contraction of a random schedule, estimated from sampled rounds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Expected", "effective_neighbours_of_rounds", "expected_contraction",
 
 
 class Expected(NamedTuple):
-    """The expected contraction of a round: from below, with a standard error; from above; and from how many rounds."""
+    """The expected contraction of a round: an estimate from below with its standard error, and a bound from above."""
 
     round: float
     error: float
@@ -29,7 +29,7 @@ class Expected(NamedTuple):
 
 
 def weights_of(plan: Plan) -> csr_array:
-    """W of a plan as a `csr_array [m, m]`, diagonal included; also where it is too large for a dense matrix.
+    """W of a plan as a `csr_array [m, m]`, diagonal included; also for sizes too large for a dense matrix.
 
     >>> from jdl.topology import ring
     >>> print(weights_of(ring(3).plan("slots")).toarray().round(2))
@@ -51,7 +51,7 @@ def weights_of(plan: Plan) -> csr_array:
 
 
 def sample_rounds(schedule: Schedule, rounds: int, seed: int = 0) -> list[csr_array]:
-    """W of the first `rounds` rounds that a run with this seed would see, in order.
+    """W of the first `rounds` rounds of a run with this seed, in order.
 
     >>> from jdl.schedule import matching
     >>> [W.nnz for W in sample_rounds(matching(4), rounds=2)]
@@ -69,16 +69,19 @@ def sample_rounds(schedule: Schedule, rounds: int, seed: int = 0) -> list[csr_ar
 
 
 def expected_contraction(rounds: Sequence[csr_array]) -> Expected:
-    """The root of the spectral radius of E[W' (I - J) W]: what a random round leaves of disagreement, at worst.
+    """The root of the spectral radius of E[W' (I - J) W]: the factor on disagreement in a random round, at worst.
 
-    E||W x - mean||^2 <= rho ||x - mean||^2 where rounds are independent. The mean over sampled rounds has a spectral
-    radius that is too large in expectation (the largest eigenvalue is a convex function), the more so the fewer rounds:
-    `at_most`. The leading eigenvector of one half of the rounds, tried on the other half, gives a factor that is too
-    small in expectation, and right where all directions contract alike, as they do in a random matching of all nodes:
-    `round`. The two meet as rounds are added.
+    E||W x - mean||^2 <= rho ||x - mean||^2 if rounds are independent. The spectral radius of the mean over sampled
+    rounds is too large in expectation (the largest eigenvalue is a convex function), and more so for fewer rounds; it
+    gives `at_most`. The leading eigenvector of one half of the rounds, applied to the other half, gives a factor that
+    is too small in expectation, and correct if all directions contract equally, as in a random matching of all nodes;
+    it gives `round`. The two converge to each other as rounds are added.
 
     Args:
-      rounds: W of sampled rounds, at least two; see `sample_rounds`.
+      rounds: W of at least two sampled rounds; see `sample_rounds`.
+
+    Raises:
+      InputError: if there are fewer than two rounds.
 
     >>> from jdl.schedule import matching
     >>> found = expected_contraction(sample_rounds(matching(8), rounds=400))
@@ -95,13 +98,13 @@ def expected_contraction(rounds: Sequence[csr_array]) -> Expected:
         return Expected(0.0, 0.0, 0.0, len(rounds))
     left = _left(rounds[half:], _leading(rounds[:half])[1])
     low = float(np.sqrt(left.mean()))
-    error = float(left.std() / np.sqrt(len(left)) / (2 * low)) if low > 0 else 0.0  # of a root
+    error = float(left.std() / np.sqrt(len(left)) / (2 * low)) if low > 0 else 0.0  # of the square root
     high = float(np.sqrt(max(0.0, _leading(rounds)[0])))
     return Expected(low, error, max(low, high), len(rounds))
 
 
 def effective_neighbours_of_rounds(rounds: Sequence[csr_array], gamma: float, doubly: bool) -> EffectiveNeighbours:
-    """`effective_neighbours` of a random schedule, from sampled rounds used over and over."""
+    """`effective_neighbours` of a random schedule, from sampled rounds that are reused."""
     variance, error = walks.variances([walks.of_matrix(W) for W in rounds], gamma, doubly)
     return neighbours_of(variance, gamma, error)
 
@@ -113,7 +116,7 @@ def _left(rounds: Sequence[csr_array], x: np.ndarray) -> np.ndarray:
 
 
 def _leading(rounds: Sequence[csr_array]) -> tuple[float, np.ndarray]:
-    """The largest eigenvalue of the mean of W' (I - J) W over rounds, among vectors of mean zero, and its vector."""
+    """The largest eigenvalue and eigenvector of the mean over rounds of W' (I - J) W, among vectors of mean zero."""
     n = rounds[0].shape[0]
 
     def mean(x):
@@ -128,6 +131,6 @@ def _leading(rounds: Sequence[csr_array]) -> tuple[float, np.ndarray]:
         direction = start / np.linalg.norm(start)
         return float(_left(rounds, direction).mean()), direction
     operator = linalg.LinearOperator((n, n), matvec=mean, dtype=np.float64)
-    # A percent is less than the sample itself is off by.
+    # One percent is below the sampling error.
     values, vectors = linalg.eigsh(operator, k=1, which="LA", v0=start, ncv=min(n, 20), tol=1e-2, maxiter=1000)
     return float(values[0]), vectors[:, 0] / np.linalg.norm(vectors[:, 0])

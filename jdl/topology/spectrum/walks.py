@@ -1,4 +1,4 @@
-"""The stationary variance of noisy gossip on graphs that are too large for matrices: probes, and single nodes."""
+"""The stationary variance of noisy gossip on graphs too large for matrices: random probes, and single nodes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from jdl.topology.topology import Topology
 
 __all__ = ["Round", "of_matrix", "of_topology", "variance_of", "variances"]
 
-# Numbers touched in all: a few seconds' work. Less of it means fewer probes and a larger error, which is reported.
+# The number of scalar operations: a few seconds. Fewer mean fewer probes and a larger error, which is reported.
 WORK = 2e9
 SETTLED = 1e-7
 
 
 class Round(NamedTuple):
-    """One round of gossip as functions of `float[n, k]`: x -> W x and x -> W' x; and what W x costs for k = 1."""
+    """One round of gossip as functions of `float[n, k]`: x -> W x and x -> W' x; and the cost of W x for k = 1."""
 
     n: int
     forward: Callable[[np.ndarray], np.ndarray]
@@ -28,7 +28,7 @@ class Round(NamedTuple):
 
 
 def of_topology(topology: Topology) -> Round:
-    """The round in which every link of a topology is used."""
+    """The round that uses every link of a topology."""
     links = 4 * topology.n if topology.groups is not None else topology.weights.nnz
     forward, back = (lambda x: gossip(topology, x)), (lambda x: gossip(topology, x, transposed=True))
     return Round(topology.n, forward, back, topology.n + links)
@@ -41,19 +41,19 @@ def of_matrix(W: csr_array) -> Round:
 
 
 def variances(rounds: Sequence[Round], gamma: float, doubly: bool, seed: int = 0) -> tuple[np.ndarray, float]:
-    """The stationary variance of x <- W (sqrt(gamma) x + noise), each node's, averaged over a cycle of rounds.
+    """The stationary variance of x <- W (sqrt(gamma) x + noise) at each node, averaged over a cycle of rounds.
 
-    Simulated on probes, over a time in which all is forgotten and as long again, on which squares are averaged. Where W
-    is doubly stochastic the mean over nodes, whose variance 1 / (n (1 - gamma)) is known and which forgets slowest, is
-    left out and added at the end.
+    It is simulated on random probes: first for a time in which the start is forgotten, then for the same time again,
+    over which the squares are averaged. If W is doubly stochastic, the mean over nodes, which forgets slowest and whose
+    variance 1 / (n (1 - gamma)) is known, is removed and added at the end.
 
     Returns:
-      `float[n]`, and the relative standard error of its numbers, from how the probes differ.
+      `float[n]`, and the relative standard error of its numbers, from the differences between probes.
     """
     n, period = rounds[0].n, len(rounds)
     memory = _lifetime(rounds, gamma, doubly)
     length = -(-memory // period) * period
-    cost = sum(one.cost for one in rounds) / period + 8 * n  # noise costs more than a product with it
+    cost = sum(one.cost for one in rounds) / period + 8 * n  # drawing the noise costs more than a product with it
     probes = int(np.clip(WORK / cost / (2 * length), 4, 256))
     rng = np.random.default_rng(seed)
     x, total = np.zeros((n, probes)), np.zeros((n, probes))
@@ -71,10 +71,10 @@ def variances(rounds: Sequence[Round], gamma: float, doubly: bool, seed: int = 0
 
 
 def variance_of(nodes: np.ndarray, rounds: Sequence[Round], gamma: float, doubly: bool) -> tuple[np.ndarray, float]:
-    """The same for some nodes alone, without noise: the sum over k of gamma^k ||W(t-k)' ... W(t)' e_i||^2.
+    """The same for some nodes only, without noise: the sum over k of gamma^k ||W(t-k)' ... W(t)' e_i||^2.
 
     Returns:
-      `float[len(nodes)]`, and a bound on the relative error of cutting the series short.
+      `float[len(nodes)]`, and a bound on the relative truncation error of the series.
     """
     n, period = rounds[0].n, len(rounds)
     cost = sum(one.cost for one in rounds) / period
@@ -89,7 +89,7 @@ def variance_of(nodes: np.ndarray, rounds: Sequence[Round], gamma: float, doubly
             square = np.sum(x * x, axis=0)
             sums += gamma**k * square
             k += 1
-            left = gamma**k / (1 - gamma) * square.max()  # squares do not grow while W is doubly stochastic
+            left = gamma**k / (1 - gamma) * square.max()  # squares do not grow if W is doubly stochastic
             if left <= SETTLED * sums.max() / 10 or k >= most:
                 break
         total, rest = total + sums, max(rest, left / sums.max())
@@ -97,7 +97,7 @@ def variance_of(nodes: np.ndarray, rounds: Sequence[Round], gamma: float, doubly
 
 
 def _lifetime(rounds: Sequence[Round], gamma: float, doubly: bool) -> int:
-    """Rounds until a probe has forgotten its start but for a thousandth; no more than the work allows with 4 probes."""
+    """Rounds until a probe has forgotten all but a thousandth of its start, limited by the work for 4 probes."""
     n, period = rounds[0].n, len(rounds)
     most = max(20, int(WORK / 8 / (sum(one.cost for one in rounds) / period + 8 * n)))
     x = np.random.default_rng(1).standard_normal((n, 1))

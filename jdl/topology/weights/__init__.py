@@ -1,3 +1,3 @@
-"""Mixing weights: by scheme, of your own, from files. `jdl.topology` offers them."""
+"""Mixing weights: by a named scheme, from your own matrix, or from files. `jdl.topology` exports them."""
 
 __all__ = []

@@ -1,4 +1,4 @@
-"""Who hears whom: the links of a networkx graph, a sparse matrix or a file, and the weights that they may have."""
+"""The links of a networkx graph, a sparse matrix or a file, and the weights on them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ Graph: TypeAlias = "nx.Graph | sparray | spmatrix"
 class Links(NamedTuple):
     """Weighted links as a file lists them.
 
-    matrix: `csr_array [n, n]`, in row i, column j what the link from sender j to receiver i weighs, the diagonal
-      included; 1 where the file has no weights.
+    Attributes:
+      matrix: `csr_array [n, n]`; entry [i, j] is the weight of the link from sender j to receiver i, diagonal included;
+        1 where the file has no weights.
     """
 
     matrix: csr_array
@@ -33,10 +34,14 @@ class Links(NamedTuple):
 def links_of(graph: Graph | Links) -> csr_array:
     """0/1 `csr_array [n, n]` with a one at (receiver, sender) of every link, in the order of W; self-loops left out.
 
-    An edge (u, v) of a directed graph, or a one at [u, v] of an adjacency, lets u send to v: the transpose.
+    An edge (u, v) of a directed graph, or a one at [u, v] of an adjacency matrix, lets u send to v: the result is its
+    transpose.
+
+    Args:
+      graph: networkx graph, square sparse 0/1 adjacency matrix, or `Links`.
 
     Raises:
-      InputError: neither a networkx graph nor a square sparse 0/1 matrix, or nothing in it.
+      InputError: if `graph` is neither a networkx graph nor a square sparse 0/1 matrix, or is empty.
 
     >>> print(links_of(csr_array([[0, 1, 1], [0, 0, 1], [1, 0, 0]])).toarray())
     [[0. 0. 1.]
@@ -45,7 +50,7 @@ def links_of(graph: Graph | Links) -> csr_array:
     """
     if isinstance(graph, Links):
         links = forms.off_diagonal(graph.matrix)
-        links.data[:] = 1  # whatever they weigh
+        links.data[:] = 1  # without their weights
         return links
     matrix = graph if issparse(graph) else _of_networkx(graph, None)
     square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] >= 1
@@ -57,12 +62,15 @@ def links_of(graph: Graph | Links) -> csr_array:
 
 
 def weights_of(graph: Graph | Links) -> csr_array | None:
-    """What the links of `links_of` weigh, the diagonal included; None where all weigh 1, which says nothing.
+    """The weights of the links of `links_of`, diagonal included; None if all are 1, which carries no information.
 
-    Weights of a networkx graph are the attribute "weight" of its edges; those of parallel edges are added.
+    The weights of a networkx graph are the attribute "weight" of its edges; those of parallel edges are added.
+
+    Args:
+      graph: networkx graph, square sparse 0/1 adjacency matrix, or `Links`.
 
     Raises:
-      InputError: weights that are no finite numbers, or that some edges have and others lack.
+      InputError: if weights are not finite numbers, or if some edges have one and others do not.
     """
     if isinstance(graph, Links):
         matrix = graph.matrix
@@ -84,7 +92,7 @@ def weights_of(graph: Graph | Links) -> csr_array | None:
 
 
 def say_names(graph: Graph | Links) -> None:
-    """Note the order of the nodes of a networkx graph that are not named 0 to n - 1: names are not kept."""
+    """Print a note on the order of the nodes of a networkx graph that are not named 0 to n - 1: names are not kept."""
     if not isinstance(graph, Links) and not issparse(graph) and set(graph) != set(range(len(graph))):
         say_order([str(node) for node in graph], "the graph")
 
@@ -103,12 +111,24 @@ def _of_networkx(graph: nx.Graph, weight: str | None) -> csr_array:
 
 
 def require_undirected(links: csr_array, need: str) -> None:
-    """A sentence unless every link runs both ways; `need` ends it, from "need" on."""
+    """Check that every link has its reverse.
+
+    Args:
+      links: 0/1 `csr_array [n, n]`.
+      need: second half of the error message, which begins with "need".
+
+    Raises:
+      InputError: if some link has no reverse.
+    """
     checks.require((links != links.T).nnz == 0, f"got a directed graph, {need}")
 
 
 def require_connected(links: csr_array, allow_disconnected: bool) -> None:
-    """A sentence if some node cannot reach every other along the links."""
+    """Check that every node can reach every other one along the links, unless `allow_disconnected`.
+
+    Raises:
+      InputError: if some node cannot reach every other one.
+    """
     count, _ = csgraph.connected_components(links != 0, directed=True, connection="strong")
     need = f"got a graph of {count} components, need a (strongly) connected one; link them, or allow_disconnected=True"
     checks.require(allow_disconnected or count == 1, need)

@@ -1,4 +1,4 @@
-"""Lists of edges and of neighbours as text, read line by line so that a bad line can be named."""
+"""Lists of edges and of neighbours in text files, read line by line so that errors can name the line."""
 
 from __future__ import annotations
 
@@ -18,14 +18,20 @@ from jdl.topology.weights.node_numbers import numbers_of
 
 __all__ = ["Line", "lines_of", "read_edges", "read_named_neighbours", "read_neighbours"]
 
-# Names of the columns of an edge, in any case.
+# Names of the columns of an edge, in upper or lower case.
 SOURCES = ("source", "src", "from", "fromnodeid", "u", "node1", "i", "start")
 TARGETS = ("target", "dst", "to", "tonodeid", "v", "node2", "j", "end")
 WEIGHTS = ("weight", "w", "value")
 
 
 class Line(NamedTuple):
-    """number: counted from 1. words: apart by a comma, semicolon or tab, else by blanks. data: in braces behind."""
+    """One line of a file.
+
+    Attributes:
+      number: line number, counted from 1.
+      words: cells separated by a comma, semicolon or tab, otherwise by blanks.
+      data: text in braces at the end of the line.
+    """
 
     number: int
     words: list[str]
@@ -33,7 +39,7 @@ class Line(NamedTuple):
 
 
 def lines_of(text: str) -> list[Line]:
-    """Every line with words, without comments (from # or % on)."""
+    """Every non-empty line, without comments (from # or % on)."""
     plain = []
     for number, line in enumerate(text.splitlines(), start=1):
         for mark in "#%":
@@ -41,7 +47,7 @@ def lines_of(text: str) -> list[Line]:
         line, brace, data = line.partition("{")
         if line.strip():
             plain.append((number, line.strip(), brace + data))
-    # What most lines have apart; a comma wins over blanks, which may follow it or stand in a name.
+    # The separator that most lines have; a comma wins over blanks, which may follow it or be part of a name.
     apart = next((sign for sign in ",;\t" if 2 * sum(sign in line for _, line, _ in plain) >= max(len(plain), 1)), None)
     split = str.split if apart is None else lambda line: _cells(line, apart)
     return [Line(number, split(line), data) for number, line, data in plain]
@@ -53,10 +59,10 @@ def _cells(line: str, apart: str) -> list[str]:
 
 
 def read_edges(n: int, text: str, file: Path) -> Links:
-    """The symmetric adjacency `[n, n]` of a list of edges: two nodes a line and perhaps a weight, else 1.
+    """The symmetric adjacency `[n, n]` of a list of edges, with two nodes a line and optionally a weight (otherwise 1).
 
-    A first line of one number is n, as DecentralizePy writes it. A first line of words, where other lines have numbers,
-    names the columns. networkx writes a weight in braces. An edge may be there in either direction, or in both.
+    A first line with a single number is n, as DecentralizePy writes it. A first line of words above lines of numbers
+    names the columns. networkx writes weights in braces. An edge may be listed in either direction, or in both.
     """
     lines = lines_of(text)
     if lines and len(lines[0].words) == 1:
@@ -70,21 +76,21 @@ def read_edges(n: int, text: str, file: Path) -> Links:
         weight = _weight(line, columns[2], file)
         usual = edges.setdefault(tuple(sorted(ends)), weight)
         got = f"got the edge {' '.join(ends)} again in line {line.number} of {file}, with weight {weight:g}"
-        checks.require(usual == weight, f"{got} after {usual:g}, need one weight an edge; write a matrix of W instead")
+        checks.require(usual == weight, f"{got} after {usual:g}, need one weight an edge; write the matrix W instead")
         words += [(line.number, word) for word in ends]
     row = numbers_of(n, words, file)
     return _graph(n, [(row[one], row[other]) for one, other in edges], list(edges.values()))
 
 
 def _columns(lines: list[Line], file: Path) -> tuple[tuple[int, int, int | None], list[Line]]:
-    """The places of source, target and weight (None where there is none), and the lines below the columns' names."""
+    """The columns of source, target and weight (None without weights), and the lines below the header."""
     header = [word.lower().replace("_", "").replace(" ", "") for word in lines[0].words] if lines else []
     found = [next((header.index(name) for name in names if name in header), None) for names in (SOURCES, TARGETS)]
     if None not in found:
         return _named_columns(header, *found, lines, file)
     numbered = [all(word.isdecimal() for word in line.words[:2]) for line in lines]
     if lines and not numbered[0] and not any(word.isdecimal() for word in header) and 2 * sum(numbered) > len(lines):
-        lines = lines[1:]  # names of columns that are not known: edges by place
+        lines = lines[1:]  # unknown column names: the first two columns are the edge
     widths = [len(line.words) for line in lines]
     width = 3 if widths.count(3) > widths.count(2) else 2
     for line in lines:
@@ -98,7 +104,7 @@ def _columns(lines: list[Line], file: Path) -> tuple[tuple[int, int, int | None]
 def _named_columns(
     header: list[str], source: int, target: int, lines: list[Line], file: Path
 ) -> tuple[tuple[int, int, int | None], list[Line]]:
-    """The same where the first line names the columns."""
+    """The same as `_columns` for a first line that names the columns."""
     weight = next((header.index(name) for name in WEIGHTS if name in header), None)
     least = max(source, target, weight or 0) + 1
     for line in lines[1:]:
@@ -108,8 +114,8 @@ def _named_columns(
         got = f"got a directed edge in line {line.number} of {file}, need undirected ones"
         checks.require(not directed, f"{got}; for a directed graph write .graphml or .mtx")
     rest = [name for place, name in enumerate(header) if place not in (source, target, weight)]
-    if unused := [name for name in rest if name not in ("id", "label", "type")]:  # Gephi writes these three
-        checks.note(f"of {file} the columns {', '.join(unused)} are not used; a column of weights is named weight")
+    if unused := [name for name in rest if name not in ("id", "label", "type")]:  # columns that Gephi writes
+        checks.note(f"in {file} the columns {', '.join(unused)} are not used; a column of weights must be named weight")
     return (source, target, weight), lines[1:]
 
 
@@ -127,13 +133,13 @@ def _weight(line: Line, column: int | None, file: Path) -> float:
 
 
 def read_neighbours(n: int, text: str, file: Path) -> Links:
-    """The adjacency of DecentralizePy's lists: n in the first line, then a line for each node: all its neighbours.
+    """The adjacency of DecentralizePy's lists: n in the first line, then a line for each node with all its neighbours.
 
-    An empty line is a node without neighbours. Every edge must be in both lists.
+    An empty line is a node without neighbours. Every edge must be listed in both lines.
     """
     lines = text.rstrip("\n").split("\n")
     _same_n(n, lines[0].strip(), file, 1)
-    listed = lines[1:] + [""] * (len(lines) == n)  # where the last node has none, its line may be missing
+    listed = lines[1:] + [""] * (len(lines) == n)  # if the last node has no neighbours, its line may be missing
     got = f"got {len(lines) - 1} lines of neighbours in {file}, need one for each of {n} nodes"
     checks.require(len(listed) == n, f"{got}; write an empty line for a node without neighbours")
     pairs = [(i, _row(n, word, file, i + 2)) for i, line in enumerate(listed) for word in line.split()]
@@ -145,7 +151,7 @@ def read_neighbours(n: int, text: str, file: Path) -> Links:
 
 
 def read_named_neighbours(n: int, text: str, file: Path) -> Links:
-    """The undirected adjacency of networkx's lists: in each line a node, then neighbours, every edge at least once."""
+    """The undirected adjacency of networkx's lists: each line is a node and neighbours, every edge at least once."""
     lines = lines_of(text)
     row = numbers_of(n, [(line.number, word) for line in lines for word in line.words], file)
     return _graph(n, [(row[line.words[0]], row[other]) for line in lines for other in line.words[1:]])
@@ -165,7 +171,7 @@ def _same_n(n: int, word: str, file: Path, line: int) -> None:
 
 
 def _graph(n: int, pairs: list[tuple[int, int]], weights: list[float] | None = None) -> Links:
-    """The symmetric matrix of edges; one that is there in both directions counts once."""
+    """The symmetric matrix of edges; an edge listed in both directions counts once."""
     ends = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     ends, first = np.unique(np.sort(ends, axis=1), axis=0, return_index=True)
     values = np.ones(len(ends)) if weights is None else np.array(weights)[first]

@@ -10,7 +10,7 @@ from jdl.topology.weights.adjacency import require_undirected
 
 __all__ = ["fastest"]
 
-# A semidefinite programme with two n x n cones: half a second at 100 nodes, ten seconds at 200, growing like n^4. SCS,
+# A semidefinite program with two n x n cones: half a second at 100 nodes, ten seconds at 200, growing like n^4. SCS,
 # a first-order solver, was 50 times faster here than the interior-point one, and as exact with this tolerance.
 MOST_NODES = 200
 
@@ -18,7 +18,8 @@ MOST_NODES = 200
 def fastest(links: csr_array) -> csr_array:
     """The symmetric W on an undirected graph for which the spectral norm of W - J is smallest. Weights may be negative.
 
-    W = I - B diag(w) B^T with the incidence matrix B; minimise s over w and s, where -s I <= W - J <= s I.
+    W = I - B diag(w) B^T with the incidence matrix B. The program minimises s over w and s subject to -s I <= W - J <=
+    s I.
 
     Args:
       links: symmetric 0/1 `csr_array [n, n]`.
@@ -27,7 +28,7 @@ def fastest(links: csr_array) -> csr_array:
       `csr_array [n, n]`, symmetric; its norm exceeds the smallest one by about 1e-6 at most.
 
     Raises:
-      InputError: a directed graph, more than 200 nodes, cvxpy missing, or a solver that gives up.
+      InputError: if the graph is directed or has more than 200 nodes, if cvxpy is missing, or if the solver fails.
 
     References:
       Xiao, Boyd, "Fast linear iterations for distributed averaging", Systems & Control Letters 53, 2004, equation 17.
@@ -47,7 +48,7 @@ def fastest(links: csr_array) -> csr_array:
 
     ends = triu(links).tocoo()
     i, j, edge = ends.row, ends.col, np.arange(ends.nnz)
-    # Column l is edge l's (e_i - e_j)(e_i - e_j)^T, row by row in one vector.
+    # Column l is (e_i - e_j)(e_i - e_j)^T of edge l, flattened row by row.
     rows = np.concatenate([i * n + i, j * n + j, i * n + j, j * n + i])
     signs = np.repeat([1.0, 1.0, -1.0, -1.0], ends.nnz)
     laplacians = csr_array((signs, (rows, np.tile(edge, 4))), shape=(n * n, ends.nnz))

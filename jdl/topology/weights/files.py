@@ -1,4 +1,4 @@
-"""Graphs from files: a weight matrix, or who is whose neighbour."""
+"""Graphs from files: a weight matrix, or a list of edges or neighbours."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from jdl.topology.weights.weighted import from_graph, from_weights
 
 __all__ = ["from_file"]
 
-# Where the content alone leaves open which of them it is.
+# The file extensions that decide where the content alone is ambiguous.
 LISTS = {
     ".adj": read_neighbours,
     ".adjlist": read_named_neighbours,
@@ -35,36 +35,37 @@ LISTS = {
 def from_file(n: int, path: str, stochastic: str = "doubly") -> Topology:
     """A graph of your own, from a file: a weight matrix, or a list of edges or neighbours.
 
-    What a file holds is told by its content, packed by gzip or not. Its ending is asked only of lists: .adj and
-    .adjlist are neighbours, .edges and .edgelist are edges whatever their size.
+    The content decides what a file holds; files may be compressed by gzip. The extension matters only for lists: .adj
+    and .adjlist are neighbours, .edges and .edgelist are edges of any size.
 
-    - A matrix of W[i, j], the weight that receiver i gives to sender j: n lines of n numbers, with blanks or commas
-      between (.txt, .csv), NumPy's .npy, a sparse matrix in SciPy's .npz, Matrix Market (.mtx). An .mtx whose field is
-      "pattern" is an adjacency, where an entry in row i, column j lets i send to j; so is any matrix of zeros and ones
-      alone that is symmetric.
-    - Edges, one a line: two nodes, and perhaps a weight, with blanks, tabs, a comma or a semicolon between; # and %
-      start comments. The first line may be n, as DecentralizePy writes it, or names of the columns.
+    - A matrix of W[i, j], the weight that receiver i gives to sender j: n lines of n numbers, separated by blanks or
+      commas (.txt, .csv), NumPy's .npy, a sparse matrix in SciPy's .npz, or Matrix Market (.mtx). An .mtx whose field
+      is "pattern" is an adjacency matrix, where an entry in row i, column j lets i send to j; so is any symmetric
+      matrix of only zeros and ones.
+    - Edges, one a line: two nodes and optionally a weight, separated by blanks, tabs, a comma or a semicolon; # and %
+      start comments. The first line may be n, as DecentralizePy writes it, or the names of the columns.
     - Neighbours: n in the first line, then for each node a line of its neighbours, as DecentralizePy writes them; or
-      (.adjlist) in each line a node, then neighbours, as networkx does.
+      (.adjlist) in each line a node followed by neighbours, as networkx does.
     - GraphML, GML, GEXF, Pajek, and the JSON of networkx.
 
-    Nodes that are not numbered from 0 to n - 1 are so numbered, in the order of their numbers or names; a note says it.
+    Nodes that are not numbered from 0 to n - 1 are renumbered, in the order of their numbers or names, and a note says
+    so.
 
-    A graph gets Metropolis weights; a directed one (.mtx, .graphml, ...) splits each node's mass evenly, column
-    stochastic. Weights of edges are W_ij and the rest of W_ii, where no node's sum to more than 1; else a note says
-    that they are not used. `weighted` gives it others.
+    An undirected graph gets Metropolis weights. A directed one (.mtx, .graphml, ...) splits the mass of each node
+    evenly, which is column stochastic. Weights of edges are used as W_ij, with W_ii as the rest, if those of no node
+    sum to more than 1; otherwise a note says that they are not used. `weighted` changes the weights of a graph.
 
     Sends:
-      a message a node and round for each of its neighbours.
+      one message per node and round to each of its neighbours.
 
     Args:
-      n: number of nodes, that of the file.
-      path: the file.
-      stochastic: what a matrix is: "doubly", "row" or "column" stochastic.
+      n: number of nodes, equal to that of the file.
+      path: path of the file.
+      stochastic: property of a weight matrix: "doubly", "row" or "column" stochastic.
 
     Raises:
-      InputError: no such file, a line that cannot be read (by its number), not n nodes, a matrix that is not stochastic
-        as claimed, a disconnected graph.
+      InputError: if the file does not exist, a line cannot be read (the message names it), the number of nodes is not
+        n, a matrix is not stochastic as stated, or the graph is disconnected.
     """
     n, file = checks.whole("n", n, 1), checks.path(path or "")
     sentence = f"got path={path!r}, need a file with a weight matrix or a list of edges; give its path"
@@ -76,7 +77,7 @@ def from_file(n: int, path: str, stochastic: str = "doubly") -> Topology:
         raise
     except (ValueError, OSError, EOFError, SyntaxError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         need = "a matrix of numbers, a list of edges or neighbours, or a graph of networkx"
-        raise checks.InputError(f"got path={path!r}, need {need}: {error}; write it anew") from error
+        raise checks.InputError(f"got path={path!r}, need {need}: {error}; correct the file") from error
     if isinstance(found, Weights):
         _same_shape(n, path, found.W.shape)
         if not _is_adjacency(found.W):
@@ -87,13 +88,13 @@ def from_file(n: int, path: str, stochastic: str = "doubly") -> Topology:
 
 
 class Weights(NamedTuple):
-    """A matrix of weights, where a bare one is an adjacency."""
+    """A matrix of weights, as opposed to an adjacency matrix."""
 
     W: np.ndarray | sparse.sparray
 
 
 def _content(n: int, file: Path) -> Weights | Graph | Links:
-    """What the file holds, told by how it begins."""
+    """The content of the file; its first bytes decide the format."""
     content = file.read_bytes()
     if content.startswith(b"\x1f\x8b"):
         content = gzip.decompress(content)
@@ -114,7 +115,7 @@ def _content(n: int, file: Path) -> Weights | Graph | Links:
 
 
 def _text(n: int, text: str, file: Path) -> Weights | Links:
-    """A matrix, edges or neighbours, told by the ending where that names a list, else by the shape of the text."""
+    """A matrix, edges or neighbours: the file extension decides if it names a list, otherwise the text's shape."""
     ending = file.suffixes[-2].lower() if file.suffix == ".gz" and len(file.suffixes) > 1 else file.suffix.lower()
     if ending in LISTS:
         return LISTS[ending](n, text, file)
@@ -133,18 +134,18 @@ def _text(n: int, text: str, file: Path) -> Weights | Links:
         if as_weights or not (numbers and len(np.unique(ends)) == n):
             return Weights(matrix)
     if lines[0].words == [str(n)] and len(text.rstrip("\n").split("\n")) in (n, n + 1):
-        with contextlib.suppress(checks.InputError):  # not so, unless every edge is in both lists
+        with contextlib.suppress(checks.InputError):  # neighbours only if every edge is in both lines
             return read_neighbours(n, text, file)
     if width > 3 and len(widths) > 1 and lines[0].words[0].isdecimal():
         number = next(line.number for line in lines if len(line.words) != len(lines[0].words))
         raise ValueError(
-            f"line {number} has not as many words as the first; for lists of neighbours let the name end in .adjlist"
+            f"line {number} has another number of words than the first; lists of neighbours need the extension .adjlist"
         )
     return read_edges(n, text, file)
 
 
 def _is_adjacency(W: np.ndarray | sparse.sparray) -> bool:
-    """Whether a square matrix is symmetric, of zeros and ones alone, and no W: some row does not sum to one."""
+    """Whether a square matrix is symmetric, holds only zeros and ones, and is not a W: some row does not sum to one."""
     if W.ndim != 2 or W.dtype.kind not in "biuf":
         return False
     matrix = sparse.csr_array(W)

@@ -1,4 +1,4 @@
-"""A graph, a matrix of weights, or a sequence of them, as topologies."""
+"""Topologies from a graph, a matrix of weights, or a sequence of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["as_topologies"]
 
 
 def as_topologies(given: Any) -> Topology | list[Topology] | None:
-    """What a user has as a graph, as a topology; several of them as a list, one a round and then from the first again.
+    """Convert a user's graph to a topology, and a sequence of graphs to a list of topologies that repeats, one a round.
 
     Args:
       given: a `Topology`, a networkx graph, a matrix of weights `[n, n]` (an array, a sparse matrix, nested lists), a
@@ -27,7 +27,7 @@ def as_topologies(given: Any) -> Topology | list[Topology] | None:
       The topology, a list of them, or None where `given` is none of these.
 
     Raises:
-      InputError: if a matrix is not stochastic, sizes differ, or all of a list together link some nodes to none.
+      InputError: if a matrix is not stochastic, sizes differ, or the union of a list is not connected.
 
     >>> as_topologies(np.stack([np.eye(2), np.ones((2, 2)) / 2]))[1]
     <weights 1: 2 nodes, 1 edge, degree 1, doubly stochastic, symmetric>
@@ -39,7 +39,7 @@ def as_topologies(given: Any) -> Topology | list[Topology] | None:
     several = [_one(each, f"weights {place}", allow_disconnected=True) for place, each in enumerate(listed)]
     if not several or None in several:
         return None
-    cycle_of(several)  # of one n
+    cycle_of(several)  # checks that all have the same n
     if not all(isinstance(each, Topology) for each in listed):
         require_connected(csr_array(sum(abs(forms.off_diagonal(each.weights)) for each in several)), False)
     return several
@@ -59,7 +59,7 @@ def _one(given: Any, name: str, allow_disconnected: bool = False) -> Topology | 
 
 
 def _array(given: Any) -> np.ndarray | None:
-    """Numbers in any array or nested lists, or None."""
+    """An array of numbers from any array or nested lists, or None."""
     nested = isinstance(given, list | tuple) and all(isinstance(row, list | tuple) for row in given)
     if not (nested or hasattr(given, "__array__")):
         return None

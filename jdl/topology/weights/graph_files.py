@@ -13,12 +13,13 @@ __all__ = ["read_graph"]
 
 
 def read_graph(text: str) -> nx.Graph | None:
-    """The graph in `text`, its format told by how it begins; None where it begins like none of them.
+    """The graph in `text`, whose beginning decides the format; None if it matches no format.
 
-    Nodes whose names are whole numbers are named by these; those of a GML file by their labels, or else by their ids.
+    Nodes whose names are integers keep these numbers as names. Nodes of a GML file are named by their labels, or
+    otherwise by their ids.
 
     Raises:
-      ValueError: if it begins like one of them and is not read.
+      ValueError: if the text begins like one of the formats but cannot be read.
     """
     start = text.lstrip("\ufeff \t\r\n")[:2000].lower()
     if start.startswith("<"):
@@ -53,7 +54,7 @@ def _gml(text: str) -> nx.Graph:
     try:
         try:
             return nx.parse_gml(text)
-        except nx.NetworkXError:  # labels that are missing, or not one for each node
+        except nx.NetworkXError:  # labels are missing or not unique
             return nx.parse_gml(text, label="id")
     except nx.NetworkXError as error:
         raise ValueError(error) from error

@@ -1,4 +1,4 @@
-"""From the names that a file or a graph has for its nodes to the rows 0, 1, ... of W."""
+"""The mapping from the names of nodes in a file or a graph to the rows 0, 1, ... of W."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from jdl import checks
 
 __all__ = ["numbers_of", "say_order"]
 
-Word = tuple[int, str]  # the line where a name stands, and the name
+Word = tuple[int, str]  # the line number of a name, and the name
 
-LONGEST = 12  # names of nodes that a note lists
+LONGEST = 12  # the most names of nodes that a note lists
 
 
 def numbers_of(n: int, words: Iterable[Word], file: Path) -> dict[str, int]:
-    """The row of every name in a file. A note says so where names are not the rows already.
+    """The row of every name in a file. A note is printed where names are not the rows already.
 
-    Whole numbers below n are the rows. Where there are n other whole numbers (counted from 1, or with gaps), rows are
-    in their order; where there are n words, in that of the alphabet.
+    Integers below n are the rows. If there are n other integers (counted from 1, or with gaps), rows follow their
+    order; if there are n words, rows follow the alphabetical order.
 
     Args:
       n: number of nodes.
-      words: every name in the file, with its line.
-      file: its path, for sentences.
+      words: every name in the file, with its line number.
+      file: path of the file, for messages.
 
     Raises:
-      InputError: not n nodes, or most names are numbers and some are not; the sentence has the line.
+      InputError: if there are not n nodes, or if most names are numbers but some are not; the message names the line.
     """
     line_of: dict[str, int] = {}
     for line, word in words:
@@ -60,7 +60,7 @@ def numbers_of(n: int, words: Iterable[Word], file: Path) -> dict[str, int]:
 
 
 def say_order(names: list[str], where: str) -> None:
-    """Note which node is which row, where the names of nodes are not kept."""
+    """Print a note on which node is which row, because the names of nodes are not kept."""
     listed = ", ".join(names[:LONGEST]) + (f", ... and {names[-1]}" if len(names) > LONGEST else "")
     checks.note(f"the nodes of {where} are numbered from 0 to {len(names) - 1} here, in the order {listed}")
 

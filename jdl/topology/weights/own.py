@@ -1,4 +1,4 @@
-"""A mixing matrix of one's own, and what is true of it."""
+"""Your own mixing matrix, and the checks of its properties."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["check_weights", "completed", "from_weights", "stated"]
 KINDS = ("column", "doubly", "row")
 TOLERANCE = float(np.sqrt(np.finfo(np.float64).eps))
 
-# Binary digits that values of bfloat16, float16 and float32 have, and how far their sums may be off: by rounding each
+# The binary digits of bfloat16, float16 and float32, and the tolerance of their sums: the rounding error of each
 # weight, and for float32 the square root of that, for what was computed in it; and text of about seven digits.
 SLACK = {8: 2.0**-8, 11: 2.0**-11, 24: 2.0**-12}
 OF_TEXT = 1e-6
@@ -28,15 +28,18 @@ SWEEPS = 100
 
 
 def check_weights(W: Any, stochastic: str = "doubly") -> None:
-    """Raise a sentence unless W is a square matrix whose rows, columns or both sum to one, as `stochastic` claims.
+    """Check that W is a square matrix whose rows, columns or both sum to one, as `stochastic` states.
 
-    Negative weights pass: fast linear iterations have them. Sums may be off by what the weights' own digits allow:
-    2^-8, 2^-11 or 2^-12 where all are values of bfloat16, float16 or float32, whatever array or text carries them; half
-    a unit of the last of 4 to 6 decimals for each weight of a row; else 1e-6.
+    Negative weights are accepted: fast linear iterations have them. The tolerance of the sums follows from the digits
+    of the weights: 2^-8, 2^-11 or 2^-12 if all are values of bfloat16, float16 or float32, in whatever array or text;
+    half a unit of the last of 4 to 6 decimals for each weight of a row; otherwise 1e-6.
 
     Args:
-      W: `[n, n]` array or scipy sparse matrix, `W[i, j]` what receiver i gives to sender j.
+      W: `[n, n]` array or scipy sparse matrix; `W[i, j]` is the weight that receiver i gives to sender j.
       stochastic: "doubly", "row" or "column" stochastic.
+
+    Raises:
+      InputError: if W is not a square matrix of numbers, or if sums differ from one.
 
     >>> check_weights([[0.5, 0.5], [0.25, 0.75]], stochastic="row")
     >>> check_weights([[0.5, 0.5], [0.25, 0.75]])  # doctest: +ELLIPSIS
@@ -51,14 +54,17 @@ def from_weights(
 ) -> Topology:
     """The topology of your own mixing matrix.
 
-    Links are the off-diagonal weights that are not zero. A W that is symmetric up to rounding is made so exactly, and
-    sums that are off by rounding (see `check_weights`) are made 1.
+    The links are the nonzero off-diagonal weights. A W that is symmetric up to rounding is made exactly symmetric, and
+    sums that deviate by rounding (see `check_weights`) are made 1.
 
     Args:
-      W: `[n, n]` array or scipy sparse matrix, `W[i, j]` what receiver i gives to sender j.
+      W: `[n, n]` array or scipy sparse matrix; `W[i, j]` is the weight that receiver i gives to sender j.
       stochastic: "doubly", "row" or "column" stochastic, which is checked.
-      name: how tables and plots call it.
-      allow_disconnected: accept weights under which some nodes cannot reach each other.
+      name: name in tables and plots.
+      allow_disconnected: whether to accept weights under which some nodes cannot reach each other.
+
+    Raises:
+      InputError: if W is not stochastic as stated, or disconnected.
 
     >>> from_weights([[0.75, 0.25], [0.25, 0.75]])
     <weights: 2 nodes, 1 edge, degree 1, doubly stochastic, symmetric>
@@ -69,7 +75,7 @@ def from_weights(
 
 
 def stated(name: str, matrix: csr_array, stochastic: str | None = None, tolerance: float = TOLERANCE) -> Topology:
-    """The topology of a matrix whose symmetry, and whose kind where None is given, are read off the matrix itself."""
+    """The topology of a matrix; its symmetry, and for `stochastic=None` that property too, are read from it."""
     if stochastic is None:
         fits = _sums_to_one(matrix, tolerance)
         assert fits, f"neither rows nor columns of {name} sum to one"
@@ -80,10 +86,10 @@ def stated(name: str, matrix: csr_array, stochastic: str | None = None, toleranc
 
 
 def completed(weights: csr_array) -> csr_array | None:
-    """W with these weights on links and the rest of every sum on the diagonal, or None where that is no W.
+    """W with these weights on links and the rest of every sum on the diagonal, or None if that is not a W.
 
-    Links must weigh more than 0, and those into every node (or else, out of every node) 1 at most. A diagonal that is
-    given must be that rest.
+    Links must have positive weights, and those into every node (or otherwise, out of every node) must sum to at most 1.
+    A diagonal that is present must equal that rest.
     """
     links, own = forms.off_diagonal(weights), weights.diagonal()
     if links.nnz and links.data.min() <= 0:
@@ -99,7 +105,7 @@ def completed(weights: csr_array) -> csr_array | None:
 
 
 def _slack(matrix: csr_array) -> float:
-    """How far sums of a stochastic matrix may be off, from the digits that its values have."""
+    """The tolerance of the sums of a stochastic matrix, from the digits of its values."""
     values = matrix.data[np.isfinite(matrix.data)]
     mantissas = np.frexp(values)[0]
     for digits, slack in SLACK.items():
@@ -114,11 +120,11 @@ def _slack(matrix: csr_array) -> float:
 
 def _sums_to_one(matrix: csr_array, tolerance: float) -> list[str]:
     sums = {"row": matrix.sum(axis=1), "column": matrix.sum(axis=0)}
-    return [axis for axis, totals in sums.items() if np.all(np.abs(totals - 1) <= tolerance)]  # NaN fits neither
+    return [axis for axis, totals in sums.items() if np.all(np.abs(totals - 1) <= tolerance)]  # false for NaN
 
 
 def _checked(W: Any, stochastic: str) -> tuple[csr_array, float]:
-    """W as float64 csr with sums of exactly 1 as claimed, and the rounding that its own digits allow."""
+    """W as float64 csr whose sums are exactly 1 as stated, and the rounding error that its digits permit."""
     stochastic = checks.known("stochastic", stochastic, KINDS)
     W = W if issparse(W) else np.asarray(W)
     square = W.ndim == 2 and W.shape[0] == W.shape[1] >= 1
@@ -144,10 +150,10 @@ def _checked(W: Any, stochastic: str) -> tuple[csr_array, float]:
 
 
 def _normalised(matrix: csr_array, axes: list[str], tolerance: float) -> csr_array:
-    """The matrix with sums of 1 along the axes where rounding has moved them, else as it is."""
+    """The matrix with sums of 1 along the axes where rounding has changed them, otherwise unchanged."""
     if set(axes) <= set(_sums_to_one(matrix, TOLERANCE)):
         return matrix
-    if len(axes) == 2 and abs(matrix - matrix.T).max() <= tolerance:  # moving the diagonal keeps both, and symmetry
+    if len(axes) == 2 and abs(matrix - matrix.T).max() <= tolerance:  # W stays symmetric below
         matrix = csr_array((matrix + matrix.T) / 2)
         return csr_array(matrix + diags_array(1 - matrix.sum(axis=1)))
     for _ in range(SWEEPS):

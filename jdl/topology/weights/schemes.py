@@ -1,6 +1,6 @@
-"""Mixing weights from a formula: what each scheme makes of a graph.
+"""Mixing weights from a formula: the W of each scheme on a graph.
 
-`links` is the 0/1 `csr_array [n, n]` of `adjacency.links_of`: a one where the row hears the column.
+`links` is the 0/1 `csr_array [n, n]` of `adjacency.links_of`, with a one where the row's node hears the column's node.
 """
 
 from __future__ import annotations
@@ -48,17 +48,20 @@ def metropolis(graph: Graph) -> csr_array:
 
 
 def max_degree(links: csr_array) -> csr_array:
-    """W = I - L / (1 + largest degree): symmetric, one weight for all edges, 1 / (degree + 1) on a regular graph."""
+    """W = I - L / (1 + largest degree): symmetric, one weight for all edges; 1 / (degree + 1) on a regular graph."""
     _require_undirected(links, "max_degree")
     return _rest_to_self(links / (1 + _degree(links).max()))
 
 
 def best_constant(links: csr_array, shifts: tuple[int, ...] | None = None) -> csr_array:
-    """W = I - a L with the a that mixes fastest, 2 / (lambda_2(L) + lambda_n(L)), the Laplacian's extremes but for 0.
+    """W = I - a L with the a that mixes fastest, 2 / (lambda_2(L) + lambda_n(L)).
 
-    Symmetric; weights of a node on itself may be negative. The spectral norm of W - J is then
-    (lambda_n - lambda_2) / (lambda_n + lambda_2). `shifts`: of a circulant graph, to use its Fourier
-    transform.
+    lambda_2(L) and lambda_n(L) are the extreme eigenvalues of the Laplacian other than 0. W is symmetric; the weights
+    of nodes on themselves may be negative. The spectral norm of W - J is (lambda_n - lambda_2) / (lambda_n + lambda_2).
+
+    Args:
+      links: 0/1 `csr_array [n, n]`.
+      shifts: cyclic shifts of a circulant graph, to use its Fourier transform, or None.
     """
     _require_undirected(links, "best_constant")
     if links.nnz == 0:
@@ -71,19 +74,19 @@ def best_constant(links: csr_array, shifts: tuple[int, ...] | None = None) -> cs
 
 
 def row(links: csr_array) -> csr_array:
-    """W_ij = 1 / (1 + in-degree of i): every receiver averages alike over itself and those it hears; row stochastic."""
+    """W_ij = 1 / (1 + in-degree of i): receivers average equally over themselves and their senders; row stochastic."""
     return csr_array(diags_array(1 / (1 + _degree(links))) @ (links + eye_array(links.shape[0])))
 
 
 def column(links: csr_array) -> csr_array:
-    """W_ij = 1 / (1 + out-degree of j): every sender splits evenly over itself and its hearers; column stochastic."""
+    """W_ij = 1 / (1 + out-degree of j): senders split evenly over themselves and their receivers; column stochastic."""
     return csr_array((links + eye_array(links.shape[0])) @ diags_array(1 / (1 + links.sum(axis=0))))
 
 
 def sinkhorn(links: csr_array) -> csr_array:
-    """The doubly stochastic D (I + A) E, D and E diagonal: rows and columns of I + A are divided by their sums in turn.
+    """The doubly stochastic D (I + A) E with diagonal D and E: rows and columns of I + A are scaled in turn.
 
-    It exists, and is the only one, where every link lies on a cycle: then I + A has total support.
+    It exists and is unique if every link lies on a cycle: then I + A has total support.
 
     References:
       Sinkhorn, Knopp, "Concerning nonnegative matrices and doubly stochastic matrices", Pacific J. Math. 21, 1967.
@@ -105,8 +108,8 @@ def sinkhorn(links: csr_array) -> csr_array:
 def data_size(links: csr_array, sizes: np.ndarray | None) -> csr_array:
     """Metropolis-Hastings: a row stochastic W whose stationary distribution is proportional to `sizes: [n]`.
 
-    W_ij = min(1 / (1 + d_i), (s_j / s_i) / (1 + d_j)) on edges, W_ii = 1 - sum_j W_ij: s_i W_ij = s_j W_ji, so that
-    s W = s and gossip tends to the mean weighted by size. Equal sizes give Metropolis weights.
+    W_ij = min(1 / (1 + d_i), (s_j / s_i) / (1 + d_j)) on edges and W_ii = 1 - sum_j W_ij. Then s_i W_ij = s_j W_ji, so
+    that s W = s, and gossip converges to the mean weighted by size. Equal sizes give Metropolis weights.
 
     References:
       Hastings, "Monte Carlo sampling methods using Markov chains and their applications", Biometrika 57, 1970.
@@ -116,7 +119,7 @@ def data_size(links: csr_array, sizes: np.ndarray | None) -> csr_array:
     given = 'got scheme "data_size" without sizes, need the number of examples of each node'
     checks.require(sizes is not None, f'{given}; try weighted(topology, "data_size", sizes)')
     sizes = np.asarray(sizes, dtype=np.float64)
-    shape = f"got sizes of shape {sizes.shape}, need ({n},) for n={n}; give one number a node"
+    shape = f"got sizes of shape {sizes.shape}, need ({n},) for n={n}; give one number for each node"
     checks.require(sizes.shape == (n,), shape)
     positive = bool(np.all((sizes > 0) & np.isfinite(sizes)))
     checks.require(

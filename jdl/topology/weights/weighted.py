@@ -1,4 +1,4 @@
-"""Weights for a graph by the name of a scheme: for a topology that has others, and for a graph of one's own."""
+"""Weights by the name of a scheme, for a topology or for your own graph."""
 
 from __future__ import annotations
 
@@ -42,11 +42,13 @@ SCHEMES = tuple(sorted([*OF_LINKS, "data_size", "lazy"]))
 def weighted(topology: Topology, scheme: str, sizes: Any = None) -> Topology:
     """The same graph with other weights: the links are the off-diagonal weights of W that are not zero.
 
-    | scheme | W_ij on links; W_ii is the rest | kind |
+    The links are the nonzero off-diagonal weights of W.
+
+    | scheme | W_ij on links; W_ii is the rest | property |
     |---|---|---|
     | metropolis | 1 / (1 + max(d_i, d_j)) | symmetric |
     | max_degree | 1 / (1 + largest degree) | symmetric |
-    | lazy | (I + W) / 2 of the W that is there: no eigenvalue is negative | as it is |
+    | lazy | (I + W) / 2 of the existing W: no eigenvalue is negative | unchanged |
     | best_constant | 2 / (lambda_2(L) + lambda_n(L)), L the Laplacian: the fastest single weight | symmetric |
     | fastest | those for which the spectral norm of W - J is smallest; needs cvxpy, n up to 200 | symmetric |
     | data_size | min(1 / (1 + d_i), (s_j / s_i) / (1 + d_j)): stationary distribution ~ sizes s | row |
@@ -54,19 +56,19 @@ def weighted(topology: Topology, scheme: str, sizes: Any = None) -> Topology:
     | column | 1 / (1 + out-degree of j) | column |
     | sinkhorn | r_i c_j, scaled until rows and columns sum to one | doubly |
 
-    The first six but lazy need an undirected graph, the others take any. With best_constant and fastest, weights may
-    be negative. What the result says of itself, `stochastic` and `symmetric`, is read off its W.
+    The first six except lazy need an undirected graph; the others accept any. With best_constant and fastest, weights
+    may be negative. `stochastic` and `symmetric` of the result are read from its W.
 
     Sends:
-      what the topology sends.
+      the same messages as the topology.
 
     Args:
-      topology: whose links and positions are kept.
+      topology: topology whose links and positions are kept.
       scheme: one of `SCHEMES`.
-      sizes: `[n]`, the number of examples of each node, for data_size alone.
+      sizes: `[n]`, the number of examples of each node; only for data_size.
 
     Raises:
-      InputError: a scheme that is unknown or does not fit the graph.
+      InputError: if the scheme is unknown or does not fit the graph.
 
     >>> from jdl.topology.graphs.lattices import ring
     >>> weighted(ring(8), "lazy")
@@ -93,7 +95,7 @@ def weighted(topology: Topology, scheme: str, sizes: Any = None) -> Topology:
     made = stated(name, matrix)
     if topology.shifts is None or scheme in ("data_size", "fastest"):
         return dataclasses.replace(made, positions=topology.positions)
-    # These schemes treat all nodes of a circulant graph alike, so that W stays circulant.
+    # These schemes treat all nodes of a circulant graph the same, so that W stays circulant.
     spectrum = circulant_spectrum(made.weights, made.symmetric)
     return dataclasses.replace(made, shifts=topology.shifts, spectrum=spectrum, positions=topology.positions)
 
@@ -103,18 +105,19 @@ def from_graph(
 ) -> Topology:
     """The topology of your own graph.
 
-    By default an undirected graph gets Metropolis weights, doubly stochastic. A directed one, where an edge (u, v)
-    lets u send to v, splits the mass of every node evenly: W_ij = 1 / (1 + outdegree_j) on edges and the diagonal,
-    column stochastic. Where edges have weights of their own (networkx: the attribute "weight") that are positive and at
-    no node sum to more than 1, these are W_ij, and W_ii is the rest; a note says so where other weights are not used.
+    By default an undirected graph gets Metropolis weights, which are doubly stochastic. A directed one, where an edge
+    (u, v) lets u send to v, splits the mass of every node evenly: W_ij = 1 / (1 + outdegree_j) on edges and the
+    diagonal, which is column stochastic. If edges have positive weights of their own (networkx: the attribute "weight")
+    that sum to at most 1 at every node, these are W_ij, and W_ii is the rest; a note says where other weights are not
+    used.
 
     Args:
       graph: networkx graph, or its 0/1 adjacency as a SciPy sparse matrix `[n, n]`; see `metropolis`. Nodes that are
-        not named 0 to n - 1 are numbered in the graph's order, which a note tells.
-      name: how tables and plots call it.
-      weights: one of `SCHEMES`, see `weighted`; by default the edges' own, or "metropolis", or "column" where a link
-        runs one way only.
-      allow_disconnected: accept a graph whose nodes cannot all reach each other.
+        not named 0 to n - 1 are numbered in the graph's order, and a note states this order.
+      name: name in tables and plots.
+      weights: one of `SCHEMES`, see `weighted`; by default the edges' own weights, or "metropolis", or "column" if some
+        link runs one way only.
+      allow_disconnected: whether to accept a graph whose nodes cannot all reach each other.
 
     Raises:
       InputError: if the graph is empty or disconnected, the scheme does not fit it, or only some edges have weights.

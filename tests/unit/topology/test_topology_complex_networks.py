@@ -95,7 +95,7 @@ def test_random_geometric_degree():
         (lambda: watts_strogatz(4), "got degree=4 with n=4, a small world needs degree < n; try degree=2"),
         (
             lambda: watts_strogatz(9, degree=3),
-            "got degree=3, a small world needs as many neighbours on either side; try degree=2",
+            "got degree=3, a small world needs an even degree, half on either side; try degree=2",
         ),
         (lambda: watts_strogatz(9, rewiring=2), "got rewiring=2, need a number between 0.0 and 1.0; try rewiring=0.1"),
         (lambda: barabasi_albert(1), "got degree=2 with n=1, a new node needs as many older ones; try n=3"),

@@ -139,7 +139,7 @@ def test_lambda_2_as_the_docstrings_say(topology, expected):
         (lambda: torus(8, rows=4), "got n=8 with rows=4, a torus needs at least 3 full columns; try n=12"),
         (lambda: torus(30, dims=3), "got n=30, a torus with dims=3 needs sides of at least 3; try n=27"),
         (lambda: torus(30, dims=40), f"a torus with dims=40 needs sides of at least 3; try n={3**40}"),
-        (lambda: torus(60, rows=3, dims=3), "got rows=3 with dims=3, rows are for dims=2; leave rows out"),
+        (lambda: torus(60, rows=3, dims=3), "got rows=3 with dims=3, rows need dims=2; leave rows out"),
         (lambda: torus(9, dims=0), "got dims=0, need a whole number of at least 1; try dims=1"),
         (lambda: hypercube(0), "got n=0, need a whole number of at least 1; try n=1"),
         (lambda: hypercube(3), "got n=3, a hypercube needs a power of two; try n=4"),

@@ -125,7 +125,7 @@ def test_stochastic_block_at_its_ends():
             lambda: erdos_renyi(1024, degree=4),
             "got 100 disconnected graphs in a row with n=1024, need a connected one; try degree=10",
         ),
-        (lambda: stochastic_block(3), "got blocks=4 with n=3, a block needs a node at least; try blocks=3"),
+        (lambda: stochastic_block(3), "got blocks=4 with n=3, a block needs at least one node; try blocks=3"),
         (lambda: stochastic_block(8, degree=2), "got degree=2, need a number between 0.0 and 1.0; try degree=1.0"),
         (
             lambda: stochastic_block(8, between=7.0),

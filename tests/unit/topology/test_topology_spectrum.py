@@ -141,7 +141,7 @@ def test_refusals(monkeypatch):
         second_largest_eigenvalue(ring(1))
     monkeypatch.setattr(spectrum, "MOST_NODES", 10)
     with pytest.raises(
-        InputError, match="got n=12, all eigenvalues need n of at most 10; use lambda_2, which needs one"
+        InputError, match="got n=12, all eigenvalues need n of at most 10; use lambda_2, which needs only one"
     ):
         eigenvalues(forget_shifts(torus(12)))
 
