@@ -423,6 +423,8 @@ class Algorithm(Protocol):
       needs: what must hold of the network and the data, e.g. {"doubly_stochastic", "grad"}. A simulation in which it
         does not hold is refused.
       phases: the names of the (send, recv) methods of each exchange of a round; one pair in most methods.
+      draws_per_round: may be left out, and is 1 then: how many minibatches a node draws in a round, a property of local
+        steps most often; None where their number varies. Data that go on where the round before ended rely on it.
     """
 
     needs: frozenset[str]

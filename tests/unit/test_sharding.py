@@ -107,3 +107,24 @@ def test_cores_do_not_become_devices_after_the_first_computation(monkeypatch):
         placement.use_cores(3)
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
     assert placement.use_cores(3) == 8  # as told from outside
+
+
+def test_a_servers_arrays_are_copied_even_where_they_have_as_many_rows_as_there_are_nodes():
+    """On 64 features the kernel of the server's model is [64, 2]; the traffic of clients, [2, n + 1], has no rows."""
+    rng = np.random.default_rng(0)
+    data = Dataset(rng.normal(size=(64, 8)).astype(np.float32), rng.integers(0, 2, 64), None, None, 2, "noise", "")
+    data = data._replace(test_x=data.train_x[:8], test_y=data.train_y[:8])
+    both = jdl.problems.learn(data, nodes=8, model="linear")
+    mesh = placement.mesh_over(8)
+
+    def places(algorithm, topology):
+        sim = jax.eval_shape(jdl.sim.init, jdl.simulation(both, algorithm, topology))
+        return sim, placement.by_rows(sim, 8, mesh)
+
+    sim, where = places(jdl.algorithms.FedAvg(), None)
+    assert any(leaf.shape[0] == 8 for leaf in jax.tree.leaves(sim.server))
+    assert all(place.is_fully_replicated for place in jax.tree.leaves(where))
+    sim, where = places(jdl.algorithms.DPSGD(), jdl.topology.ring(8))
+    assert all(leaf.shape[0] == 8 for leaf in jax.tree.leaves(sim.nodes))
+    assert not any(place.is_fully_replicated for place in jax.tree.leaves(where.nodes))
+    assert where.traffic.bits.is_fully_replicated and where.t.is_fully_replicated

@@ -92,3 +92,44 @@ def test_killed_and_resumed_is_the_same_bit_for_bit(whole, tmp_path):  # noqa: F
         with (at / "history.csv").open("a") as file:
             file.write("28,0.5,1")  # as a row that the crash cut short
         same(jdl.run(**parts(), run_dir=at, checkpoint_every=3, resume=True), whole)
+
+
+FUNCTIONS = """
+import functools
+
+import flax.linen as nn
+import optax
+from flax import struct
+
+import jdl
+from jdl.runs import fingerprint
+
+RATE, WORDS = 0.5, {"b", "a", "c"}
+
+
+def decay(t, k=2.0):
+    return RATE * k if "a" in WORDS else t
+
+
+class Net(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(len(WORDS))(x)
+
+
+Mine = struct.dataclass(type("Mine", (jdl.algorithms.DPSGD,), {"extra": lambda self: decay(1)}))
+things = decay, functools.partial(decay, k=1), Net(), optax.adam(1e-3), optax.cosine_decay_schedule(1.0, 9), Mine
+digests = [fingerprint.of_value(one) for one in things] + [fingerprint.of_tree(Mine(decay=decay))]
+"""
+
+
+def test_what_a_function_does_is_the_same_in_another_process(tmp_path):
+    """Under another order of sets, from source here and from compiled code there."""
+    (tmp_path / "theirs.py").write_text(FUNCTIONS)
+    ours = {"__name__": "theirs"}
+    exec(compile(FUNCTIONS, str(tmp_path / "theirs.py"), "exec"), ours)
+    call = "import theirs; print(theirs.digests)"
+    for _ in range(2):  # the second reads what the first compiled
+        env = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": str(tmp_path)}
+        done = subprocess.run([sys.executable, "-c", call], env=env, capture_output=True, text=True, timeout=120)
+        assert done.stdout.strip() == str(ours["digests"]), done.stderr
