@@ -27,7 +27,7 @@ from jdl.runs.compose import simulation
 from jdl.runs.history import History
 from jdl.runs.result import Result
 from jdl.runs.run import run
-from jdl.runs.tune import tune
+from jdl.runs.tune import rounds_until, tune
 from jdl.show.drawing import draw
 from jdl.show.graph_report import graph_report
 from jdl.show.partition_picture import draw as draw_partition
@@ -49,6 +49,7 @@ __all__ = [
     "models",
     "oracle",
     "problems",
+    "rounds_until",
     "run",
     "schedule",
     "sim",

@@ -61,7 +61,7 @@ def tune(
       simulation: from `jdl.simulation(...)`.
       rounds: how many rounds each value gets.
       score: a column of the history (`jdl.metrics.COLUMNS`), whose last entry counts (the negative of an accuracy); or
-        a function of the history, a dict of arrays `[E]`, see `rounds_until`.
+        a function of the history, a dict of arrays `[E]`, see `jdl.rounds_until`.
       values: what to try, at least one, all positive.
       field: the number of the algorithm to choose.
       refinements: how often to look closer.
