@@ -1,26 +1,100 @@
-"""Strict everywhere: eight CPU devices, no silent dtype or rank promotion, no compile cache, warnings are errors."""
+"""Strict everywhere: eight CPU devices, no silent dtype or rank promotion, warnings are errors.
 
+Programs of the tests are tiny and take much longer to compile than to run, so they are compiled cheaply, and kept:
+in CI for the length of a run, elsewhere from run to run (`JDL_TEST_COMPILE_CACHE` names the folder, or is "off").
+Samples of the laws are drawn with `JDL_TEST_SEED`: fixed in CI, the date elsewhere; the header of a run says it.
+"""
+
+# ruff: noqa: E402 (JAX reads its environment when it is imported)
+import atexit
+import collections
 import contextlib
+import datetime
 import gc
 import gzip
+import hashlib
+import importlib.metadata
 import os
+import platform
+import shutil
 import struct
 import sys
+import tempfile
 
-# Tiny programs take longer to compile than to run: without LLVM's optimisations the suite takes a fifth less.
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0")
+# XLA's newer way to write the code of a fusion takes about twice as long to compile. An unknown flag would end the
+# process, so flags are given to the versions of jaxlib that were tried.
+TRIED = importlib.metadata.version("jaxlib").split(".")[:2] in (["0", "10"], ["0", "11"], ["0", "12"])
+CHEAP = " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1" if TRIED else ""
+FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+os.environ.setdefault("XLA_FLAGS", FLAGS + CHEAP)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JDL_TEST_SEED", "0" if os.environ.get("CI") else f"{datetime.date.today():%Y%m%d}")
 os.environ["JDL_COMPILE_CACHE"] = os.environ["JDL_DATA_CACHE"] = "off"
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import jax
 import numpy as np
+import platformdirs
 import pytest
 
 import jdl
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def compile_cache() -> str:
+    """The folder of compiled programs: of this run alone in CI, of this jax and this processor elsewhere.
+
+    Processes of one run find it in their environment and share it.
+    """
+    if "JDL_TEST_COMPILE_CACHE" not in os.environ:
+        if os.environ.get("CI"):
+            folder = tempfile.mkdtemp(prefix="jdl-test-programs-")
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        else:
+            made_for = (jax.__version__, platform.machine(), processor(), os.environ["XLA_FLAGS"])
+            name = f"{jax.__version__}-{hashlib.sha256(repr(made_for).encode()).hexdigest()[:12]}"
+            folder = platformdirs.user_cache_path("jdl") / "tests" / name
+        os.environ["JDL_TEST_COMPILE_CACHE"] = str(folder)
+    return os.environ["JDL_TEST_COMPILE_CACHE"]
+
+
+def processor() -> str:
+    """What the processor can do, where the system says."""
+    try:
+        with open("/proc/cpuinfo") as lines:
+            return next((line for line in lines if line.startswith("flags")), "")
+    except OSError:
+        return platform.processor()
+
+
+if compile_cache() != "off":
+    jax.config.update("jax_compilation_cache_dir", compile_cache())
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def pytest_configure(config):
+    """A program that was not wholly written is compiled again, with a warning and without a failure."""
+    config.addinivalue_line("filterwarnings", "default:Error (reading|writing) persistent compilation cache")
+
+
+def pytest_report_header():
+    """How to repeat what was drawn."""
+    return f"samples drawn with JDL_TEST_SEED={os.environ['JDL_TEST_SEED']}; compiled programs in {compile_cache()}"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How long each part of the suite took: a file or a folder of `tests`, and the docstrings."""
+    seconds = collections.Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                folders = report.nodeid.split("::")[0].split("/")
+                part = "docstrings" if folders[0] != "tests" else "/".join(folders[1:3][: max(1, len(folders) - 2)])
+                seconds[part] += report.duration
+    terminalreporter.write_line("test time: " + ", ".join(f"{part} {s:.0f} s" for part, s in seconds.most_common()))
 
 
 @pytest.fixture

@@ -110,6 +110,8 @@ def divided(function: Callable[..., Any], mesh: Mesh | None) -> Callable[..., An
     )
 
     def over_devices(shared, *rows):
+        if not jax.tree.leaves(rows):  # an empty message: there is nothing to divide
+            return function(shared, *rows)
         count = jax.tree.leaves(rows)[0].shape[0]
         more = -count % mesh.size
         if not more:

@@ -5,7 +5,7 @@ Nothing here knows an algorithm by its name: `needs` says what kind of network i
 
 from __future__ import annotations
 
-import inspect
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -14,24 +14,18 @@ import pytest
 from flax import struct
 
 import jdl
+from jdl.command import catalogue
 from jdl.compressors import Identity
-from jdl.engine import messages as sizes
-from jdl.engine import rounds
 from jdl.engine import sim as simulator
 from jdl.schedule import Fixed
 from jdl.topology import from_weights, random_regular
-from jdl.types import BatchId, Exchange, ExchangeState, Key, Message, Plan, Sized, Traffic, Wire
+from jdl.types import BatchId, Key, Plan
 
 N, DIM = 8, 3
 
 ALGORITHMS = list(jdl.algorithms.__all__)
-# An exchange is a lower-case name that can be called without arguments (`stack` takes a list of them).
-EXCHANGES = [
-    name
-    for name in jdl.exchange.__all__
-    if name.islower()
-    and all(p.default is not p.empty for p in inspect.signature(getattr(jdl.exchange, name)).parameters.values())
-]
+# Those of the command line.
+EXCHANGES = list(catalogue.members("exchanges"))
 
 # What a law does not hold for, and why. The law must really fail there, or the entry goes.
 EXCEPTIONS = {
@@ -70,7 +64,7 @@ EXCEPTIONS = {
 
 
 def law(name: str, names: list) -> list:
-    """The names, where those that the law of this name does not hold for are expected to fail."""
+    """The names as parameters of a test; those that the law of this name does not hold for are expected to fail."""
     reasons = EXCEPTIONS[name]
     return [
         pytest.param(one, marks=pytest.mark.xfail(strict=True, reason=reasons[one])) if one in reasons else one
@@ -78,18 +72,57 @@ def law(name: str, names: list) -> list:
     ]
 
 
-# jit keys its cache by the static parts, so all laws share these programs.
+class Laws:
+    """Laws on the bed of one algorithm (see `bed.py`), checked together by one test, so that the bed is built once."""
+
+    def __init__(self):
+        self.laws = []
+
+    def over(self, names: list, exceptions: str = ""):
+        """Add a law, a function of a bed that asserts, which holds for these names but for the named `EXCEPTIONS`."""
+
+        def add(function):
+            self.laws.append((function, frozenset(names), EXCEPTIONS.get(exceptions, {})))
+            return function
+
+        return add
+
+    def check(self, bed) -> None:
+        """Every law holds for this algorithm, and each that is said not to hold for it really fails."""
+        wrong = []
+        for function, names, exceptions in self.laws:
+            if bed.name not in names:
+                continue
+            try:
+                function(bed)
+            except AssertionError as error:
+                if bed.name not in exceptions:
+                    wrong.append(f"{function.__name__}: {error}")
+            else:
+                if bed.name in exceptions:
+                    wrong.append(f"{function.__name__} holds, and EXCEPTIONS says: {exceptions[bed.name]}")
+        if wrong:
+            pytest.fail(f"{bed.name} breaks {len(wrong)} of the laws:\n\n" + "\n\n".join(wrong), pytrace=False)
+
+
+# jit keys its cache by the static parts, so all laws share these two programs of each simulation.
 init = jax.jit(simulator.init)
 traces: list[str] = []
 
 
-def _counted(simulation, sim, until):
+def _advance(simulation, sim, until):
     traces.append(type(simulation.algorithm).__name__)
-    return simulator.advance(simulation, sim, until)[0]
+    sim, _ = simulator.advance(simulation, sim, until)
+    return sim, simulator.models(simulation, sim)
 
 
-advance = jax.jit(_counted)
-models = jax.jit(simulator.models)
+# The state after some rounds, and its models.
+advance = jax.jit(_advance)
+
+
+def network_of_one(exchange: str) -> list:
+    """A network of one exchange with its defaults."""
+    return [catalogue.maker("exchanges", exchange)()]
 
 
 def kind_of(name: str):
@@ -105,14 +138,13 @@ def mixes(name: str) -> bool:
     return any(need.endswith("_stochastic") for need in kind_of(name).needs)
 
 
-def one_in(every: int, names: list, first: int = 0) -> list:
-    """One in so many of the names (and all exceptions), the others in the slow suite: for laws on what is not the
-    algorithm's own.
-    """
-    kept = [i % every == first or not isinstance(name, str) for i, name in enumerate(names)]
-    return [
-        name if keep else pytest.param(name, marks=pytest.mark.slow) for name, keep in zip(names, kept, strict=True)
-    ]
+PEERS = [name for name in ALGORITHMS if not has_server(name)]
+SERVERS = [name for name in ALGORITHMS if has_server(name)]
+# Those that take any graph, and any graph in every round.
+ANY_GRAPH = [name for name in PEERS if "tree" not in kind_of(name).needs]
+ANY_TIME = [name for name in PEERS if "fixed_links" not in kind_of(name).needs]
+# Those that take several local steps in a round.
+STEPPING = [name for name in ALGORITHMS if "local_steps" in kind_of(name).__dataclass_fields__]
 
 
 def network_of(name: str, seed: int = 0) -> np.ndarray:
@@ -122,6 +154,7 @@ def network_of(name: str, seed: int = 0) -> np.ndarray:
     return weights(seed)
 
 
+@functools.cache
 def weights(seed: int = 0) -> np.ndarray:
     """A symmetric doubly stochastic W without any symmetry between nodes: random weights on a random regular graph."""
     pattern = random_regular(N, degree=4, seed=seed).weights.toarray()
@@ -150,6 +183,12 @@ def starts(name: str, seed: int = 0) -> np.ndarray:
 PLAIN = {"local_steps": 1, "optimizer": "sgd", "compressor": Identity(), "gamma": 1.0, "gamma_x": 1.0, "gamma_y": 1.0}
 
 
+def is_plain(name: str) -> bool:
+    """Whether the defaults of a method are its plainest form."""
+    usual = kind_of(name)()
+    return all(getattr(usual, key, value) == value for key, value in PLAIN.items())
+
+
 def build(
     name: str, W: np.ndarray | None = None, *, lr=0.1, data=None, talk=None, plain: bool = False, **parts
 ) -> jdl.sim.Simulation:
@@ -162,66 +201,22 @@ def build(
     return jdl.simulation(data, kind(lr=lr, **own), talk, **parts)
 
 
+@jax.jit
+def whole(simulation, params, rounds):
+    """The models after some rounds, all in one program."""
+    sim, _ = simulator.advance(simulation, simulator.init(simulation, params), rounds)
+    return simulator.models(simulation, sim)
+
+
 def run(simulation: jdl.sim.Simulation, rounds: int, params=None) -> np.ndarray:
     """The models after some rounds, `[n, d]`, or `[1, d]` with a server."""
-    return np.asarray(models(simulation, advance(simulation, init(simulation, params), jnp.int32(rounds))))
+    return np.asarray(advance(simulation, init(simulation, params), jnp.int32(rounds))[1])
 
 
 def equal_bits(a, b) -> bool:
     """Whether two trees hold the same bits."""
     same = jax.tree.map(lambda x, y: np.asarray(x).tobytes() == np.asarray(y).tobytes(), a, b)
     return all(jax.tree.leaves(same))
-
-
-@struct.dataclass
-class Spy:
-    """An exchange that notes, while it is traced, the shapes of the messages that enter the network."""
-
-    inner: Exchange
-    seen: list = struct.field(pytree_node=False)
-
-    @property
-    def needs(self) -> frozenset[str]:
-        return self.inner.needs
-
-    @property
-    def breaks(self) -> frozenset[str]:
-        return self.inner.breaks
-
-    def init(self, message: Message) -> ExchangeState:
-        return self.inner.init(message)
-
-    def apply(self, link: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
-        self.seen.append(jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), wire.sent))
-        return self.inner.apply(link, wire, key)
-
-
-def messages(simulation: jdl.sim.Simulation) -> list:
-    """The shapes of what is sent in each phase of a round, rows of all who take part stacked."""
-    seen: list = []
-    spied = simulation.replace(exchange=Spy(jdl.exchange.linear(), seen))
-    before = jax.eval_shape(simulator.init, spied)
-    seen.clear()
-    jax.eval_shape(simulator.step, spied, before)
-    return list(seen)
-
-
-def states_own_size(simulation: jdl.sim.Simulation) -> bool:
-    """Whether the method says itself how many bits some message has: those are for its own tests to check."""
-    found, packed = [], sizes.content_and_bits
-
-    def note(message):
-        found.extend(part for part in jax.tree.leaves(message, is_leaf=_packed) if _packed(part))
-        return packed(message)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rounds, "content_and_bits", note)
-        jax.eval_shape(simulator.step, simulation, jax.eval_shape(simulator.init, simulation))
-    return bool(found)
-
-
-def _packed(part) -> bool:
-    return isinstance(part, Sized)
 
 
 @struct.dataclass

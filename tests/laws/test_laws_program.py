@@ -1,5 +1,6 @@
-"""Laws on programs: shapes, one trace, mappings, sharding, resumption. Run over every algorithm."""
+"""Laws on the programs of every algorithm: shapes, one trace, parameters as a tree, budgets, seeds, resumption."""
 
+import bed as beds
 import cases
 import jax
 import jax.numpy as jnp
@@ -8,13 +9,15 @@ import pytest
 from flax import struct
 
 import jdl
-from jdl.engine import placement
 from jdl.engine import sim as simulator
 
-EVERY = pytest.mark.parametrize("name", cases.ALGORITHMS)
-# How rows are mapped and placed is not the algorithms' business: some of them try each way, all in the slow suite.
-SOME = pytest.mark.parametrize("name", cases.one_in(12, cases.ALGORITHMS))
-OTHERS = pytest.mark.parametrize("name", cases.one_in(6, cases.ALGORITHMS, first=1))
+LAWS = cases.Laws()
+EVERY = LAWS.over(cases.ALGORITHMS)
+
+
+@pytest.mark.parametrize("name", cases.ALGORITHMS)
+def test_laws_of_programs(name):
+    LAWS.check(beds.bed(name))
 
 
 def shapes(x):
@@ -22,21 +25,29 @@ def shapes(x):
 
 
 @EVERY
-def test_init_works_on_shapes(name):
-    built = cases.build(name)
-    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), built)
+def init_works_on_shapes_and_one_start_has_the_shapes_of_many(bed):
+    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), bed.simulation)
     start = jax.ShapeDtypeStruct((cases.DIM,), jnp.float32)
-    assert shapes(jax.eval_shape(simulator.init, abstract, start)) == shapes(cases.init(built, cases.starts(name)))
+    assert shapes(jax.eval_shape(cases.init, abstract, start)) == shapes(bed.begun)
 
 
 @EVERY
-def test_a_round_keeps_structure_shape_and_dtype(name):
-    built = cases.build(name)
-    before = jax.eval_shape(simulator.init, built)
-    after, _ = jax.eval_shape(simulator.step, built, before)
-    assert jax.tree.structure(before) == jax.tree.structure(after)
-    assert shapes(before) == shapes(after)
+def a_round_keeps_structure_shape_and_dtype(bed):
+    before = jax.eval_shape(simulator.init, bed.simulation)
+    after, _ = jax.eval_shape(simulator.step, bed.simulation, before)
+    assert jax.tree.structure(before) == jax.tree.structure(after) == jax.tree.structure(bed.end)
+    assert shapes(before) == shapes(after) == shapes(bed.end)
     assert all(leaf.shape[0] == cases.N for leaf in jax.tree.leaves(after.nodes))
+
+
+@EVERY
+def a_tree_of_parameters_fits(bed):
+    """A method that adds or scales its parameters as if they were one array fails while this is traced."""
+    data = cases.TreeQuadratic(cases.problem(), "dict")
+    built = cases.build(bed.name, data=data)
+    models = jax.eval_shape(simulator.models, built, jax.eval_shape(simulator.init, built))
+    rows = 1 if bed.server else cases.N
+    assert shapes(models) == shapes(data.split(jnp.zeros((rows, cases.DIM))))
 
 
 @struct.dataclass
@@ -47,110 +58,43 @@ class Budgets(jdl.oracle.DataOracle):
         return (data.id % 3).astype(jnp.int32)
 
 
-STEPPING = [name for name in cases.ALGORITHMS if "local_steps" in cases.kind_of(name).__dataclass_fields__]
-
-
-@pytest.mark.parametrize("name", STEPPING)
-def test_budgets_of_local_steps_are_taken(name):
+@LAWS.over(cases.STEPPING)
+def budgets_of_local_steps_are_taken(bed):
     with jax.enable_x64(True):  # where whole numbers are of two widths
-        kind, talk = cases.kind_of(name), None if cases.has_server(name) else cases.dense(cases.network_of(name))
+        kind, talk = cases.kind_of(bed.name), None if bed.server else cases.dense(cases.network_of(bed.name))
         built = jdl.simulation(cases.problem(), kind(local_steps=3), talk, oracle=Budgets())
-        before = jax.eval_shape(simulator.init, built)
-        assert shapes(jax.eval_shape(simulator.step, built, before)[0]) == shapes(before)
+        before = jax.eval_shape(simulator.INIT, built)
+        assert shapes(jax.eval_shape(simulator.STEP, built, before)[0]) == shapes(before)
 
 
 @EVERY
-def test_two_rates_two_graphs_and_two_data_sets_are_one_trace(name):
-    first = cases.build(name, lr=0.1)
-    cases.run(first, 1)
+def two_rates_two_graphs_and_two_data_sets_are_one_trace(bed):
+    assert np.all(np.isfinite(bed.base))
     before = len(cases.traces)
-    other = cases.run(
-        cases.build(name, cases.network_of(name, seed=3), lr=1 / 16, data=cases.problem(seed=1), seed=5), 3
-    )
-    whole = cases.run(cases.build(name, lr=0), 3)
+    W, data = cases.network_of(bed.name, seed=3), cases.problem(seed=1)
+    other = cases.run(cases.build(bed.name, W, lr=1 / 16, data=data, seed=5), 3, bed.start)
+    still = cases.run(cases.build(bed.name, lr=0), 3, bed.start)
     assert len(cases.traces) == before
-    assert np.all(np.isfinite(other)) and not np.allclose(other, whole)
+    assert np.all(np.isfinite(other)) and not np.allclose(other, still)
 
 
 @EVERY
-def test_vmap_over_rates_is_one_trace_and_equals_the_loop(name):
-    rates = jnp.linspace(0.01, 0.2, 4)
-    built, start = cases.build(name), cases.starts(name)
-    seen = []
-
-    @jax.jit
-    def sweep(rates):
-        def one(lr):
-            seen.append(lr)
-            s = built.replace(algorithm=built.algorithm.replace(lr=lr))
-            return simulator.models(s, simulator.advance(s, simulator.init(s, start), 5)[0])
-
-        return jax.vmap(one)(rates)
-
-    swept = sweep(rates)
-    assert len(seen) == 1
-    alone = [cases.run(built.replace(algorithm=built.algorithm.replace(lr=lr)), 5, start) for lr in rates]
-    np.testing.assert_allclose(swept, np.stack(alone), rtol=2e-5, atol=2e-6)
-    assert np.abs(swept[0] - swept[-1]).max() > 1e-2
-
-
-@pytest.mark.parametrize("shape", ["dict", pytest.param("nested", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", cases.one_in(3, cases.law("array by array", cases.ALGORITHMS)))
-def test_parameters_may_be_a_tree(name, shape):
-    start = cases.starts(name)
-    data = cases.TreeQuadratic(cases.problem(), shape)
-    built = cases.build(name, data=data, plain=True)  # compressors look at an array at a time
-    sim = cases.advance(built, cases.init(built, data.split(start)), jnp.int32(6))
-    flat = data.join(cases.models(built, sim))
-    np.testing.assert_allclose(flat, cases.run(cases.build(name, plain=True), 6, start), rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("chunk", [3, pytest.param(11, marks=pytest.mark.slow)])
-@OTHERS
-def test_chunked_map_equals_vmap(name, chunk):
-    data, start = cases.problem(noise=0.3), cases.starts(name)
-    together = cases.run(cases.build(name, data=data), 4, start)
-    chunked = cases.build(name, data=data, mapping=chunk)
-    np.testing.assert_allclose(cases.run(chunked, 4, start), together, rtol=1e-5, atol=1e-6)
-
-
-@OTHERS
-def test_python_loop_equals_vmap(name):
-    data, start = cases.problem(noise=0.3), cases.starts(name)
-    together = cases.run(cases.build(name, data=data), 2, start)
-    looped = cases.build(name, data=data, mapping="loop")
-    with jax.disable_jit():
-        sim = simulator.init(looped, start)
-        for _ in range(2):
-            sim, _ = simulator.step(looped, sim)
-        alone = simulator.models(looped, sim)
-    np.testing.assert_allclose(alone, together, rtol=1e-5, atol=1e-6)
-
-
-@SOME
-def test_sharded_equals_unsharded(name):
-    built, start = cases.build(name, data=cases.problem(noise=0.3)), cases.starts(name)
-    begun = cases.init(built, start)
-    one = cases.advance(built, begun, jnp.int32(6))
-    mesh = placement.mesh_over(8)
-    placed = jax.device_put(begun, placement.by_rows(begun, cases.N, mesh))
-    everywhere = jax.device_put(built.replace(mesh=mesh), placement.everywhere(mesh))
-    many = cases.advance(everywhere, placed, jnp.int32(6))
-    assert all(len(leaf.sharding.device_set) == 8 for leaf in jax.tree.leaves(many))
-    for leaf in jax.tree.leaves(many.nodes):
-        assert not leaf.sharding.is_fully_replicated
-    for a, b in zip(jax.tree.leaves(many), jax.tree.leaves(one), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+def data_are_paired_and_seeds_differ(bed):
+    """A node's minibatches depend on seed, round and node alone; another seed draws others."""
+    one = bed.run(3, data=bed.noisy, seed=4)
+    again = cases.run(cases.build(bed.name, data=bed.noisy, seed=4), 3, bed.start)
+    other = bed.run(3, data=bed.noisy, seed=5)
+    assert np.array_equal(one, again)
+    # The noise of a full gradient is none, and cancels where its minibatches correct it.
+    assert (np.abs(one - other).max() > 1e-3) or "full_grad" in cases.kind_of(bed.name).needs
 
 
 @EVERY
-def test_resumed_equals_uninterrupted_bit_for_bit(name):
-    built = cases.build(name, data=cases.problem(noise=0.5))
-    begun = cases.init(built, cases.starts(name))
-    whole = cases.advance(built, begun, jnp.int32(20))
-    stopped = cases.advance(built, begun, jnp.int32(7))
-    stored = jax.tree.map(np.asarray, stopped)  # through the host, as a checkpoint goes
-    resumed = cases.advance(built, jax.tree.map(jnp.asarray, stored), jnp.int32(20))
-    assert int(stopped.t) == 7 and int(resumed.t) == 20
-    assert cases.equal_bits(whole, resumed)
-    assert not cases.equal_bits(whole, stopped)
+def resumed_after_any_round_equals_uninterrupted_bit_for_bit(bed):
+    simulation, sim = bed.of(data=bed.noisy), bed.begun
+    for t in range(1, beds.ROUNDS + 1):
+        stored = jax.tree.map(np.asarray, sim)  # through the host, as a checkpoint goes
+        new, _ = cases.advance(simulation, jax.tree.map(jnp.asarray, stored), jnp.int32(t))
+        assert int(new.t) == t and not cases.equal_bits(new, sim)
+        sim = new
+    assert cases.equal_bits(sim, bed.end)
