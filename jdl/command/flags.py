@@ -12,9 +12,9 @@ from typing import Annotated, Any, NamedTuple
 import tyro
 
 from jdl import checks, local, problems
-from jdl.command.catalogue import KINDS, Option, entry, maker, members, options
+from jdl.command.catalogue import KINDS, Option, entry, known, maker, members, options
 from jdl.problems import MODELS, PRECISIONS, SAMPLING
-from jdl.runs.compose import STOCHASTIC
+from jdl.runs.needs import STOCHASTIC
 from jdl.topology.weights.weighted import SCHEMES
 
 __all__ = [
@@ -177,7 +177,7 @@ def choose(choices: Choices) -> Chosen:
     >>> chosen.algorithm, chosen.topology, chosen.partition, chosen.network
     ('gradient_tracking', 'random_regular', 'iid', ('top_k', 'lossy'))
     """
-    algorithm = checks.known("algorithm", choices.algorithm, members("algorithms"))
+    algorithm = known("algorithms", choices.algorithm)
     needs = members("algorithms")[algorithm].needs
     topology = choices.topology and _known_topology(choices.topology)
     checks.require(
@@ -189,13 +189,13 @@ def choose(choices: Choices) -> Chosen:
         topology = "sampling"
     elif topology is None and needs & STOCHASTIC:
         topology = "tree" if "tree" in needs else "random_regular"
-    problem = checks.known("problem", choices.problem, members("problems"))
+    problem = known("problems", choices.problem)
     names = [name for group in choices.network for name in group]
-    network = tuple(checks.known("exchange", name, members("exchanges")) for name in names)
+    network = tuple(known("exchanges", name) for name in names)
     own, partition = inspect.signature(maker("problems", problem)).parameters.get("partition"), choices.partition
     need = "whose nodes have data of their own; leave --partition out, or give --problem digits"
     checks.require(own is not None or partition is None, f"got partition {partition!r} with {problem}, {need}")
-    partition = own and checks.known("partition", partition or own.default, members("partitions"))
+    partition = own and known("partitions", partition or own.default)
     return Chosen(algorithm, topology, problem, partition, network)
 
 

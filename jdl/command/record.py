@@ -6,10 +6,10 @@ import typing
 from typing import Any
 
 from jdl import checks
-from jdl.command.catalogue import maker
+from jdl.command.catalogue import make, maker
 from jdl.command.flags import FLAG, Chosen, options_of, spelled
 from jdl.data.load import absolute
-from jdl.runs import compose
+from jdl.runs.memory import fits_in_memory
 from jdl.topology import Topology
 from jdl.topology.weights.weighted import SCHEMES, weighted
 from jdl.types import Schedule
@@ -51,13 +51,13 @@ def record(flags: Any, chosen: Chosen) -> Command:
 def build(command: Command) -> dict[str, Any]:
     """The arguments of `jdl.run`. What is cheap to refuse is refused first, and nothing that does not fit is built."""
     n, topology = command["nodes"], command["topology"]
-    algorithm = _make("algorithms", command["algorithm"])
-    network = [_make("exchanges", part) for part in command["network"]]
+    algorithm = make("algorithms", **command["algorithm"])
+    network = [make("exchanges", **part) for part in command["network"]]
     for part in (algorithm, *network):
         checks.fields(part)
     division = {"partition" if name == "name" else name: value for name, value in command.get("partition", {}).items()}
-    problem = _make("problems", command["problem"] | division, nodes=n)
-    compose.fits_in_memory(problem)
+    problem = make("problems", nodes=n, **command["problem"] | division)
+    fits_in_memory(problem)
     return {
         "problem": problem,
         "algorithm": algorithm,
@@ -91,7 +91,7 @@ def graph(part: Command, n: int, sizes: Any = None) -> Topology | list[Topology]
     >>> graph({"name": "ring", "weights": "lazy"}, n=8)
     <ring, lazy: 8 nodes, 8 edges, degree 2, doubly stochastic, symmetric>
     """
-    made = _make("topologies", {name: value for name, value in part.items() if name != "weights"}, n=n)
+    made = make("topologies", n=n, **{name: value for name, value in part.items() if name != "weights"})
     if "weights" not in part:
         return made
     return weighted(made, part["weights"], sizes if part["weights"] == "data_size" else None)
@@ -100,10 +100,6 @@ def graph(part: Command, n: int, sizes: Any = None) -> Topology | list[Topology]
 def _number(word: str | int) -> str | int:
     """A number where a flag takes one beside words."""
     return int(word) if str(word).isdecimal() else word
-
-
-def _make(kind: str, part: Command, **size: int) -> Any:
-    return maker(kind, part["name"])(**size, **{name: value for name, value in part.items() if name != "name"})
 
 
 def _part(kind: str, name: str, flags: Any) -> Command:

@@ -15,18 +15,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from jdl import checks
+from jdl.compressors import HalfPrecision
 from jdl.engine import sim as simulator
 from jdl.engine.mapping import Mapping
 from jdl.engine.metrics import COLUMNS
 from jdl.engine.placement import by_rows, everywhere
 from jdl.engine.sim import RunState, Simulation
-from jdl.exchange import Narrow
+from jdl.exchange import Compressed
 from jdl.exchange.stack import layers
 from jdl.runs import compose, refuse
 from jdl.runs.cache import use_compile_cache
 from jdl.runs.describe import describe, environment, part_name
 from jdl.runs.history import History
 from jdl.runs.interrupt import interruptible
+from jdl.runs.memory import free_bytes
 from jdl.runs.progress import Bar
 from jdl.runs.result import Result
 from jdl.runs.rundir import Place, RunDir
@@ -133,7 +135,7 @@ def _loop(simulation, params, seed, rounds, eval_every, checkpoint_every, files,
     begun = time.monotonic()
     shapes = jax.eval_shape(simulator.INIT, simulation, params)
     chunk, needed = _compile(simulation, shapes)
-    checks.fits(needed, f"{simulation.problem.n:,} nodes", compose.free_bytes())
+    checks.fits(needed, f"{simulation.problem.n:,} nodes", free_bytes())
     found = files.restore(shapes) if files is not None else None
     if found is None:
         sim, before, rows = simulator.INIT(simulation, params), 0.0, []
@@ -288,7 +290,8 @@ def _odd_data(simulation: Simulation) -> str | None:
 
 def _narrowest(simulation: Simulation) -> tuple[str, float] | None:
     """The type of the network's messages that holds the smallest numbers only, and its largest, if it narrows any."""
-    types = [layer.dtype for layer in layers(simulation.exchange) if isinstance(layer, Narrow)]
+    compressors = [layer.compressor for layer in layers(simulation.exchange) if isinstance(layer, Compressed)]
+    types = [one.dtype for one in compressors if isinstance(one, HalfPrecision)]
     ranges = [(name, float(jnp.finfo(name).max)) for name in types]
     return min(ranges, key=lambda pair: pair[1], default=None)
 
@@ -312,4 +315,4 @@ def _start_fits(simulation: Simulation, params: PyTree) -> None:
         name, most = narrowest
         largest = max((float(np.max(np.abs(leaf), initial=0)) for leaf in jax.tree.leaves(params)), default=0.0)
         need = f"need numbers up to {most:,.0f} for messages in {name}"
-        checks.require(largest <= most, f"got params up to {largest:.3g}, {need}; use narrow('bfloat16')")
+        checks.require(largest <= most, f"got params up to {largest:.3g}, {need}; use HalfPrecision('bfloat16')")

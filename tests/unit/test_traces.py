@@ -7,7 +7,7 @@ import pytest
 from flax import struct
 
 import jdl
-from jdl.runs import compose
+from jdl.runs import memory
 from jdl.types import number
 
 
@@ -61,4 +61,4 @@ def test_problems_of_one_shape_and_two_classes_are_checked_apart():
 
     problem = jdl.problems.quadratic(nodes=4, dim=3)
     wide = Wide(**{name: getattr(problem, name) for name in problem.__dataclass_fields__})
-    assert compose.memory_bytes(wide) - compose.memory_bytes(problem) == 4 * 4 * (7 - 3) * 4
+    assert memory.memory_bytes(wide) - memory.memory_bytes(problem) == 4 * 4 * (7 - 3) * 4

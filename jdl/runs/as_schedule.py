@@ -1,0 +1,53 @@
+"""A schedule from anything that says who talks: a topology, a list of them, a networkx graph, a weight matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from jdl import checks, schedule
+from jdl.runs.needs import STOCHASTIC
+from jdl.topology.weights.given import as_topologies
+from jdl.types import Algorithm, Circulant, Federated, Plan, Schedule
+
+__all__ = ["as_schedule"]
+
+
+def as_schedule(given: Any, algorithm: Algorithm | Federated, n: int, numbers: int, form: str) -> Schedule:
+    """The schedule that the caller's `topology` means.
+
+    Args:
+      given: what the caller gave, or None: all clients in every round with a server, nobody for a method that does not
+        mix.
+      algorithm: the method.
+      n: the number of nodes.
+      numbers: the size of one model, from which the cheapest form of a plan follows.
+      form: the form of a fixed plan, "auto" to choose it.
+
+    Raises:
+      InputError: if `given` is nothing that says who talks, or is missing.
+    """
+    if given is None and isinstance(algorithm, Federated):
+        return schedule.sampling(n, participants=n)
+    if given is None:
+        name = type(algorithm).__name__
+        mixes = algorithm.needs & STOCHASTIC
+        checks.require(not mixes, f"got no topology, {name} needs one to mix over; try jdl.topology.ring({n})")
+        return schedule.Fixed(_nobody(n))
+    if isinstance(given, Schedule) and callable(given):
+        return given
+    fixed = as_topologies(given)
+    checks.require(
+        fixed is not None,
+        f"got a topology of type {type(given).__name__}, need a Topology, a networkx graph, a weight matrix, a list of "
+        f"these, or a Schedule; try jdl.topology.ring({n})",
+    )
+    return schedule.cyclic(fixed) if isinstance(fixed, list) else schedule.Fixed(fixed.plan(form, numbers))
+
+
+def _nobody(n: int) -> Plan:
+    """A plan without links, W = I."""
+    none = jnp.zeros((n, 0))
+    links = Circulant(weights=none, used=none.astype(bool), shifts=())
+    return Plan(links=links, self_weights=jnp.ones(n), symmetric=True)

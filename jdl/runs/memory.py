@@ -1,0 +1,59 @@
+"""The memory budget of a run: what it holds at its peak, and what is free."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import numpy as np
+
+from jdl import checks
+from jdl.engine.state import classes_of
+from jdl.types import Key, Problem, PyTree
+
+__all__ = ["fits_in_memory", "free_bytes", "memory_bytes", "shapes_of_model"]
+
+
+def shapes_of_model(problem: Problem) -> PyTree:
+    """The shapes of one model, traced once for problems of one class and shape."""
+    return _model.eval_shape(classes_of(jax.tree.structure(problem)), problem, jax.random.key(0))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _model(classes: tuple, problem: Problem, key: Key) -> PyTree:
+    """One model. The classes stand among the arguments since two with equal fields are one to `jit`; see `state.py`."""
+    return problem.init(key)
+
+
+def memory_bytes(problem: Problem, copies: int = 4, data_copies: int = 1) -> int:
+    """An estimate of what a run holds at its peak, in bytes.
+
+    Args:
+      problem: the data and the model.
+      copies: how many copies of all models exist at once: state, message, inbox, gradient.
+      data_copies: how many copies of the data exist.
+    """
+    params = shapes_of_model(problem)
+    one = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
+    data = sum(leaf.nbytes if hasattr(leaf, "nbytes") else np.asarray(leaf).nbytes for leaf in jax.tree.leaves(problem))
+    return data_copies * data + copies * problem.n * one
+
+
+def free_bytes() -> int | None:
+    """The bytes that a run can still take on the device, or None if the device does not say."""
+    stats = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
+    return stats["bytes_limit"] - stats["bytes_in_use"] if stats else checks.available_memory()
+
+
+def fits_in_memory(problem: Problem, devices: int = 1) -> None:
+    """Check that a run of this problem fits the memory.
+
+    Args:
+      problem: the data and the model.
+      devices: how many devices share the nodes. Devices of a CPU share one memory, and each holds the data.
+
+    Raises:
+      InputError: if it does not fit, with the estimate.
+    """
+    data_copies = devices if jax.default_backend() == "cpu" else 1
+    checks.fits(memory_bytes(problem, data_copies=data_copies), f"{problem.n:,} nodes", free_bytes())

@@ -1,0 +1,81 @@
+"""Whether the network and the data keep what an algorithm and its exchanges need."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jdl import checks, schedule
+from jdl import plan as plans
+from jdl.engine.state import Simulation
+from jdl.exchange.stack import breaks_of, layers
+from jdl.types import Algorithm, Federated, Plan
+
+__all__ = ["REMEDIES", "STOCHASTIC", "check_needs", "reads_as"]
+
+STOCHASTIC = frozenset({"row_stochastic", "column_stochastic", "doubly_stochastic"})
+
+# What to do where a need is not met.
+REMEDIES = {
+    "doubly_stochastic": "use an undirected graph with Metropolis weights, or push_sum, which needs columns alone",
+    "column_stochastic": "give weights whose columns sum to one, and a linear exchange",
+    "row_stochastic": "give weights whose rows sum to one, or use push_sum",
+    "symmetric": "use an undirected graph, or gradient_tracking, which takes directed doubly stochastic weights",
+    "reliable": "drop the lossy links, or compress without memory, e.g. with TopK",
+    "one_by_one": 'give a graph in slots, topology.plan("slots"), or one whose links into a node are bounded',
+    "tree": "give one graph without circles, e.g. jdl.topology.binary_tree(n)",
+    "fixed_links": "give one graph that does not change from round to round",
+    "per_link": "leave out compressors and rules that look at one message a node",
+    "peers": "give a graph, not a schedule of clients",
+    "server": "give jdl.schedule.sampling(n, participants)",
+}
+
+
+def reads_as(plan: Plan, algorithm: Algorithm | Federated, breaks: frozenset[str]) -> str | None:
+    """Which sums of W stay one, where a directed, doubly stochastic plan loses single messages.
+
+    Only the sums over rows or over columns can stay one. A method that needs columns (push-sum) uses such a plan as
+    column-stochastic: the sender keeps the weight of what is lost. Others use it as row-stochastic: the receiver gives
+    that weight to its own model.
+
+    Returns:
+      "row", "column", or None for plans that stay what they are.
+    """
+    if plan.stochastic != "doubly" or plan.symmetric or "reliable" not in breaks or algorithm.needs & {"server"}:
+        return None
+    return "column" if "column_stochastic" in algorithm.needs else "row"
+
+
+def check_needs(built: Simulation, plan: Plan) -> None:
+    """Check what the algorithm and each exchange need.
+
+    Args:
+      built: the simulation.
+      plan: the plan of its first round.
+
+    Raises:
+      InputError: if something does not hold, with what to do.
+    """
+    stochastic = plan.stochastic if built.reads_as is None else built.reads_as
+    breaks, offers = breaks_of(built.exchange), built.oracle.offers
+    has = plans.provides(plan.replace(stochastic=stochastic)) | offers | {"reliable", "per_link"}
+    if isinstance(built.schedule, schedule.Fixed):
+        has |= {"fixed_links"} | ({"tree"} if "tree" in built.algorithm.needs and _is_tree(built.schedule) else set())
+    has -= breaks
+    for part in (built.algorithm, *layers(built.exchange)):
+        name = type(part).__name__
+        # "peers" and "server" come first: of a plan of the wrong sort nothing else need be said.
+        for need in sorted(part.needs - has, key=lambda need: (need not in ("peers", "server"), need)):
+            why = "which the network breaks" if need in breaks else "which these parts do not offer"
+            do = REMEDIES.get(need, "choose another algorithm or problem")
+            raise checks.InputError(f"got {name} that needs {need!r}, {why}; {do}")
+
+
+def _is_tree(talk: schedule.Fixed) -> bool:
+    """Whether the links, both ways, connect all nodes without a circle."""
+    near = plans.neighbours(talk.plan)
+    rows, slots = np.nonzero(np.asarray(near.used))
+    import networkx  # only where a method asks for a tree: it takes a while to load
+
+    graph = networkx.empty_graph(talk.n)
+    graph.add_edges_from(zip(rows.tolist(), np.asarray(near.ids)[rows, slots].tolist(), strict=True))
+    return networkx.is_tree(graph)
