@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
-import itertools
 import re
 import types
 import typing
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jdl import algorithms, data, exchange, problems, schedule, topology
+from jdl import algorithms, checks, compressors, data, exchange, problems, schedule, topology
+from jdl.command.docstring import Docstring, docstring
 
-__all__ = ["KINDS", "Entry", "Option", "catalogue", "entry", "groups", "maker", "members", "options"]
+__all__ = ["KINDS", "Entry", "Option", "catalogue", "entry", "groups", "known", "make", "maker", "members", "options"]
+
+Maker = Callable[..., Any]
 
 # Plural -> singular.
 KINDS = {
@@ -23,6 +26,9 @@ KINDS = {
     "problems": "problem",
     "partitions": "partition",
 }
+
+# Old name -> new name, for command lines and run directories of before.
+RENAMED = {"exchanges": {"narrow": "half_precision"}}
 
 PLAIN = (bool, int, float, str)
 
@@ -47,11 +53,11 @@ class Option(NamedTuple):
 
 
 @functools.cache
-def members(kind: str) -> dict[str, Callable[..., Any]]:
-    """Name -> algorithm class, function that makes a topology, exchange or problem, or rule of a partition.
+def members(kind: str) -> dict[str, Maker]:
+    """Name -> what makes the thing: its class, or a function.
 
-    An algorithm is called as its file is. A topology is what can be made from n alone, all else having a default:
-    one graph, a cycle of them, or a schedule.
+    An algorithm is called as its file is; other classes by their name in lower case. A topology is what can be made
+    from n alone, all else having a default: one graph, a cycle of them, or a schedule.
 
     >>> sorted(members("exchanges"))[:2]
     ['chebyshev', 'choco']
@@ -59,18 +65,57 @@ def members(kind: str) -> dict[str, Callable[..., Any]]:
     'FedAvg'
     """
     if kind == "algorithms":
-        classes = (getattr(algorithms, name) for name in algorithms.__all__)
-        return {cls.__module__.rsplit(".", 1)[-1]: cls for cls in classes}
+        return {cls.__module__.rsplit(".", 1)[-1]: cls for cls in _listed(algorithms, inspect.isclass)}
     if kind == "topologies":
-        return {name: make for name, make in (_makers(topology) | _makers(schedule)).items() if _from_n_alone(make)}
-    made = _makers({"exchanges": exchange, "problems": problems, "partitions": data.partition}[kind])
-    return {name: make for name, make in made.items() if kind == "partitions" or _all_default(make)}
+        graphs = {make.__name__: make for make in _listed(topology, inspect.isfunction)}
+        return {name: make for name, make in (graphs | _schedules()).items() if _from_n_alone(make)}
+    if kind == "exchanges":
+        found = {_lower(cls): cls for cls in _listed(exchange, inspect.isclass)}
+        # Flags can say all of a compressor that is not made of others.
+        found |= {_lower(cls): cls for cls in _compressors() if not _compressors_in(cls)}
+    elif kind == "problems":
+        found = {make.__name__: make for make in _listed(problems, inspect.isfunction)}
+    else:
+        return {make.__name__: make for make in _listed(data.partition, inspect.isfunction)}
+    return {name: make for name, make in found.items() if _all_default(make)}
 
 
-def maker(kind: str, name: str) -> Callable[..., Any]:
+def maker(kind: str, name: str) -> Maker:
     """What makes the thing of this name; among topologies also those that need more than n, and so are no members."""
     needs_more = {"sampling": schedule.sampling, "from_file": topology.from_file} if kind == "topologies" else {}
+    name = RENAMED.get(kind, {}).get(name, name)
     return needs_more[name] if name in needs_more else members(kind)[name]
+
+
+def make(kind: str, /, name: str, **options: Any) -> Any:
+    """The thing of this name with these options; those of a compressor inside it go there.
+
+    >>> make("exchanges", "choco", gamma=0.5, fraction=0.2).compressor
+    TopK(fraction=0.2)
+    """
+    thing = maker(kind, name)
+    for field, inside in _compressors_in(thing).items():
+        of_it = [option.name for option in _own_options(type(inside)) if option.name in options]
+        of_it = [one for one in of_it if one not in inspect.signature(thing).parameters]
+        options[field] = dataclasses.replace(inside, **{one: options.pop(one) for one in of_it})
+    return thing(**options)
+
+
+def known(kind: str, name: str) -> str:
+    """The name of a thing as it is spelled; an old name is taken, with a note.
+
+    Raises:
+      InputError: if there is no such thing; with the nearest names.
+
+    >>> known("exchanges", "Top-K")
+    'top_k'
+    """
+    old = RENAMED.get(kind, {})
+    for before, now in old.items():
+        if before == name.lower().replace("-", "_"):
+            checks.note(f"the {KINDS[kind]} {before} is called {now}")
+            return now
+    return checks.known(KINDS[kind], name, members(kind))
 
 
 def catalogue() -> dict[str, list[Entry]]:
@@ -78,26 +123,8 @@ def catalogue() -> dict[str, list[Entry]]:
     return {kind: [entry(name, members(kind)[name]) for name in sorted(members(kind))] for kind in KINDS}
 
 
-def groups() -> dict[str, list[Entry]]:
-    """Everything under headings: algorithms by who they are for, topologies by how they change over time, the rest.
-
-    >>> "one_peer_exponential" in [entry.name for entry in groups()["topologies, a cycle of graphs, one a round"]]
-    True
-    """
-    found = {}
-    for kind, entries in catalogue().items():
-        for one in entries:
-            made = members(kind)[one.name]
-            heading = f"{kind}, {_time(made)}" if kind == "topologies" else kind
-            if kind == "algorithms":
-                heading = f"{kind}, {SERVER if 'server' in made.needs else PEERS}"
-            found.setdefault(heading, []).append(one)
-    return {heading: found[heading] for heading in sorted(found, key=_rank)}
-
-
-# Who an algorithm is for.
-PEERS, SERVER = "among peers", "with a server"
-# How a topology changes over time, in the order of the list.
+# The families of algorithms in the order of the list, which are folders. How a topology changes over time.
+FAMILIES = ("gossip", "corrected", "dual", "compressed", "outer", "federated")
 ONE, DRAWN, CYCLE, SCHEDULE = (
     "one graph",
     "one graph drawn at random",
@@ -106,52 +133,129 @@ ONE, DRAWN, CYCLE, SCHEDULE = (
 )
 
 
-def _time(make: Callable[..., Any]) -> str:
-    """What a function returns says how its topology changes."""
-    made = typing.get_type_hints(make)["return"]
+def groups() -> dict[str, list[Entry]]:
+    """Everything under headings: algorithms by their family, topologies by how they change over time, the rest.
+
+    >>> "one_peer_exponential" in [entry.name for entry in groups()["topologies, a cycle of graphs, one a round"]]
+    True
+    """
+    headings = {
+        "algorithms": lambda made: f"algorithms, {made.__module__.split('.')[2]}",
+        "topologies": lambda made: f"topologies, {_time(made)}",
+    }
+    order = [*(f"algorithms, {family}" for family in FAMILIES), *_others("algorithms", FAMILIES)]
+    order += [f"topologies, {time}" for time in (ONE, DRAWN, CYCLE, SCHEDULE)]
+    found: dict[str, list[Entry]] = {heading: [] for heading in order}
+    for kind, entries in catalogue().items():
+        for one in entries:
+            heading = headings[kind](members(kind)[one.name]) if kind in headings else kind
+            found.setdefault(heading, []).append(one)
+    return {heading: entries for heading, entries in found.items() if entries}
+
+
+def _others(kind: str, families: tuple[str, ...]) -> list[str]:
+    """Headings of families that are not in the list above, of one added lately."""
+    there = {made.__module__.split(".")[2] for made in members(kind).values()}
+    return [f"{kind}, {family}" for family in sorted(there - set(families))]
+
+
+def _time(make: Maker) -> str:
+    """What a function returns says how its topology changes; what a class makes is a schedule."""
+    made = None if inspect.isclass(make) else typing.get_type_hints(make)["return"]
     if made is topology.Topology:
         return DRAWN if "seed" in inspect.signature(make).parameters else ONE
     return CYCLE if made == list[topology.Topology] else SCHEDULE
 
 
-def _rank(heading: str) -> tuple[int, int]:
-    kind, _, time = heading.partition(", ")
-    return list(KINDS).index(kind), ["", PEERS, SERVER, ONE, DRAWN, CYCLE, SCHEDULE].index(time)
-
-
-def entry(name: str, thing: Callable[..., Any]) -> Entry:
+def entry(name: str, thing: Maker) -> Entry:
     """What the docstring of a thing says.
 
-    >>> entry("lossy", exchange.lossy).sends
-    'what the sender puts on the link is counted, lost or not.'
+    >>> entry("lossy", exchange.Lossy).sends
+    'the message, as it is; what a sender puts on a link is counted, whether it arrives or not.'
     """
-    summary = inspect.getdoc(thing).splitlines()[0]
-    return Entry(name, summary, *(_section(thing, heading) or None for heading in ("References", "Sends", "Memory")))
+    says = _says(thing)
+    return Entry(name, says.summary, says.references, says.sends, says.memory)
 
 
-def options(thing: Callable[..., Any]) -> list[Option]:
+def options(thing: Maker) -> list[Option]:
     """The arguments of a thing that are plain numbers, names or switches, with their help from its docstring.
+
+    A compressor among them contributes its own.
 
     >>> [option.name for option in options(topology.random_regular)]
     ['degree', 'seed']
+    >>> [option.name for option in options(exchange.Choco)]
+    ['gamma', 'fraction']
     """
+    found = _own_options(thing)
+    taken = set(inspect.signature(thing).parameters)
+    for inside in _compressors_in(thing).values():
+        more = [one for one in _own_options(type(inside)) if one.name not in taken]
+        found += [one._replace(default=getattr(inside, one.name)) for one in more]
+    return found
+
+
+def _own_options(thing: Maker) -> list[Option]:
     hints = typing.get_type_hints(thing)
     parameters = inspect.signature(thing).parameters.values()
     found = [(one.name, _plain(hints[one.name]), one.default) for one in parameters if one.name not in ("n", "nodes")]
     return [Option(name, kind, default, _help(thing, name)) for name, kind, default in found if kind is not None]
 
 
-def _makers(module: types.ModuleType) -> dict[str, Callable[..., Any]]:
-    return {name: getattr(module, name) for name in module.__all__ if inspect.isfunction(getattr(module, name))}
+def _compressors_in(thing: Maker) -> dict[str, Any]:
+    """The arguments of a thing that are compressors with options, by name, with their defaults."""
+    usual = {one.name: one.default for one in inspect.signature(thing).parameters.values()}
+    return {name: part for name, part in usual.items() if type(part) in _compressors()}
 
 
-def _all_default(make: Callable[..., Any]) -> bool:
-    """Whether it can be called without arguments: `stack` cannot, it is made of others."""
+@functools.cache
+def _compressors() -> list[type]:
+    """Those that have options."""
+    return [cls for cls in _listed(compressors, dataclasses.is_dataclass) if _own_options(cls)]
+
+
+def _says(thing: Maker) -> Docstring:
+    """What a thing says of itself; what a method that makes it leaves out, its class says."""
+    says, owner = docstring(inspect.getdoc(thing) or ""), getattr(thing, "__self__", None)
+    if inspect.isclass(owner):
+        whole = docstring(inspect.getdoc(owner) or "")
+        says = whole._replace(arguments=whole.arguments | says.arguments)
+    return says
+
+
+def _help(thing: Maker, name: str) -> str:
+    """What the docstring says of one argument; "as in `X`" is looked up in algorithm X."""
+    own = _says(thing).arguments.get(name, "").rstrip(".")
+    other = re.match(r"as in `(\w+)`", own)
+    if other and other[1] in algorithms.__all__:
+        return _help(getattr(algorithms, other[1]), name) + own[other.end() :]
+    return own
+
+
+def _listed(module: types.ModuleType, which: Callable[[Any], bool]) -> list[Any]:
+    return [getattr(module, name) for name in module.__all__ if which(getattr(module, name))]
+
+
+def _lower(cls: type) -> str:
+    """The name of a class as a command line spells it.
+
+    >>> _lower(exchange.CoordinateMedian), _lower(compressors.TopK)
+    ('coordinate_median', 'top_k')
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+
+
+def _schedules() -> dict[str, Maker]:
+    return {make.__name__: make for make in _listed(schedule, inspect.isfunction)}
+
+
+def _all_default(make: Maker) -> bool:
+    """Whether it can be called without arguments: `Compressed` cannot, it is made of another part."""
     parameters = inspect.signature(make).parameters.values()
     return all(one.default is not one.empty or one.kind is one.VAR_KEYWORD for one in parameters)
 
 
-def _from_n_alone(make: Callable[..., Any]) -> bool:
+def _from_n_alone(make: Maker) -> bool:
     """Whether n is all it needs; and it makes what a run takes, not numbers about it."""
     first, *rest = inspect.signature(make).parameters.values()
     if first.name != "n" or any(one.default is one.empty for one in rest):
@@ -168,26 +272,3 @@ def _plain(hint: Any) -> Any:
     if not plain:
         return None
     return plain[-1] | None if type(None) in parts else plain[-1]
-
-
-def _section(thing: Callable[..., Any], heading: str) -> str:
-    """The text under a heading of a docstring, as one line; it ends at an empty line or at the next heading."""
-    doc = inspect.getdoc(thing) or ""
-    found = re.search(rf"^{heading}:(.*(?:\n(?![A-Z]\w*:)[^\n]*\S[^\n]*)*)", doc, re.MULTILINE)
-    return " ".join(found[1].split()) if found else ""
-
-
-def _help(thing: Callable[..., Any], name: str) -> str:
-    """What the docstring says of one argument, `name: text` or `name, other: text`; "as in `X`" is looked up in X."""
-    text = _section(thing, "Args")
-    names = "|".join(re.escape(one) for one in inspect.signature(thing).parameters)
-    starts = list(re.finditer(rf"(?:^|(?<=\s))((?:{names})(?:, (?:{names}))*): ", text))
-    said = {}
-    for start, end in itertools.pairwise([*starts, None]):
-        words = text[start.end() : end.start() if end else None]
-        said |= dict.fromkeys(start[1].split(", "), words.strip().rstrip("."))
-    own = said.get(name, "" if said else text.rstrip("."))
-    other = re.match(r"as in `(\w+)`", own)
-    if other and other[1] in algorithms.__all__:
-        return _help(getattr(algorithms, other[1]), name) + own[other.end() :]
-    return own

@@ -20,12 +20,12 @@ class Chain:
 
     For low rank then quantisation see `LowRank.inner`: its factors are what travels, not their product.
 
-    Bits:
-      those of first, with each of its numbers at the size that second gives them.
+    Sends:
+      what `first` sends, with each of its numbers at the size that `second` gives them.
 
     Args:
       first: a sparsifier, `TopK` or `RandK`.
-      second: a quantiser, `Uniform` or `Cast`; both keep zeros.
+      second: a quantiser, `Uniform` or `HalfPrecision`; both keep zeros.
 
     References:
       Basu, Data, Karakus, Diggavi 2019, Qsparse-local-SGD (sparsify, then quantise).

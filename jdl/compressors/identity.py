@@ -14,7 +14,11 @@ __all__ = ["Identity"]
 
 @struct.dataclass
 class Identity:
-    """The message as it is, all its bits."""
+    """No compression: the message as it is.
+
+    Sends:
+      all bits of the message.
+    """
 
     def __call__(self, message: Message, key: Key) -> tuple[Message, jax.Array]:
         return message, jnp.float32(tree.size_bits(message))

@@ -21,15 +21,15 @@ class LowRank:
     and matrices that are no larger than their factors, are sent whole. `inner` compresses what is sent, factors and
     arrays alike: with `Uniform(bits=4)` it is low rank, then int4.
 
-    Bits:
-      those of inner, for rank (rows + columns) numbers a matrix.
-
     Contraction: without inner, C(M) = P P^T M is a projection, so ||C(M) - M||^2 = ||M||^2 - ||C(M)||^2, and never less
     than the tail of the singular values beyond the rank, which more iterations approach.
 
+    Sends:
+      rank (rows + columns) numbers a matrix, compressed by `inner`.
+
     Args:
-      rank: columns of P and Q.
-      iterations: rounds of the power iteration.
+      rank: number of columns of P and Q, at least 1.
+      iterations: steps of the power iteration, at least 1.
       inner: compressor of the factors.
 
     References:

@@ -16,18 +16,19 @@ __all__ = ["RandK"]
 class RandK:
     """Keep, in each array of a message, `k = max(1, round(fraction d))` entries, drawn without replacement.
 
-    Bits:
-      the k numbers alone; which ones they are follows from a key that both ends hold. Contraction, as it is: E ||C(x) -
-      x||^2 = (1 - k/d) ||x||^2. `scaled` by d/k it is unbiased instead, with E ||C(x) - x||^2 = (d/k - 1) ||x||^2: no
-      contraction, unless more than half of the entries are kept.
+    Contraction, unless `scaled`: E ||C(x) - x||^2 = (1 - k/d) ||x||^2. `scaled` by d/k it is unbiased instead, with
+    E ||C(x) - x||^2 = (d/k - 1) ||x||^2: no contraction, unless more than half of the entries are kept.
+
+    Sends:
+      the k numbers alone; which ones they are follows from a key that both ends hold.
 
     Args:
-      fraction: share of the entries of each array that travels.
-      scaled: multiply what travels by d/k.
+      fraction: share of the entries of each array that travels, 0 to 1.
+      scaled: whether what travels is multiplied by d/k.
 
     References:
-      Stich, Cordonnier, Jaggi 2018, Sparsified SGD with Memory, definition 2.1; Wangni, Wang, Liu, Zhang 2018, Gradient
-      Sparsification for Communication-Efficient Distributed Optimization.
+      Stich, Cordonnier, Jaggi 2018, Sparsified SGD with Memory, definition 2.1.
+      Wangni, Wang, Liu, Zhang 2018, Gradient Sparsification for Communication-Efficient Distributed Optimization.
     """
 
     fraction: float = number(0.1, minimum=0, maximum=1)

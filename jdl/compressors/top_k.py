@@ -38,10 +38,16 @@ def largest(x: jax.Array, k: jax.Array) -> jax.Array:
 class TopK:
     """Keep, in each array of a message, the `max(1, round(fraction d))` entries of largest magnitude.
 
-    Bits:
+    Contraction: ||C(x) - x||^2 <= (1 - k/d) ||x||^2.
+
+    Sends:
       for each entry kept, the number and an index of ceil(log2 d) bits.
 
-    Contraction: ||C(x) - x||^2 <= (1 - k/d) ||x||^2.
+    Args:
+      fraction: share of the entries of each array that travels, 0 to 1.
+
+    References:
+      Stich, Cordonnier, Jaggi 2018, Sparsified SGD with Memory, definition 2.1.
     """
 
     fraction: float = number(0.1, minimum=0, maximum=1)

@@ -1,17 +1,18 @@
 """What my neighbours say: the only place where rows meet. Exchanges wrap exchanges, nearest the sender first."""
 
-from jdl.exchange.attacks import SignFlip, sign_flip
-from jdl.exchange.chebyshev import Chebyshev, chebyshev
-from jdl.exchange.choco import Choco, choco
-from jdl.exchange.compress import Compressed, top_k
-from jdl.exchange.faults import Lossy, lossy
-from jdl.exchange.linear import Linear, linear
-from jdl.exchange.per_module import PerModule, per_module
-from jdl.exchange.precision import Narrow, narrow
-from jdl.exchange.repeated import Repeated, repeated
-from jdl.exchange.robust import CoordinateMedian, TrimmedMean, coordinate_median, trimmed_mean
+from jdl import checks
+from jdl.exchange.attacks import SignFlip
+from jdl.exchange.chebyshev import Chebyshev
+from jdl.exchange.choco import Choco
+from jdl.exchange.compress import Compressed
+from jdl.exchange.faults import Lossy
+from jdl.exchange.linear import Linear
+from jdl.exchange.per_module import PerModule
+from jdl.exchange.renamed import RENAMED
+from jdl.exchange.repeated import Repeated
+from jdl.exchange.robust import CoordinateMedian, TrimmedMean
 from jdl.exchange.stack import stack
-from jdl.exchange.variance_corrected import VarianceCorrected, variance_corrected
+from jdl.exchange.variance_corrected import VarianceCorrected
 
 __all__ = [
     "Chebyshev",
@@ -20,23 +21,12 @@ __all__ = [
     "CoordinateMedian",
     "Linear",
     "Lossy",
-    "Narrow",
     "PerModule",
     "Repeated",
     "SignFlip",
     "TrimmedMean",
     "VarianceCorrected",
-    "chebyshev",
-    "choco",
-    "coordinate_median",
-    "linear",
-    "lossy",
-    "narrow",
-    "per_module",
-    "repeated",
-    "sign_flip",
     "stack",
-    "top_k",
-    "trimmed_mean",
-    "variance_corrected",
 ]
+
+checks.renamed(__name__, RENAMED)

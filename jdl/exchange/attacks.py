@@ -1,4 +1,4 @@
-"""Nodes that lie."""
+"""Attackers: nodes that send something else than their message."""
 
 from __future__ import annotations
 
@@ -12,12 +12,32 @@ from jdl import tree
 from jdl.exchange.linear import Linear
 from jdl.types import Exchange, ExchangeState, Key, Message, Traffic, Wire, number, static
 
-__all__ = ["SignFlip", "sign_flip"]
+__all__ = ["SignFlip"]
 
 
 @struct.dataclass
 class SignFlip:
-    """A fraction of the nodes, drawn once by `attack_seed`, sends `-strength` times its message."""
+    """Sign-flip attack: a fraction of the nodes sends -strength times its message, and keeps the true one.
+
+    The round(fraction n) attackers are drawn once and are the same in every round. Metrics count all nodes, attackers
+    included.
+
+    Sends:
+      a false message of the same size as the true one.
+
+    Memory:
+      one bit per node, which says whether it is an attacker.
+
+    Args:
+      fraction: share of the nodes that are attackers, 0 to 1.
+      strength: factor on the false message, at least 0.
+      attack_seed: seed of the draw of the attackers.
+      inner: the exchange that receives the messages next.
+
+    References:
+      Blanchard, El Mhamdi, Guerraoui, Stainer 2017, Machine Learning with Adversaries: Byzantine Tolerant Gradient
+      Descent (omniscient sign reversal).
+    """
 
     fraction: float = number(0.1, minimum=0, maximum=1)
     strength: float = number(1.0, minimum=0)
@@ -34,30 +54,11 @@ class SignFlip:
         return order < jnp.round(self.fraction * n).astype(order.dtype), self.inner.init(message)
 
     def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
-        liars, inner = state
-        if not jax.tree.leaves(wire.sent):  # nothing is said, so nothing is lied about
+        attackers, inner = state
+        if not jax.tree.leaves(wire.sent):  # an empty message cannot be falsified
             inbox, inner, traffic = self.inner.apply(inner, wire, key)
-            return inbox, (liars, inner), traffic
-        lies = tree.scale(-self.strength, wire.sent)
-        sent = tree.where_rows(tree.take_rows(liars, wire.plan.participants), lies, wire.sent)
+            return inbox, (attackers, inner), traffic
+        false = tree.scale(-self.strength, wire.sent)
+        sent = tree.where_rows(tree.take_rows(attackers, wire.plan.participants), false, wire.sent)
         inbox, inner, traffic = self.inner.apply(inner, wire.replace(sent=sent), key)
-        return inbox, (liars, inner), traffic
-
-
-def sign_flip(fraction: float = 0.1, strength: float = 1.0, attack_seed: int = 0) -> SignFlip:
-    """Sign-flip attack: a fraction of the nodes sends -strength times its message, and keeps the truth.
-
-    round(fraction n) liars, the same in every round; metrics count all nodes, liars too.
-
-    Sends:
-      a lie of the same size as the message.
-
-    Args:
-      fraction: share of the nodes that lie.
-      strength: factor on the lie.
-      attack_seed: draws who lies.
-
-    References:
-      Blanchard, El Mhamdi, Guerraoui, Stainer 2017 (omniscient sign reversal).
-    """
-    return SignFlip(fraction=fraction, strength=strength, attack_seed=attack_seed)
+        return inbox, (attackers, inner), traffic

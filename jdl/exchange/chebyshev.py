@@ -8,21 +8,39 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl import checks, tree
+from jdl import tree
 from jdl.exchange.linear import Linear
 from jdl.exchange.repeated import steps
 from jdl.types import Exchange, ExchangeState, Key, Message, Traffic, Wire, number, static
 
-__all__ = ["Chebyshev", "chebyshev"]
+__all__ = ["Chebyshev"]
 
 
 @struct.dataclass
 class Chebyshev:
-    """inbox = T_K(W / rho) own / T_K(1 / rho), with K = `times` and T_K Chebyshev's polynomial.
+    """Chebyshev gossip: of all polynomials of W of one degree, that which brings models together fastest.
 
-    From T_{K+1}(z) = 2 z T_K(z) - T_{K-1}(z): x_{k+1} = x_{k-1} + w_{k+1} (W x_k - x_{k-1}), where with
-    c_k = T_{k-1}(1/rho) / T_k(1/rho) one has w_{k+1} = 2 / (2 - rho c_k) and c_{k+1} = rho w_{k+1} / 2, c_1 = rho.
-    In this form equal models stay equal, and nothing is divided by rho.
+    inbox = T_K(W / rho) own / T_K(1 / rho), with K = `times` and T_K Chebyshev's polynomial. Disagreement shrinks by
+    1 / T_K(1 / rho) a round, about 2 exp(-K sqrt(2 (1 - rho))), where K steps of plain gossip give rho^K. The mean is
+    kept. A rho that is too small or too large costs speed and nothing else. For symmetric W; weights of the polynomial
+    may be negative. As in `Repeated`, what comes before it in the network acts on the first step alone.
+
+    T_{K+1}(z) = 2 z T_K(z) - T_{K-1}(z) gives x_{k+1} = x_{k-1} + w_{k+1} (W x_k - x_{k-1}), where, with
+    c_k = T_{k-1}(1/rho) / T_k(1/rho), w_{k+1} = 2 / (2 - rho c_k), c_{k+1} = rho w_{k+1} / 2 and c_1 = rho. In this
+    form equal models stay equal, and nothing is divided by rho.
+
+    Sends:
+      the message, `times` times a round on every link.
+
+    Args:
+      times: gossip steps a round, K; 1 is plain gossip.
+      rho: largest modulus of an eigenvalue of W but the first, `jdl.topology.lambda_2(topology)`, 0 to 1.
+      inner: the exchange that makes one gossip step.
+
+    References:
+      Scaman, Bach, Bubeck, Lee, Massoulie 2017, Optimal Algorithms for Smooth and Strongly Convex Distributed
+      Optimization in Networks, Algorithm 2.
+      Auzinger, Melenk 2011, Iterative Solution of Large Linear Systems.
     """
 
     times: int = static(4, minimum=1)
@@ -49,29 +67,3 @@ class Chebyshev:
             return tree.axpy(ahead[k], tree.sub(answer, before), before)
 
         return steps(self.inner, self.times, state, wire, key, combine)
-
-
-def chebyshev(times: int = 4, rho: float | None = 0.9) -> Chebyshev:
-    """Chebyshev gossip: of all polynomials of W of degree `times` the one that brings models together fastest.
-
-    Disagreement shrinks by 1 / T_K(1 / rho) a round, about 2 exp(-K sqrt(2 (1 - rho))), where K steps of plain gossip
-    give rho^K. The mean is kept. A rho that is too small or too large costs speed and nothing else. For symmetric W;
-    weights of the polynomial may be negative. As in `repeated`, what comes before it acts on the first step alone.
-
-    Sends:
-      the message, `times` times a round on every link.
-
-    Args:
-      times: gossip steps a round, K; 1 is plain gossip.
-      rho: largest modulus of an eigenvalue of W but the first, `jdl.topology.lambda_2(topology)`.
-
-    Raises:
-      InputError: where rho is None.
-
-    References:
-      Scaman, Bach, Bubeck, Lee, Massoulie 2017, Optimal Algorithms for Smooth and Strongly Convex Distributed
-      Optimization in Networks, Algorithm 2; Auzinger, Melenk 2011, Iterative Solution of Large Linear Systems.
-    """
-    need = "got rho=None, need the largest modulus of an eigenvalue of W but 1; take jdl.topology.lambda_2(topology)"
-    checks.require(rho is not None, need)
-    return Chebyshev(times=times, rho=rho)

@@ -12,12 +12,24 @@ from jdl import plan as plans
 from jdl.exchange.linear import Linear
 from jdl.types import Exchange, ExchangeState, Key, Message, Plan, Server, Traffic, Wire, number
 
-__all__ = ["Lossy", "lossy"]
+__all__ = ["Lossy"]
 
 
 @struct.dataclass
 class Lossy:
-    """Every link fails this round with `probability`; its weight goes home (see `jdl.plan.drop`)."""
+    """Lossy links: each fails with a probability, independently in every round; an undirected link fails both ways.
+
+    W stays stochastic as it was: the weight of a lost message goes back to both ends of an undirected link, to the
+    receiver where W is row stochastic, to the sender where it is column stochastic (see `jdl.plan.drop`). With a
+    server, lost messages leave the average.
+
+    Sends:
+      the message, as it is; what a sender puts on a link is counted, whether it arrives or not.
+
+    Args:
+      probability: of each link, to fail in a round, 0 to 1.
+      inner: the exchange that receives the messages next.
+    """
 
     probability: float = number(0.1, minimum=0, maximum=1)
     inner: Exchange = Linear()
@@ -50,18 +62,3 @@ def _uniform_of_links(plan: Plan, key: Key) -> jax.Array:
         sender, receiver = jnp.minimum(sender, receiver), jnp.maximum(sender, receiver)
     fold = jnp.vectorize(lambda i, j: jax.random.uniform(jax.random.fold_in(jax.random.fold_in(key, i), j)))
     return fold(receiver, sender)
-
-
-def lossy(probability: float = 0.1) -> Lossy:
-    """Lossy links: each fails with a probability, anew every round; an undirected link fails both ways.
-
-    W keeps its kind: lost weight goes back to both ends of an undirected link, to the receiver where W is
-    row-stochastic, to the sender where it is column-stochastic. With a server, lost messages leave the average.
-
-    Sends:
-      what the sender puts on the link is counted, lost or not.
-
-    Args:
-      probability: that a link fails in a round.
-    """
-    return Lossy(probability=probability)

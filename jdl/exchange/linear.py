@@ -9,12 +9,18 @@ from flax import struct
 from jdl.exchange import mixing
 from jdl.types import ExchangeState, Key, Message, Traffic, Wire
 
-__all__ = ["Linear", "linear"]
+__all__ = ["Linear"]
 
 
 @struct.dataclass
 class Linear:
-    """inbox_i = W_ii own_i + sum_j W_ij sent_j; with a server, the weighted mean of what arrives."""
+    """Plain gossip, the innermost exchange by default: inbox_i = W_ii own_i + sum_j W_ij sent_j.
+
+    With a server, the inbox is the weighted mean of the messages that arrive.
+
+    Sends:
+      the message, as it is, on every link of the plan.
+    """
 
     needs: ClassVar[frozenset[str]] = frozenset()
     breaks: ClassVar[frozenset[str]] = frozenset()
@@ -24,15 +30,3 @@ class Linear:
 
     def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
         return mixing.mix(wire.plan, wire.own, wire.sent), state, mixing.traffic(wire)
-
-
-def linear() -> Linear:
-    """Plain gossip, the innermost exchange by default: inbox_i = W_ii own_i + sum_j W_ij sent_j.
-
-    Sends:
-      the message, as it is, on every link of the plan.
-
-    >>> linear()
-    Linear()
-    """
-    return Linear()

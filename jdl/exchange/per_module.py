@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -13,27 +13,69 @@ from flax import struct
 from jdl import checks, tree
 from jdl import plan as plans
 from jdl.exchange.linear import Linear
-from jdl.types import Exchange, ExchangeState, Key, Message, Plan, Traffic, Wire, static
+from jdl.types import Exchange, ExchangeState, Key, Message, Plan, Traffic, Wire
 
-__all__ = ["PerModule", "per_module"]
+__all__ = ["PerModule"]
 
 Keys = tuple[str, ...]
 
 
 @struct.dataclass
 class PerModule:
-    """Each array of the message is averaged only over links whose two ends hold the same module of it.
+    """Per-module mixing: an array of the message is averaged only with neighbours that hold the same module of it.
 
-    Arrays of `keys[g]` are held as modules `modules[g]: i32[n]`, -1 for one that is private; others are everybody's.
+    For paths through shared modules (DiPaCo), private layers (FedPer, FedBN, LG-FedAvg), clusters. W of each array is
+    that of the plan without the other links, whose weight returns to the node itself. All of one module is plain
+    gossip; all private is local training. For symmetric W: a directed, doubly stochastic one is row stochastic without
+    some of its links. `PerModule.of` makes one out of names and modules.
+
+    Sends:
+      on each link the arrays that both ends hold, as one message; nothing where they hold none in common.
+
+    Args:
+      keys: for each entry, names that follow each other in the path of the arrays that it is about.
+      modules: for each entry, i32[n], the module that each node holds, -1 for one of its own. Arrays without an entry
+        are held by everybody.
+      inner: the exchange that averages.
+
+    References:
+      Douillard et al. 2024, DiPaCo: Distributed Path Composition.
+      Arivazhagan, Aggarwal, Singh, Choudhary 2019, Federated Learning with Personalization Layers.
     """
 
-    keys: tuple[Keys, ...] = static(())
-    modules: tuple[jax.Array, ...] = ()
+    keys: tuple[Keys, ...] = struct.field(pytree_node=False)
+    modules: tuple[jax.Array, ...]
     inner: Exchange = Linear()
 
     needs: ClassVar[frozenset[str]] = frozenset({"peers"})
     # Push-sum's weight is of no module: it would be mixed over other links than the model.
     breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link"})
+
+    @classmethod
+    def of(cls, assignment: Mapping[str | Sequence[str], Any] | Any) -> Self:
+        """Per-module mixing by the names of parameters.
+
+        Args:
+          assignment: for a key of the parameters, or several that follow each other in a path (a tuple), `i32[n]`, the
+            module that each node holds there, -1 for one of its own. The longest key that fits an array counts, and
+            arrays without one are held by everybody. An array in place of a mapping holds for the whole model.
+
+        Raises:
+          InputError: if modules are not whole numbers of at least -1, one for each node. That a key fits no array is
+            said when the simulation is built.
+
+        >>> PerModule.of({"head": [-1, -1, 0]}).keys
+        (('head',),)
+        """
+        given = assignment if isinstance(assignment, Mapping) else {(): assignment}
+        keys, modules = [], []
+        for key, value in given.items():
+            array = np.asarray(value)
+            good = array.ndim == 1 and np.issubdtype(array.dtype, np.integer) and array.size and array.min() >= -1
+            checks.require(bool(good), f"got modules {value!r} of {key!r}, need whole numbers [n], of at least -1")
+            keys.append((key,) if isinstance(key, str) else tuple(key))
+            modules.append(jnp.asarray(array, jnp.int32))
+        return cls(keys=tuple(keys), modules=tuple(modules))
 
     def init(self, message: Message) -> ExchangeState:
         parts = self._parts(message)
@@ -107,36 +149,3 @@ def _names(message: Message) -> str:
 
 def _within_path(keys: Keys, path: Keys) -> bool:
     return any(path[i : i + len(keys)] == keys for i in range(len(path) - len(keys) + 1))
-
-
-def per_module(assignment: Mapping[str | Sequence[str], Any] | Any) -> PerModule:
-    """Per-module mixing: an array of the message is averaged only with neighbours that hold the same module of it.
-
-    For paths through shared modules (DiPaCo), private layers (FedPer, FedBN, LG-FedAvg), clusters. W of each array is
-    that of the plan without the other links, whose weight goes home. All of one module is plain gossip; all private is
-    local training. For symmetric W: a directed, doubly stochastic one is row-stochastic without some of its links.
-
-    Sends:
-      on each link the arrays that both ends hold, as one message; nothing where they hold none in common.
-
-    Args:
-      assignment: for a key of the parameters, or several that follow each other in a path (a tuple), `i32[n]`, the
-        module that each node holds there, -1 for one of its own. The longest key that fits an array counts, arrays
-        without one are everybody's. An array instead of a mapping holds for the whole model.
-
-    Raises:
-      InputError: where modules are not whole numbers of at least -1, one for each node, or a key fits no array.
-
-    References:
-      Douillard et al. 2024, DiPaCo: Distributed Path Composition; Arivazhagan, Aggarwal, Singh, Choudhary 2019,
-      Federated Learning with Personalization Layers.
-    """
-    given = assignment if isinstance(assignment, Mapping) else {(): assignment}
-    keys, modules = [], []
-    for key, value in given.items():
-        array = np.asarray(value)
-        good = array.ndim == 1 and np.issubdtype(array.dtype, np.integer) and array.size and array.min() >= -1
-        checks.require(bool(good), f"got modules {value!r} of {key!r}, need whole numbers [n], of at least -1")
-        keys.append((key,) if isinstance(key, str) else tuple(key))
-        modules.append(jnp.asarray(array, jnp.int32))
-    return PerModule(keys=tuple(keys), modules=tuple(modules))

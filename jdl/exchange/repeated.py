@@ -13,7 +13,7 @@ from jdl import tree
 from jdl.exchange.linear import Linear
 from jdl.types import Exchange, ExchangeState, Key, Message, Traffic, Wire, static
 
-__all__ = ["Repeated", "repeated", "steps"]
+__all__ = ["Repeated", "steps"]
 
 Combine = Callable[[jax.Array, Message, Message, Message], Message]
 
@@ -40,7 +40,23 @@ def steps(inner: Exchange, times: int, state: ExchangeState, wire: Wire, key: Ke
 
 @struct.dataclass
 class Repeated:
-    """inbox = W^times own: each step sends the inbox of the one before, over the same plan."""
+    """Repeated gossip: several steps a round over the same plan, so that inbox = W^times own.
+
+    Each step sends the inbox of the step before. What comes before it in the network acts on the first step alone (an
+    attacker lies once, to its neighbours); what comes after it acts on every step, so links fail anew. `Chebyshev`
+    gets more out of as many messages.
+
+    Sends:
+      the message, `times` times a round on every link.
+
+    Args:
+      times: gossip steps a round; 1 is plain gossip.
+      inner: the exchange that makes one gossip step.
+
+    References:
+      Berahas, Bollapragada, Keskar, Wei 2019, Balancing Communication and Computation in Distributed Optimization (from
+      memory).
+    """
 
     times: int = static(2, minimum=1)
     inner: Exchange = Linear()
@@ -55,22 +71,3 @@ class Repeated:
         if not jax.tree.leaves(wire.sent):
             return self.inner.apply(state, wire, key)
         return steps(self.inner, self.times, state, wire, key, lambda k, answer, x, before: answer)
-
-
-def repeated(times: int = 2) -> Repeated:
-    """Repeated gossip: `times` steps a round with the same plan, so that a round mixes with W^times.
-
-    What comes before it in the network acts on the first step alone (a liar lies once, to his neighbours); what comes
-    after it acts on every step, links fail anew. `chebyshev` gets more out of as many messages.
-
-    Sends:
-      the message, `times` times a round on every link.
-
-    Args:
-      times: gossip steps a round; 1 is plain gossip.
-
-    References:
-      Berahas, Bollapragada, Keskar, Wei 2019, Balancing Communication and Computation in Distributed Optimization (from
-      memory).
-    """
-    return Repeated(times=times)

@@ -12,15 +12,26 @@ from jdl import tree
 from jdl.exchange import mixing
 from jdl.types import ExchangeState, Key, Message, Server, Traffic, Wire, static
 
-__all__ = ["CoordinateMedian", "TrimmedMean", "coordinate_median", "trimmed_mean"]
-
+__all__ = ["CoordinateMedian", "TrimmedMean"]
 
 COUNTING_LIMIT = 64  # messages: k^2 comparisons run fast at any k, but as a program they grow
 
 
 @struct.dataclass
 class CoordinateMedian:
-    """inbox_i = coordinate-wise median of own_i and what arrived, weights ignored."""
+    """Coordinate-wise median of the node's own message and those that arrived, in place of the weighted mean.
+
+    The weights of W are ignored. It stands last in the network.
+
+    Sends:
+      the message, as it is, on every link of the plan.
+
+    Memory:
+      none between rounds; within a round, every node's k + 1 messages at once.
+
+    References:
+      Yin, Chen, Kannan, Bartlett 2018, Byzantine-Robust Distributed Learning, option I.
+    """
 
     needs: ClassVar[frozenset[str]] = frozenset({"one_by_one"})
     # A median keeps no mass: sums of messages are not preserved, so x / w of push-sum would mean nothing.
@@ -43,7 +54,24 @@ def _median(wire: Wire, own: jax.Array, sent: jax.Array) -> jax.Array:
 
 @struct.dataclass
 class TrimmedMean:
-    """inbox_i = coordinate-wise mean of own_i and what arrived, without the `trim` smallest and largest of each."""
+    """Coordinate-wise trimmed mean of the node's own message and those that arrived, in place of the weighted mean.
+
+    Of each coordinate the `trim` smallest and the `trim` largest values are left out; where fewer than 2 trim + 1
+    messages arrive, as many as leave one or two values, so that it is the median. trim = 0 is the unweighted mean. It
+    stands last in the network.
+
+    Sends:
+      the message, as it is, on every link of the plan.
+
+    Memory:
+      none between rounds; within a round, every node's k + 1 messages at once.
+
+    Args:
+      trim: number of values left out at each end; at least the number of attackers among the neighbours.
+
+    References:
+      Yin, Chen, Kannan, Bartlett 2018, Byzantine-Robust Distributed Learning, option II.
+    """
 
     trim: int = static(1, minimum=0)
 
@@ -127,39 +155,3 @@ def _ranked_by_bits(values: jax.Array, rank: jax.Array) -> jax.Array:
 
     answer = jax.lax.fori_loop(jnp.int32(0), jnp.int32(width), settle_bit, start)
     return jax.lax.bitcast_convert_type(jnp.where(answer >= top, answer & ~top, ~answer), values.dtype)
-
-
-def coordinate_median() -> CoordinateMedian:
-    """Coordinate-wise median of the closed neighbourhood in place of the weighted mean.
-
-    Sends:
-      the message, as it is, on every link of the plan. Innermost: put it last in the network.
-
-    Memory:
-      every node's k + 1 messages at once.
-
-    References:
-      Yin, Chen, Kannan, Bartlett 2018, Byzantine-Robust Distributed Learning, option I.
-    """
-    return CoordinateMedian()
-
-
-def trimmed_mean(trim: int = 1) -> TrimmedMean:
-    """Coordinate-wise trimmed mean of the closed neighbourhood in place of the weighted mean.
-
-    Of each coordinate the `trim` smallest and the `trim` largest values are left out; where fewer than 2 trim + 1
-    messages arrive, as many as leave one or two, so that it is the median. trim = 0 is the unweighted mean.
-
-    Sends:
-      the message, as it is, on every link of the plan. Innermost: put it last in the network.
-
-    Memory:
-      every node's k + 1 messages at once.
-
-    Args:
-      trim: values left out at each end; at least the number of liars among the neighbours.
-
-    References:
-      Yin, Chen, Kannan, Bartlett 2018, Byzantine-Robust Distributed Learning, option II.
-    """
-    return TrimmedMean(trim=trim)

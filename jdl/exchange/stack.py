@@ -6,21 +6,31 @@ import dataclasses
 from collections.abc import Sequence
 
 from jdl import checks
+from jdl.compressors import Compressor
+from jdl.exchange.compress import Compressed
 from jdl.exchange.linear import Linear
 from jdl.types import Exchange
 
-__all__ = ["breaks_of", "layers", "needs_of", "stack"]
+__all__ = ["breaks_of", "is_compressor", "layers", "needs_of", "stack"]
 
 
-def stack(network: Sequence[Exchange]) -> Exchange:
+def stack(network: Sequence[Exchange | Compressor]) -> Exchange:
     """Nest exchanges in the order in which a message meets them, nearest the sender first.
 
-    The last may be an aggregation rule (such as `coordinate_median()`); otherwise plain gossip closes the stack.
+    The last may be an aggregation rule (such as `CoordinateMedian()`); otherwise plain gossip closes the stack.
 
-    >>> from jdl import exchange
-    >>> [type(layer).__name__ for layer in layers(stack([exchange.top_k(0.1), exchange.lossy(0.2)]))]
+    Args:
+      network: exchanges, and compressors, which become `Compressed`.
+
+    Raises:
+      InputError: if an aggregation rule stands before other exchanges.
+
+    >>> from jdl.compressors import TopK
+    >>> from jdl.exchange import Lossy
+    >>> [type(layer).__name__ for layer in layers(stack([TopK(0.1), Lossy(0.2)]))]
     ['Compressed', 'Lossy', 'Linear']
     """
+    network = [Compressed(part) if is_compressor(part) else part for part in network]
     if not network:
         return Linear()
     *wrappers, last = network
@@ -34,6 +44,11 @@ def stack(network: Sequence[Exchange]) -> Exchange:
         checks.require(wraps(outer), f"got {name} before other exchanges, it replaces the mean; put it last")
         inner = outer.replace(inner=inner)
     return inner
+
+
+def is_compressor(part: Exchange | Compressor) -> bool:
+    """Whether a part of a network is a compressor: it is called with a message, where an exchange is applied."""
+    return dataclasses.is_dataclass(part) and callable(part) and not isinstance(part, type | Exchange)
 
 
 def wraps(exchange: Exchange) -> bool:

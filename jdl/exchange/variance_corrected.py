@@ -12,12 +12,30 @@ from jdl import tree
 from jdl.exchange.linear import Linear
 from jdl.types import Exchange, ExchangeState, Key, Message, Traffic, Wire
 
-__all__ = ["VarianceCorrected", "variance_corrected"]
+__all__ = ["VarianceCorrected"]
 
 
 @struct.dataclass
 class VarianceCorrected:
-    """inbox = a + (a - mean(a)) (sqrt(sum_j W_ij var(x_j) / var(a)) - 1), array by array, a = sum_j W_ij x_j."""
+    """Variance-corrected averaging: the average of models is stretched to the average of their variances.
+
+    inbox = a + (a - mean(a)) (sqrt(sum_j W_ij var(x_j) / var(a)) - 1) for each array, with a = sum_j W_ij x_j.
+
+    Weights of k independent models have k times the variance of those of their average, so gossip shrinks a network
+    that has not learned yet to outputs of zero. Here each array of the inbox is stretched around its mean. Equal models
+    stay as they are. It is for models: trackers and duals that travel with them are stretched as well, and methods that
+    hold sums over nodes constant, such as gradient tracking, lose what makes them exact.
+
+    Sends:
+      the message, and one number more for each of its arrays.
+
+    Args:
+      inner: the exchange that averages.
+
+    References:
+      Tian, Al-Ars, Kitsak, Hofstee 2024, Vanishing Variance Problem in Fully Decentralized Neural-Network Systems
+      (abstract read; the equation is the project's reading of it).
+    """
 
     inner: Exchange = Linear()
 
@@ -49,21 +67,3 @@ def _restored(x: jax.Array, variance: jax.Array) -> jax.Array:
     # A single number has no variance, nor has an array of equal ones: these stay as they are.
     factor = jnp.where(has > 0, jnp.sqrt(jnp.maximum(variance, 0) / jnp.where(has > 0, has, 1)), 1)
     return x + tree.column(factor - 1, x) * (x - jnp.mean(x, axis=_rest(x), keepdims=True))
-
-
-def variance_corrected() -> VarianceCorrected:
-    """Variance-corrected averaging: the average of models is stretched to the average of their variances.
-
-    Weights of k independent models have k times the variance of those of their average: gossip shrinks a network that
-    has not learned yet to outputs of zero. Here each array of the inbox is stretched around its mean. Equal models
-    stay as they are. It is for models: trackers and duals that travel with them are stretched as well, and methods that
-    hold sums over nodes constant, such as gradient tracking, lose what makes them exact.
-
-    Sends:
-      the message, and one number more for each of its arrays.
-
-    References:
-      Tian, Al-Ars, Kitsak, Hofstee 2024, Vanishing Variance Problem in Fully Decentralized Neural-Network Systems
-      (abstract read; the equation is the project's reading of it).
-    """
-    return VarianceCorrected()

@@ -1,4 +1,4 @@
-"""Models with batch statistics: refused, or by choice normalised by each batch alone."""
+"""Models with batch statistics: they are refused, or normalised by each batch alone if the user chooses so."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ from jdl.types import Key, PyTree
 
 __all__ = ["PersonalStatistics", "without_batch_statistics"]
 
-# What has a layer of batch normalisation, of linen or of nnx, take the statistics of the batch before it alone.
+# The options that make a batch normalisation layer, of linen or nnx, use only the statistics of the current batch.
 BY_THE_BATCH = {"use_running_average": False, "axis_name": None, "axis_index_groups": None}
 
 
 @dataclasses.dataclass(frozen=True)
 class PersonalStatistics:
-    """A model with batch normalisation in which each batch is normalised by its own mean and variance, always.
+    """A model with batch normalisation in which each batch is always normalised by its own mean and variance.
 
-    By choice, where `without_batch_statistics` refuses. The running averages do not exist: they are neither kept, nor
-    sent, nor averaged, and "params" (scales and biases of the normalisation among them) is all that a node has.
+    It is the explicit alternative where `without_batch_statistics` refuses. Running averages do not exist: they are not
+    kept, not sent and not averaged, and "params" (including scales and biases of the normalisation) is all that a node
+    has.
 
-    What this means. In training: what batch normalisation does everywhere, with the node's own minibatch; examples
-    that pad a batch (the last of a pass, a node with fewer examples than the batch has) are counted in its statistics,
-    so prefer `sampling="replacement"`. In evaluation: the batch that is evaluated is normalised by its own statistics,
-    so a prediction depends on the other examples beside it, and a single example has none to speak of.
+    In training, this is what batch normalisation always does, with the node's own minibatch. Examples that pad a batch
+    (in the last batch of a pass, or at a node with fewer examples than the batch size) count in its statistics, so
+    prefer `sampling="replacement"`. In evaluation, the evaluated batch is normalised by its own statistics. So a
+    prediction depends on the other examples in the batch, and a single example has no useful statistics.
 
     Args:
-      module: a flax.linen module with `nn.BatchNorm`, or `FromNNX` of one with `nnx.BatchNorm`, in whichever mode its
-        call has them: they are switched to the statistics of the batch, and their axis names are left out. (Only a call
+      module: a flax.linen module with `nn.BatchNorm`, or `FromNNX` of a module with `nnx.BatchNorm`, called in any
+        mode: the layers are switched to the statistics of the batch, and their axis names are ignored. (Only a call
         `nnx.BatchNorm()(x, use_running_average=True)` cannot be switched: its outputs are NaN.)
 
     Raises:
-      InputError: where the module has no batch normalisation, or statistics in layers other than it.
+      InputError: if the module has no batch normalisation, or has statistics in other layers.
 
     References:
       Ioffe and Szegedy, "Batch Normalization", ICML 2015; Li et al., "FedBN: Federated Learning on Non-IID Features via
-      Local Batch Normalization", ICLR 2021, which keeps scales and biases at home as well: `jdl.exchange.per_module`.
+      Local Batch Normalization", ICLR 2021, which also keeps scales and biases on the node: `jdl.exchange.PerModule`.
 
     >>> import jax, jax.numpy as jnp
     >>> from flax import linen as nn
@@ -54,7 +55,7 @@ class PersonalStatistics:
     module: nn.Module | FromNNX
 
     def init(self, key: Key, x: jax.Array) -> PyTree:
-        """The variables of the module but for its batch statistics."""
+        """The variables of the module without its batch statistics."""
         good = isinstance(self.module, nn.Module | FromNNX)
         checks.require(good, f"got {self.module!r}, need a flax.linen module or FromNNX(make); statistics are theirs")
         normalised: set[str] = set()
@@ -78,7 +79,7 @@ class PersonalStatistics:
         return {name: values for name, values in variables.items() if name != STATISTICS}
 
     def apply(self, variables: PyTree, x: jax.Array) -> jax.Array:
-        """The outputs for x, normalised by x."""
+        """The outputs for x, normalised by the statistics of x."""
         if isinstance(self.module, FromNNX):
             from flax import nnx
 
@@ -86,20 +87,20 @@ class PersonalStatistics:
             made.set_attributes(nnx.BatchNorm, **BY_THE_BATCH, raise_if_not_found=False)
             return made(x)
         with nn.intercept_methods(_by_the_batch(set())):
-            outputs, _ = self.module.apply(variables, x, mutable=[STATISTICS])  # what they become is dropped
+            outputs, _ = self.module.apply(variables, x, mutable=[STATISTICS])  # the new statistics are dropped
         return outputs
 
 
 def without_batch_statistics(module: Any, x: jax.Array) -> PyTree:
-    """The shapes of a model's variables; a sentence where batch statistics are among them, to be averaged or ignored.
+    """The shapes of a model's variables, after a check that no batch statistics are among them.
 
     Args:
       module: the model.
-      x: its inputs, of one example: `f[1, ...]`, or their shape.
+      x: inputs of one example, `f[1, ...]`, or their shape.
 
     Raises:
-      InputError: where its variables have a collection "batch_stats" (flax's name; `FromNNX` has it for
-        `nnx.BatchStat`), or it is an nnx module itself.
+      InputError: if the variables have a collection "batch_stats" (flax's name; `FromNNX` uses it for
+        `nnx.BatchStat`), or if the model is an nnx module itself.
 
     >>> import jax.numpy as jnp
     >>> from flax import linen as nn
@@ -122,13 +123,13 @@ stay at their start unnoticed; use GroupNorm, or models.PersonalStatistics(modul
 
 
 def _layers(variables: PyTree) -> list[str]:
-    """The layers with batch statistics, wherever in the variables they are."""
+    """The names of the layers with batch statistics, at any depth of the variables."""
     paths = [tuple(map(_word, path)) for path, _ in jax.tree_util.tree_flatten_with_path(variables)[0]]
     return list(dict.fromkeys(path_name(path[path.index(STATISTICS) + 1 : -1]) for path in paths if STATISTICS in path))
 
 
 def _by_the_batch(found: set[str]) -> Callable:
-    """An interceptor that has each `nn.BatchNorm` normalise by the batch alone, and notes its path."""
+    """An interceptor that makes each `nn.BatchNorm` normalise by the current batch, and records its path in `found`."""
 
     def switched(call: Callable, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
         layer = context.module
@@ -138,7 +139,7 @@ def _by_the_batch(found: set[str]) -> Callable:
         kwargs = {"x": args[0] if args else kwargs["x"], "mask": kwargs.get("mask")}
         if (layer.use_running_average, layer.axis_name) == (False, None):
             return call(**kwargs)
-        # Its twin in the same scope, with the same parameters; the call comes back here, and passes.
+        # A clone in the same scope has the same parameters; its call returns here and passes the test above.
         return layer.clone(parent=layer.scope, **BY_THE_BATCH)(**kwargs)
 
     return switched

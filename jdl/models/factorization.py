@@ -1,4 +1,4 @@
-"""Ratings from a vector for each user and each item."""
+"""Matrix factorization: ratings from a vector for each user and each item."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ __all__ = ["MatrixFactorization"]
 class MatrixFactorization(nn.Module):
     """The rating of item i by user u: `mean + b_u + b_i + p_u . q_i`.
 
-    From pairs (user, item), `i32[B, 2]`, to ratings `f[B]`; `(users + items) (rank + 1) + 1` parameters, in the default
-    floating type: "mean" f[], "user_bias" f[users], "item_bias" f[items], "user_vectors" f[users, rank] and
-    "item_vectors" f[items, rank]. An id outside its range gives NaN, not somebody else's rating.
+    It maps pairs (user, item), `i32[B, 2]`, to ratings `f[B]`, with `(users + items) (rank + 1) + 1` parameters in the
+    default floating type: "mean" f[], "user_bias" f[users], "item_bias" f[items], "user_vectors" f[users, rank] and
+    "item_vectors" f[items, rank]. An id outside its range gives NaN, not the rating of another id.
 
-    Between peers, what a node knows of its users is its own; items are everybody's. So that users never leave the
-    node: `network=[jdl.exchange.per_module({"user_bias": private, "user_vectors": private})]` with
-    `private = np.full(n, -1)`. Then no other node has learnt anything about them, and a test of all users' ratings
-    with one node's model, or the mean of all, says little: test each node with the ratings of its own users.
+    Between peers the parameters of a node's users are its own, while those of items are shared. To keep the users on
+    the node, use `network=[jdl.exchange.PerModule.of({"user_bias": private, "user_vectors": private})]` with
+    `private = np.full(n, -1)`. Other nodes then learn nothing about these users. A test of all users' ratings with the
+    model of one node, or with the mean of all, then says little: test each node with the ratings of its own users.
 
-    Every node has an array for all users, `n users (rank + 1)` numbers in all, of which it changes its own rows only.
+    Every node has an array for all users, `n users (rank + 1)` numbers in total, of which it changes only its own rows.
 
     Args:
-      users: how many there are of each.
-      items: how many there are of each.
-      rank: numbers in a vector.
-      mean: the start of the mean, in units of the ratings; their average over training data saves it the way there.
-      deviation: of the vectors at the start. Not 0, where the gradient of each vector is 0 as well.
+      users: number of users.
+      items: number of items.
+      rank: size of the vectors.
+      mean: initial value of "mean", in units of the ratings; the average of the training ratings is a good start.
+      deviation: standard deviation of the initial vectors; not 0, since then their gradients are 0 as well.
 
     References:
       Koren, Bell and Volinsky, "Matrix Factorization Techniques for Recommender Systems", Computer 42(8), 2009, eq. 4.
@@ -57,7 +57,7 @@ class MatrixFactorization(nn.Module):
         dtype, zeros, random = jnp.result_type(float), nn.initializers.zeros_init(), nn.initializers.normal
         mean = self.param("mean", nn.initializers.constant(self.mean), (), dtype)
         total = mean[None]
-        x = x.astype(jnp.uint32)  # a negative id becomes one far too large, not the last but some
+        x = x.astype(jnp.uint32)  # a negative id becomes a large number, hence NaN, instead of counting from the end
         sides, counts = {"user": x[:, 0], "item": x[:, 1]}, {"user": self.users, "item": self.items}
         vectors = []
         for side, ids in sides.items():

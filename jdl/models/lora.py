@@ -1,4 +1,4 @@
-"""Low-rank adapters: a model held once by everybody, of which each node learns and sends a small correction."""
+"""Low-rank adapters: all nodes share one base model, and each node learns and sends a small correction."""
 
 from __future__ import annotations
 
@@ -17,38 +17,39 @@ from jdl.types import Key, PyTree
 
 __all__ = ["LoRA", "with_base"]
 
-# torch's rule for dense layers, which the authors' own code takes for A: uniform up to 1 / sqrt(inputs) either way.
+# torch's rule for dense layers, which the authors' code uses for A: uniform between -+ 1 / sqrt(inputs).
 RANDOM = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 @dataclasses.dataclass(frozen=True)
 class LoRA:
-    """A model whose dense layers stay as they are but for a learnt correction of low rank: `y = x W + (alpha/r) x A B`.
+    """A model with constant dense layers plus a learnt correction of low rank: `y = x W + (alpha/r) x A B`.
 
-    The base, all of it, is the collection "frozen", `{"frozen": {"params": ...}}`, which a problem holds once; what is
-    learnt and sent is "params": for each adapted layer, under its own path, `A: f[inputs, rank]`, random, and
-    `B: f[rank, outputs]`, zero, so that the start is the base itself. `sum rank (inputs + outputs)` numbers, against
-    the base's `sum inputs outputs`. Biases, embeddings, normalisations and the layers without adapter are not learnt.
+    The whole base is the collection "frozen", `{"frozen": {"params": ...}}`, which a problem holds once. The collection
+    "params" is learnt and sent. For each adapted layer, under its own path, it holds `A: f[inputs, rank]`, random, and
+    `B: f[rank, outputs]`, zero, so that the start is the base itself. These are `sum rank (inputs + outputs)` numbers,
+    compared with `sum inputs outputs` of the base. Biases, embeddings, normalisations and layers without an adapter are
+    not learnt.
 
-    The correction is added to the product, never to W: with W the same for all nodes, `x W` of n nodes is one large
-    product, where n merged weights would be made and read. Measured on two CPU cores, 64 nodes of a transformer of
-    width 128, adapters of rank 8 in all dense layers, one row of 16 tokens each: gradients take 30 MB of temporary
-    memory and 1.4 ms a node, against 113 MB and 5.1 ms merged. It fades as activations outgrow weights (16 nodes, 8
-    rows of 64, query and value alone: no difference).
+    The correction is added to the product, never to W. With W the same for all nodes, `x W` of n nodes is one large
+    product, while n merged weights would have to be written and read. Measured on two CPU cores, 64 nodes of a
+    transformer of width 128, adapters of rank 8 in all dense layers, one row of 16 tokens each: gradients take 30 MB of
+    temporary memory and 1.4 ms a node, compared with 113 MB and 5.1 ms merged. The advantage shrinks as activations
+    outgrow weights (16 nodes, 8 rows of 64, query and value only: no difference).
 
-    Averaging A and B apart, as gossip does, is not averaging the corrections: mean(A) mean(B) is not mean(A B). With
-    `jdl.exchange.per_module({"B": [-1] * n})` B is kept at home and A alone is averaged (Guo et al.).
+    Gossip averages A and B separately, which is not the average of the corrections: mean(A) mean(B) is not mean(A B).
+    With `jdl.exchange.PerModule.of({"B": [-1] * n})` B stays on the node and only A is averaged (Guo et al.).
 
     Args:
-      base: a flax.linen module with dense layers (`nn.Dense`, `jdl.models.layers.Dense`).
-      rank: r, numbers that pass between A and B.
+      base: flax.linen module with dense layers (`nn.Dense`, `jdl.models.layers.Dense`).
+      rank: rank r of the corrections.
       alpha: the correction is multiplied by alpha / rank.
-      targets: names in the paths of the layers to adapt: "query" is every layer of that name, "mlp" all within a module
-        of that name, "block_0/mlp" one such; () is every dense layer.
+      targets: names in the paths of the layers to adapt: "query" is every layer of that name, "mlp" all layers within a
+        module of that name, "block_0/mlp" those of one such module; () is every dense layer.
 
     Raises:
-      InputError: where there is no dense layer of some target (the sentence names those that there are), or the base
-        has variables other than "params".
+      InputError: if no dense layer matches a target (the message lists the layers), or if the base has variables other
+        than "params".
 
     References:
       Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022, section 4.1; Sun et al., "Improving
@@ -69,7 +70,7 @@ class LoRA:
     targets: tuple[str, ...] = ("query", "value")
 
     def init(self, key: Key, x: jax.Array) -> PyTree:
-        """The base, drawn at random, as "frozen", and adapters that do nothing yet as "params"."""
+        """The base, initialised at random, as "frozen", and adapters with zero correction as "params"."""
         checks.whole("rank", self.rank, 1)
         base_key, key = jax.random.split(key)
         base, dense = with_paths(self.base, base_key, x)
@@ -89,7 +90,7 @@ class LoRA:
         return {"params": traverse_util.unflatten_dict(adapters, sep="/"), "frozen": {"params": base["params"]}}
 
     def apply(self, variables: PyTree, x: jax.Array) -> jax.Array:
-        """What the base makes of x, with the correction added in each adapted layer."""
+        """The outputs of the base for x, with the correction added in each adapted layer."""
         adapters = traverse_util.flatten_dict(variables["params"], sep="/")
 
         def corrected(call: Callable, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
@@ -105,9 +106,9 @@ class LoRA:
             return self.base.apply(variables["frozen"], x)
 
     def merged(self, variables: PyTree) -> PyTree:
-        """The variables of the base with `W + (alpha / r) A B` for each adapted W: the same function of x, to rounding.
+        """The variables of the base with `W + (alpha / r) A B` for each adapted W: the same function up to rounding.
 
-        For one node; what is learnt so far, to be used without adapters.
+        This is for one node: it gives the trained model without adapters.
         """
         weights = traverse_util.flatten_dict(variables["frozen"]["params"], sep="/")
         adapters = traverse_util.flatten_dict(variables["params"], sep="/")
@@ -118,15 +119,16 @@ class LoRA:
 
 
 def with_base(variables: PyTree, base: PyTree) -> PyTree:
-    """The variables of a `LoRA` model with another base under its adapters: values trained before, say.
+    """The variables of a `LoRA` model with another base, such as a trained one, under its adapters.
 
     Args:
-      variables: what `LoRA.init` returns, or its collection "frozen" alone as `{"frozen": ...}`, which is all that a
+      variables: variables from `LoRA.init`, or only their collection "frozen" as `{"frozen": ...}`, which is what a
         problem takes.
-      base: variables of the base, `{"params": ...}`, of the same shapes: what a problem of the base itself has learnt.
+      base: variables of the base, `{"params": ...}`, of the same shapes, for example as a problem of the base has
+        learnt them.
 
     Raises:
-      InputError: where the base has other parameters, or other shapes, than the model.
+      InputError: if the base has other parameters, or other shapes, than the model.
 
     >>> import jax, jax.numpy as jnp
     >>> from jdl.models.dense import Linear
@@ -137,8 +139,8 @@ def with_base(variables: PyTree, base: PyTree) -> PyTree:
     """
     old, new = ({_words(path): leaf.shape for path, leaf in _leaves(part)} for part in (variables["frozen"], base))
     odd = sorted(path for path in {*old, *new} if old.get(path) != new.get(path))
-    told = "; ".join(f"{path} of shape {new.get(path)} for {old.get(path)}" for path in odd[:3])
-    got = f"got a base that differs in {len(odd)} arrays ({told}); need the parameters of the module under the adapters"
+    arrays = "; ".join(f"{path} of shape {new.get(path)} for {old.get(path)}" for path in odd[:3])
+    got = f"got a base that differs in {len(odd)} arrays ({arrays}); need the parameters of the adapted module"
     checks.require(not odd, got)
     return {**variables, "frozen": base}
 

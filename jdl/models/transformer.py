@@ -10,37 +10,38 @@ from jdl import checks
 
 __all__ = ["Transformer"]
 
-# GPT-2's, for words and positions. The head being the words' own vectors, the logits of a unit-variance row have the
+# GPT-2's deviation for embeddings and positions. With a tied head, the logits of a unit-variance row have the
 # deviation 0.02 sqrt(width): 0.23 at width 128, and a loss at the start of ln(vocab) + 0.23^2 / 2.
 EMBEDDING_DEVIATION = 0.02
 
 
 class Transformer(nn.Module):
-    """A language model: at each place the logits of the next token, from this and the earlier ones alone.
+    """A language model: at each place the logits of the next token, from this and the earlier tokens.
 
-    From `i32[B, T]` to `f[B, T, vocab]`. Learned positions; `layers` times `x += attention(norm(x))` and
-    `x += mlp(norm(x))` (layer normalisation before each part, causal attention, GELU); a last normalisation; the logits
-    are products with the vectors of the words (a tied head, without parameters of its own). Nothing is dropped out.
+    It maps `i32[B, T]` to `f[B, T, vocab]`, with learned positions. It applies `layers` times `x += attention(norm(x))`
+    and `x += mlp(norm(x))` (layer normalisation before each part, causal attention, GELU), then a last normalisation.
+    The logits are products with the embeddings of the tokens (a tied head, without parameters of its own). There is no
+    dropout.
 
-    `(vocab + max_length + 2) width + layers ((4 + 2 multiple) width^2 + (9 + multiple) width)` parameters, in the
-    default floating type. Normalisations and softmax are computed in float32 at least, whatever the type of the rest.
-    The dense layers, for adapters (`jdl.models.LoRA`) and `jdl.exchange.per_module`: "query", "key", "value" and "out"
-    of "attention", "up" and "down" of "mlp", in "block_0", "block_1", ...
+    It has `(vocab + max_length + 2) width + layers ((4 + 2 multiple) width^2 + (9 + multiple) width)` parameters, in
+    the default floating type. Normalisations and softmax are computed in at least float32, whatever the type of the
+    rest. The names of the dense layers, for adapters (`jdl.models.LoRA`) and `jdl.exchange.PerModule`, are "query",
+    "key", "value" and "out" of "attention", "up" and "down" of "mlp", in "block_0", "block_1", ...
 
-    It wants Adam: `optimizer="adam", lr=0.003`. Measured, D-PSGD of 16 nodes on tiny Shakespeare, 4-regular graph, four
-    windows of 80 characters a batch, 200 rounds, test loss of the nodes: Adam 0.003 2.39, 0.001 2.43; SGD 0.1 2.50, 1
-    diverges.
+    Train it with Adam: `optimizer="adam", lr=0.003`. Measured with D-PSGD of 16 nodes on tiny Shakespeare, 4-regular
+    graph, four windows of 80 characters a batch, 200 rounds, test loss of the nodes: Adam 0.003 2.39, 0.001 2.43; SGD
+    0.1 2.50, 1 diverges.
 
     Args:
       vocab: number of tokens; one outside 0 to vocab - 1 gives NaN.
-      width: numbers in a token's vector.
-      layers: blocks, and attention heads in each; heads divides width.
-      heads: blocks, and attention heads in each; heads divides width.
-      multiple: the hidden layer of an MLP is `multiple * width` wide.
-      max_length: the longest T.
+      width: size of an embedding.
+      layers: number of blocks.
+      heads: number of attention heads in each block, a divisor of width.
+      multiple: ratio of the hidden width of an MLP to `width`.
+      max_length: largest T.
 
     Raises:
-      InputError: where x is longer than max_length or does not hold tokens, or heads does not divide width.
+      InputError: if x is longer than max_length or does not hold tokens, or if heads does not divide width.
 
     References:
       Vaswani et al., "Attention Is All You Need", NeurIPS 2017; Radford et al., "Language Models are Unsupervised
@@ -66,7 +67,7 @@ class Transformer(nn.Module):
         dtype, normal = jnp.result_type(float), nn.initializers.normal(EMBEDDING_DEVIATION)
         words = self.param("words", normal, (self.vocab, self.width), dtype)
         positions = self.param("positions", normal, (self.max_length, self.width), dtype)
-        x = x.astype(jnp.uint32)  # a negative token becomes one far too large, not the last but some
+        x = x.astype(jnp.uint32)  # a negative token becomes a large number, hence NaN, instead of counting from the end
         h = jnp.take(words, x, axis=0, mode="fill") + positions[None, : x.shape[1]]
         for layer in range(self.layers):
             h = Block(self.heads, self.multiple, name=f"block_{layer}")(h)
@@ -86,7 +87,7 @@ class Transformer(nn.Module):
 
 
 class Block(nn.Module):
-    """One layer: what it adds to f[B, T, width] by attention, then by an MLP at each place."""
+    """One layer: adds to f[B, T, width] the output of attention, then that of an MLP at each place."""
 
     heads: int
     multiple: int
@@ -98,7 +99,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Each place takes values of itself and of earlier places, by `softmax(query . key / sqrt(width / heads))`."""
+    """Each place averages values of itself and of earlier places by `softmax(query . key / sqrt(width / heads))`."""
 
     heads: int
 
@@ -108,8 +109,8 @@ class Attention(nn.Module):
         split = (*x.shape[:2], self.heads, width // self.heads)
         query, key, value = (dense(width, name, x)(x).reshape(split) for name in ("query", "key", "value"))
         scores = jnp.einsum("bthd,bshd->bhts", query, key).astype(wide(x)) * (width // self.heads) ** -0.5
-        earlier = jnp.tril(jnp.ones((1, 1, length, length), bool))  # a place sees itself, so no row is empty
-        # softmax takes the largest score off first; a masked one has the share exp(-inf) = 0, exactly.
+        earlier = jnp.tril(jnp.ones((1, 1, length, length), bool))  # a place sees itself, so that no row is empty
+        # softmax first subtracts the largest score; a masked score has the weight exp(-inf) = 0 exactly.
         shares = nn.softmax(jnp.where(earlier, scores, -jnp.inf)).astype(x.dtype)
         return dense(width, "out", x)(jnp.einsum("bhts,bshd->bthd", shares, value).reshape(x.shape))
 
@@ -126,7 +127,7 @@ class Feedforward(nn.Module):
 
 
 class LayerNorm(nn.Module):
-    """Rows of mean 0 and variance 1 over the last axis, in float32 at least, then a scale and a bias."""
+    """Normalisation to mean 0 and variance 1 over the last axis, in at least float32, then a scale and a bias."""
 
     epsilon: float = 1e-5
 
@@ -141,10 +142,10 @@ class LayerNorm(nn.Module):
 
 
 def dense(features: int, name: str, x: jax.Array) -> nn.Dense:
-    """flax's own layer: at these widths a product with the weights is what a matrix unit is for."""
+    """flax's own layer, since at these widths a matrix product with the weights is fastest."""
     return nn.Dense(features, param_dtype=x.dtype, name=name)
 
 
 def wide(x: jax.Array) -> jnp.dtype:
-    """The type that sums of numbers of the type of x are kept in."""
+    """The type in which numbers of the type of x are summed."""
     return jnp.float32 if jnp.finfo(x.dtype).bits < 32 else x.dtype

@@ -8,7 +8,17 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-__all__ = ["public_name", "same_class"]
+__all__ = ["public_name", "renewed", "same_class"]
+
+# What a class was called, and is called; what a field was called, and is called.
+CLASSES = {
+    "jdl.oracle.Minibatch": "jdl.oracle.DataOracle",
+    "jdl.schedule.Markov": "jdl.schedule.GilbertElliott",
+    "jdl.schedule.Replacement": "jdl.schedule.SamplingWithReplacement",
+    "jdl.schedule.WhenApart": "jdl.schedule.EventTriggered",
+    "jdl.schedule.Workers": "jdl.schedule.Availability",
+}
+FIELDS = {"jdl.types.Plan": {"kind": "stochastic"}}
 
 
 def public_name(kind: type) -> str:
@@ -46,6 +56,28 @@ def same_class(was: Any, now: Any) -> bool:
     (_, package, *modules, name), (_, other_package, *other_modules, other_name) = first, second
     same_module = not modules or not other_modules or modules[-1] == other_modules[-1]
     return (package, name) == (other_package, other_name) and same_module
+
+
+def renewed(described: Any) -> Any:
+    """A description of a run, or a part of one, in the words of this version, whichever version wrote it.
+
+    >>> renewed({"type": "jdl.schedule.markov.Markov", "fail": 0.1})
+    {'type': 'jdl.schedule.GilbertElliott', 'fail': 0.1}
+    """
+    if isinstance(described, list):
+        return [renewed(one) for one in described]
+    if not isinstance(described, dict):
+        return described
+    found = {name: renewed(value) for name, value in described.items()}
+    parts = _parts(found.get("type"))
+    name = f"jdl.{parts[1]}.{parts[-1]}" if parts else ""
+    if name in CLASSES:
+        found["type"] = CLASSES[name]
+    found = {FIELDS.get(name, {}).get(field, field): value for field, value in found.items()}
+    if name == "jdl.exchange.Narrow":
+        compressor = {"type": "jdl.compressors.HalfPrecision", "dtype": found["dtype"]}
+        return {"type": "jdl.exchange.Compressed", "compressor": compressor, "inner": found["inner"]}
+    return found
 
 
 def _parts(text: Any) -> list[str]:

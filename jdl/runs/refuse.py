@@ -20,6 +20,8 @@ import numpy as np
 import optax
 
 from jdl import checks, local, tree
+from jdl.compressors import Compressor
+from jdl.exchange.stack import is_compressor
 from jdl.runs.fingerprint import is_users_file
 from jdl.types import Algorithm, Continuing, Exchange, Federated, Oracle, Problem, PyTree
 
@@ -41,7 +43,9 @@ def kinds(problem: Any, algorithm: Any, network: Any, oracle: Any) -> None:
     listed = isinstance(network, list | tuple)
     checks.require(listed, f"got network={network!r}, need a list of exchanges; put it in one: [...]")
     for part in network:
-        _made("exchange", part, Exchange, "make one, e.g. jdl.exchange.lossy(0.1)")
+        compresses = is_compressor(part)
+        kind, name = (Compressor, "compressor") if compresses else (Exchange, "exchange")
+        _made(name, part, kind, "make one, e.g. jdl.exchange.Lossy(0.1) or jdl.compressors.TopK(0.1)")
     if oracle is not None:
         _made("oracle", oracle, Oracle, "make one, e.g. jdl.oracle.DataOracle()")
 

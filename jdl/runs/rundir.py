@@ -17,6 +17,7 @@ from jdl.runs.checkpoint import Checkpoints
 from jdl.runs.describe import differences
 from jdl.runs.history import Row, append_csv, read_csv
 from jdl.runs.lock import Lock
+from jdl.runs.public_names import renewed
 
 __all__ = ["Place", "RunDir"]
 
@@ -232,7 +233,7 @@ def _same_configuration(place: Place, config: dict[str, Any]) -> None:
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise checks.InputError(f"got {file}, which cannot be read ({error}); restore it, or run anew") from error
     now = json.loads(_json(config))
-    odd = [text for key in before for text in differences(before[key], now[key], key)]
+    odd = [text for key in before for text in differences(renewed(before[key]), now[key], key)]
     do = f"to start anew {place.another}, or restore what was"
     need = f"got a run directory of another configuration: {'; '.join(odd[:3])}; need the same to resume"
     checks.require(not odd, f"{need}; {do}")

@@ -79,7 +79,7 @@ def markov(n: int, degree: int = 4, fail: float = 0.05, recover: float = 0.2, se
 
     A link that is on goes off with probability `fail` a round, one that is off comes back with probability `recover`.
     It is on in a share recover / (fail + recover) of all rounds, as in the first one, and stays off for 1 / recover
-    rounds in the mean: losses come in bursts, where those of `jdl.exchange.lossy` are independent. A link that is off
+    rounds in the mean: losses come in bursts, where those of `jdl.exchange.Lossy` are independent. A link that is off
     carries nothing and is known to be off, and both ends keep its weight: W stays symmetric and doubly stochastic.
 
     Sends:

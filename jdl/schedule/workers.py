@@ -66,7 +66,7 @@ def workers(n: int, alive: float | Sequence[int] | np.ndarray) -> Workers:
     References:
       Douillard, Feng, Rusu, Chhaparia, Donchev, Kuncoro, Ranzato, Szlam, Shen, "DiLoCo: Distributed Low-Communication
       Training of Language Models", 2023: the adaptive compute pool. (Their dropped messages, after which a worker goes
-      on alone, are another thing; for messages that are lost see `jdl.exchange.lossy`.)
+      on alone, are another thing; for messages that are lost see `jdl.exchange.Lossy`.)
     """
     n = checks.whole("n", n, 1)
     if isinstance(alive, float | int | jax.Array) and np.ndim(alive) == 0 and not isinstance(alive, bool):

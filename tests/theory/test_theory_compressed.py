@@ -143,21 +143,21 @@ def test_dcd_whole_is_dgd():
 
 def test_choco_in_the_order_of_the_public_code_is_dgd_over_it():
     """Neighbours' copies begin at C(x_0), not at 0: nodes send before they step."""
-    network = [exchange.choco(gamma=0.3, fraction=0.4)]
+    network = [exchange.Choco(gamma=0.3, compressor=TopK(0.4))]
     reference = ref.choco_sgd_iclr(*bed(), gamma=0.3, C=top2, hat0=top2(beds.start()))
     same(run(algorithms.DGD(lr=LR), network=network)[0], reference)
     apart(reference, ref.choco_sgd_iclr(*bed(), gamma=0.3, C=top2), 1e-2)
 
 
 def test_choco_whole_is_each_of_the_two_orders():
-    network = [exchange.choco(gamma=1.0).replace(compressor=Identity())]
+    network = [exchange.Choco(gamma=1.0).replace(compressor=Identity())]
     same(run(algorithms.DPSGD(lr=LR), network=network)[0], beds.atc(*bed()), 1e-12)
     same(run(algorithms.DGD(lr=LR), network=network)[0], beds.dgd(*bed()), 1e-12)
     apart(beds.dgd(*bed()), beds.atc(*bed()), 1e-2)
 
 
 def test_choco_gossip_keeps_the_mean_and_reaches_it():
-    network = [exchange.choco(gamma=0.2, fraction=0.4)]
+    network = [exchange.Choco(gamma=0.2, compressor=TopK(0.4))]
     simulation = jdl.simulation(beds.quadratic(), algorithms.DPSGD(lr=0.0), RING, network)
     X = beds.start()
     path, _, _ = beds.trajectory(simulation, ROUNDS, X)

@@ -2,12 +2,13 @@
 
 import beds
 import jax
-import jax.numpy as jnp
 import numpy as np
+import plan_reading
 import pytest
 
 import jdl
 from jdl import algorithms, exchange, topology
+from jdl.compressors import TopK
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -87,7 +88,7 @@ def test_push_sum_finds_the_mean_on_a_digraph_and_its_weights_are_why():
 def test_push_sum_survives_lost_links():
     """Mass is kept by the sender: the sum of weights stays n and the limit stays the exact mean."""
     X, graph = beds.start(), topology.from_weights(beds.directed_column(), stochastic="column")
-    simulation = jdl.simulation(beds.quadratic(), algorithms.PushSum(lr=0.0), graph, [exchange.lossy(0.3)])
+    simulation = jdl.simulation(beds.quadratic(), algorithms.PushSum(lr=0.0), graph, [exchange.Lossy(0.3)])
     models, nodes, _ = beds.trajectory(simulation, 400, X)
     np.testing.assert_allclose(np.asarray(nodes.w).sum(axis=1), beds.N, rtol=1e-12)
     np.testing.assert_allclose(models[-1], np.broadcast_to(X.mean(0), X.shape), atol=1e-10)
@@ -96,7 +97,7 @@ def test_push_sum_survives_lost_links():
 def test_push_sum_reads_failing_directed_doubly_stochastic_links_as_column_stochastic():
     X = beds.start()
     graph = topology.exponential(beds.N)
-    simulation = jdl.simulation(beds.quadratic(), algorithms.PushSum(lr=0.0), graph, [exchange.lossy(0.3)])
+    simulation = jdl.simulation(beds.quadratic(), algorithms.PushSum(lr=0.0), graph, [exchange.Lossy(0.3)])
     models, nodes, _ = beds.trajectory(simulation, 300, X)
     np.testing.assert_allclose(models[-1], np.broadcast_to(X.mean(0), X.shape), atol=1e-10)
     assert np.abs(np.asarray(nodes.w) - 1).max() > 0.05
@@ -106,7 +107,7 @@ def test_push_sum_reads_failing_directed_doubly_stochastic_links_as_column_stoch
 def test_choco_gossip_keeps_the_mean_and_converges_linearly_to_it(graph):
     """Top 2 of 5 entries, gamma 0.2, 3,000 rounds: the figures of cross-check 16."""
     X = beds.start(n=graph.n)
-    network = [exchange.choco(gamma=0.2, fraction=0.4)]
+    network = [exchange.Choco(gamma=0.2, compressor=TopK(0.4))]
     simulation = jdl.simulation(beds.quadratic(n=graph.n), algorithms.DPSGD(lr=0.0), graph, network)
     models, _, _ = beds.trajectory(simulation, 3000, X)
     np.testing.assert_allclose(models.mean(axis=1), np.broadcast_to(X.mean(0), (3001, beds.DIM)), atol=1e-11)
@@ -120,7 +121,7 @@ def test_choco_gossip_keeps_the_mean_and_converges_linearly_to_it(graph):
 
 def test_lost_undirected_links_keep_the_mean():
     X = beds.start()
-    simulation = jdl.simulation(beds.quadratic(), algorithms.DPSGD(lr=0.0), beds.symmetric(), [exchange.lossy(0.5)])
+    simulation = jdl.simulation(beds.quadratic(), algorithms.DPSGD(lr=0.0), beds.symmetric(), [exchange.Lossy(0.5)])
     models, _, _ = beds.trajectory(simulation, 300, X)
     np.testing.assert_allclose(models.mean(axis=1), np.broadcast_to(X.mean(0), (301, beds.DIM)), atol=1e-12)
     assert np.abs(models[-1] - X.mean(0)).max() < 1e-8
@@ -137,10 +138,7 @@ def test_one_peer_exponential_averages_exactly_in_one_period():
 def test_random_matchings_halve_disagreement_on_average():
     """A round leaves (n - 2) / (2 (n - 1)) of the squared disagreement in expectation: Boyd et al. 2006, to 5 sigma."""
     x = beds.start()[:, 0] - beds.start()[:, 0].mean()
-    draw = jdl.schedule.matching(8)
-    W = jax.vmap(lambda key: topology.to_dense(draw((), jnp.int32(0), key)[0]))(
-        jax.random.split(jax.random.key(0), 4096)
-    )
-    left = np.square(np.asarray(W) @ x).sum(axis=1) / np.square(x).sum()
+    W = plan_reading.rounds(jdl.schedule.matching(8), 4096, jax.random.key(0)).W[:, 0]
+    left = np.square(W @ x).sum(axis=1) / np.square(x).sum()
     expected = (8 - 2) / (2 * (8 - 1))
     assert abs(left.mean() - expected) < 5 * left.std() / np.sqrt(len(left))

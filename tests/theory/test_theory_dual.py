@@ -16,7 +16,7 @@ from jdl.algorithms.dual.dlm import DLM
 from jdl.algorithms.dual.opapc import OPAPC
 from jdl.algorithms.dual.proxskip import ProxSkip
 from jdl.algorithms.gossip.relaysgd import RelaySGD
-from jdl.exchange.chebyshev import chebyshev
+from jdl.exchange.chebyshev import Chebyshev
 
 X64 = pytest.mark.usefixtures("x64")
 N, DIM, ROUNDS, LR = beds.N, beds.DIM, 60, 0.05
@@ -211,7 +211,7 @@ def test_opapc_with_the_constants_of_its_theorem_over_chebyshev():
     values, vectors = np.linalg.eigh(W)
     P = vectors @ np.diag(np.polynomial.chebyshev.Chebyshev.basis(K)(values / rho) * small) @ vectors.T
     algorithm = OPAPC(lr=lr, mu=mu, chi=chi, largest=largest)
-    ours, _, _ = run(problem, algorithm, graph, X, network=[chebyshev(K, rho)])
+    ours, _, _ = run(problem, algorithm, graph, X, network=[Chebyshev(K, rho)])
     check(ours, apapc(P, beds.gradient(problem), X, lr, mu, tau, 1 / (lr * largest), ROUNDS))
 
 
@@ -319,7 +319,7 @@ def test_relaysgd_averages_models_of_the_past(tree):
 def test_relaysgd_without_some_of_its_messages(by_count):
     """Message by message, along what the counts say arrived; in the end losses bias one variant and not the other."""
     problem, X, graph = beds.quadratic(noise=0.3), one_start(), topology.binary_tree(N)
-    network, algorithm = [exchange.lossy(0.2)], RelaySGD(lr=LR, by_count=by_count)
+    network, algorithm = [exchange.Lossy(0.2)], RelaySGD(lr=LR, by_count=by_count)
     ours, nodes, _ = run(problem, algorithm, graph, X, network=network)
     G, links = beds.gradient(problem), jdl.plan.neighbours(graph.plan("slots"))
     ids, used, counts = np.asarray(links.ids), np.asarray(links.used), np.asarray(nodes.counts)
@@ -478,7 +478,7 @@ def test_powergossip_begins_again_after_perfect_agreement():
 
 def test_powergossip_counts_what_travels_and_stands_losses():
     _, problem, X = matrices(3, 4)
-    built = jdl.simulation(problem, PowerGossip(lr=0.0, rank=2, iterations=3), topology.ring(N), [exchange.lossy(0.4)])
+    built = jdl.simulation(problem, PowerGossip(lr=0.0, rank=2, iterations=3), topology.ring(N), [exchange.Lossy(0.4)])
     sim = jax.jit(jdl.sim.init)(built, X)
     end = beds.advance(built, sim, jnp.int32(2))[0]
     np.testing.assert_array_equal(end.traffic.messages[0], np.full(N, 2 * 6))

@@ -183,14 +183,14 @@ def test_the_limit_of_diloco_is_that_of_fedavg_and_not_the_optimum():
 
 def test_open_diloco_in_half_precision_stays_close():
     exact = diloco_of()
-    ours = served(DiLoCo(**COMMON), network=[jdl.exchange.narrow("float16")])
+    ours = served(DiLoCo(**COMMON), network=[jdl.compressors.HalfPrecision("float16")])
     assert 1e-6 < np.linalg.norm(ours[10] - exact[10]) / np.linalg.norm(exact[10]) < 2e-3
 
 
 def test_in_float32_diloco_does_not_drift_in_two_thousand_rounds():
     """Messages of OpenDiLoCo in float32 are DiLoCo's, bit for bit."""
     with jax.enable_x64(False):
-        x, network = beds.start()[0], [jdl.exchange.narrow("float32")]
+        x, network = beds.start()[0], [jdl.compressors.HalfPrecision("float32")]
         whole, narrowed = (jdl.simulation(beds.quadratic(), DiLoCo(**COMMON), None, net) for net in ((), network))
         after = [beds.limit(whole, rounds, x)[0] for rounds in (500, 2000)]
         same = beds.limit(narrowed, 500, x)[0]
@@ -395,7 +395,7 @@ def test_eager_diloco_of_one_node_is_diloco_and_equal_nodes_stay_equal():
 
 def test_eager_diloco_refuses_links_that_fail():
     with pytest.raises(jdl.checks.InputError, match="reliable"):
-        jdl.simulation(beds.quadratic(), EagerDiLoCo(), complete(beds.N), [jdl.exchange.lossy(0.1)])
+        jdl.simulation(beds.quadratic(), EagerDiLoCo(), complete(beds.N), [jdl.exchange.Lossy(0.1)])
 
 
 def test_gossip_diloco():

@@ -8,6 +8,7 @@ import pytest
 
 import jdl
 from jdl import algorithms, exchange
+from jdl.compressors import TopK
 from jdl.schedule import Fixed, sampling
 from jdl.topology import complete, from_weights
 
@@ -80,14 +81,14 @@ def test_push_sum_on_a_digraph(form, noise):
 
 def test_choco_sgd_in_the_order_of_the_paper():
     W, problem, X = beds.symmetric(), beds.quadratic(noise=0.3), beds.start()
-    network = [exchange.choco(gamma=0.3, fraction=0.4)]
+    network = [exchange.Choco(gamma=0.3, compressor=TopK(0.4))]
     ours, _, _ = beds.trajectory(jdl.simulation(problem, algorithms.DPSGD(lr=LR), W, network), ROUNDS, X)
     check(ours, beds.choco(W, beds.gradient(problem), X, LR, ROUNDS, gamma=0.3, k=2))
 
 
 def test_choco_without_compression_is_atc():
     W, problem, X = beds.symmetric(), beds.quadratic(), beds.start()
-    network = [exchange.choco(gamma=1.0, fraction=1.0)]
+    network = [exchange.Choco(gamma=1.0, compressor=TopK(1.0))]
     ours, _, _ = beds.trajectory(jdl.simulation(problem, algorithms.DPSGD(lr=LR), W, network), ROUNDS, X)
     check(ours, beds.atc(W, beds.gradient(problem), X, LR, ROUNDS), 1e-12)
 

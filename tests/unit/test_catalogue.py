@@ -24,10 +24,10 @@ def test_topologies_are_what_n_alone_makes():
     assert not names & others
 
 
-def test_exchanges_and_problems_are_functions_that_need_no_others():
-    some = {"linear", "top_k", "lossy", "choco", "sign_flip", "coordinate_median"}
-    assert some <= set(catalogue.members("exchanges"))
-    assert "stack" not in catalogue.members("exchanges")
+def test_exchanges_and_problems_are_what_needs_no_other_part():
+    some = {"linear", "top_k", "lossy", "choco", "sign_flip", "coordinate_median", "half_precision", "low_rank"}
+    others = {"stack", "compressed", "per_module", "chain", "identity"}  # made of other parts, or of no use
+    assert some <= set(catalogue.members("exchanges")) and not others & set(catalogue.members("exchanges"))
     assert {"digits", "quadratic", "logistic"} <= set(catalogue.members("problems"))
 
 
@@ -47,9 +47,13 @@ def test_everything_has_a_summary_and_methods_say_what_they_send(kind):
     assert json.loads(json.dumps([entry._asdict() for entry in catalogue.catalogue()[kind]]))
 
 
-def test_topologies_are_grouped_by_how_they_change():
+def test_algorithms_are_grouped_by_family_and_topologies_by_how_they_change():
     found = {heading: [entry.name for entry in entries] for heading, entries in catalogue.groups().items()}
-    assert [*found][:2] == [f"algorithms, {catalogue.PEERS}", f"algorithms, {catalogue.SERVER}"]
+    root = Path(jdl.algorithms.__file__).parent
+    folders = {path.name: {file.stem for file in path.glob("*.py")} - {"__init__"} for path in root.iterdir()}
+    families = {name.removeprefix("algorithms, "): set(listed) for name, listed in found.items() if "algo" in name}
+    assert families == {name: files for name, files in folders.items() if files}
+    assert [*families] == ["gossip", "corrected", "dual", "compressed", "outer", "federated"]
     assert [*found][-3:] == ["exchanges", "problems", "partitions"]
     assert sum(map(len, found.values())) == sum(map(len, catalogue.catalogue().values()))
     for heading, name in (
@@ -75,13 +79,18 @@ def example(n: int, rate: float = 0.5, many: int = 3, name: str | None = None, h
 
     More on a second paragraph, n: not an argument.
 
-    Sends: a number,
+    Sends:
+      a number,
       and another.
-    Memory: none.
+
+    Memory:
+      none.
 
     Args:
       rate: how fast; see
-        elsewhere. many, name: shared words.
+        elsewhere.
+      many: a word: another.
+      name: of whom.
 
     References:
       Somebody 1999, A paper: with a colon.
@@ -108,16 +117,37 @@ def test_an_empty_section_is_null():
 def test_options_are_the_plain_arguments_with_their_words():
     assert catalogue.options(example) == [
         ("rate", float, 0.5, "how fast; see elsewhere"),
-        ("many", int, 3, "shared words"),
-        ("name", str | None, None, "shared words"),
+        ("many", int, 3, "a word: another"),
+        ("name", str | None, None, "of whom"),
     ]
+
+
+def like(lr: float = 0.1, local_steps: int = 2):
+    """One line.
+
+    Args:
+      lr: as in `DPSGD`.
+      local_steps: as in `DPSGD`; two are enough.
+    """
 
 
 def test_options_said_to_be_as_in_another_class_are_looked_up_there():
     own = {option.name: option.help for option in catalogue.options(jdl.algorithms.DPSGD)}
-    other = {option.name: option.help for option in catalogue.options(jdl.algorithms.LocalOnly)}
-    assert own["local_steps"] and own == other
+    found = {option.name: option.help for option in catalogue.options(like)}
+    assert found == {"lr": own["lr"], "local_steps": f"{own['local_steps']}; two are enough"} and all(own.values())
     assert "decay" not in own  # a function cannot be spelled on a command line
+
+
+def test_a_compressor_inside_a_part_has_its_options_there():
+    assert [(one.name, one.default) for one in catalogue.options(jdl.exchange.Choco)] == [
+        ("gamma", 0.2),
+        ("fraction", 0.1),
+    ]
+    made = catalogue.make("exchanges", "choco", gamma=0.3, fraction=0.4)
+    assert (made.gamma, made.compressor) == (0.3, jdl.compressors.TopK(0.4))
+    for name, cls in catalogue.members("algorithms").items():
+        options = [one.name for one in catalogue.options(cls)]
+        assert len(set(options)) == len(options), name
 
 
 def flags_of(kind):

@@ -78,7 +78,7 @@ def test_flags_reach_the_parts_whether_spelled_with_hyphens_or_underscores(call,
         jdl.problems.quadratic(8, condition=2, seed=4),
         jdl.algorithms.GradientTracking(lr=0.25),
         jdl.topology.random_regular(8, degree=3, seed=5),
-        [jdl.exchange.top_k(0.5), jdl.exchange.lossy(0.2), jdl.exchange.lossy(0.2)],
+        [jdl.compressors.TopK(0.5), jdl.exchange.Lossy(0.2), jdl.exchange.Lossy(0.2)],
     )
     assert simulation == json.loads(json.dumps(sys.modules["jdl.runs.describe"].describe(expected)))
 
@@ -148,8 +148,8 @@ def test_list(call):
 
 def test_list_says_more_about_what_is_named(call):
     code, out, _ = call("list", "Scaffold", "choco")
-    assert code == 0 and "algorithms, with a server" in out and "exchanges" in out and "dpsgd" not in out
-    assert "published in: Karimireddy" in out and "sends: the server its model" in out and "memory: 2 models" in out
+    assert code == 0 and "algorithms, federated" in out and "exchanges" in out and "dpsgd" not in out
+    assert "published in: Karimireddy" in out and "    sends: " in out and "    memory: 2 models" in out
     _, out, _ = call("list", "scaffold", "--json")
     assert json.loads(out)["algorithm"][0]["memory"].startswith("2 models")
 

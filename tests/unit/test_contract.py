@@ -62,7 +62,7 @@ class Silent(Halves):
         return inbox, {}
 
 
-@pytest.mark.parametrize("network", [[], [jdl.exchange.top_k(0.4)], [jdl.exchange.choco(0.5)]])
+@pytest.mark.parametrize("network", [[], [jdl.compressors.TopK(0.4)], [jdl.exchange.Choco(0.5)]])
 def test_a_message_of_no_bits_is_no_message(network):
     built = jdl.simulation(problem(), Silent(), jdl.topology.ring(N), network)
     sims = [advance(built, init(built), t)[0] for t in (1, 2, 3)]

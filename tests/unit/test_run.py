@@ -20,7 +20,7 @@ def parts(lr=0.2):
         "problem": jdl.problems.quadratic(nodes=8, dim=3, noise=0.1),
         "algorithm": jdl.algorithms.PushSum(lr=lr),
         "topology": jdl.topology.exponential(8),
-        "network": [jdl.exchange.choco(gamma=0.5, fraction=0.4)],
+        "network": [jdl.exchange.Choco(gamma=0.5, compressor=jdl.compressors.TopK(0.4))],
         "rounds": ROUNDS,
         "eval_every": 7,
         "progress": False,

@@ -8,6 +8,7 @@ from flax import struct
 
 import jdl
 from jdl import algorithms, exchange, schedule, topology
+from jdl.compressors import TopK
 from jdl.engine import sim, totals, xla
 from jdl.types import Circulant, Plan, Server, Traffic
 
@@ -214,7 +215,7 @@ def test_no_topology_means_no_links():
 
 def test_a_two_phase_method_draws_its_losses_anew():
     """The two exchanges of a round lose different links."""
-    simulation = jdl.simulation(problem(), algorithms.AugDGM(), topology.complete(N), [exchange.lossy(0.5)])
+    simulation = jdl.simulation(problem(), algorithms.AugDGM(), topology.complete(N), [exchange.Lossy(0.5)])
     seen = []
 
     @struct.dataclass
@@ -227,7 +228,7 @@ def test_a_two_phase_method_draws_its_losses_anew():
 
         def apply(self, link, wire, key):
             seen.append(np.asarray(jax.random.key_data(key)))
-            return exchange.linear().apply(link, wire, key)
+            return exchange.Linear().apply(link, wire, key)
 
     simulation = simulation.replace(exchange=Noting())
     sim.step(simulation, sim.init(simulation))
@@ -235,7 +236,7 @@ def test_a_two_phase_method_draws_its_losses_anew():
 
 
 def test_a_run_in_float64(x64):
-    simulation = jdl.simulation(problem(), algorithms.PushSum(lr=0.1), topology.exponential(N), [exchange.top_k(0.5)])
+    simulation = jdl.simulation(problem(), algorithms.PushSum(lr=0.1), topology.exponential(N), [TopK(0.5)])
     state, _ = jax.jit(sim.step)(simulation, sim.init(simulation))
     assert state.nodes.x.dtype == jnp.float64 and state.nodes.w.dtype == jnp.float64
     assert state.traffic.bits.dtype == jnp.float32

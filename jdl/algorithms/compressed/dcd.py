@@ -27,7 +27,7 @@ class DCD:
 
     Nodes send the compressed change of their model, so neighbours hold exact copies of each other. Without compression
     it is `DGD`. The theory needs an unbiased C of high precision: a coarse C diverges, and a biased C lets the mean
-    over nodes drift. `CHOCO` (`DPSGD` over `exchange.choco`) works with any C.
+    over nodes drift. `CHOCO` (`DPSGD` over `exchange.Choco`) works with any C.
 
     Sends:
       the compressed change of the last round, once a round, on reliable links; round 0 sends the starting model

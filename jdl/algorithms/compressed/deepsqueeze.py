@@ -26,7 +26,7 @@ class DeepSqueeze:
     The models themselves are compressed, and the part that is left out is sent later. No copies of neighbours are kept,
     so a lost message does no lasting harm. Without compression and with gamma = 1 it is `DPSGD`. mean(x) moves by
     exactly -lr mean(g). Messages do not shrink as nodes agree, hence an error floor, which `CHOCO` (`DPSGD` over
-    `exchange.choco`) does not have.
+    `exchange.Choco`) does not have.
 
     Sends:
       the compressed sum of model and error, once a round.

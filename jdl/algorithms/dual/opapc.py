@@ -26,7 +26,7 @@ class OPAPC:
     Then x+ = (x - lr (g(x_g) - mu x_g + y+)) / (1 + lr mu), where x_g = tau x + (1 - tau) x_f and x_f+ = x_g + 2
     tau / (2 - tau) (x+ - x). The method is exact under heterogeneity. On L-smooth, mu-strongly convex losses its
     convergence depends on the square root of L / mu. Over plain gossip this is APAPC, the paper's first method. Over
-    the exchange `chebyshev`, with `times` about the square root of chi, it is OPAPC, optimal in gradients and in
+    the exchange `Chebyshev`, with `times` about the square root of chi, it is OPAPC, optimal in gradients and in
     messages.
 
     The paper sets lr = 1 / (4 tau L), tau = min(1, sqrt(chi mu / L) / 2) and theta = 1 / (lr `largest`). In terms of lr

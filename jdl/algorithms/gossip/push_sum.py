@@ -33,7 +33,11 @@ class PushSum:
     Memory:
       1 model per node, and the optimizer's state.
 
-    Args: as in `DPSGD`.
+    Args:
+      lr: as in `DPSGD`.
+      local_steps: as in `DPSGD`.
+      optimizer: as in `DPSGD`.
+      decay: as in `DPSGD`.
 
     Args:
       lr: step size of the local steps.

@@ -27,7 +27,7 @@ class DiLoCo:
     heavy ball x <- x - outer_lr b, which is `SlowMo` at a constant step size. With outer_lr = 1 and outer_momentum = 0
     it is `FedAvg` (whose optimizer starts anew every round); with one worker and outer_momentum = 0 it is Lookahead.
     Where data differ the fixed point is that of FedAvg, biased by O(lr H). The fp16 all-reduce of OpenDiLoCo is
-    `jdl.exchange.narrow("float16")`.
+    `jdl.compressors.HalfPrecision("float16")`.
 
     Sends:
       the server sends its model to the workers; each worker returns its change of the model.

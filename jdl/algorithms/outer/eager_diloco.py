@@ -37,7 +37,14 @@ class EagerDiLoCo:
     Memory:
       3 models per node, and the optimizer's state.
 
-    Args: as in `DiLoCo`.
+    Args:
+      lr: as in `DiLoCo`.
+      outer_lr: as in `DiLoCo`.
+      outer_momentum: as in `DiLoCo`.
+      local_steps: as in `DiLoCo`.
+      nesterov: as in `DiLoCo`.
+      optimizer: as in `DiLoCo`.
+      decay: as in `DiLoCo`.
 
     Args:
       lr: step size of the inner steps.

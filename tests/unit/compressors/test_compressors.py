@@ -9,8 +9,8 @@ import pytest
 
 import jdl
 from jdl.compressors import Identity, TopK
-from jdl.compressors.cast import Cast
 from jdl.compressors.chain import Chain
+from jdl.compressors.half_precision import HalfPrecision
 from jdl.compressors.low_rank import LowRank
 from jdl.compressors.rand_k import RandK
 from jdl.compressors.uniform import Uniform
@@ -44,12 +44,12 @@ BITS = {
     "top_k": (TopK(0.1), 12 * (32 + 7) + 1 * (32 + 4) + 1 * 32),
     "rand_k": (RandK(0.1), 32 * (12 + 1 + 1)),
     "int4": (Uniform(4), 4 * SHAPES + 3 * 32),
-    "float16": (Cast("float16"), 16 * SHAPES),
+    "float16": (HalfPrecision("float16"), 16 * SHAPES),
     "low_rank": (LowRank(2), 32 * (2 * (12 + 10) + 10 + 1)),
     "low_rank, whole": (LowRank(6), 32 * SHAPES),  # 6 (12 + 10) > 12 x 10
     "low_rank, int4": (LowRank(2, inner=Uniform(4)), 4 * (2 * (12 + 10) + 10 + 1) + 4 * 32),
     "top_k, int4": (Chain(TopK(0.1), Uniform(4)), 12 * (4 + 7) + 1 * (4 + 4) + 4 + 3 * 32),
-    "rand_k, bfloat16": (Chain(RandK(0.1), Cast("bfloat16")), 16 * (12 + 1 + 1)),
+    "rand_k, bfloat16": (Chain(RandK(0.1), HalfPrecision("bfloat16")), 16 * (12 + 1 + 1)),
 }
 
 
@@ -72,7 +72,9 @@ def test_nothing_zeros_and_what_is_not_a_number(compressor):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
-@pytest.mark.parametrize("compressor", [RandK(0.3, scaled=True), Uniform(4, stochastic=True), Cast(), LowRank(2)])
+@pytest.mark.parametrize(
+    "compressor", [RandK(0.3, scaled=True), Uniform(4, stochastic=True), HalfPrecision("float16"), LowRank(2)]
+)
 def test_other_widths_keep_their_type(compressor, dtype, x64):
     x = jnp.asarray(VECTORS[:12, :10], dtype)
     sent, bits = jax.jit(compressor)(x, KEY)
@@ -160,7 +162,7 @@ def test_levels_of_very_large_and_very_small_numbers():
 
 @pytest.mark.parametrize(("dtype", "error"), [("float16", 2.0**-11), ("bfloat16", 2.0**-8)])
 def test_narrow_numbers_are_those_of_a_conversion(dtype, error):
-    sent, _ = jax.jit(Cast(dtype))(jnp.asarray(VECTORS), KEY)
+    sent, _ = jax.jit(HalfPrecision(dtype))(jnp.asarray(VECTORS), KEY)
     np.testing.assert_array_equal(sent, jnp.asarray(VECTORS).astype(dtype).astype(jnp.float32))
     assert np.all(np.abs(sent - VECTORS) <= error * np.abs(VECTORS))
     assert not np.array_equal(sent, VECTORS)
@@ -168,7 +170,7 @@ def test_narrow_numbers_are_those_of_a_conversion(dtype, error):
 
 def test_a_narrow_type_that_does_not_exist_is_refused():
     with pytest.raises(jdl.checks.InputError, match="got dtype 'int8', which does not exist"):
-        Cast("int8")(jnp.ones(3), KEY)
+        HalfPrecision("int8")(jnp.ones(3), KEY)
 
 
 # ---- low rank -----------------------------------------------------------------------------------------------------

@@ -16,7 +16,9 @@ from jdl import exchange, schedule, topology, tree
 from jdl import plan as plans
 from jdl.checks import InputError
 from jdl.command.catalogue import members
+from jdl.compressors import TopK
 from jdl.exchange import mixing
+from jdl.exchange.stack import needs_of
 from jdl.schedule.hand_over import hand_over
 from jdl.topology import Topology, forms, from_graph, to_dense
 from jdl.topology.topology import circulant, grouped
@@ -304,7 +306,7 @@ def test_every_exchange_over_every_form_is_right_or_refused(name, form):
         talk = schedule.Fixed(plan)
         return jdl.simulation(data, jdl.algorithms.DPSGD(lr=0.1), talk, [network], mapping="vmap")
 
-    if "one_by_one" in network.needs and isinstance(plan.links, Edges):
+    if "one_by_one" in needs_of(jdl.exchange.stack([network])) and isinstance(plan.links, Edges):
         with pytest.raises(InputError, match=r"needs 'one_by_one', which these parts do not offer; give a graph in sl"):
             built(plan)
         return
@@ -347,7 +349,7 @@ def test_whole_numbers_are_mixed_or_refused(form):
     np.testing.assert_allclose(mixed, W @ np.arange(9.0), rtol=0, atol=1)
 
 
-@pytest.mark.parametrize("rule", [exchange.coordinate_median(), exchange.trimmed_mean(1)])
+@pytest.mark.parametrize("rule", [exchange.CoordinateMedian(), exchange.TrimmedMean(1)])
 def test_a_neighbourhood_of_nobody_is_oneself(rule):
     plan, _ = schedule.random_groups(4, degree=0)((), 0, KEY)
     own = jnp.arange(8.0).reshape(4, 2)
@@ -363,7 +365,7 @@ def test_what_does_not_arrive_does_no_harm(form, how):
         plan = schedule.sleeping(schedule.Fixed(plan), 1.0)((), 0, KEY)[0]
         inbox = mix(plan, own, sent)
     else:
-        inbox = apply(exchange.lossy(jnp.float32(1)), (), wire(plan, own, sent), KEY)[0]
+        inbox = apply(exchange.Lossy(jnp.float32(1)), (), wire(plan, own, sent), KEY)[0]
     np.testing.assert_array_equal(inbox, own)
 
 
@@ -383,7 +385,7 @@ def test_a_model_that_is_handed_over_arrives(held):
     np.testing.assert_allclose(mixing.mix(plan, x, x)[1], [0.1], rtol=1e-6)
 
 
-@pytest.mark.parametrize("network", [exchange.top_k(), exchange.choco()])
+@pytest.mark.parametrize("network", [TopK(), exchange.Choco()])
 def test_a_message_of_empty_leaves_costs_nothing(network):
     own = {"nothing": jnp.zeros((9, 0))}
     _, _, traffic = network.apply(network.init(own), wire(PLANS["dense"], own), KEY)
@@ -415,7 +417,7 @@ def test_equal_models_stay_equal_without_a_weight_of_their_own(form):
     np.testing.assert_array_equal(mix(plan, x, x), x)
 
 
-@pytest.mark.parametrize("rule", [exchange.coordinate_median(), exchange.trimmed_mean(1)])
+@pytest.mark.parametrize("rule", [exchange.CoordinateMedian(), exchange.TrimmedMean(1)])
 def test_rules_that_look_at_messages_refuse_whole_numbers_too(rule):
     count = jnp.arange(9, dtype=jnp.int32)[:, None]
     with pytest.raises(InputError, match="got a message of int32 numbers"):

@@ -61,7 +61,7 @@ mix = jax.jit(mixing.mix, compiler_options={"xla_backend_optimization_level": 0}
 
 
 def lossy(probability):
-    return exchange.lossy(jnp.float32(probability))
+    return exchange.Lossy(jnp.float32(probability))
 
 
 def wire(plan, own=None, sent=None):
@@ -130,7 +130,7 @@ def test_narrow_messages_are_summed_in_the_type_of_the_model(name, form):
 @LISTED
 def test_median_of_the_closed_neighbourhood(name, form):
     W, own, sent = GRAPHS[name].weights.toarray(), message(0), message(1)
-    inbox, _, _ = apply(exchange.coordinate_median(), wire(GRAPHS[name].plan(form), own, sent), jax.random.key(0))
+    inbox, _, _ = apply(exchange.CoordinateMedian(), wire(GRAPHS[name].plan(form), own, sent), jax.random.key(0))
     for key in own:
         for i in range(N):
             others = [j for j in range(N) if j != i and W[i, j] != 0]
@@ -197,7 +197,7 @@ def test_none_or_all_lost(name, form, probability):
 @LISTED
 def test_median_hears_nobody_on_lost_links(name, form):
     own, sent = message(0), message(1)
-    network = exchange.stack([lossy(1.0), exchange.coordinate_median()])
+    network = exchange.stack([lossy(1.0), exchange.CoordinateMedian()])
     inbox, _, traffic = apply(network, wire(GRAPHS[name].plan(form), own, sent), jax.random.key(0))
     for key in own:
         np.testing.assert_array_equal(inbox[key], own[key])
@@ -250,10 +250,10 @@ def test_a_server_takes_the_weighted_mean():
     np.testing.assert_allclose(mixed, weights @ np.asarray(sent) / weights.sum(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("rule", [[], [exchange.coordinate_median()]])
+@pytest.mark.parametrize("rule", [[], [exchange.CoordinateMedian()]])
 def test_where_nothing_arrives_the_aggregate_change_is_zero(rule):
     sent = jnp.ones((4, 3))
-    network = exchange.stack([exchange.lossy(1.0), *rule])
+    network = exchange.stack([exchange.Lossy(1.0), *rule])
     bits = jnp.full(4, 96.0, jnp.float32)
     given = Wire(own=sent, sent=sent, bits=bits, plan=server([1, 2, 3, 4]))
     aggregate, _, traffic = network.apply(network.init(sent), given, jax.random.key(0))

@@ -8,10 +8,11 @@ import pytest
 
 import jdl
 from jdl import exchange, topology, tree
-from jdl.exchange.chebyshev import Chebyshev, chebyshev
-from jdl.exchange.per_module import PerModule, per_module
-from jdl.exchange.repeated import repeated
-from jdl.exchange.variance_corrected import variance_corrected
+from jdl.compressors import TopK
+from jdl.exchange.chebyshev import Chebyshev
+from jdl.exchange.per_module import PerModule
+from jdl.exchange.repeated import Repeated
+from jdl.exchange.variance_corrected import VarianceCorrected
 from jdl.topology.topology import grouped
 from jdl.types import Wire
 
@@ -61,7 +62,7 @@ def close(ours, expected, tolerance=1e-6):
 @FORMS
 def test_repeated_gossip_is_a_power_of_w(form):
     plan, W = PLANS[form], np.asarray(topology.to_dense(PLANS[form]), np.float64)
-    inbox, _, traffic = apply([repeated(3)], plan)
+    inbox, _, traffic = apply([Repeated(3)], plan)
     close(inbox, mixed(np.linalg.matrix_power(W, 3), message()))
     degree = np.asarray(jdl.plan.out_degree(plan))
     np.testing.assert_array_equal(traffic.messages, 3 * degree)
@@ -71,7 +72,7 @@ def test_repeated_gossip_is_a_power_of_w(form):
 def test_only_the_first_step_tells_own_from_sent():
     plan, W = PLANS["slots"], RING.weights.toarray()
     own, sent = message(0), message(1)
-    inbox, _, _ = apply([repeated(2)], plan, own, sent)
+    inbox, _, _ = apply([Repeated(2)], plan, own, sent)
     off = W - np.diag(np.diag(W))
     first = {key: mixed(np.diag(np.diag(W)), own)[key] + mixed(off, sent)[key] for key in own}
     close(inbox, mixed(W, first))
@@ -79,7 +80,7 @@ def test_only_the_first_step_tells_own_from_sent():
 
 def test_one_step_is_plain_gossip():
     plain = apply([], PLANS["slots"])
-    for network in (repeated(1), chebyshev(1)):
+    for network in (Repeated(1), Chebyshev(1)):
         inbox, _, traffic = apply([network], PLANS["slots"])
         assert all(np.array_equal(inbox[key], plain[0][key]) for key in inbox)
         np.testing.assert_array_equal(traffic.bits, plain[2].bits)
@@ -90,14 +91,12 @@ def test_what_comes_before_acts_once_and_what_comes_after_in_every_step():
     # top_k makes 2 of 6 numbers and 1 of 1 of the message, with 3 and 0 bits of index.
     small = 2 * (32 + 3) + 32
     np.testing.assert_array_equal(
-        apply([exchange.top_k(1 / 3), repeated(3)], plan)[2].bits, np.full(N, degree * (small + 2 * BITS))
+        apply([TopK(1 / 3), Repeated(3)], plan)[2].bits, np.full(N, degree * (small + 2 * BITS))
     )
-    np.testing.assert_array_equal(
-        apply([repeated(3), exchange.top_k(1 / 3)], plan)[2].bits, np.full(N, degree * 3 * small)
-    )
+    np.testing.assert_array_equal(apply([Repeated(3), TopK(1 / 3)], plan)[2].bits, np.full(N, degree * 3 * small))
     # Links fail anew: of 400 draws of two steps, W_01 of both is zero in a quarter or so, not in half of them.
     eye = {"x": jnp.eye(N, dtype=jnp.float32)}
-    network = exchange.stack([repeated(2), exchange.lossy(0.5)])
+    network = exchange.stack([Repeated(2), exchange.Lossy(0.5)])
     wire = Wire(own=eye, sent=eye, bits=jnp.ones(N), plan=plan)
     keys = jax.random.split(KEY, 400)
     heard = np.asarray(jax.jit(jax.vmap(lambda key: network.apply((), wire, key)[0]["x"]))(keys))
@@ -105,7 +104,7 @@ def test_what_comes_before_acts_once_and_what_comes_after_in_every_step():
 
 
 def test_an_empty_message_is_not_sent():
-    for network in (repeated(2), chebyshev(2), variance_corrected(), per_module({"a": np.zeros(N, int)})):
+    for network in (Repeated(2), Chebyshev(2), VarianceCorrected(), PerModule.of({"a": np.zeros(N, int)})):
         wire = Wire(own=(), sent=(), bits=jnp.zeros(N), plan=PLANS["slots"])
         inbox, _, traffic = network.apply(network.init(()), wire, KEY)
         assert inbox == () and np.all(np.asarray(traffic.bits) == 0) and np.all(np.asarray(traffic.messages) == 0)
@@ -115,7 +114,7 @@ def test_an_empty_message_is_not_sent():
 
 
 def matrix(plan, K, rho):
-    """What `chebyshev` multiplies with, in float64."""
+    """What `Chebyshev` multiplies with, in float64."""
     eye = jnp.eye(len(topology.to_dense(plan)))
     wire = Wire(own=eye, sent=eye, bits=jnp.ones(len(eye), jnp.float32), plan=plan)
     return np.asarray(jax.jit(lambda rho: Chebyshev(times=K, rho=rho).apply((), wire, KEY)[0])(rho))
@@ -145,17 +144,17 @@ def test_a_wrong_rho_costs_speed_alone(x64):
 @FORMS
 def test_chebyshev_in_every_form_and_its_traffic(form):
     plan, W = PLANS[form], np.asarray(topology.to_dense(PLANS[form]), np.float64)
-    inbox, _, traffic = apply([chebyshev(3, 0.8)], plan)
+    inbox, _, traffic = apply([Chebyshev(3, 0.8)], plan)
     T, x = (lambda z: 4 * z**3 - 3 * z), W / 0.8
     close(inbox, mixed((4 * x @ x @ x - 3 * x) / T(1 / 0.8), message()), 2e-6)
     np.testing.assert_array_equal(traffic.bits, 3 * np.asarray(jdl.plan.out_degree(plan)) * BITS)
     equal = {"x": jnp.full((N, 4), 0.1, jnp.float32)}
-    assert np.asarray(apply([chebyshev(5)], plan, equal)[0]["x"]).tobytes() == np.asarray(equal["x"]).tobytes()
+    assert np.asarray(apply([Chebyshev(5)], plan, equal)[0]["x"]).tobytes() == np.asarray(equal["x"]).tobytes()
 
 
 def test_chebyshev_says_where_rho_comes_from():
     with pytest.raises(jdl.checks.InputError, match=r"jdl.topology.lambda_2\(topology\)"):
-        chebyshev(3, None)
+        Chebyshev(3, None)
 
 
 # ---- variance -----------------------------------------------------------------------------------------------------
@@ -165,7 +164,7 @@ def test_chebyshev_says_where_rho_comes_from():
 def test_the_variance_of_an_average_is_the_average_of_variances(form):
     plan, W = PLANS[form], np.asarray(topology.to_dense(PLANS[form]), np.float64)
     x = {"a": message()["a"] + 3, "b": message()["b"]}
-    inbox, _, traffic = apply([variance_corrected()], plan, x)
+    inbox, _, traffic = apply([VarianceCorrected()], plan, x)
     wide = np.asarray(x["a"], np.float64).reshape(N, -1)
     average = W @ wide
     centre = average.mean(1, keepdims=True)
@@ -179,10 +178,10 @@ def test_the_variance_of_an_average_is_the_average_of_variances(form):
 def test_xavier_weights_keep_their_variance_and_equal_models_their_bits():
     plan = topology.complete(N).plan("dense")
     x = {"w": jnp.asarray(np.random.default_rng(0).standard_normal((N, 200, 100)), jnp.float32)}
-    plain, corrected = (np.asarray(apply(network, plan, x)[0]["w"]) for network in ([], [variance_corrected()]))
+    plain, corrected = (np.asarray(apply(network, plan, x)[0]["w"]) for network in ([], [VarianceCorrected()]))
     assert plain[0].var() == pytest.approx(1 / N, rel=0.02) and corrected[0].var() == pytest.approx(1, rel=0.02)
     equal = {"w": jnp.broadcast_to(x["w"][0], x["w"].shape), "zero": jnp.zeros((N, 4))}
-    inbox = apply([variance_corrected()], plan, equal)[0]
+    inbox = apply([VarianceCorrected()], plan, equal)[0]
     close(inbox, {key: np.asarray(value) for key, value in equal.items()})
 
 
@@ -203,7 +202,7 @@ def test_each_array_has_its_own_matrix(form):
     plan, W = PLANS[form], np.asarray(topology.to_dense(PLANS[form]), np.float64)
     x = {"layers": {"a": message()["a"], "c": message(1)["a"]}, "b": message()["b"]}
     other = np.array([3, 3, 3, 4, 4, 4, 4, 3, 3])
-    network = per_module({"layers": MODULES, ("layers", "c"): other})
+    network = PerModule.of({"layers": MODULES, ("layers", "c"): other})
     inbox, _, traffic = apply([network], plan, x)
     close(
         inbox["layers"], {"a": mixed(parted(W, MODULES), message())["a"], "c": mixed(parted(W, other), message(1))["a"]}
@@ -220,11 +219,11 @@ def test_each_array_has_its_own_matrix(form):
 def test_all_of_one_module_is_gossip_and_all_private_is_nothing():
     plan = PLANS["slots"]
     plain = apply([], plan)
-    inbox, _, traffic = apply([per_module(np.full(N, 5))], plan)
+    inbox, _, traffic = apply([PerModule.of(np.full(N, 5))], plan)
     assert all(np.array_equal(inbox[key], plain[0][key]) for key in inbox)
     np.testing.assert_array_equal(traffic.bits, plain[2].bits)
     np.testing.assert_array_equal(traffic.messages, plain[2].messages)
-    inbox, _, traffic = apply([per_module(np.full(N, -1))], plan)
+    inbox, _, traffic = apply([PerModule.of(np.full(N, -1))], plan)
     assert all(np.array_equal(inbox[key], message()[key]) for key in inbox)
     assert np.all(traffic.bits == 0) and np.all(traffic.messages == 0)
 
@@ -233,7 +232,7 @@ def test_disjoint_paths_train_apart():
     """DiPaCo: nodes of one path are a network of their own."""
     problem, graph = jdl.problems.quadratic(nodes=N, dim=3), topology.complete(N)
     paths = np.array([0, 1, 0, 1, 0, 1, 0, 1, 0])
-    built = jdl.simulation(problem, jdl.algorithms.DPSGD(lr=0.1), graph, [per_module(paths)])
+    built = jdl.simulation(problem, jdl.algorithms.DPSGD(lr=0.1), graph, [PerModule.of(paths)])
     W = parted(graph.weights.toarray(), paths)
     alone = jdl.simulation(problem, jdl.algorithms.DPSGD(lr=0.1), topology.from_weights(W, allow_disconnected=True))
     ends = [np.asarray(jdl.sim.advance(one, jdl.sim.init(one), 20)[0].nodes.x) for one in (built, alone)]
@@ -244,16 +243,16 @@ def test_disjoint_paths_train_apart():
 
 def test_a_link_that_fails_does_so_for_all_arrays():
     x = {"a": jnp.eye(N, dtype=jnp.float32), "b": jnp.eye(N, dtype=jnp.float32)}
-    inbox, _, _ = apply([per_module({"a": np.zeros(N, int)}), exchange.lossy(0.5)], PLANS["slots"], x)
+    inbox, _, _ = apply([PerModule.of({"a": np.zeros(N, int)}), exchange.Lossy(0.5)], PLANS["slots"], x)
     assert np.array_equal(inbox["a"], inbox["b"]) and np.count_nonzero(inbox["a"]) < 3 * N
 
 
 def test_modules_that_do_not_fit_are_refused():
     for bad in (np.zeros(N), np.full(N, -2), np.zeros((N, 2), int), "abc"):
         with pytest.raises(jdl.checks.InputError, match="need whole numbers"):
-            per_module(bad)
+            PerModule.of(bad)
     with pytest.raises(jdl.checks.InputError, match="which no array of the message has in its path; need one of a, b"):
-        per_module({"c": np.zeros(N, int)}).init(message())
+        PerModule.of({"c": np.zeros(N, int)}).init(message())
     with pytest.raises(jdl.checks.InputError, match="for 3 nodes, need one for each of 9"):
-        per_module({"a": np.zeros(3, int)}).init(message())
+        PerModule.of({"a": np.zeros(3, int)}).init(message())
     assert PerModule().needs == {"peers"}

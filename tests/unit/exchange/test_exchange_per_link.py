@@ -13,6 +13,7 @@ from flax import struct
 import jdl
 from jdl import exchange, topology
 from jdl import plan as plans
+from jdl.compressors import HalfPrecision, TopK
 from jdl.engine.messages import content_and_bits
 from jdl.topology.topology import grouped
 from jdl.types import PerLink, Sized, Wire
@@ -81,7 +82,7 @@ def test_neighbours_are_the_matrix_and_know_the_way_back(name, form):
 def test_every_letter_reaches_its_receiver_alone(name, form):
     plan = GRAPHS[name].plan(form)
     message, me, ids = letters(plan)
-    inbox, _, traffic = programs.apply(exchange.linear(), (), wire(plan, message), jax.random.key(0))
+    inbox, _, traffic = programs.apply(exchange.Linear(), (), wire(plan, message), jax.random.key(0))
     used = np.asarray(plans.neighbours(plan).used)
     check(inbox, me, ids, used)
     np.testing.assert_array_equal(traffic.messages, used.sum(1))
@@ -92,7 +93,7 @@ def test_every_letter_reaches_its_receiver_alone(name, form):
 def test_lost_letters_are_lost_both_ways_and_counted(name, form):
     plan = GRAPHS[name].plan(form)
     message, me, ids = letters(plan)
-    network, lost = exchange.lossy(jnp.float32(0.4)), 0
+    network, lost = exchange.Lossy(jnp.float32(0.4)), 0
     for seed in range(3):
         inbox, _, traffic = programs.apply(network, (), wire(plan, message), jax.random.key(seed))
         arrived, used = np.asarray(inbox.arrived), np.asarray(plans.neighbours(plan).used)
@@ -104,7 +105,7 @@ def test_lost_letters_are_lost_both_ways_and_counted(name, form):
         lost += int(used.sum() - arrived.sum())
     total = 3 * int(used.sum())
     assert (0.15 * total < lost < 0.65 * total) or total == 0
-    nothing, _, _ = programs.apply(exchange.lossy(jnp.float32(1.0)), (), wire(plan, message), jax.random.key(0))
+    nothing, _, _ = programs.apply(exchange.Lossy(jnp.float32(1.0)), (), wire(plan, message), jax.random.key(0))
     check(nothing, me, ids, np.zeros_like(used))
 
 
@@ -113,7 +114,7 @@ def test_the_same_links_fail_in_every_form():
     for form in ("slots", "dense", "circulant"):
         plan = GRAPHS["ring"].plan(form)
         message, me, ids = letters(plan)
-        inbox, _, _ = programs.apply(exchange.lossy(jnp.float32(0.4)), (), wire(plan, message), jax.random.key(1))
+        inbox, _, _ = programs.apply(exchange.Lossy(jnp.float32(0.4)), (), wire(plan, message), jax.random.key(1))
         arrived = np.asarray(inbox.arrived)
         heard.append({*zip(me[arrived].tolist(), ids[arrived].tolist(), strict=True)})
     assert heard[0] == heard[1] == heard[2] and 0 < len(heard[0]) < 2 * N
@@ -123,7 +124,7 @@ def test_what_is_no_number_harms_its_receiver_alone():
     plan = GRAPHS["irregular"].plan("slots")
     message, _, ids = letters(plan)
     bad = message.content["sum"].at[0].set(jnp.nan)
-    inbox, _, _ = programs.apply(exchange.linear(), (), wire(plan, PerLink(bad)), jax.random.key(0))
+    inbox, _, _ = programs.apply(exchange.Linear(), (), wire(plan, PerLink(bad)), jax.random.key(0))
     used = np.asarray(plans.neighbours(plan).used)
     np.testing.assert_array_equal(np.isnan(inbox.content), used & (ids == 0))
 
@@ -133,7 +134,7 @@ def test_letters_travel_beside_what_is_mixed():
     message, me, ids = letters(plan)
     x = jnp.asarray(np.random.default_rng(0).standard_normal((N, 4)), jnp.float32)
     both = {"x": x, "letters": message, "none": ()}
-    inbox, _, _ = programs.apply(exchange.linear(), (), wire(plan, both), jax.random.key(0))
+    inbox, _, _ = programs.apply(exchange.Linear(), (), wire(plan, both), jax.random.key(0))
     np.testing.assert_allclose(inbox["x"], GRAPHS["ring"].weights.toarray() @ np.asarray(x), rtol=0, atol=1e-6)
     check(inbox["letters"], me, ids, np.asarray(plans.neighbours(plan).used))
 
@@ -142,7 +143,7 @@ def test_narrow_letters_arrive_in_the_type_of_ones_own():
     plan = GRAPHS["star"].plan("slots")
     message, me, ids = letters(plan)
     third = jax.tree.map(lambda x: x / 3, message)
-    inbox, _, traffic = programs.apply(exchange.narrow(), (), wire(plan, third), jax.random.key(0))
+    inbox, _, traffic = programs.apply(exchange.Compressed(HalfPrecision()), (), wire(plan, third), jax.random.key(0))
     sums = inbox.content["sum"]
     assert sums.dtype == jnp.float32 and inbox.content["text"].dtype == jnp.float32
     rounded = np.asarray(jnp.asarray(letter(ids, me).sum(-1) / 3, jnp.bfloat16), np.float32)
@@ -160,7 +161,7 @@ def test_directed_forms_and_lists_of_links_know_no_way_back():
     with pytest.raises(jdl.checks.InputError, match="fixed_links"):
         jdl.simulation(problem, Letters(), jdl.schedule.sleeping(jdl.schedule.fixed(GRAPHS["ring"]), probability=0.5))
     with pytest.raises(jdl.checks.InputError, match="per_link"):
-        jdl.simulation(problem, Letters(), GRAPHS["ring"], [exchange.top_k(0.5)])
+        jdl.simulation(problem, Letters(), GRAPHS["ring"], [TopK(0.5)])
 
 
 # ---- sizes --------------------------------------------------------------------------------------------------------

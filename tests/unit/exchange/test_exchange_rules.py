@@ -10,7 +10,7 @@ import pytest
 
 import jdl
 from jdl import exchange, topology, tree
-from jdl.compressors import TopK
+from jdl.compressors import HalfPrecision, TopK
 from jdl.compressors.top_k import largest as largest_of_one
 from jdl.types import Plan, Slots, Wire
 
@@ -118,7 +118,7 @@ def test_a_node_keeps_its_own_copy_whole():
     own = jnp.asarray([[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]])
     plan = topology.from_weights([[0.25, 0.75], [0.75, 0.25]]).plan()
     wire = Wire(own=own, sent=own, bits=jnp.full(2, 96.0, jnp.float32), plan=plan)
-    inbox, _, traffic = exchange.top_k(0.34).apply((), wire, jax.random.key(0))
+    inbox, _, traffic = exchange.Compressed(TopK(0.34)).apply((), wire, jax.random.key(0))
     expected = 0.25 * np.asarray(own) + 0.75 * np.array([[0, 0, 32.0], [0, 0, 4.0]])
     np.testing.assert_allclose(inbox, expected)
     np.testing.assert_array_equal(traffic.bits, [34, 34])
@@ -138,7 +138,7 @@ def star(values, dtype=jnp.float32):
     plan = Plan(links=links, self_weights=jnp.asarray(1 - table.sum(1)), stochastic="row")
     x = jnp.asarray(values, dtype)
     wire = Wire(own=x, sent=x, bits=jnp.full(n, 32.0, jnp.float32), plan=plan)
-    return np.asarray(apply(exchange.coordinate_median(), (), wire)[0])
+    return np.asarray(apply(exchange.CoordinateMedian(), (), wire)[0])
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 8, 32, 33, 40])  # beyond 32 messages by another way
@@ -169,20 +169,20 @@ def test_medians_of_large_equal_numbers_do_not_overflow():
 @pytest.mark.parametrize("n", [1, 5, 8, 100])
 @pytest.mark.parametrize("fraction", [0.0, 0.1, 0.25, 0.5, 1.0])
 def test_the_number_of_liars_is_exact(n, fraction):
-    liars, _ = exchange.sign_flip(fraction).init(jnp.zeros((n, 2)))
+    liars, _ = exchange.SignFlip(fraction).init(jnp.zeros((n, 2)))
     assert int(liars.sum()) == round(fraction * n)
 
 
 def test_liars_differ_by_seed_and_stay_the_same_over_rounds():
-    draws = [tuple(np.asarray(exchange.sign_flip(0.5, attack_seed=s).init(jnp.zeros((20, 1)))[0])) for s in range(5)]
+    draws = [tuple(np.asarray(exchange.SignFlip(0.5, attack_seed=s).init(jnp.zeros((20, 1)))[0])) for s in range(5)]
     assert len(set(draws)) == 5
-    again = exchange.sign_flip(0.5, attack_seed=3).init({"a": jnp.zeros((20, 4))})[0]
+    again = exchange.SignFlip(0.5, attack_seed=3).init({"a": jnp.zeros((20, 4))})[0]
     assert tuple(np.asarray(again)) == draws[3]
 
 
 def test_liars_flip_what_they_send_and_keep_the_truth():
     plan, own = topology.complete(4).plan("dense"), jnp.asarray([[1.0], [2.0], [3.0], [4.0]])
-    attack = exchange.sign_flip(0.5, strength=3.0)
+    attack = exchange.SignFlip(0.5, strength=3.0)
     link = attack.init(own)
     wire = Wire(own=own, sent=own, bits=jnp.full(4, 32.0, jnp.float32), plan=plan)
     inbox, _, _ = apply(tree.numbers_to_arrays(attack), link, wire)
@@ -196,7 +196,7 @@ def test_liars_are_the_same_nodes_among_the_sampled_clients():
     from jdl.schedule import sampling
 
     data = jdl.problems.quadratic(nodes=10, dim=1, condition=1.0)
-    simulation = jdl.simulation(data, jdl.algorithms.FedAvg(lr=0.5), sampling(10, 1), [exchange.sign_flip(0.4)])
+    simulation = jdl.simulation(data, jdl.algorithms.FedAvg(lr=0.5), sampling(10, 1), [exchange.SignFlip(0.4)])
     sim = jdl.sim.init(simulation, np.zeros(1, np.float32))
     liars = np.asarray(sim.exchange_state[0][0])
     step = jax.jit(jdl.sim.step)
@@ -219,7 +219,7 @@ def test_choco_by_hand():
     """xhat += C(x - xhat); inbox = x + gamma (W xhat - xhat), twice, with `own` and `sent` told apart."""
     W = np.array([[0.5, 0.3, 0.2], [0.3, 0.6, 0.1], [0.2, 0.1, 0.7]])
     plan, rng = topology.from_weights(W).plan(), np.random.default_rng(0)
-    network = tree.numbers_to_arrays(exchange.choco(gamma=0.3, fraction=0.5))
+    network = tree.numbers_to_arrays(exchange.Choco(gamma=0.3, compressor=TopK(0.5)))
     hat = np.zeros((3, 4))
     link = network.init(jnp.zeros((3, 4)))
     for _ in range(2):
@@ -246,15 +246,15 @@ def test_a_stack_meets_messages_in_order():
         stack = exchange.stack(list(network))
         return apply(tree.numbers_to_arrays(stack), stack.init(own), wire)
 
-    one, other = exchange.top_k(0.2), exchange.sign_flip(0.5)
+    one, other = TopK(0.2), exchange.SignFlip(0.5)
     np.testing.assert_allclose(inbox(one, other)[0], inbox(other, one)[0], atol=1e-6)
-    np.testing.assert_array_equal(inbox(exchange.lossy(1.0), one)[2].bits, np.full(6, 5 * 2 * (32 + 4)))
+    np.testing.assert_array_equal(inbox(exchange.Lossy(1.0), one)[2].bits, np.full(6, 5 * 2 * (32 + 4)))
     assert math.isclose(float(np.abs(np.asarray(inbox()[0]) - np.asarray(own).mean(0)).max()), 0, abs_tol=1e-6)
 
 
 def test_two_lossy_layers_lose_independently():
     plan, eye = topology.complete(6).plan("dense"), jnp.eye(6)
-    network = exchange.stack([exchange.lossy(0.5), exchange.lossy(0.5)])
+    network = exchange.stack([exchange.Lossy(0.5), exchange.Lossy(0.5)])
     wire = Wire(own=eye, sent=eye, bits=jnp.full(6, 32.0, jnp.float32), plan=plan)
     keys = jax.random.split(jax.random.key(0), 500)
     matrices = np.asarray(jax.jit(jax.vmap(lambda key: network.apply((), wire, key)[0]))(keys))
@@ -268,7 +268,7 @@ def test_trimmed_mean_is_the_published_example():
     sent = jnp.asarray(np.concatenate([honest, -honest.mean(axis=0, keepdims=True)]))
     plan = topology.complete(4).plan("slots")
     given = Wire(own=sent, sent=sent, bits=jnp.ones(4, jnp.float32), plan=plan)
-    inbox, _, _ = exchange.trimmed_mean(1).apply((), given, jax.random.key(0))
+    inbox, _, _ = exchange.TrimmedMean(1).apply((), given, jax.random.key(0))
     np.testing.assert_array_equal(inbox, np.broadcast_to(np.float32([2.5, 3.5, 4.5]), (4, 3)))
 
 
@@ -281,7 +281,7 @@ def test_trimmed_mean_leaves_out_the_extremes_of_each_coordinate(n, trim):
     given = Wire(
         own=jnp.asarray(sent), sent=jnp.asarray(sent), bits=jnp.ones(n), plan=topology.complete(n).plan("slots")
     )
-    inbox, _, _ = exchange.trimmed_mean(trim).apply((), given, jax.random.key(0))
+    inbox, _, _ = exchange.TrimmedMean(trim).apply((), given, jax.random.key(0))
     cut = min(trim, (n - 1) // 2)
     with np.errstate(invalid="ignore"):
         expected = np.sort(sent, axis=0)[cut : n - cut].astype(np.float64).mean(axis=0)
@@ -294,7 +294,7 @@ def test_narrow_messages_are_rounded_on_the_way_only(dtype):
     """Half the bits; own copies exact; the error of a neighbour's copy is at most half a unit in its last place."""
     x = jnp.asarray(np.random.default_rng(0).standard_normal((9, 50)), jnp.float32)
     plan = topology.ring(9).plan()
-    network = exchange.stack([exchange.narrow(dtype)])
+    network = exchange.stack([HalfPrecision(dtype)])
     given = Wire(own=x, sent=x, bits=jnp.full(9, 1600.0, jnp.float32), plan=plan)
     inbox, _, traffic = network.apply(network.init(x), given, jax.random.key(0))
     np.testing.assert_array_equal(traffic.bits, np.full(9, 2 * 800.0))
@@ -307,4 +307,4 @@ def test_narrow_messages_are_rounded_on_the_way_only(dtype):
 
 def test_a_narrow_type_that_does_not_exist_is_refused():
     with pytest.raises(jdl.checks.InputError, match="got dtype 'int8', which does not exist; did you mean"):
-        exchange.narrow("int8")
+        HalfPrecision("int8")

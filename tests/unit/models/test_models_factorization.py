@@ -84,7 +84,7 @@ def test_nobody_has_the_rating_of_somebody_else():
 def test_users_stay_at_home_and_items_are_averaged():
     """The recipe of the docstring, between three nodes that know each other."""
     private = np.full(3, -1)
-    exchange = jdl.exchange.per_module({"user_bias": private, "user_vectors": private})
+    exchange = jdl.exchange.PerModule.of({"user_bias": private, "user_vectors": private})
     own = jax.tree.map(jnp.asarray, drawn(3))
     wire = Wire(own=own, sent=own, bits=jnp.full(3, 49.0 * 32), plan=jdl.topology.complete(3).plan("slots"))
     inbox, _, traffic = jax.jit(exchange.apply)(exchange.init(tree.zeros_like(own)), wire, jax.random.key(0))
