@@ -1,4 +1,4 @@
-"""Local work of one node: optimizers without their rate, H local steps, and proximal operators."""
+"""Local work of one node: optimizers without a learning rate, H local steps, and proximal operators."""
 
 from jdl.local import proximal
 from jdl.local.steps import (

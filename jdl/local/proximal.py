@@ -1,4 +1,4 @@
-"""Proximal operators, for methods with a regulariser or a constraint beside the loss; made of optax's projections."""
+"""Proximal operators for methods with a regulariser or a constraint, built from optax's projections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Prox = Callable[[PyTree, jax.Array, jax.Array], PyTree]
 
 
 def _l1(v: PyTree, step: jax.Array, strength: jax.Array) -> PyTree:
-    """Soft thresholding: by Moreau's identity, what is left of v beyond its projection on the infinity ball."""
+    """Soft thresholding: by Moreau's identity, v minus its projection on the infinity ball."""
     return tree.sub(v, projections.projection_linf_ball(v, step * strength))
 
 
@@ -25,7 +25,7 @@ def _l2_ball(v: PyTree, step: jax.Array, strength: jax.Array) -> PyTree:
 
 
 def _simplex(v: PyTree, step: jax.Array, strength: jax.Array) -> PyTree:
-    with jax.numpy_dtype_promotion("standard"):  # optax divides by a count in here
+    with jax.numpy_dtype_promotion("standard"):  # optax divides by an integer here
         return projections.projection_simplex(v, strength)
 
 
@@ -33,16 +33,19 @@ def _non_negative(v: PyTree, step: jax.Array, strength: jax.Array) -> PyTree:
     return projections.projection_non_negative(v)
 
 
-# (v, step, strength) -> argmin_u r(u) + ||u - v||^2 / (2 step), over all parameters at once: r is strength times the l1
-# norm, or keeps u in the l2 ball of that radius, on the simplex of that sum, or non-negative.
+# (v, step, strength) -> argmin_u r(u) + ||u - v||^2 / (2 step), over all parameters at once. r is strength times the l1
+# norm, or the constraint to the l2 ball of radius strength, to the simplex of sum strength, or to non-negative values.
 PROXES: dict[str, Prox] = {"l1": _l1, "l2_ball": _l2_ball, "non_negative": _non_negative, "simplex": _simplex}
 
 
 def operator(prox: str | Prox) -> Prox:
-    """The operator of a name in `PROXES`; a function is passed through.
+    """The proximal operator with a name in `PROXES`; a function is returned unchanged.
 
     >>> import jax.numpy as jnp
     >>> operator("l1")(jnp.array([3.0, -0.5]), 1.0, 1.0).tolist()
     [2.0, 0.0]
+
+    Raises:
+      InputError: if the name is unknown.
     """
     return PROXES[checks.known("prox", prox, PROXES)] if isinstance(prox, str) else prox

@@ -1,4 +1,4 @@
-"""Local work of one node: optimizers without their rate, and H local steps."""
+"""Local work of one node: optimizers without a learning rate, and H local steps."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ __all__ = [
     "transform",
 ]
 
-# A rate is an array leaf, so optax transforms come without theirs. Built once each: two calls to optax give two
-# closures, and two closures are two programs.
+# A learning rate is an array leaf, so optax transforms are used without one. Each is built once: two calls to optax
+# give two closures, and two closures are two programs.
 OPTIMIZERS: dict[str, Callable[[], optax.GradientTransformation]] = {
     "sgd": optax.identity,
     "momentum": lambda: optax.trace(decay=0.9),
@@ -40,12 +40,12 @@ Gradient = Callable[[PyTree, jax.Array], PyTree]
 
 Optimizer = str | optax.GradientTransformation
 
-# From the round, i32[], to a factor on the rate.
+# A function of the round, i32[], that returns a factor on the learning rate.
 Decay = Callable[[jax.Array], jax.Array]
 
 
 def _lenient(transform: optax.GradientTransformation) -> optax.GradientTransformation:
-    """The same for callers with strict types: optax's Adam raises a float to a whole number."""
+    """The transform under standard type promotion: optax's Adam raises a float to an integer power."""
 
     def update(*args):
         with jax.numpy_dtype_promotion("standard"):
@@ -56,10 +56,13 @@ def _lenient(transform: optax.GradientTransformation) -> optax.GradientTransform
 
 @functools.cache
 def transform(optimizer: Optimizer) -> optax.GradientTransformation:
-    """The optax transform of a name in `OPTIMIZERS`, the same object each time; a transform is passed through.
+    """The optax transform with a name in `OPTIMIZERS`, always the same object; a transform is returned unchanged.
 
     >>> transform("adam") is transform("adam")
     True
+
+    Raises:
+      InputError: if the name is unknown.
     """
     if isinstance(optimizer, str):
         return OPTIMIZERS[checks.known("optimizer", optimizer, OPTIMIZERS)]()
@@ -67,7 +70,7 @@ def transform(optimizer: Optimizer) -> optax.GradientTransformation:
 
 
 def rate(lr: jax.Array, decay: Decay | None, t: jax.Array) -> jax.Array:
-    """`lr decay(t)`, or `lr` where there is no decay."""
+    """The learning rate of round t: `lr decay(t)`, or `lr` without decay."""
     return lr if decay is None else lr * decay(t)
 
 
@@ -80,15 +83,18 @@ def local_steps(
     optimizer: Optimizer = "sgd",
     gradient: Gradient | None = None,
 ) -> tuple[PyTree, PyTree]:
-    """`x <- x - lr T(g_k(x))` for minibatches k = 0 .. steps - 1, T the optax transform; fewer where `node.steps` is.
+    """`x <- x - lr T(g_k(x))` for minibatches k = 0 .. steps - 1, with T the optax transform.
+
+    If the node has a budget, `node.steps`, it takes at most that many steps.
 
     Args:
       params: the node's model x.
-      opt_state: the state of T.
-      lr: rate.
-      steps: H, static.
+      opt_state: state of T.
+      node: the node, which provides gradients and its budget of steps.
+      lr: learning rate, f[].
+      steps: number H of steps, static.
       optimizer: T or its name.
-      gradient: (x, k) -> what takes the place of the gradient on minibatch k, for methods that correct it.
+      gradient: function (x, k) that replaces the gradient on minibatch k, for methods that correct it.
 
     Returns:
       The model after the steps, and the state of T.
@@ -110,12 +116,12 @@ def local_steps(
 
 
 def steps_done(node: Node, steps: int) -> jax.Array:
-    """How many of `steps` local steps `local_steps` takes this round: i32[], fewer where the node's budget is."""
+    """The number of local steps, i32[], that `local_steps` takes this round: `steps`, or the node's smaller budget."""
     return jnp.int32(steps) if node.steps is None else jnp.minimum(jnp.int32(steps), node.steps)
 
 
 def client_weight(node: Node, by_examples: bool) -> jax.Array:
-    """How much a client counts in a server's mean: its number of examples, or one, f[]."""
+    """The weight of a client in a server's mean, f[]: its number of examples with `by_examples`, otherwise one."""
     examples = node.num_examples.astype(jnp.result_type(float))
     return examples if by_examples else jnp.ones_like(examples)
 
@@ -124,5 +130,5 @@ def _summed(step: PyTree, total: PyTree, params: PyTree = None) -> tuple[PyTree,
     return step, tree.add(total, step)
 
 
-# Plain steps that add up their directions in the state: (x - y) / lr without a division, right for lr = 0 too.
+# Plain steps that sum their directions in the state: (x - y) / lr without a division, correct also for lr = 0.
 SUMMED = optax.GradientTransformation(tree.zeros_like, _summed)

@@ -1,4 +1,7 @@
-"""Models, most of them flax modules: what differs between nodes is parameters alone, so none has batch statistics."""
+"""Models, most of them flax modules.
+
+Nodes differ only in their parameters, so no model here has batch statistics.
+"""
 
 from jdl.models import layers
 from jdl.models.bag_of_words import BagOfWords

@@ -1,4 +1,4 @@
-"""A classifier of sentences that does not look at the order of words."""
+"""A classifier of sentences that ignores the order of words."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ __all__ = ["BagOfWords"]
 
 
 class BagOfWords(nn.Module):
-    """The mean of the words' vectors, then one dense layer to the logits.
+    """The mean of the words' embeddings, followed by one dense layer to the logits.
 
-    `logits = mean_j E[x_j] W + b` over the words that are not padding, from `i32[B, L]` to `f[B, classes]`;
-    `vocab width + (width + 1) classes` parameters. A sentence of padding alone has the logits b.
+    `logits = mean_j E[x_j] W + b` over the words that are not padding, from `i32[B, L]` to `f[B, classes]`; `vocab
+    width + (width + 1) classes` parameters. A sentence of only padding has the logits b.
 
-    A word is rare, and so are the gradients of its vector: it wants Adam, `optimizer="adam", lr=0.01`. Measured, D-PSGD
-    of 16 nodes on SST-2, batches of 32, 300 rounds, test accuracy of the nodes: Adam 0.01 73.5 %, 0.003 62.1 %; SGD 0.1
-    54.7 %, 1 55.5 %, 10 51.8 %.
+    A single word is rare, and so are gradients of its embedding; therefore use Adam, `optimizer="adam", lr=0.01`.
+    Measured with D-PSGD of 16 nodes on SST-2, batches of 32, 300 rounds, test accuracy of the nodes: Adam 0.01 73.5 %,
+    0.003 62.1 %; SGD 0.1 54.7 %, 1 55.5 %, 10 51.8 %.
 
     Args:
-      vocab: number of words; word 0 is padding, one outside 0 to vocab - 1 gives NaN.
+      vocab: number of words; word 0 is padding, and a word outside 0 to vocab - 1 gives NaN.
       classes: number of logits.
-      width: numbers in a word's vector.
+      width: size of an embedding.
 
     Raises:
-      InputError: for anything but whole numbers `[B, L]`.
+      InputError: if x is not an array of integers `[B, L]`.
 
     References:
       Joulin, Grave, Bojanowski and Mikolov, "Bag of Tricks for Efficient Text Classification", EACL 2017.
@@ -52,6 +52,6 @@ class BagOfWords(nn.Module):
         dtype = jnp.result_type(float)
         table = self.param("embedding", nn.initializers.normal(1.0), (self.vocab, self.width), dtype)
         real = (x != 0).astype(table.dtype)
-        words = jnp.take(table, x.astype(jnp.uint32), axis=0, mode="fill")  # a negative word is far too large
+        words = jnp.take(table, x.astype(jnp.uint32), axis=0, mode="fill")  # a negative word gives NaN
         total = jnp.sum(words * real[..., None], axis=1)
         return Dense(self.classes)(total / jnp.maximum(jnp.sum(real, axis=1, keepdims=True), 1))

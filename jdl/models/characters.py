@@ -1,4 +1,4 @@
-"""Models of text that read it character by character, by layers of LSTM or GRU."""
+"""Models of text that read it character by character, with LSTM or GRU layers."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ __all__ = ["CharGRU", "CharLSTM"]
 
 
 class CharLSTM(nn.Module):
-    """The language model of Shakespeare's plays: from characters `i32[B, T]` to logits of the next ones
-    `f[B, T, vocab]`.
+    """The language model of Shakespeare's plays, which predicts the next character at each place.
 
-    Vectors of 8 numbers for the characters, two LSTM layers of 256, one dense layer. With one bias for each gate these
-    are `796,672 + 265 vocab` parameters: 817,872 for LEAF's 80 characters (LEAF predicts after the last one only),
-    820,522 for 90. McMahan et al. count 866,578 without saying the vocabulary; `796,672 + 2 * 3 * 256 + 265 * 258`
-    is just that: an LSTM with peepholes over 256 bytes and two marks, which is our reading, not their statement.
+    From characters `i32[B, T]` to logits `f[B, T, vocab]`: embeddings of size 8, two LSTM layers of size 256, one dense
+    layer. With one bias for each gate these are `796,672 + 265 vocab` parameters: 817,872 for LEAF's 80 characters
+    (LEAF predicts only after the last one), 820,522 for 90. McMahan et al. count 866,578 without stating the
+    vocabulary. `796,672 + 2 * 3 * 256 + 265 * 258` is exactly that number, for an LSTM with peepholes over 256 bytes
+    and two marks; this is our interpretation, not their statement.
 
     Args:
       vocab: number of characters; one outside 0 to vocab - 1 gives NaN.
-      width: numbers in the vector of one.
-      hidden: numbers in h of each layer.
-      layers: how many.
+      width: size of an embedding.
+      hidden: size of h in each layer.
+      layers: number of layers.
 
     Raises:
-      InputError: for anything but whole numbers `[B, T]`.
+      InputError: if x is not an array of integers `[B, T]`.
 
     References:
       McMahan, Moore, Ramage, Hampson and Aguera y Arcas, "Communication-Efficient Learning of Deep Networks from
@@ -52,18 +52,18 @@ class CharLSTM(nn.Module):
 
 
 class CharGRU(nn.Module):
-    """`CharLSTM` with GRU layers: from characters `i32[B, T]` to logits of the next ones `f[B, T, vocab]`.
+    """`CharLSTM` with GRU layers, from characters `i32[B, T]` to logits of the next ones `f[B, T, vocab]`.
 
-    `598,016 + 265 vocab` parameters, 619,216 for 80 characters: three quarters of the LSTM's.
+    It has `598,016 + 265 vocab` parameters, 619,216 for 80 characters: three quarters of the LSTM's.
 
     Args:
       vocab: number of characters; one outside 0 to vocab - 1 gives NaN.
-      width: numbers in the vector of one.
-      hidden: numbers in h of each layer.
-      layers: how many.
+      width: size of an embedding.
+      hidden: size of h in each layer.
+      layers: number of layers.
 
     Raises:
-      InputError: for anything but whole numbers `[B, T]`.
+      InputError: if x is not an array of integers `[B, T]`.
 
     References:
       Chung, Gulcehre, Cho and Bengio, "Empirical Evaluation of Gated Recurrent Neural Networks on Sequence Modeling",
@@ -86,9 +86,9 @@ class CharGRU(nn.Module):
 
 
 def logits(model: CharLSTM | CharGRU, x: jax.Array, layer: type[LSTM | GRU]) -> jax.Array:
-    """Of the next characters, `f[B, T, vocab]`, from `i32[B, T]`; the layers read time first.
+    """The logits of the next characters, `f[B, T, vocab]`, from `i32[B, T]`; the layers read time first.
 
-    Called inside the model's own `__call__`, so that parameters and layers are the model's.
+    This is called inside the model's own `__call__`, so that parameters and layers belong to the model.
     """
     checks.require(
         x.ndim == 2 and jnp.issubdtype(x.dtype, jnp.integer),
@@ -96,7 +96,7 @@ def logits(model: CharLSTM | CharGRU, x: jax.Array, layer: type[LSTM | GRU]) -> 
     )
     shape, dtype = (model.vocab, model.width), jnp.result_type(float)
     table = model.param("embedding", nn.initializers.normal(1.0), shape, dtype)
-    h = jnp.take(table, x.T.astype(jnp.uint32), axis=0, mode="fill")  # a negative character is far too large
+    h = jnp.take(table, x.T.astype(jnp.uint32), axis=0, mode="fill")  # a negative one becomes a large number, hence NaN
     for _ in range(model.layers):
         h = layer(model.hidden)(h)
     return Dense(model.vocab)(jnp.swapaxes(h, 0, 1))

@@ -1,4 +1,4 @@
-"""The convolutional network of the first federated learning."""
+"""The convolutional network of the first paper on federated learning."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ __all__ = ["McMahanCNN", "require_images"]
 class McMahanCNN(nn.Module):
     """Two 5x5 convolutions, each halved by max pooling, and a hidden dense layer: `f[B, H, W, C]` to `f[B, classes]`.
 
-    Convolution, relu, 2x2 max pooling, twice; dense, relu; dense. Convolutions keep height and width. On MNIST
-    832 + 51,264 + 1,606,144 + 5,130 = 1,663,370 parameters, the paper's number; it says relu of the dense layer only,
-    all known replications have it after the convolutions also. LEAF's FEMNIST model and DecentralizePy's are this one
-    with 62 classes. `McMahanCNN(channels=(16, 32), hidden=128)` is the small LeNet-like network of our benchmark.
+    Convolution, relu, 2x2 max pooling, twice; dense, relu; dense. Convolutions keep height and width. On MNIST there
+    are 832 + 51,264 + 1,606,144 + 5,130 = 1,663,370 parameters, the paper's number. The paper mentions relu only for
+    the dense layer; all known replications also have it after the convolutions. LEAF's FEMNIST model and
+    DecentralizePy's are this network with 62 classes. `McMahanCNN(channels=(16, 32), hidden=128)` is the small network
+    of our benchmark.
 
     Args:
       classes: number of logits.
-      channels: of the convolutions.
+      channels: number of channels of each convolution.
       hidden: width of the dense layer.
 
     Raises:
-      InputError: for anything but images, or for images that the poolings leave nothing of.
+      InputError: if x is not a batch of images, or if the images are too small for the poolings.
 
     References:
       McMahan, Moore, Ramage, Hampson and Aguera y Arcas, "Communication-Efficient Learning of Deep Networks from
@@ -45,13 +46,16 @@ class McMahanCNN(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         require_images(x, 2 ** len(self.channels), type(self).__name__)
         for channels in self.channels:
-            x = nn.relu(max_pool(Conv(channels, (5, 5))(x)))  # the same as relu first, a quarter of the work
+            x = nn.relu(max_pool(Conv(channels, (5, 5))(x)))  # equal to relu first, at a quarter of the work
         x = nn.relu(Dense(self.hidden)(x.reshape(x.shape[0], -1)))
         return Dense(self.classes)(x)
 
 
 def require_images(x: jax.Array, least: int, model: str) -> None:
-    """A sentence unless `x` is f[B, H, W, C] with height and width of at least `least`.
+    """Check that `x` is f[B, H, W, C] with height and width of at least `least`.
+
+    Raises:
+      InputError: if it is not.
 
     >>> import jax.numpy as jnp
     >>> require_images(jnp.zeros((5, 784)), 12, "LeNet")

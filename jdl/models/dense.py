@@ -34,7 +34,7 @@ class Linear(nn.Module):
 class MLP(nn.Module):
     """Dense layers with relu between them.
 
-    From `f[..., features]` to `f[..., classes]`; layers `features - hidden[0] - ... - classes`, each of
+    It maps `f[..., features]` to `f[..., classes]` by layers `features - hidden[0] - ... - classes`, each with
     `(inputs + 1) outputs` parameters.
 
     Args:

@@ -1,4 +1,4 @@
-"""The dense layers of a flax.linen module: where they are, and which of them are meant by a few words."""
+"""The dense layers of a flax.linen module: their paths, and the selection of some of them by name."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ DENSE = (nn.Dense, layers.Dense)
 
 
 def with_paths(module: nn.Module, key: Key, x: jax.Array) -> tuple[PyTree, list[str]]:
-    """The variables of a module, drawn by `key`, and the paths of the dense layers that it calls, in their order.
+    """The variables of a module, initialised with `key`, and the paths of the dense layers that it calls, in order.
 
     Raises:
-      InputError: where it calls none.
+      InputError: if the module calls no dense layer.
     """
     found: dict[str, None] = {}
 
@@ -33,20 +33,20 @@ def with_paths(module: nn.Module, key: Key, x: jax.Array) -> tuple[PyTree, list[
     with nn.intercept_methods(note):
         variables = module.init(key, x)
     need = "need a flax.linen module with nn.Dense or jdl.models.layers.Dense in it"
-    checks.require(bool(found), f"got {type(module).__name__}, {need}; build it of those")
+    checks.require(bool(found), f"got {type(module).__name__}, {need}; build it from those")
     return variables, list(found)
 
 
 def is_dense(context: nn.module.InterceptorContext) -> bool:
-    """Whether what an interceptor sees is the call of a dense layer."""
+    """Whether the intercepted call is that of a dense layer."""
     return isinstance(context.module, DENSE) and context.method_name == "__call__"
 
 
 def chosen(paths: Sequence[str], targets: Sequence[str]) -> list[str]:
-    """Those of the paths in which a target is, whole names at a time; all where there are no targets.
+    """The paths that contain a target, by whole names; all paths if there are no targets.
 
     Raises:
-      InputError: where a target is in no path.
+      InputError: if a target is in no path.
 
     >>> chosen(["block_0/attention/query", "block_0/mlp/in", "block_10/mlp/in"], ["query", "block_0/mlp"])
     ['block_0/attention/query', 'block_0/mlp/in']

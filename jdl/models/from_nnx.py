@@ -1,4 +1,4 @@
-"""Models from elsewhere as flax.nnx modules: their variables by collection, their call as a function of them."""
+"""flax.nnx modules as models: their variables by collection, and their call as a function of the variables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jdl import checks
 from jdl.types import Key, PyTree
 
-if TYPE_CHECKING:  # half a second to import, IPython with it: where it is used
+if TYPE_CHECKING:  # importing it takes half a second and loads IPython, so functions import it where they use it
     from flax import nnx
 
 __all__ = ["STATISTICS", "FromNNX", "path_name"]
@@ -23,19 +23,20 @@ COLLECTIONS = ("params", STATISTICS, "frozen")  # in the order of `_split`
 
 @dataclasses.dataclass(frozen=True)
 class FromNNX:
-    """A flax.nnx model: `make(rngs) -> nnx.Module`, called with the inputs alone.
+    """A flax.nnx model: `make(rngs) -> nnx.Module`, which is called with the inputs only.
 
-    `nnx.Param` is what is learnt, "params"; the other variables are constants, "frozen", which a problem holds once;
-    `nnx.BatchStat` is "batch_stats", see `PersonalStatistics`. `make` is run again (for shapes alone) whenever a
-    program is traced; two `FromNNX` of one `make` are one model, and one program: name it once, outside of loops.
+    `nnx.Param` variables are learnt and belong to "params". `nnx.BatchStat` variables belong to "batch_stats", see
+    `PersonalStatistics`. The other variables are constants and belong to "frozen", which a problem holds once. `make`
+    runs again (for shapes only) whenever a program is traced. Two `FromNNX` of the same `make` are the same model and
+    the same program, so define `make` once, outside of loops.
 
     Args:
-      make: builds the module from its keys, the same structure every time.
-      deterministic: a module that keeps keys to draw with (dropout) is refused, for `apply` has no keys to give it;
-        True takes it, with `deterministic=True` in all its parts: dropout is off, in training as well.
+      make: function that builds the module from its keys, with the same structure every time.
+      deterministic: a module that keeps random keys (dropout) is refused by default, because `apply` has no keys. True
+        accepts it and sets `deterministic=True` in all its parts: dropout is then off, in training as well.
 
     Raises:
-      InputError: where the module keeps keys and `deterministic` is False, or changes a variable when it is called.
+      InputError: if the module keeps keys and `deterministic` is False, or if its call changes a variable.
 
     >>> import jax, jax.numpy as jnp
     >>> from flax import nnx
@@ -49,7 +50,7 @@ class FromNNX:
     deterministic: bool = False
 
     def init(self, key: Key, x: jax.Array) -> PyTree:
-        """The variables of a new module, by collection; empty collections are left out."""
+        """The variables of a new module, by collection, without empty collections."""
         from flax import nnx
 
         graph, *states = _split(self.make(nnx.Rngs(key)))
@@ -70,7 +71,7 @@ class FromNNX:
         return made(x)
 
     def module(self, variables: PyTree) -> nnx.Module:
-        """The nnx module with these values. Without "batch_stats" its statistics are NaN: to be read by nobody."""
+        """The nnx module with these values. Without "batch_stats" its statistics are NaN and must not be read."""
         from flax import nnx
 
         graph, *states = _split(nnx.eval_shape(lambda: self.make(nnx.Rngs(0))))
@@ -83,7 +84,7 @@ class FromNNX:
 
 
 def _split(made: nnx.Module) -> tuple:
-    """Its structure, and what it holds: parameters, batch statistics, constants, keys."""
+    """The structure of a module, and its parameters, batch statistics, constants and keys."""
     from flax import nnx
 
     graph, params, statistics, keys, rest = nnx.split(made, nnx.Param, nnx.BatchStat, nnx.RngState, ...)
@@ -91,7 +92,7 @@ def _split(made: nnx.Module) -> tuple:
 
 
 def _pure(state: nnx.State | dict) -> dict:
-    """The values as nested dicts with words for keys: a list's numbers would not sort among words."""
+    """The values as nested dicts with string keys: integer keys of a list could not be sorted among strings."""
     from flax import nnx
 
     values = nnx.to_pure_dict(state) if isinstance(state, nnx.State) else state
@@ -99,7 +100,7 @@ def _pure(state: nnx.State | dict) -> dict:
 
 
 def _filler(leaf: Any) -> Any:
-    """For a shape without a value: keys that are not drawn with, statistics that are not read."""
+    """A placeholder value for a shape: keys that are never used, and statistics that are never read."""
     if not isinstance(leaf, jax.ShapeDtypeStruct):
         return leaf
     if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -108,7 +109,11 @@ def _filler(leaf: Any) -> Any:
 
 
 def _unchanged(made: nnx.Module, x: jax.Array) -> None:
-    """A sentence if a call changes what the module holds: while tracing, another value is another object."""
+    """Check that a call does not change the module's variables: under tracing, a changed value is another object.
+
+    Raises:
+      InputError: if a call changes a variable.
+    """
     from flax import nnx
 
     made.set_attributes(deterministic=True, use_running_average=True, raise_if_not_found=False)
@@ -125,5 +130,5 @@ def _unchanged(made: nnx.Module, x: jax.Array) -> None:
 
 
 def path_name(path: tuple) -> str:
-    """Where in a model something is, in words."""
+    """A path in a model as a string."""
     return "/".join(map(str, path)) or "the module itself"

@@ -1,4 +1,4 @@
-"""Models from elsewhere as a pair of functions: one draws the parameters, one computes the outputs."""
+"""A model from two functions: one initialises the parameters, one computes the outputs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,13 @@ __all__ = ["Functions"]
 class Functions:
     """A model from two functions, as haiku's `transform` (without its key) and optax's examples have them.
 
-    `start(key, x) -> parameters`, any pytree, and `run(parameters, x) -> outputs`: all of the parameters are learnt.
-    Two of one pair of functions are one model, and one program: name the functions once, outside of loops.
+    This is the form of haiku's `transform` (without its key) and of optax's examples. All parameters are learnt. Two
+    `Functions` of the same pair are the same model and the same program, so define the functions once, outside of
+    loops.
+
+    Args:
+      start: function `start(key, x) -> parameters`, which may be any pytree.
+      run: function `run(parameters, x) -> outputs`.
 
     >>> import jax, jax.numpy as jnp
     >>> model = Functions(start=lambda key, x: jnp.zeros(x.shape[-1]), run=lambda w, x: x @ w)

@@ -1,4 +1,4 @@
-"""LeNet for small grey images, and its descendant with group normalisation that decentralized learning trains."""
+"""LeNet for small grey images, and its variant with group normalisation for decentralized learning."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ __all__ = ["GNLeNet", "LeNet"]
 
 
 class LeNet(nn.Module):
-    """LeNet-5 in today's form: from images `f[B, H, W, C]` to logits `f[B, classes]`.
+    """LeNet-5 in its modern form: from images `f[B, H, W, C]` to logits `f[B, classes]`.
 
     5x5 convolution to 6 channels, relu, 2x2 max pooling; the same to 16 channels without padding; dense layers of 120
-    and 84 with relu; dense. The first convolution keeps the size, as the original did, which padded 28x28 to 32x32:
-    156 + 2,416 + 48,120 + 10,164 + 850 = 61,706 parameters on MNIST. The original of 1998 has about 60,000: trained
-    average pooling, tanh, a sparse second convolution and distances instead of logits. `padding="VALID"` on 32x32x3 is
-    the network of PyTorch's tutorial and NIID-Bench, of 62,006.
+    and 84 with relu; dense. The first convolution keeps the size, like the original, which padded 28x28 to 32x32:
+    156 + 2,416 + 48,120 + 10,164 + 850 = 61,706 parameters on MNIST. The original of 1998 has about 60,000, with
+    trained average pooling, tanh, a sparse second convolution and distances instead of logits. `padding="VALID"` on
+    32x32x3 is the network of PyTorch's tutorial and NIID-Bench, with 62,006 parameters.
 
     Args:
       classes: number of logits.
-      channels: of the two convolutions.
+      channels: number of channels of the two convolutions.
       hidden: widths of the dense layers.
-      padding: of the first convolution, "SAME" or "VALID".
+      padding: padding of the first convolution, "SAME" or "VALID".
 
     Raises:
-      InputError: for anything but images of at least 12x12 (16x16 for "VALID").
+      InputError: if x is not a batch of images of at least 12x12 (16x16 for "VALID").
 
     References:
       LeCun, Bottou, Bengio and Haffner, "Gradient-Based Learning Applied to Document Recognition", 1998, section II.B.
@@ -47,7 +47,7 @@ class LeNet(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         padding = checks.known("padding", self.padding, ("SAME", "VALID"))
-        # The second convolution takes 4 rows and the second pooling needs 2 of what is left: 6 after the first pooling.
+        # The second convolution removes 4 rows and the second pooling needs 2: so 6 rows after the first pooling.
         require_images(x, 12 if padding == "SAME" else 16, type(self).__name__)
         x = nn.relu(max_pool(Conv(self.channels[0], (5, 5), padding=padding)(x)))
         x = nn.relu(max_pool(Conv(self.channels[1], (5, 5), padding="VALID")(x)))
@@ -61,17 +61,17 @@ class GNLeNet(nn.Module):
     """GN-LeNet, the usual model of decentralized learning on CIFAR-10: `f[B, H, W, C]` to `f[B, classes]`.
 
     Three times: 5x5 convolution that keeps the size, group normalisation in two groups, relu, 2x2 max pooling; then one
-    dense layer. Channels 32, 32, 64. On 32x32x3 (2,432 + 64) + (25,632 + 64) + (51,264 + 128) + 10,250 = 89,834
-    parameters. Layer by layer DecentralizePy's; torch flattens channels first, so the rows of the dense layer come in
-    another order there.
+    dense layer. The channels are 32, 32, 64. On 32x32x3 there are
+    (2,432 + 64) + (25,632 + 64) + (51,264 + 128) + 10,250 = 89,834 parameters. Each layer equals DecentralizePy's;
+    torch flattens channels first, so the rows of the dense layer have another order there.
 
     Args:
       classes: number of logits.
-      channels: of the convolutions.
-      groups: of each normalisation; a divisor of every number of channels.
+      channels: number of channels of each convolution.
+      groups: number of groups of each normalisation, a divisor of every number of channels.
 
     Raises:
-      InputError: for anything but images of at least 8x8, and for groups that do not divide the channels.
+      InputError: if x is not a batch of images of at least 8x8, or if `groups` does not divide the channels.
 
     References:
       Hsieh, Phanishayee, Mutlu and Gibbons, "The Non-IID Data Quagmire of Decentralized Machine Learning", ICML 2020;

@@ -1,4 +1,4 @@
-"""Layers with memory, over time: LSTM and GRU, one matrix product a step."""
+"""Recurrent layers, LSTM and GRU, with one matrix product a step."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ __all__ = ["GRU", "LSTM"]
 
 
 def remember_at_first(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
-    """Biases of the gates i, f, g, o: one for f, so that gradients survive many steps from the start; else zero."""
+    """Biases of the gates i, f, g, o: one for f, so that gradients survive many steps at the start; otherwise zero."""
     return jnp.repeat(jnp.asarray([0, 1, 0, 0], dtype), shape[0] // 4)
 
 
 class LSTM(nn.Module):
-    """A layer of long short-term memory, from `f[T, B, inputs]` to `f[T, B, features]`: time comes first.
+    """A layer of long short-term memory, from `f[T, B, inputs]` to `f[T, B, features]`, with time first.
 
-    `[i, f, g, o] = x_t U + h W + b`, `c <- sigmoid(f) c + sigmoid(i) tanh(g)`, `h <- sigmoid(o) tanh(c)`, from zeros;
-    `4 features (inputs + features + 1)` parameters. The products `x_t U` of all steps are one matrix product before
-    the scan.
+    `[i, f, g, o] = x_t U + h W + b`, `c <- sigmoid(f) c + sigmoid(i) tanh(g)`, `h <- sigmoid(o) tanh(c)`, starting at
+    zero; `4 features (inputs + features + 1)` parameters. The products `x_t U` of all steps are one matrix product
+    before the scan.
 
     Args:
-      features: numbers in h and in c.
+      features: size of h and of c.
 
     References:
       Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997; the forget gate and its first bias of one: Gers,
@@ -56,14 +56,14 @@ class LSTM(nn.Module):
 
 
 class GRU(nn.Module):
-    """A layer of gated recurrent units, from `f[T, B, inputs]` to `f[T, B, features]`: time comes first.
+    """A layer of gated recurrent units, from `f[T, B, inputs]` to `f[T, B, features]`, with time first.
 
     With `[a_r, a_z, a_n] = x_t U + b` and `[b_r, b_z, b_n] = h W`: `r = sigmoid(a_r + b_r)`, `z = sigmoid(a_z + b_z)`,
-    `n = tanh(a_n + r (b_n + bias_n))`, `h <- (1 - z) n + z h`, from zeros; `3 features (inputs + features) +
-    4 features` parameters. The products `x_t U` of all steps are one matrix product before the scan.
+    `n = tanh(a_n + r (b_n + bias_n))`, `h <- (1 - z) n + z h`, starting at zero; `3 features (inputs + features) + 4
+    features` parameters. The products `x_t U` of all steps are one matrix product before the scan.
 
     Args:
-      features: numbers in h.
+      features: size of h.
 
     References:
       Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", EMNLP 2014, in the form of cuDNN and

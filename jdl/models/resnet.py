@@ -18,18 +18,20 @@ SHORTCUTS = ("pad", "project")
 class ResNet20(nn.Module):
     """ResNet-20 for CIFAR: 19 convolutions and a dense layer, from `f[B, H, W, C]` to `f[B, classes]`.
 
-    A 3x3 stem of 16 channels; three stages of three blocks of 16, 32 and 64 channels; the mean over places; a dense
-    layer. With the paper's shortcuts, which have no parameters, 269,722 parameters on 32x32x3 (the paper: 0.27M).
+    It has a 3x3 stem of 16 channels, three stages of three blocks with 16, 32 and 64 channels, the mean over places,
+    and a dense layer. With the paper's shortcuts, which have no parameters, there are 269,722 parameters on 32x32x3
+    (the paper: 0.27M).
 
     Args:
       classes: number of logits.
-      channels: of the stages; each stage after the first halves height and width.
-      groups: of each normalisation; a divisor of every number of channels. Two are usual in federated learning.
-      shortcut: where a stage changes the shape, "pad": every second row and column, and channels of zeros (option A of
-        the paper); "project": a 1x1 convolution and its normalisation (option B; 272,474 parameters).
+      channels: number of channels of each stage; each stage after the first halves height and width.
+      groups: number of groups of each normalisation, a divisor of every number of channels. Two are usual in federated
+        learning.
+      shortcut: shortcut where a stage changes the shape. "pad": every second row and column, and channels of zeros
+        (option A of the paper). "project": a 1x1 convolution and its normalisation (option B; 272,474 parameters).
 
     Raises:
-      InputError: for anything but images, an unknown shortcut, groups that do not divide the channels.
+      InputError: if x is not a batch of images, the shortcut is unknown, or `groups` does not divide the channels.
 
     References:
       He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2; Wu and He, "Group
@@ -53,18 +55,18 @@ class ResNet20(nn.Module):
 
 
 class ResNet8(nn.Module):
-    """ResNet-8 for CIFAR: `ResNet20` with one block a stage instead of three, 75,290 parameters on 32x32x3.
+    """ResNet-8 for CIFAR: `ResNet20` with one block a stage instead of three; 75,290 parameters on 32x32x3.
 
-    With `shortcut="project"` the 78,042 of DecentralizePy's and FedKD's.
+    With `shortcut="project"` it has 78,042 parameters, like that of DecentralizePy and FedKD.
 
     Args:
       classes: number of logits.
-      channels: of the stages.
-      groups: of each normalisation.
-      shortcut: "pad" or "project".
+      channels: number of channels of each stage.
+      groups: number of groups of each normalisation.
+      shortcut: "pad" or "project", see `ResNet20`.
 
     Raises:
-      InputError: as `ResNet20`.
+      InputError: under the conditions of `ResNet20`.
 
     References:
       He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2 with n = 1.
@@ -88,17 +90,18 @@ class ResNet8(nn.Module):
 class ResNet18(nn.Module):
     """ResNet-18 for small images, from `f[B, H, W, C]` to `f[B, classes]`; 11,173,962 parameters on 32x32x3.
 
-    Four stages of two blocks of 64, 128, 256 and 512 channels, with projections. The stem is one 3x3 convolution, not
-    ImageNet's of 7x7 with stride 2 and pooling, after which the last stage would see 32x32 pixels as one place.
+    It has four stages of two blocks with 64, 128, 256 and 512 channels and projections. The stem is one 3x3
+    convolution. ImageNet's stem of 7x7 with stride 2 and pooling would reduce 32x32 pixels to a single place in the
+    last stage.
 
     Args:
       classes: number of logits.
-      channels: of the stages.
-      groups: of each normalisation.
-      shortcut: "project" or "pad".
+      channels: number of channels of each stage.
+      groups: number of groups of each normalisation.
+      shortcut: "project" or "pad", see `ResNet20`.
 
     Raises:
-      InputError: as `ResNet20`.
+      InputError: under the conditions of `ResNet20`.
 
     References:
       He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, table 1.
@@ -120,7 +123,7 @@ class ResNet18(nn.Module):
 
 
 class Block(nn.Module):
-    """`relu(shortcut(x) + norm(conv(relu(norm(conv(x))))))`, the first convolution with the stride; no biases.
+    """`relu(shortcut(x) + norm(conv(relu(norm(conv(x))))))`, with the stride in the first convolution and no biases.
 
     The last scale starts at zero, so that a block starts as its shortcut and the first loss is near ln(classes) at any
     depth (Goyal et al. 2017, "Accurate, Large Minibatch SGD", arXiv:1706.02677, section 5.1).
@@ -149,14 +152,14 @@ class Block(nn.Module):
 
 
 def convolution(channels: int, strides: tuple[int, int] = (1, 1)) -> Conv:
-    """3x3 without bias. One row of zeros on each side, with strides as well: "SAME" would put none before the first."""
+    """A 3x3 convolution without bias, padded by one row of zeros on each side also with strides, unlike "SAME"."""
     return Conv(channels, (3, 3), strides, padding=((1, 1), (1, 1)), use_bias=False)
 
 
 def features(x: jax.Array, model: ResNet8 | ResNet18 | ResNet20, blocks: int) -> jax.Array:
-    """Stem, stages of `blocks` blocks and the mean over places: `f[B, H, W, C]` to `f[B, channels[-1]]`.
+    """Stem, stages of `blocks` blocks and the mean over places: from `f[B, H, W, C]` to `f[B, channels[-1]]`.
 
-    Called inside the model's own `__call__`, so that the layers are the model's.
+    This is called inside the model's own `__call__`, so that the layers belong to the model.
     """
     require_images(x, 1, type(model).__name__)
     shortcut = checks.known("shortcut", model.shortcut, SHORTCUTS)

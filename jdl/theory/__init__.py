@@ -1,4 +1,4 @@
-"""What theory predicts of gossip and of learning over it, from the topology alone."""
+"""Predictions of theory for gossip and for learning over it, from the topology alone."""
 
 from jdl.theory.rates import QuadraticRate, best_quadratic_rate, predicted_rounds, quadratic_rate, rounds_to_shrink
 

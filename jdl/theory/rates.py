@@ -1,4 +1,4 @@
-"""What theory predicts of gossip and of learning over it, from the topology alone."""
+"""Predictions of theory for gossip and for learning over it, from the topology alone."""
 
 from __future__ import annotations
 
@@ -16,21 +16,31 @@ __all__ = ["QuadraticRate", "best_quadratic_rate", "predicted_rounds", "quadrati
 
 
 class QuadraticRate(NamedTuple):
-    """How fast decentralized SGD converges on random quadratics: E||x_t||^2 = (1 - rate) E||x_{t-1}||^2 with `lr`."""
+    """The speed of decentralized SGD on random quadratics with step size `lr`.
+
+    E||x_t||^2 = (1 - rate) E||x_{t-1}||^2.
+    """
 
     rate: float
     lr: float
 
 
 def predicted_rounds(topology: Topology | Sequence[Topology], eps: float = 1e-3) -> int | None:
-    """Rounds of gossip after which ||x - mean|| is at most `eps` of what it was, whatever x; None if never.
+    """Rounds of gossip after which ||x - mean|| is at most `eps` times its start for every x; None if never.
 
-    The smallest t with lambda_2^t <= eps: ceil(log(eps) / log(lambda_2)). In a cycle lambda_2 is the geometric mean
-    over a period, so that t is right at multiples of it; where a cycle averages exactly, the round in which it has.
+    This is the smallest t with lambda_2^t <= eps: ceil(log(eps) / log(lambda_2)). For a cycle of topologies lambda_2 is
+    the geometric mean over a period, so that t is exact at multiples of the period. If a cycle averages exactly, t is
+    at most the round in which it does.
 
     Args:
-      topology: one, or one period of a cycle.
-      eps: between 0 and 1.
+      topology: one topology, or one period of a cycle.
+      eps: factor on the disagreement, between 0 and 1.
+
+    Returns:
+      The number of rounds, or None.
+
+    Raises:
+      InputError: if eps is not between 0 and 1.
 
     >>> from jdl.topology import complete, one_peer_exponential, ring
     >>> predicted_rounds(ring(32)), predicted_rounds(complete(32)), predicted_rounds(one_peer_exponential(32))
@@ -46,7 +56,7 @@ def predicted_rounds(topology: Topology | Sequence[Topology], eps: float = 1e-3)
 
 
 def rounds_to_shrink(factor: float, exact_after: int | None, eps: float) -> int | None:
-    """The smallest t with factor^t <= eps, or `exact_after` if that is less; None if there is none.
+    """The smallest t with factor^t <= eps, or `exact_after` if that is smaller; None if there is none.
 
     >>> rounds_to_shrink(0.5, None, 0.1), rounds_to_shrink(1.0, None, 0.1), rounds_to_shrink(0.9, 3, 0.1)
     (4, None, 3)
@@ -57,7 +67,7 @@ def rounds_to_shrink(factor: float, exact_after: int | None, eps: float) -> int 
         return exact_after
     if factor <= 0:
         return 1 if exact_after is None else exact_after
-    # 1e-9 of a round: eps = factor^t counts as t rounds although logarithms are rounded.
+    # The tolerance of 1e-9 makes eps = factor^t count as t rounds although logarithms are rounded.
     rounds = max(1, math.ceil(math.log(eps) / math.log(factor) - 1e-9))
     return rounds if exact_after is None else min(rounds, exact_after)
 
@@ -65,18 +75,24 @@ def rounds_to_shrink(factor: float, exact_after: int | None, eps: float) -> int 
 def quadratic_rate(topology: Topology | Sequence[Topology], lr: float, zeta: float) -> float:
     """The rate r of decentralized SGD on random quadratics: E||x_t||^2 = (1 - r) E||x_{t-1}||^2; negative: diverges.
 
-    Each step draws d with E[d d'] = I and E[(d d')^2] = zeta I, anew at every node, and goes down its gradient:
-    x_i <- sum_j W_ij (x_j - lr d_j d_j' x_j). Then E[x_i' x_j] follows
-    C <- W ((1 - lr)^2 C + (zeta - 1) lr^2 diag(C)) W'. Where all nodes are alike diag(C) = c I, and
-    C <- (1 - r) C gives, summed up from the past, with gamma = (1 - lr)^2 / (1 - r),
+    Each step draws d with E[d d'] = I and E[(d d')^2] = zeta I, independently at every node, and descends along its
+    gradient: x_i <- sum_j W_ij (x_j - lr d_j d_j' x_j). Then the matrix C of E[x_i' x_j] follows
+    C <- W ((1 - lr)^2 C + (zeta - 1) lr^2 diag(C)) W'. If all nodes are equivalent, diag(C) = c I. Then C <- (1 - r) C
+    gives, by a sum over past rounds, with gamma = (1 - lr)^2 / (1 - r),
         r = 1 - (1 - lr)^2 - (zeta - 1) lr^2 / n_W(gamma).
-    So collaboration divides the noise by the effective number of neighbours. Where nodes differ the worst node's n_W
-    makes r a lower bound: 1 - r is the spectral radius of a matrix whose largest row sum it takes.
+    So collaboration divides the noise by the effective number of neighbours n_W. If nodes differ, the worst node's n_W
+    makes r a lower bound, because 1 - r is the spectral radius of a matrix, and the formula gives its largest row sum.
 
     Args:
-      topology: one, or one period of a cycle.
-      lr: between 0 and 1, neither included.
-      zeta: more than 1; d + 2 for standard normal vectors of d numbers.
+      topology: one topology, or one period of a cycle.
+      lr: step size, between 0 and 1, both excluded.
+      zeta: constant in E[(d d')^2] = zeta I, above 1; d + 2 for standard normal vectors of d numbers.
+
+    Returns:
+      The rate r, at most 1; the smaller, the slower.
+
+    Raises:
+      InputError: if lr is not between 0 and 1, or zeta is at most 1.
 
     References:
       Vogels, Hendrikx, Jaggi, "Beyond spectral gap: The role of the topology in decentralized learning", NeurIPS 2022,
@@ -86,21 +102,29 @@ def quadratic_rate(topology: Topology | Sequence[Topology], lr: float, zeta: flo
 
     checks.require(0 < lr < 1, f"got lr={lr!r}, need a number between 0 and 1; try lr=0.1")
     phases = _checked(topology, zeta)
-    # lr falls as gamma rises, from 1 at gamma = 0 to 0 at gamma = 1.
+    # lr decreases in gamma, from 1 at gamma = 0 to 0 at gamma = 1.
     gap = brentq(lambda gap: _at(phases, zeta, 1 - gap).lr - lr, 1e-12, 1 - 1e-12, xtol=1e-15, rtol=1e-12)
     return _at(phases, zeta, 1 - gap).rate
 
 
 def best_quadratic_rate(topology: Topology | Sequence[Topology], zeta: float) -> QuadraticRate:
-    """The learning rate that makes decentralized SGD on random quadratics fastest, and its rate; see `quadratic_rate`.
+    """The step size that makes decentralized SGD on random quadratics fastest, and its rate; see `quadratic_rate`.
 
-    Alone, and for W = J, in closed form: lr = rate = 1 / (1 + (zeta - 1) / n), with n = 1 alone.
+    For a single node, and for W = J, there is a closed form: lr = rate = 1 / (1 + (zeta - 1) / n), with n = 1 for a
+    single node.
 
     >>> from jdl.topology import complete, ring
     >>> [round(number, 3) for number in best_quadratic_rate(complete(32), zeta=50)]
     [0.395, 0.395]
     >>> [round(number, 3) for number in best_quadratic_rate(ring(32), zeta=50)]
     [0.126, 0.091]
+
+    Args:
+      topology: one topology, or one period of a cycle.
+      zeta: constant in E[(d d')^2] = zeta I, above 1; d + 2 for standard normal vectors of d numbers.
+
+    Raises:
+      InputError: if zeta is at most 1.
     """
     from scipy.optimize import minimize_scalar
 
@@ -109,19 +133,22 @@ def best_quadratic_rate(topology: Topology | Sequence[Topology], zeta: float) ->
     def slowness(log_gap):
         return -_at(phases, zeta, 1 - math.exp(log_gap)).rate
 
-    # The best gamma lies where 1 / (1 - gamma) is of the order of zeta at most; 1e-3 / zeta is far beyond.
+    # At the best gamma 1 / (1 - gamma) is at most of the order of zeta; the bound 1e-3 / zeta is far beyond.
     best = minimize_scalar(slowness, bounds=(math.log(1e-3 / zeta), math.log(1 - 1e-9)), method="bounded")
     return _at(phases, zeta, 1 - math.exp(float(best.x)))
 
 
 def _checked(topology: Topology | Sequence[Topology], zeta: float) -> list[Topology]:
-    checks.require(zeta > 1, f"got zeta={zeta!r}, need more than 1, as any d with E[d d'] = I has; try zeta=50")
+    checks.require(zeta > 1, f"got zeta={zeta!r}, need more than 1, since E[d d'] = I; try zeta=50")
     return cycle_of(topology)
 
 
 def _at(phases: list[Topology], zeta: float, gamma: float) -> QuadraticRate:
-    """Rate and learning rate that belong to a gamma: with 1 - r = (1 - lr)^2 / gamma the equation for r reads
-    ((1 - lr) / lr)^2 = (zeta - 1) gamma / ((1 - gamma) n_W(gamma)), which is solved for lr."""
+    """The rate and the step size that belong to a gamma.
+
+    With 1 - r = (1 - lr)^2 / gamma the equation for r becomes ((1 - lr) / lr)^2 = (zeta - 1) gamma / ((1 - gamma)
+    n_W(gamma)), which is solved for lr.
+    """
     worst = effective_neighbours(phases, gamma).worst
     ratio = math.sqrt((zeta - 1) * gamma / ((1 - gamma) * worst))
     lr = 1 / (1 + ratio)

@@ -1,4 +1,4 @@
-"""Layers that stay fast when every node has its own parameters: `vmap` of `lax.conv` is not."""
+"""Layers that stay fast when every node has its own parameters, unlike `vmap` of `lax.conv`."""
 
 from jdl.models.layers.convolution import Conv
 from jdl.models.layers.dense import Dense, head

@@ -1,4 +1,4 @@
-"""Convolution that is as fast with a kernel for every node as with one."""
+"""A convolution that is as fast with one kernel for each node as with a single kernel."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["Conv"]
 class Conv(nn.Module):
     """Convolution of f[B, H, W, C] with a kernel f[kh, kw, C, features], plus a bias f[features].
 
-    Parameters are named and started as those of `nn.Conv`.
+    Parameters have the names and the initialisation of `nn.Conv`.
 
     Args:
-      features: channels of the result.
-      kernel_size: kh, kw.
-      strides: rows and columns from one place of the result to the next.
+      features: number of channels of the result.
+      kernel_size: size (kh, kw) of the kernel.
+      strides: distance in rows and columns between neighbouring places of the result.
       padding: "SAME", "VALID" or ((above, below), (left, right)).
-      dilation: rows and columns from one entry of the kernel to the next.
+      dilation: distance in rows and columns between neighbouring entries of the kernel.
       use_bias: whether there is a bias.
 
     >>> import jax, jax.numpy as jnp
@@ -49,7 +49,7 @@ class Conv(nn.Module):
 
 
 def convolve(x, kernel, strides=(1, 1), padding="SAME", dilation=(1, 1)):
-    """`x` f[B, H, W, C] convolved with `kernel` f[kh, kw, C, F]."""
+    """The convolution of `x` f[B, H, W, C] with `kernel` f[kh, kw, C, F]."""
     if kernel.shape[:2] == (1, 1):  # a matrix product
         border = pads(x.shape[1:3], (1, 1), strides, padding)
         if any(map(any, border)):

@@ -1,4 +1,4 @@
-"""Group normalisation in few passes over the images: sums of each channel, then one multiply-add."""
+"""Group normalisation in few passes over the images: sums of each channel, followed by one multiply-add."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ __all__ = ["GroupNorm"]
 
 
 class GroupNorm(nn.Module):
-    """Each image's groups of channels at mean 0 and variance 1, times a scale, plus a bias.
+    """Normalises each group of channels of each image to mean 0 and variance 1, then applies a scale and a bias.
 
-    From f[B, H, W, C] to the same shape; `2 C` parameters, named and started as those of `nn.GroupNorm`. Moments are
-    taken in float32 at least, and the variance about the mean, so that a large mean costs no precision.
+    It maps f[B, H, W, C] to the same shape, with `2 C` parameters, which have the names and the initialisation of
+    `nn.GroupNorm`. Moments are computed in at least float32, and the variance about the mean, so that a large mean
+    costs no precision.
 
     Args:
       groups: number of groups, a divisor of C.
-      epsilon: added to the variance.
-      scale_init: how the scale starts, at one by default.
+      epsilon: constant added to the variance.
+      scale_init: initialiser of the scale, by default one.
 
     References:
       Wu and He 2018, "Group Normalization", arXiv:1803.08494.
@@ -49,19 +50,19 @@ class GroupNorm(nn.Module):
 
 
 def normalised(x: jax.Array, scale: jax.Array, bias: jax.Array, groups: int, epsilon: float) -> jax.Array:
-    """`scale (x - mean) / sqrt(variance + epsilon) + bias` for f[B, H, W, C], f[C] and f[C]."""
+    """`scale (x - mean) / sqrt(variance + epsilon) + bias` for x f[B, H, W, C], scale f[C] and bias f[C]."""
     wide = x.astype(jnp.float32 if x.dtype.itemsize < 4 else x.dtype)
     batch, height, width, channels = wide.shape
 
     def averages(values):
-        """f[B, groups, 1]: over the places first, which is fast, then over the channels of a group."""
+        """f[B, groups, 1]: the mean over places first, which is fast, then over the channels of a group."""
         sums = jnp.sum(values, axis=(1, 2)).reshape(batch, groups, channels // groups)
         return jnp.sum(sums, axis=2, keepdims=True) / (height * width * channels // groups)
 
     def per_channel(values):
         return jnp.broadcast_to(values, (batch, groups, channels // groups)).reshape(batch, 1, 1, channels)
 
-    # The value is that of the sum about the mean, the derivative that of E x^2 - mean^2, which takes fewer passes.
+    # The value comes from the sum about the mean, the derivative from E x^2 - mean^2, which takes fewer passes.
     # Measured on one core, a training step of the three-layer network of the benchmark, 32 images: 28.7 ms with
     # E x^2 - mean^2 alone, 29.3 ms so, 43.3 ms with moments about a pivot.
     mean = averages(wide)

@@ -1,6 +1,7 @@
-"""Pooling as a comparison of the places of a window: the gradient of `reduce_window` alone takes longer than a network.
+"""Pooling as a comparison of the places of a window, because the gradient of `reduce_window` is very slow.
 
-Windows that tile the image are read by a reshape, any others by shifted slices.
+That gradient alone takes longer than a whole network. Windows that tile the image are read by a reshape, all others by
+shifted slices.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ Pair = tuple[int, int]
 
 
 def max_pool(x: jax.Array, window: Pair = (2, 2), strides: Pair | None = None, padding: Padding = "VALID") -> jax.Array:
-    """The largest value of each window and channel; of places that tie, the first has the gradient.
+    """The largest value of each window and channel; among equal places, the first receives the gradient.
 
     Args:
       x: f[B, H, W, C].
-      window: rows and columns of it.
-      strides: from one window to the next; None for windows side by side.
-      padding: "VALID", "SAME" or ((above, below), (left, right)); added places are never the largest.
+      window: rows and columns of the window.
+      strides: distance in rows and columns from one window to the next; None for windows side by side.
+      padding: "VALID", "SAME" or ((above, below), (left, right)); padded places are never the largest.
 
     >>> import jax.numpy as jnp
     >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0]
@@ -43,7 +44,7 @@ def max_pool(x: jax.Array, window: Pair = (2, 2), strides: Pair | None = None, p
 
 
 def avg_pool(x: jax.Array, window: Pair = (2, 2), strides: Pair | None = None, padding: Padding = "VALID") -> jax.Array:
-    """The mean of each window and channel, the zeros of the padding among them; arguments as of `max_pool`.
+    """The mean of each window and channel, including the zeros of the padding; its arguments are those of `max_pool`.
 
     >>> import jax.numpy as jnp
     >>> avg_pool(jnp.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0]
@@ -82,7 +83,7 @@ def _tiled(x: jax.Array, window: Pair) -> jax.Array:
 
 
 def _shifted(x: jax.Array, window: Pair, strides: Pair, border: tuple[Pair, Pair], fill: float) -> list[jax.Array]:
-    """For each place of the window, what is there in all windows: f[B, H', W', C]."""
+    """For each place of the window, its values in all windows: f[B, H', W', C]."""
     x = jnp.pad(x, ((0, 0), *border, (0, 0)), constant_values=fill) if any(map(any, border)) else x
     height, width = ((x.shape[1 + axis] - window[axis]) // strides[axis] + 1 for axis in (0, 1))
     return [
@@ -98,7 +99,7 @@ def _shifted(x: jax.Array, window: Pair, strides: Pair, border: tuple[Pair, Pair
 
 
 def _winner(places: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
-    """The largest, NaN before all, and the index of the first place that has it."""
+    """The largest value, where NaN counts as largest, and the index of the first place that has it."""
     best = functools.reduce(jnp.maximum, places)
     index = jnp.full(best.shape, len(places) - 1, jnp.int32)
     for i in range(len(places) - 2, -1, -1):

@@ -1,4 +1,4 @@
-"""One bilinear product behind every convolution, its derivatives and its `vmap`, in the order of axes that is fast."""
+"""One bilinear product behind every convolution, its derivatives and its `vmap`, in the fast order of axes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ Pair = tuple[int, int]
 
 
 class Window(NamedTuple):
-    """`out[o] = sum_i x[(o stride + i dilation - low) / base] kernel[i]`, over the places where that is a whole number.
+    """`out[o] = sum_i x[(o stride + i dilation - low) / base] kernel[i]`.
 
-    In rows and columns: strides of the output, dilation of the kernel, base dilation of the input, zeros to add below
-    and above (negative: rows and columns to leave out).
+    The sum is over the places where the index is an integer. In rows and columns, the fields are the strides of the
+    output, the dilation of the kernel, the base dilation of the input, and the zeros to add below and above (negative:
+    rows and columns to leave out).
     """
 
     strides: Pair
@@ -31,14 +32,15 @@ class Window(NamedTuple):
 
 
 def convolution(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
-    """f[B, H, W, C] with f[kh, kw, C, F] to f[B, H', W', F]; a primitive, so that all orders of derivatives, forward
-    and reverse, are convolutions of this form again.
+    """The convolution of f[B, H, W, C] with f[kh, kw, C, F], which gives f[B, H', W', F].
+
+    It is a primitive, so that derivatives of all orders, forward and reverse, are convolutions of this form again.
     """
     return product.bind(x, kernel, window=window)
 
 
 def lengths(x: tuple[int, ...], kernel: tuple[int, ...], window: Window) -> Pair:
-    """Rows and columns of the output."""
+    """The numbers of rows and columns of the output."""
     out = []
     for axis in (0, 1):
         inside = (x[1 + axis] - 1) * window.base[axis] + 1 + sum(window.pads[axis])
@@ -47,13 +49,13 @@ def lengths(x: tuple[int, ...], kernel: tuple[int, ...], window: Window) -> Pair
     return tuple(out)
 
 
-# XLA's convolution on a CPU is as fast as its matrix product, if it is given the images as [B, H, W, C] and the kernel
-# as [kh, kw, C, F]. What jax's own derivative asks for, the same in other orders of axes, is 30 times slower inside a
+# XLA's convolution on a CPU is as fast as its matrix product, if the images are [B, H, W, C] and the kernel is
+# [kh, kw, C, F]. jax's own derivative uses the same product in other orders of axes, which is 30 times slower in a
 # loop. Measured on two cores, float32, x f[32, 16, 16, 32], kernel f[5, 5, 32, 32], gradient of the kernel: 97 and 1.1
 # GFLOP a second; a matrix product by one core makes 110.
 ORDER = ("NHWC", "HWIO", "NHWC")
 
-# Images of few channels are read column by column; windows of two columns of outputs at once make the inner dimensions
+# Images of few channels are read column by column; windows of two columns of outputs make the inner dimensions
 # six times as long. Measured on one core, 5x5: 28x28x1 to 16 features 2.49 -> 0.33 ms, 32x32x3 to 32: 6.93 -> 1.93 ms.
 FEW_CHANNELS = 8
 
@@ -77,7 +79,7 @@ def impl(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
 
 
 def paired(x: jax.Array, kernel: jax.Array, pads: tuple[Pair, Pair], width: int) -> jax.Array:
-    """Two columns of outputs at a time: each row of inputs they see is one vector, each feature is there twice."""
+    """Two columns of outputs at a time: the input rows that they read are one vector, each feature is there twice."""
     kh, kw, channels, features = kernel.shape
     pairs, seen = (width + 1) // 2, kw + 1
     (low, high), extra = pads[1], 2 * ((width + 1) // 2) - width
@@ -97,7 +99,7 @@ def abstract(x, kernel, *, window):
 
 
 def input_gradient(g, x, kernel, *, window):
-    """Of the same form: the gradient with the flipped kernel, strides and base dilation exchanged."""
+    """The gradient with respect to the input: the same product, flipped kernel, strides and base dilation exchanged."""
     x, out = x.aval.shape, g.shape
     pads = []
     for axis in (0, 1):
@@ -110,7 +112,7 @@ def input_gradient(g, x, kernel, *, window):
 
 
 def kernel_gradient(g, x, kernel, *, window):
-    """Of the same form: channels are the batch, images the channels; strides and dilation exchanged."""
+    """The gradient with respect to the kernel: the same product, channels and batch, strides and dilation exchanged."""
     kernel, out = kernel.aval.shape, g.shape
     pads = []
     for axis in (0, 1):
@@ -124,9 +126,10 @@ def kernel_gradient(g, x, kernel, *, window):
 
 
 def places_first(g: jax.Array) -> jax.Array:
-    """f[B, H, W, F] to f[H, W, B, F], in two loops or so over the rows, so that `g` itself is in memory before.
+    """f[B, H, W, F] to f[H, W, B, F], in about two loops over the rows, so that `g` itself is written to memory first.
 
-    XLA would compute `g` anew in the other order. GN-LeNet, 32 images, one core: 47.9 -> 43.8 ms a training step.
+    Without the loops XLA would compute `g` again in the other order. GN-LeNet, 32 images, one core: 47.9 -> 43.8 ms a
+    training step.
     """
     rows = g.shape[1]
     parts = xla.few_parts(rows)
@@ -140,10 +143,11 @@ def places_first(g: jax.Array) -> jax.Array:
 
 
 def batched(args, axes, *, window):
-    """Many images with one kernel are one batch, many kernels over the same images one kernel.
+    """The rule of `vmap`: many images with one kernel become one batch, many kernels on the same images one kernel.
 
-    Else, on a CPU, node by node: as one operation, a convolution in groups, it is 20 times slower there. Elsewhere it
-    is that one operation, since a loop would leave most of a GPU idle; that was not measured.
+    In the remaining case a CPU computes node by node: as one operation, a convolution in groups, it is 20 times slower
+    there. Other devices use that one operation, since a loop would leave most of a GPU idle; this has not been
+    measured.
     """
     (x, kernel), (x_axis, kernel_axis) = args, axes
     if kernel_axis is None:

@@ -1,4 +1,4 @@
-"""Where the windows of a convolution or a pooling lie."""
+"""The positions of the windows of a convolution or a pooling."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Padding = str | tuple[tuple[int, int], tuple[int, int]]
 def pads(
     size: tuple[int, int], window: tuple[int, int], strides: tuple[int, int], padding: Padding, dilation=(1, 1)
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Rows and columns to add before and after, as `lax` counts them."""
+    """The numbers of rows and columns to add before and after, in the convention of `lax`."""
     if not isinstance(padding, str):
         return tuple((int(low), int(high)) for low, high in padding)
     if checks.known("padding", padding, ("SAME", "VALID")) == "VALID":
