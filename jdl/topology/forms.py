@@ -115,7 +115,7 @@ def as_dense(weights: csr_array) -> Dense:
     dtype = jnp.result_type(float)
     checks.fits(n * n * (dtype.itemsize + 1), f'form="dense" for n={n}')
     matrix = off_diagonal(weights).toarray()
-    return Dense(weights=jnp.asarray(matrix, dtype), used=jnp.asarray(matrix != 0))
+    return Dense(weights=_array(matrix, dtype), used=_array(matrix != 0, bool))
 
 
 def as_slots(weights: csr_array, slots: int = 1) -> Slots:
@@ -131,7 +131,7 @@ def as_slots(weights: csr_array, slots: int = 1) -> Slots:
     dtype = jnp.result_type(float)
     checks.fits(n * k * (dtype.itemsize + 5), f'form="slots" for n={n} and {k} links into one node')
     table, used, senders = _slots_of(degree, links.indices, links.data, np.arange(n), k)
-    return Slots(weights=jnp.asarray(table, dtype), used=jnp.asarray(used), senders=jnp.asarray(senders))
+    return Slots(weights=_array(table, dtype), used=_array(used, bool), senders=_array(senders, np.int32))
 
 
 def _slots_of(count: np.ndarray, indices: np.ndarray, data: np.ndarray, own: np.ndarray, k: int) -> tuple:
@@ -155,17 +155,17 @@ def as_circulant(weights: csr_array, shifts: tuple[int, ...]) -> Circulant:
     checks.require(bool(np.all(slot >= 0)), missed)
     table = np.zeros((n, len(shifts)))
     table[links.row, slot] = links.data
-    return Circulant(weights=jnp.asarray(table, jnp.result_type(float)), used=jnp.asarray(table != 0), shifts=shifts)
+    return Circulant(weights=_array(table, jnp.result_type(float)), used=_array(table != 0, bool), shifts=shifts)
 
 
 def as_edges(weights: csr_array) -> Edges:
     """W as a plain list of links, ordered by receiver."""
     links = off_diagonal(weights).tocoo()
     return Edges(
-        weights=jnp.asarray(links.data, jnp.result_type(float)),
-        used=jnp.ones(links.nnz, bool),
-        senders=jnp.asarray(links.col, jnp.int32),
-        receivers=jnp.asarray(links.row, jnp.int32),
+        weights=_array(links.data, jnp.result_type(float)),
+        used=_array(np.ones(links.nnz), bool),
+        senders=_array(links.col, np.int32),
+        receivers=_array(links.row, np.int32),
     )
 
 
@@ -205,11 +205,13 @@ def as_hubs(weights: csr_array, width: int | None = None, hub_width: int = HUB_W
     extra = np.full(n, len(hub), np.int32)
     extra[hub] = np.arange(len(hub))
     return Edges(
-        weights=jnp.asarray(table, jnp.result_type(float)),
-        used=jnp.asarray(used),
-        senders=jnp.asarray(senders, jnp.int32),
-        receivers=jnp.asarray(receivers, jnp.int32),
-        levels=Levels(tuple(map(jnp.asarray, sums)), jnp.asarray(extra), width=width, hub_width=hub_width),
+        weights=_array(table, jnp.result_type(float)),
+        used=_array(used, bool),
+        senders=_array(senders, np.int32),
+        receivers=_array(receivers, np.int32),
+        levels=Levels(
+            tuple(_array(rows, np.int32) for rows in sums), _array(extra, np.int32), width=width, hub_width=hub_width
+        ),
     )
 
 
@@ -233,7 +235,12 @@ def as_groups(groups: np.ndarray) -> Groups:
     members = np.repeat(order[place == 0][:, None], size.max(), axis=1)
     used = np.zeros(members.shape, bool)
     members[groups[order], place], used[groups[order], place] = order, True
-    return Groups(jnp.asarray(members, jnp.int32), jnp.asarray(used), jnp.asarray(groups, jnp.int32))
+    return Groups(_array(members, np.int32), _array(used, bool), _array(groups, np.int32))
+
+
+def _array(values: np.ndarray, dtype: np.dtype | type) -> jax.Array:
+    """An array on the device, converted on the host: `jnp.asarray` would compile a program for each shape."""
+    return jax.device_put(np.asarray(values, dtype))
 
 
 def to_dense(round_plan: Plan | Any) -> jax.Array:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.sparse import csr_array
@@ -102,7 +103,7 @@ class Topology:
         if form == "groups":
             need = f'got form="groups" for {self.name!r}, need equal averages within groups; use form="slots"'
             checks.require(self.groups is not None, need)
-            return Plan(forms.as_groups(self.groups), jnp.asarray(1 / (1 + self.degree), dtype), **promise)
+            return Plan(forms.as_groups(self.groups), jax.device_put((1 / (1 + self.degree)).astype(dtype)), **promise)
         if form == "circulant":
             need = f'got form="circulant" for {self.name!r}, need equal weights along shifts; use form="slots"'
             checks.require(self.shifts is not None, need)
@@ -110,7 +111,7 @@ class Topology:
         else:
             make = {"dense": forms.as_dense, "slots": forms.as_slots, "edges": forms.as_edges, "hubs": forms.as_hubs}
             links = make[form](self.weights)
-        return Plan(links, jnp.asarray(self.weights.diagonal(), dtype), **promise)
+        return Plan(links, jax.device_put(self.weights.diagonal().astype(dtype)), **promise)
 
     def __repr__(self) -> str:
         low, high = int(self.degree.min()), int(self.degree.max())

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
 import networkx as nx
 import numpy as np
+from plan_reading import all_hold, rounds  # noqa: F401  (what tests of schedules share)
 
 from jdl.schedule.epidemic import epidemic
 from jdl.schedule.epidemic_local import epidemic_local
@@ -18,7 +17,7 @@ from jdl.schedule.peer_swap import peer_swap, peer_swap_of
 from jdl.schedule.random_groups import random_groups
 from jdl.schedule.random_walk import random_walk, random_walk_of
 from jdl.schedule.teleportation import teleportation, teleportation_of
-from jdl.topology import complete, exponential, from_graph, ring, to_dense
+from jdl.topology import complete, exponential, from_graph, ring
 
 STAR = from_graph(nx.star_graph(5))
 
@@ -60,27 +59,6 @@ SMALL = {
     "pairwise_of one": lambda: pairwise_of(ring(1)),
     "teleportation_of ring": lambda: teleportation_of(ring(5), 5),
 }
-
-
-def rounds(schedule, count, key, length=1):
-    """`[count, length, ...]`: plans, W, and the memory before each round, of `count` runs from independent keys."""
-    return runs(schedule, length)(jax.random.split(key, count))
-
-
-def runs(schedule, length):
-    """The same as one compiled function of the keys."""
-
-    def run(key):
-        start, *keys = jax.random.split(key, length + 1)
-
-        def one(memory, inputs):
-            plan, new = schedule(memory, *inputs)
-            return new, (plan, to_dense(plan), memory)
-
-        return jax.lax.scan(one, schedule.init(start), (jnp.arange(length), jnp.stack(keys)))[1]
-
-    made = jax.jit(jax.vmap(run))
-    return lambda keys: jax.tree.map(np.asarray, made(keys))
 
 
 def often(observed, expected, count):

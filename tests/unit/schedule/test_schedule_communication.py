@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import schedule_cases as cases
+from plan_reading import links_into, matrix, run_of
 
 import jdl
 from jdl import checks
@@ -23,9 +24,10 @@ from jdl.schedule.importance import importance
 from jdl.schedule.power_of_choice import power_of_choice
 from jdl.schedule.replacement import sampling_with_replacement
 from jdl.schedule.workers import workers
-from jdl.topology import complete, exponential, from_weights, one_peer_exponential, ring, to_dense
+from jdl.topology import complete, exponential, from_weights, one_peer_exponential, ring
 from jdl.types import Adaptive, Dense, Schedule, Slots
 
+pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY = jax.random.key(5)
 ROW = from_weights([[0.5, 0.25, 0, 0.25], [0, 0.25, 0.75, 0], [0.3, 0, 0.7, 0], [0, 0.5, 0, 0.5]], stochastic="row")
 PEERS = {
@@ -44,15 +46,14 @@ PEERS = {
 
 
 def played(schedule, rounds, key=KEY):
-    """Plans, W, and memories before each round, stacked."""
-    start, *keys = jax.random.split(key, rounds + 1)
+    """Plans, W, copies sent, and memories before each round, stacked."""
+    return read(jax.jit(run_of(schedule))(jax.random.split(key, rounds + 1)))
 
-    def one(memory, inputs):
-        plan, new = schedule(memory, *inputs)
-        return new, (plan, to_dense(plan), plans.out_degree(plan), memory)
 
-    run = jax.jit(lambda keys: jax.lax.scan(one, schedule.init(start), (jnp.arange(rounds), keys))[1])
-    return jax.tree.map(np.asarray, run(jnp.stack(keys)))
+def read(drawn):
+    """The same of plans and memories."""
+    plan, memory = jax.device_get(drawn)
+    return plan, matrix(plan), links_into(plan).sum(axis=-2), memory
 
 
 def is_silent(plan, W, sent, t):
@@ -63,28 +64,64 @@ def is_silent(plan, W, sent, t):
 # ---- communication over time -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", PEERS)
-def test_silent_rounds_are_the_identity_and_the_others_as_before(x64, name):
+def in_one_program(inner):
+    """Six rounds of `periodic` and four of `final_merge`; four of the schedule alone; and two with chosen keys."""
+
+    @jax.jit
+    def program(keys):
+        def one(memory, inputs):
+            plan, new = inner(memory, *inputs)
+            return new, plan
+
+        alone = jax.lax.scan(one, inner.init(keys[0]), (jnp.arange(2), jnp.stack([keys[3], keys[6]])))[1]
+        return (
+            run_of(periodic(inner, every=3))(keys),
+            run_of(final_merge(inner, at=2))(keys[:5]),
+            run_of(inner)(keys[:5]),
+            alone,
+        )
+
+    return program(jax.random.split(KEY, 7))
+
+
+def test_silent_rounds_and_a_final_merge_leave_the_other_rounds_as_before(x64):
+    """For every form of a plan, with memory and without, with sleepers and without."""
+
+    def check(name):
+        inner = PEERS[name]()
+        silent, merged, given, alone = in_one_program(inner)
+        silent_rounds_are_the_identity_and_the_others_as_before(name, inner, silent, jax.device_get(alone))
+        a_final_merge_is_exact_once_and_else_the_schedule(inner, merged, given)
+
+    cases.all_hold(check, [(name,) for name in PEERS])
+
+
+def silent_rounds_are_the_identity_and_the_others_as_before(name, inner, silent, alone):
     """Keys of talking rounds are the schedule's own, so that its plans are those of the same keys without gaps."""
-    inner = PEERS[name]()
-    talk = periodic(inner, every=3)
-    plan, W, sent, memory = played(talk, 6)
+    talk, (plan, W, sent, memory) = periodic(inner, every=3), read(silent)
     assert isinstance(talk, Schedule) and not isinstance(talk, Adaptive) and talk.n == inner.n
     before = jax.eval_shape(inner.init, KEY)
-    full = jax.eval_shape(lambda: inner(inner.init(KEY), 0, KEY)[0])
-    assert (plan.stochastic, plan.symmetric) == (full.stochastic, full.symmetric)
+    assert (plan.stochastic, plan.symmetric) == (alone.stochastic, alone.symmetric)
     assert jax.tree.structure(memory) == jax.tree.structure(before)
     assert all(is_silent(plan, W, sent, t) for t in (0, 1, 3, 4))
-    start, *keys = jax.random.split(KEY, 7)
-    state, step = inner.init(start), jax.jit(lambda *inputs: inner(*inputs))
-    for i, t in enumerate((2, 5)):
-        one, state = step(state, jnp.int32(i), keys[t])
-        np.testing.assert_allclose(W[t], to_dense(one), rtol=0, atol=1e-15)
-        np.testing.assert_array_equal(sent[t], plans.out_degree(one))
+    np.testing.assert_allclose(W[[2, 5]], matrix(alone), rtol=0, atol=1e-15)
+    np.testing.assert_array_equal(sent[[2, 5]], links_into(alone).sum(axis=-2))
     if plan.active is not None:
-        np.testing.assert_array_equal(plan.active[5], one.active)
+        np.testing.assert_array_equal(plan.active[[2, 5]], alone.active)
     assert name != "small groups" or isinstance(plan.links, Slots)
     assert name != "one group" or isinstance(plan.links, Dense)
+
+
+def a_final_merge_is_exact_once_and_else_the_schedule(inner, merged, given):
+    n, (plan, W, sent, _), (given, same, copies, _) = inner.n, read(merged), read(given)
+    np.testing.assert_allclose(W[[0, 1, 3]], same[[0, 1, 3]], rtol=0, atol=1e-15)
+    np.testing.assert_array_equal(sent[[0, 1, 3]], copies[[0, 1, 3]])
+    np.testing.assert_array_equal(W[2], np.full((n, n), 1 / n))
+    np.testing.assert_array_equal(sent[2], n - 1)
+    assert isinstance(plan.links, Dense) and (plan.stochastic, plan.symmetric) == (given.stochastic, given.symmetric)
+    if given.active is not None:
+        assert plan.active[2].all() and not plan.active[[0, 1, 3]].all()
+        np.testing.assert_array_equal(plan.active[3], given.active[3])
 
 
 def test_windows_begin_and_end_where_they_say():
@@ -115,30 +152,17 @@ def test_two_periods_are_one_program():
     assert len(traces) == 1
 
 
-@pytest.mark.parametrize("name", PEERS)
-def test_final_merge_is_exact_once_and_else_the_schedule(x64, name):
-    inner = PEERS[name]()
-    talk, n = final_merge(inner, at=2), inner.n
-    plan, W, sent, _ = played(talk, 4)
-    given, same, copies, _ = played(inner, 4)
-    np.testing.assert_allclose(W[[0, 1, 3]], same[[0, 1, 3]], rtol=0, atol=1e-15)
-    np.testing.assert_array_equal(sent[[0, 1, 3]], copies[[0, 1, 3]])
-    np.testing.assert_array_equal(W[2], np.full((n, n), 1 / n))
-    np.testing.assert_array_equal(sent[2], n - 1)
-    assert isinstance(plan.links, Dense) and (plan.stochastic, plan.symmetric) == (given.stochastic, given.symmetric)
-    if given.active is not None:
-        assert plan.active[2].all() and not plan.active[[0, 1, 3]].all()
-        np.testing.assert_array_equal(plan.active[3], given.active[3])
-
-
 def equal_hessians(n=8):
     problem = jdl.problems.quadratic(nodes=n, dim=5, condition=4.0, noise=0.0)
     return problem.replace(A=jnp.broadcast_to(problem.A[:1], problem.A.shape))
 
 
+init = jax.jit(simulator.init)
+ended = jax.jit(lambda simulation, x, until: simulator.advance(simulation, simulator.init(simulation, x), until)[0])
+
+
 def models(simulation, rounds, x):
-    sim = jax.jit(simulator.init)(simulation, x)
-    sim = jax.jit(lambda s, sim: simulator.advance(s, sim, rounds)[0])(simulation, sim)
+    sim = ended(simulation, x, jnp.int32(rounds))
     return np.asarray(simulator.models(simulation, sim)), np.asarray(sim.traffic.messages[0])
 
 
@@ -191,7 +215,7 @@ def test_adaptive_talks_when_models_have_come_apart(x64):
 
         return jax.lax.scan(one, sim, None, length=rounds)[1]
 
-    ours, messages = jax.tree.map(np.asarray, run(simulator.init(built, X)))
+    ours, messages = jax.tree.map(np.asarray, run(init(built, X)))
     A, b, cycle = np.asarray(problem.A), np.asarray(problem.b), played(inner, 3)[1]
     talked, distance = 0, 0.0
     for t in range(rounds):
@@ -202,7 +226,7 @@ def test_adaptive_talks_when_models_have_come_apart(x64):
         np.testing.assert_allclose(ours[t], X, rtol=0, atol=1e-12)
         np.testing.assert_array_equal(messages[t], talked)
     assert 3 < talked < rounds - 3
-    memory = adaptive(peer_swap(8), 0.1).init(KEY)
+    memory = jax.jit(adaptive(peer_swap(8), 0.1).init)(KEY)
     assert len(memory) == 3 and float(memory[2]) == 0
 
 
@@ -222,34 +246,28 @@ def test_wrappers_refuse_servers_and_schedules_that_learn():
 # ---- hierarchy ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("clusters", "heads"),
-    [
-        (4, None),
-        ([0, 2, 1, 0, 2, 2, 2, 0], None),
-        (4, ring(4)),
-        ([0, 0, 0, 1, 1, 2, 2, 2], ring(3)),
-        (1, None),
-        (8, None),
-    ],
-)
-def test_hierarchy_multiplies_by_its_two_levels(x64, clusters, heads):
-    n, period = 8, 3
-    talk = hierarchy(n, clusters, period, heads)
-    plan, W, sent, _ = played(talk, 6)
-    cluster = np.arange(n) * clusters // n if np.ndim(clusters) == 0 else np.array(clusters)
-    member = np.equal.outer(np.arange(cluster.max() + 1), cluster).astype(float)
-    mean = member / member.sum(axis=1, keepdims=True)
-    # Clusters average, heads mix, everybody takes what its head has.
-    mix = member.sum(axis=1) / n * np.ones((len(member), 1)) if heads is None else heads.weights.toarray()
-    for t in range(6):
-        expected = member.T @ (mix @ mean if t % 3 == 2 else mean)
-        np.testing.assert_allclose(W[t], expected, rtol=0, atol=1e-15)
-        np.testing.assert_array_equal(sent[t], ((expected != 0) & ~np.eye(n, dtype=bool)).sum(axis=0))
-    unequal = heads is not None and len(set(member.sum(axis=1))) > 1
-    assert plan.stochastic == ("row" if unequal else "doubly") and plan.symmetric == (not unequal)
-    if plan.stochastic == "doubly":
-        np.testing.assert_allclose(W.sum(axis=1), 1, rtol=0, atol=1e-14)
+def test_hierarchy_multiplies_by_its_two_levels(x64):
+    n = 8
+
+    def check(clusters, heads):
+        plan, W, sent, _ = played(hierarchy(n, clusters, 3, heads), 6)
+        cluster = np.arange(n) * clusters // n if np.ndim(clusters) == 0 else np.array(clusters)
+        member = np.equal.outer(np.arange(cluster.max() + 1), cluster).astype(float)
+        mean = member / member.sum(axis=1, keepdims=True)
+        # Clusters average, heads mix, everybody takes what its head has.
+        mix = member.sum(axis=1) / n * np.ones((len(member), 1)) if heads is None else heads.weights.toarray()
+        for t in range(6):
+            expected = member.T @ (mix @ mean if t % 3 == 2 else mean)
+            np.testing.assert_allclose(W[t], expected, rtol=0, atol=1e-15)
+            np.testing.assert_array_equal(sent[t], ((expected != 0) & ~np.eye(n, dtype=bool)).sum(axis=0))
+        unequal = heads is not None and len(set(member.sum(axis=1))) > 1
+        assert plan.stochastic == ("row" if unequal else "doubly") and plan.symmetric == (not unequal)
+        if plan.stochastic == "doubly":
+            np.testing.assert_allclose(W.sum(axis=1), 1, rtol=0, atol=1e-14)
+
+    uneven = [0, 0, 0, 1, 1, 2, 2, 2]
+    given = [(4, None), ([0, 2, 1, 0, 2, 2, 2, 0], None), (4, ring(4)), (uneven, ring(3)), (1, None), (8, None)]
+    cases.all_hold(check, given)
 
 
 def test_hierarchical_fedavg(x64):
@@ -338,14 +356,18 @@ def test_a_client_drawn_twice_counts_twice_and_one_not_drawn_sleeps(x64):
     problem, x = jdl.problems.quadratic(nodes=3, dim=2, noise=0.0), np.array([1.0, -1.0])
     talk = sampling_with_replacement(3, 5)
     built = jdl.simulation(problem, jdl.algorithms.FedAvg(lr=0.1, weighted=False), talk)
-    one = jax.jit(lambda s, sim: simulator.step(s, sim)[0])
+    begin = jax.jit(simulator.init)(built, x)
+
+    @jax.jit
+    def one(key):
+        simulation = built.replace(key=key)
+        plan, _ = talk((), 0, jdl.sim.key_of(key, "schedule", 0))
+        return plan.links.weights, simulator.step(simulation, begin)[0]
+
     seen = set()
     for seed in range(12):
-        simulation = built.replace(key=jax.random.key(seed))
-        plan, _ = talk((), 0, jdl.sim.key_of(simulation.key, "schedule", 0))
-        times = np.asarray(plan.links.weights)
+        times, after = jax.device_get(one(jax.random.key(seed)))
         g = np.einsum("nij,j->ni", np.asarray(problem.A), x) - np.asarray(problem.b)
-        after = one(simulation, simulator.init(simulation, x))
         np.testing.assert_allclose(after.server, x - 0.1 * times @ g / 5, rtol=0, atol=1e-14)
         np.testing.assert_array_equal(after.traffic.messages[0], [*(times > 0), np.sum(times > 0)])
         seen.add(tuple(times))
@@ -354,13 +376,12 @@ def test_a_client_drawn_twice_counts_twice_and_one_not_drawn_sleeps(x64):
 
 def test_cyclic_sampling_visits_all_equally_often():
     talk = cyclic_sampling(7, 3)
-    memory, visits = talk.init(KEY), np.zeros(7, int)
+    (plan, memory), visits = jax.device_get(jax.jit(run_of(talk))(jax.random.split(KEY, 9))), np.zeros(7, int)
     for t in range(7):
         expected = np.sort(np.arange(3 * t, 3 * t + 3) % 7)
-        plan, memory = talk(memory, t, KEY)
-        np.testing.assert_array_equal(plan.participants, expected)
+        np.testing.assert_array_equal(plan.participants[t], expected)
         visits[expected] += 1
-    assert memory.dtype == jnp.int32 and int(memory) == 0
+    assert memory.dtype == jnp.int32 and int(memory[7]) == 0
     np.testing.assert_array_equal(visits, 3)
     with pytest.raises(InputError, match="a turn needs at most n"):
         cyclic_sampling(3, 4)
@@ -390,7 +411,8 @@ def test_power_of_choice_remembers_the_loss_of_those_it_served(x64):
     built = jdl.simulation(problem, jdl.algorithms.FedAvg(lr=0.05, weighted=False), talk)
     assert isinstance(built.schedule, Adaptive)
     A, b = np.asarray(problem.A), np.asarray(problem.b)
-    sim, one = simulator.init(built, np.ones(2)), jax.jit(lambda sim: simulator.step(built, sim)[0])
+    sim, one = init(built, np.ones(2)), jax.jit(lambda sim: simulator.step(built, sim)[0])
+    of_node = jax.jit(lambda x, i: problem.loss(x, problem.full_batch(i))[0])
     memory = np.full(n, np.inf)
     np.testing.assert_array_equal(sim.schedule_state, memory)
     for _ in range(8):
@@ -398,7 +420,7 @@ def test_power_of_choice_remembers_the_loss_of_those_it_served(x64):
         # With all as candidates: the highest remembered losses; at first, when all are infinite, any two not seen yet.
         served = np.flatnonzero(np.asarray(new.traffic.messages[0] - sim.traffic.messages[0])[:n])
         assert len(served) == 2 and memory[served].min() >= np.delete(memory, served).max()
-        loss = [float(problem.loss(jnp.asarray(x), problem.full_batch(jnp.int32(i)))[0]) for i in served]
+        loss = [float(of_node(x, i)) for i in served]
         memory[served] = loss
         np.testing.assert_allclose(new.schedule_state, memory, rtol=1e-12)
         sim = new
@@ -416,8 +438,9 @@ def test_workers_come_and_go_as_they_are_told(x64):
         (np.array([[True, False, True], [False, True, False]]), [[1, 0, 1], [0, 1, 0], [0, 1, 0], [0, 1, 0]]),
     ):
         pool = workers(3, alive)
+        plan_at = jax.jit(lambda t, pool=pool: pool((), t, KEY)[0])
         for t, row in enumerate(expected):
-            plan, _ = pool((), jnp.int32(t), KEY)
+            plan = plan_at(jnp.int32(t))
             for found in (plan.active, plan.links.used, plan.links.weights != 0):
                 np.testing.assert_array_equal(found, np.array(row, bool))
     plan, weights = draws(workers(3, 0.7), 20_000)
@@ -450,14 +473,14 @@ CLIENTS = {
 }
 
 
-@pytest.mark.parametrize("name", CLIENTS)
-def test_memory_keeps_its_shape_and_parts_are_checked(name):
-    schedule = CLIENTS[name]()
-    before = jax.eval_shape(schedule.init, KEY)
-    _, after = jax.eval_shape(schedule, before, jax.ShapeDtypeStruct((), jnp.int32), KEY)
-    assert before == after and isinstance(schedule, Schedule)
-    assert isinstance(schedule, Adaptive) == (name == "power")
-    checks.fields(schedule)
+def test_memory_keeps_its_shape_and_parts_are_checked():
+    for name, make in CLIENTS.items():
+        schedule = make()
+        before = jax.eval_shape(schedule.init, KEY)
+        _, after = jax.eval_shape(schedule, before, jax.ShapeDtypeStruct((), jnp.int32), KEY)
+        assert before == after and isinstance(schedule, Schedule), name
+        assert isinstance(schedule, Adaptive) == (name == "power"), name
+        checks.fields(schedule)
 
 
 def test_sleepers_do_not_hide_a_schedule_that_learns():

@@ -15,11 +15,13 @@ from jdl.schedule.mobility import Place, mobility, reach
 from jdl.schedule.peer_swap import peer_swap, peer_swap_of
 from jdl.topology import complete, exponential, from_weights, random_regular, ring
 
+pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY, COUNT = jax.random.key(0), 4000
 
 
 @pytest.mark.parametrize(("fail", "recover"), [(0.1, 0.3), (0.9, 0.5), (0.0, 0.2), (1.0, 1.0), (0.0, 0.0), (0.3, 0.0)])
 def test_links_are_stationary_chains(fail, recover):
+    """All of them in one program: the probabilities are leaves."""
     _, _, on = cases.rounds(markov_links(ring(5), fail=fail, recover=recover), COUNT, KEY, 3)
     share = 1.0 if fail == recover == 0 else recover / (fail + recover)
     assert on.shape == (COUNT, 3, 5)
@@ -137,11 +139,12 @@ def test_moving_nodes_have_the_degree_asked_for_and_stay_uniform(n, degree):
 def test_courses_are_straight_and_reflected(x64):
     schedule = mobility(2, degree=1, speed=0.25, turn=0.0)
     memory = Place(jnp.array([[0.5, 0.9], [0.1, 0.5]]), jnp.array([[0.0, 1.0], [-0.6, 0.8]]))
-    after = schedule(memory, 0, KEY)[1]
+    move = jax.jit(lambda schedule, memory: schedule(memory, 0, KEY)[1])
+    after = move(schedule, memory)
     np.testing.assert_allclose(after.position, [[0.5, 0.85], [0.05, 0.7]], atol=1e-12)
     np.testing.assert_allclose(after.heading, [[0.0, -1.0], [0.6, 0.8]], atol=1e-12)
-    np.testing.assert_allclose(schedule(after, 0, KEY)[1].position, [[0.5, 0.6], [0.2, 0.9]], atol=1e-12)
-    turned = schedule.replace(turn=1.0)(memory, 0, KEY)[1]
+    np.testing.assert_allclose(move(schedule, after).position, [[0.5, 0.6], [0.2, 0.9]], atol=1e-12)
+    turned = move(schedule.replace(turn=1.0), memory)
     np.testing.assert_allclose(np.linalg.norm(turned.heading, axis=1), 1)
     assert not np.allclose(np.abs(turned.heading), np.abs(memory.heading))
 

@@ -15,6 +15,7 @@ from jdl.schedule.pairwise import pairwise, pairwise_of
 from jdl.schedule.random_groups import random_groups
 from jdl.topology import exponential, from_graph, ring
 
+pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY, COUNT = jax.random.key(0), 6000
 PATH = from_graph(nx.path_graph(4))
 

@@ -5,12 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import schedule_cases as cases
+from plan_reading import matrix
 
 from jdl import checks
 from jdl.checks import InputError
 from jdl.schedule.equidyn import equidyn, shift_matching
-from jdl.topology import to_dense
 
+pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY, COUNT = jax.random.key(0), 4000
 
 
@@ -35,8 +36,8 @@ def test_the_matching_is_the_greedy_one(n):
 def test_directed_rounds_leave_what_the_closed_form_says(x64, n, eta):
     x, schedule = cases.centred(n), equidyn(n, directed=True, eta=eta)
     np.testing.assert_array_equal(schedule.shifts, np.arange(1, n))
-    one = jax.jit(lambda shift: to_dense(schedule.replace(shifts=shift[None])((), 0, KEY)[0]))
-    W = np.stack([one(shift) for shift in schedule.shifts])
+    one = jax.jit(jax.vmap(lambda shift: schedule.replace(shifts=shift[None])((), 0, KEY)[0]))
+    W = matrix(one(schedule.shifts))
     shift = np.roll(np.eye(n), 1, axis=1)
     for u in range(1, n):
         basis = np.eye(n) / n + (n - 1) / n * np.linalg.matrix_power(shift, u)

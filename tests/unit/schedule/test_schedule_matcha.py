@@ -8,13 +8,15 @@ import networkx as nx
 import numpy as np
 import pytest
 import schedule_cases as cases
+from plan_reading import matrix
 
 from jdl.checks import InputError
 from jdl.schedule.matcha import matcha, matcha_of
-from jdl.topology import complete, exponential, from_graph, random_regular, ring, to_dense, torus
+from jdl.topology import complete, exponential, from_graph, random_regular, ring, torus
 from jdl.topology.graphs.matchings import edge_colouring, matchings
 from jdl.topology.spectrum import activation as host
 
+pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY = jax.random.key(0)
 # Two cliques of four and one bridge, which every path between them takes.
 BARBELL = from_graph(nx.barbell_graph(4, 0), name="barbell")
@@ -32,18 +34,20 @@ GRAPHS = {
 }
 
 
-@pytest.mark.parametrize("name", GRAPHS)
-def test_colourings_are_proper_and_spare_no_more_than_one_colour(name):
-    graph = GRAPHS[name]
-    edges = np.array(graph.edges, int).reshape(-1, 2)
-    colour = edge_colouring(len(graph), edges)
-    assert colour.shape == (len(edges),)
-    at = [(node, c) for pair, c in zip(edges.tolist(), colour.tolist(), strict=True) for node in pair]
-    assert len(set(at)) == len(at)
-    most = max(dict(graph.degree).values())
-    assert len(edges) == 0 or (colour.min() >= 0 and colour.max() <= most)
-    if name in ("petersen", "complete 7", "odd ring"):
-        assert len(set(colour.tolist())) == most + 1
+def test_colourings_are_proper_and_spare_no_more_than_one_colour():
+    def check(name):
+        graph = GRAPHS[name]
+        edges = np.array(graph.edges, int).reshape(-1, 2)
+        colour = edge_colouring(len(graph), edges)
+        assert colour.shape == (len(edges),)
+        at = [(node, c) for pair, c in zip(edges.tolist(), colour.tolist(), strict=True) for node in pair]
+        assert len(set(at)) == len(at)
+        most = max(dict(graph.degree).values())
+        assert len(edges) == 0 or (colour.min() >= 0 and colour.max() <= most)
+        if name in ("petersen", "complete 7", "odd ring"):
+            assert len(set(colour.tolist())) == most + 1
+
+    cases.all_hold(check, [(name,) for name in GRAPHS])
 
 
 @pytest.mark.parametrize("topology", [ring(5), torus(12, 3), random_regular(10, 3), complete(6), BARBELL, ring(1)])
@@ -95,9 +99,9 @@ def test_expected_square_by_enumeration(x64, topology):
     partners, p, alpha = np.asarray(schedule.partners).T, np.asarray(schedule.probabilities), float(schedule.alpha)
     L, eye = laplacians(partners), np.eye(topology.n)
     mean = np.zeros_like(eye)
-    for on in itertools.product([0.0, 1.0], repeat=len(p)):
-        fixed = schedule.replace(probabilities=jnp.asarray(on))
-        W = np.asarray(to_dense(fixed((), 0, KEY)[0]))
+    worlds = np.array(list(itertools.product([0.0, 1.0], repeat=len(p))))
+    plans = jax.jit(jax.vmap(lambda on: schedule.replace(probabilities=on)((), 0, KEY)[0]))(worlds)
+    for on, W in zip(worlds, matrix(plans), strict=True):
         np.testing.assert_allclose(W, eye - alpha * np.tensordot(on, L, axes=1), atol=1e-14)
         mean += np.prod(np.where(on, p, 1 - p)) * W.T @ W
     Lbar, Ltilde = np.tensordot(p, L, axes=1), np.tensordot(p * (1 - p), L, axes=1)
@@ -115,7 +119,7 @@ def test_with_the_whole_budget_it_is_the_best_constant_weight():
     np.testing.assert_allclose(float(schedule.alpha), 2 / (values[1] + values[-1]), rtol=2e-3)
     plan, _ = schedule.replace(probabilities=jnp.ones_like(schedule.probabilities))((), 0, KEY)
     laplacian = laplacians(np.asarray(schedule.partners).T).sum(axis=0)
-    np.testing.assert_allclose(to_dense(plan), np.eye(16) - float(schedule.alpha) * laplacian, atol=1e-6)
+    np.testing.assert_allclose(matrix(plan), np.eye(16) - float(schedule.alpha) * laplacian, atol=1e-6)
 
 
 def test_links_are_on_as_often_as_the_probabilities_say():

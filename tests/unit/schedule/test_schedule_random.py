@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from plan_reading import matrix
 
 from jdl.checks import InputError
 from jdl.schedule import matching, sampling
-from jdl.topology import to_dense
 from jdl.types import Schedule, Server
 
+pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY, COUNT = jax.random.key(0), 6000
 
 
@@ -20,12 +21,7 @@ def rounds(schedule):
     """`COUNT` independent plans at once, in NumPy, with a leading axis."""
     draw = jax.jit(jax.vmap(lambda key: schedule((), jnp.int32(0), key)[0]))
     plans = draw(jax.random.split(KEY, COUNT))
-    return jax.tree.map(np.asarray, plans)
-
-
-def matrices(plans):
-    """`[COUNT, n, n]`, W of each of them."""
-    return np.asarray(jax.jit(jax.vmap(to_dense))(plans))
+    return jax.device_get(plans)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 6])
@@ -37,13 +33,13 @@ def test_every_matching_pairs_all_but_at_most_one(n):
     np.testing.assert_array_equal(plans.links.used[:, :, 0], ~idle)
     np.testing.assert_array_equal(idle.sum(axis=1), n % 2)
     average = (np.eye(n) + np.eye(n)[partner]) / 2
-    np.testing.assert_array_equal(matrices(plans), average)
+    np.testing.assert_array_equal(matrix(plans), average)
     assert plans.stochastic == "doubly" and plans.symmetric and plans.active is None
 
 
 def test_all_pairs_meet_equally_often():
     n = 6
-    met = np.sum(matrices(rounds(matching(n))) > 0, axis=0)
+    met = np.sum(matrix(rounds(matching(n))) > 0, axis=0)
     share = 1 / (n - 1)
     pairs = met[np.triu_indices(n, 1)]
     assert np.abs(pairs - COUNT * share).max() < 5 * np.sqrt(COUNT * share * (1 - share))
@@ -61,7 +57,7 @@ def test_disagreement_shrinks_as_the_docstring_says():
     # W is a projection, so the squared disagreement left is x' (W - J) x, in expectation (n - 2) / (2 (n - 1)).
     n = 6
     x = np.array([1.0, -1, 0, 0, 2, -2])
-    left = np.einsum("i,rij,j->r", x, matrices(rounds(matching(n))), x) / (x @ x)
+    left = np.einsum("i,rij,j->r", x, matrix(rounds(matching(n))), x) / (x @ x)
     assert abs(left.mean() - (n - 2) / (2 * (n - 1))) < 5 * left.std() / np.sqrt(COUNT)
 
 
@@ -93,9 +89,10 @@ def test_every_node_and_every_pair_is_sampled_equally_often():
 
 @pytest.mark.parametrize("schedule", [matching(6), sampling(6, 2)], ids=["matching", "sampling"])
 def test_key_decides_and_round_does_not(schedule):
+    @jax.jit
     def draw(t, key):
         plan, _ = schedule((), t, key)
-        return np.asarray(plan.links.senders if plan.participants is None else plan.participants)
+        return plan.links.senders if plan.participants is None else plan.participants
 
     np.testing.assert_array_equal(draw(0, KEY), draw(5, KEY))
     others = [draw(0, key) for key in jax.random.split(KEY, 20)]
@@ -104,9 +101,9 @@ def test_key_decides_and_round_does_not(schedule):
 
 
 def test_ids_stay_32_bit_in_double_precision(x64):
-    assert matching(4)((), 0, KEY)[0].links.senders.dtype == jnp.int32
-    assert sampling(4, 2)((), 0, KEY)[0].participants.dtype == jnp.int32
-    assert matching(4)((), 0, KEY)[0].self_weights.dtype == jnp.float64
+    pairs, sample = (jax.eval_shape(one, (), 0, KEY)[0] for one in (matching(4), sampling(4, 2)))
+    assert pairs.links.senders.dtype == sample.participants.dtype == jnp.int32
+    assert pairs.self_weights.dtype == jnp.float64
 
 
 def test_shapes_are_known_without_computing():

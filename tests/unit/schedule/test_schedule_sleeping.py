@@ -5,15 +5,17 @@ import jax.numpy as jnp
 import networkx as nx
 import numpy as np
 import pytest
+from plan_reading import all_hold, faults, matrix, rounds
 
 from jdl import checks
 from jdl.checks import InputError
 from jdl.schedule import Fixed, Sleeping, cyclic, fixed, matching, sampling, sleeping
 from jdl.schedule.epidemic_local import epidemic_local
 from jdl.schedule.random_groups import random_groups
-from jdl.topology import exponential, from_graph, from_weights, one_peer_exponential, random_regular, ring, to_dense
+from jdl.topology import exponential, from_graph, from_weights, one_peer_exponential, random_regular, ring
 from jdl.types import Schedule
 
+pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY = jax.random.key(1)
 STAR = from_graph(nx.star_graph(6))
 DIRECTED = from_graph(nx.gnp_random_graph(8, 0.5, seed=0, directed=True))
@@ -36,29 +38,26 @@ SCHEDULES = {
 }
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_sleepers_leave_and_the_rest_keeps_its_kind(x64, name):
-    schedule = SCHEDULES[name]()
-    n, rounds = schedule.n, 5
-    keys = jax.random.split(KEY, rounds)
+def test_sleepers_leave_and_the_rest_keeps_its_kind(x64):
+    count = 5
+    keys = jax.random.split(KEY, count)
 
-    def both(t, key):
-        plan, _ = sleeping(schedule, 0.4)((), t, key)
-        return plan, to_dense(plan), to_dense(schedule((), t, jax.random.split(key)[0])[0])
+    def check(name):
+        schedule = SCHEDULES[name]()
 
-    plans, W, full = jax.tree.map(np.asarray, jax.jit(jax.vmap(both))(jnp.arange(rounds), keys))
-    awake, off = plans.active, ~np.eye(n, dtype=bool)
-    assert awake.shape == (rounds, n) and awake.dtype == bool
-    assert not awake.all() or n == 1
-    np.testing.assert_array_equal(W[~awake], np.broadcast_to(np.eye(n), W.shape)[~awake])
-    np.testing.assert_array_equal(W * off, full * (off & awake[:, :, None] & awake[:, None, :]))
-    np.testing.assert_array_equal(plans.links.used, plans.links.weights != 0)
-    if plans.stochastic in ("doubly", "row"):
-        np.testing.assert_allclose(W.sum(axis=2), 1, rtol=0, atol=1e-14)
-    if plans.stochastic in ("doubly", "column"):
-        np.testing.assert_allclose(W.sum(axis=1), 1, rtol=0, atol=1e-14)
-    if plans.symmetric:
-        np.testing.assert_allclose(W, W.transpose(0, 2, 1), rtol=0, atol=1e-15)
+        def both(t, key):
+            return sleeping(schedule, 0.4)((), t, key)[0], schedule((), t, jax.random.split(key)[0])[0]
+
+        plans, whole = jax.device_get(jax.jit(jax.vmap(both))(jnp.arange(count), keys))
+        n, awake, W, full = schedule.n, plans.active, matrix(plans), matrix(whole)
+        off = ~np.eye(n, dtype=bool)
+        assert awake.shape == (count, n) and awake.dtype == bool
+        assert not awake.all() or n == 1
+        np.testing.assert_array_equal(W * off, full * (off & awake[:, :, None] & awake[:, None, :]))
+        np.testing.assert_array_equal(plans.links.used, plans.links.weights != 0)
+        assert not (wrong := faults(plans, 1e-14)), wrong
+
+    all_hold(check, [(name,) for name in SCHEDULES])
 
 
 def test_what_a_plan_with_sleepers_promises():
@@ -76,20 +75,19 @@ def test_what_a_plan_with_sleepers_promises():
 def test_only_half_a_promise_is_left_of_a_directed_doubly_stochastic_plan():
     # Two of three on a directed cycle: the awake receiver of a sleeper keeps weight 1, so that column 0 sums to 3/2.
     cycle = from_weights((np.eye(3) + np.roll(np.eye(3), 1, axis=1)) / 2)
-    matrix = jax.jit(jax.vmap(lambda key: to_dense(sleeping(fixed(cycle), 0.5)((), 0, key)[0])))
-    sums = np.sort(np.asarray(matrix(jax.random.split(KEY, 20))).sum(axis=1), axis=1)
+    W = rounds(sleeping(fixed(cycle), 0.5), 20, KEY).W[:, 0]
+    sums = np.sort(W.sum(axis=1), axis=1)
     assert any(np.allclose(columns, [0.5, 1, 1.5]) for columns in sums)
 
 
-@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
-def test_each_node_sleeps_with_the_probability_and_independently(probability):
-    count, schedule = 4000, sleeping(fixed(ring(5)), probability)
-    keys = jax.random.split(KEY, count)
-    asleep = ~np.asarray(jax.jit(jax.vmap(lambda key: schedule((), 0, key)[0].active))(keys))
-    sigma = np.sqrt(count * probability * (1 - probability))
-    assert np.all(np.abs(asleep.sum(axis=0) - count * probability) <= 5 * sigma)
-    both, chance = np.sum(asleep[:, 0] & asleep[:, 1]), probability**2
-    assert abs(both - count * chance) <= 5 * np.sqrt(count * chance * (1 - chance))
+def test_each_node_sleeps_with_the_probability_and_independently():
+    count = 4000
+    for probability in (0.0, 0.3, 1.0):
+        asleep = ~rounds(sleeping(fixed(ring(5)), probability), count, KEY).plan.active[:, 0]
+        sigma = np.sqrt(count * probability * (1 - probability))
+        assert np.all(np.abs(asleep.sum(axis=0) - count * probability) <= 5 * sigma), probability
+        both, chance = np.sum(asleep[:, 0] & asleep[:, 1]), probability**2
+        assert abs(both - count * chance) <= 5 * np.sqrt(count * chance * (1 - chance)), probability
 
 
 def test_the_inner_schedule_draws_as_it_would_alone_with_its_own_key():
@@ -102,11 +100,10 @@ def test_the_inner_schedule_draws_as_it_would_alone_with_its_own_key():
 
 def test_sleeping_twice_adds_up():
     count, schedule = 4000, sleeping(sleeping(fixed(ring(4)), 0.2), 0.5)
-    plans = jax.jit(jax.vmap(lambda key: schedule((), 0, key)[0]))(jax.random.split(KEY, count))
-    share = 0.8 * 0.5
+    plans, W, _ = rounds(schedule, count, KEY)
+    W, awake, share = W[:, 0], plans.active[:, 0], 0.8 * 0.5
     sigma = np.sqrt(count * share * (1 - share))
-    assert np.all(np.abs(np.asarray(plans.active).sum(axis=0) - count * share) < 5 * sigma)
-    W, awake = np.asarray(jax.vmap(to_dense)(plans)), np.asarray(plans.active)
+    assert np.all(np.abs(awake.sum(axis=0) - count * share) < 5 * sigma)
     np.testing.assert_array_equal(W[~awake], np.broadcast_to(np.eye(4), W.shape)[~awake])
 
 

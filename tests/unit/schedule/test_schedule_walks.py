@@ -6,13 +6,15 @@ import networkx as nx
 import numpy as np
 import pytest
 import schedule_cases as cases
+from plan_reading import matrix
 
 from jdl.checks import InputError
 from jdl.schedule.hand_over import hand_over
 from jdl.schedule.random_walk import random_walk, random_walk_of
 from jdl.schedule.teleportation import teleportation, teleportation_of
-from jdl.topology import exponential, from_weights, random_regular, ring, to_dense
+from jdl.topology import exponential, from_weights, random_regular, ring
 
+pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY, COUNT = jax.random.key(0), 4000
 
 
@@ -20,7 +22,7 @@ def test_a_hand_over_is_a_matrix_of_sums():
     # 0 keeps a half of its own and takes a half of 3; 2 takes 0's model; 1 sleeps; 3 keeps what it sent.
     plan = hand_over(4, jnp.array([0, 3, 0]), jnp.array([0, 0, 2]), jnp.array([0.5, 0.5, 1.0]))
     expected = [[0.5, 0, 0, 0.5], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
-    np.testing.assert_array_equal(to_dense(plan), expected)
+    np.testing.assert_array_equal(matrix(plan), expected)
     np.testing.assert_array_equal(plan.active, [True, False, True, True])
     np.testing.assert_array_equal(plan.links.used, [False, True, True])
 

@@ -5,9 +5,9 @@ import tracemalloc
 import networkx as nx
 import numpy as np
 import pytest
+from plan_reading import matrix
 
 from jdl.checks import InputError
-from jdl.topology.forms import to_dense
 from jdl.topology.graphs.bipartite import complete_bipartite
 from jdl.topology.graphs.cliques import barbell, caveman, complete, two_cliques
 from jdl.topology.graphs.lattices import chain
@@ -23,7 +23,7 @@ def edges_of(graph):
 def test_complete_averages_exactly(n):
     np.testing.assert_array_equal(complete(n).weights.toarray(), np.full((n, n), 1 / n))
     assert lambda_2(complete(n)) == 0
-    np.testing.assert_allclose(to_dense(complete(n).plan()), np.full((n, n), 1 / n), rtol=0, atol=1e-7)
+    np.testing.assert_allclose(matrix(complete(n).plan()), np.full((n, n), 1 / n), rtol=0, atol=1e-7)
 
 
 def test_complete_of_many_nodes_builds_no_pairs():

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
+import plan_reading
 import pytest
 from scipy.sparse import csr_array
 
@@ -44,22 +45,41 @@ FORMS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("topology", "form"), FORMS, ids=lambda case: str(case).partition(",")[0])
-def test_every_form_is_the_same_matrix(x64, topology, form):
-    made = topology.plan(form)
-    np.testing.assert_allclose(jax.jit(to_dense)(made), topology.weights.toarray(), rtol=0, atol=1e-15)
-    assert (made.stochastic, made.symmetric) == (topology.stochastic, topology.symmetric)
+def named_forms():
+    return {f"{i}: {topology!r} as {form}": (topology, form) for i, (topology, form) in enumerate(FORMS)}
 
 
-@pytest.mark.parametrize(("topology", "form"), FORMS, ids=lambda case: str(case).partition(",")[0])
-def test_used_marks_the_links_and_nothing_else(topology, form):
-    made = topology.plan(form)
-    links = topology.weights.toarray() * (1 - np.eye(topology.n)) != 0
-    named = plan.one_by_one(made).links
-    np.testing.assert_array_equal(named.used, np.asarray(named.weights) != 0)
-    into, out = jax.jit(lambda made: (plan.degree(made), plan.out_degree(made)))(made)
-    np.testing.assert_array_equal(into, links.sum(axis=1))
-    np.testing.assert_array_equal(out, links.sum(axis=0))
+def test_every_form_is_the_same_matrix(x64):
+    """As NumPy reads its arrays, and as `to_dense` does: all plans in one program."""
+    cases = named_forms()
+    made = {name: topology.plan(form) for name, (topology, form) in cases.items()}
+    W = jax.device_get(jax.jit(lambda made: {name: to_dense(one) for name, one in made.items()})(made))
+
+    def check(name):
+        topology = cases[name][0]
+        np.testing.assert_allclose(W[name], topology.weights.toarray(), rtol=0, atol=1e-15)
+        np.testing.assert_allclose(plan_reading.matrix(made[name]), topology.weights.toarray(), rtol=0, atol=1e-15)
+        assert (made[name].stochastic, made[name].symmetric) == (topology.stochastic, topology.symmetric)
+
+    plan_reading.all_hold(check, {name: (name,) for name in cases})
+
+
+def test_used_marks_the_links_and_nothing_else():
+    """As NumPy reads its arrays, and as `jdl.plan` does: all plans in one program."""
+    cases = named_forms()
+    made = {name: topology.plan(form) for name, (topology, form) in cases.items()}
+    said = lambda one: (plan.one_by_one(one).links, plan.degree(one), plan.out_degree(one))
+    found = jax.device_get(jax.jit(lambda made: {name: said(one) for name, one in made.items()})(made))
+
+    def check(name):
+        topology, (links, into, out) = cases[name][0], found[name]
+        linked = topology.weights.toarray() * (1 - np.eye(topology.n)) != 0
+        np.testing.assert_array_equal(links.used, links.weights != 0)
+        np.testing.assert_array_equal(into, linked.sum(axis=1))
+        np.testing.assert_array_equal(out, linked.sum(axis=0))
+        np.testing.assert_array_equal(plan_reading.links_into(made[name]), linked)
+
+    plan_reading.all_hold(check, {name: (name,) for name in cases})
 
 
 def test_form_is_the_type_and_the_dtypes_are_the_default_ones():
@@ -118,7 +138,7 @@ def test_no_row_of_the_hubs_form_has_many_links():
 
 def test_groups_are_named_one_by_one_in_slots_of_the_largest_group():
     made = grouped("groups", np.array([0, 1, 0, 0, 2])).plan("groups")
-    named = plan.one_by_one(made)
+    named = jax.device_get(jax.jit(plan.one_by_one)(made))
     assert named.links.weights.shape == (5, 2)
     np.testing.assert_array_equal(named.links.senders[np.array([1, 4])], [[1, 1], [4, 4]])
     np.testing.assert_array_equal(np.sort(named.links.senders[2]), [0, 3])

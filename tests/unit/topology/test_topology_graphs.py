@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from plan_reading import all_hold
 from scipy.optimize import linear_sum_assignment
 
 from jdl.checks import InputError
@@ -56,47 +57,59 @@ SIMPLE = [topology for topology in GRAPHS if topology.symmetric and topology.nam
 CLOSED = [topology for topology in GRAPHS if topology.spectrum and topology.name not in MULTIPLE]
 
 
-@pytest.mark.parametrize("topology", GRAPHS, ids=repr)
-def test_every_graph_is_what_it_claims(topology):
-    W = topology.weights.toarray()
-    assert W.shape == (topology.n, topology.n) and topology.stochastic == "doubly"
-    np.testing.assert_allclose(W.sum(axis=0), 1, rtol=0, atol=1e-14)
-    np.testing.assert_allclose(W.sum(axis=1), 1, rtol=0, atol=1e-14)
-    assert W.min() >= 0
-    assert topology.symmetric == np.array_equal(W, W.T)
-    links = W * (1 - np.eye(topology.n)) != 0
-    np.testing.assert_array_equal(topology.degree, links.sum(axis=1))
-    sender, receiver = topology.edges.T
-    drawn = np.zeros_like(links)
-    drawn[receiver, sender] = True
-    np.testing.assert_array_equal(drawn | drawn.T if topology.symmetric else drawn, links)
-    assert len(sender) == links.sum() // (2 if topology.symmetric else 1) == topology.edge_count
-    reached = np.linalg.matrix_power((W != 0).astype(float) + np.eye(topology.n), topology.n) > 0
-    assert reached.all() or topology.name.startswith("one_peer")
-    assert topology.positions is None or topology.positions.shape == (topology.n, 2)
+def named(graphs):
+    """The graphs as cases, by what they say of themselves."""
+    return {f"{i}: {graph!r}": (graph,) for i, graph in enumerate(graphs)}
 
 
-@pytest.mark.parametrize("topology", SIMPLE, ids=repr)
-def test_undirected_graphs_have_metropolis_weights(topology):
-    W = topology.weights.toarray()
-    links = (W != 0) & ~np.eye(topology.n, dtype=bool)
-    degree = links.sum(axis=1)
-    expected = np.where(links, 1 / (1 + np.maximum.outer(degree, degree)), 0)
-    expected += np.diag(1 - expected.sum(axis=1))
-    np.testing.assert_allclose(W, expected, rtol=0, atol=1e-15)
+def test_every_graph_is_what_it_claims():
+    def check(topology):
+        W = topology.weights.toarray()
+        assert W.shape == (topology.n, topology.n) and topology.stochastic == "doubly"
+        np.testing.assert_allclose(W.sum(axis=0), 1, rtol=0, atol=1e-14)
+        np.testing.assert_allclose(W.sum(axis=1), 1, rtol=0, atol=1e-14)
+        assert W.min() >= 0
+        assert topology.symmetric == np.array_equal(W, W.T)
+        links = W * (1 - np.eye(topology.n)) != 0
+        np.testing.assert_array_equal(topology.degree, links.sum(axis=1))
+        sender, receiver = topology.edges.T
+        drawn = np.zeros_like(links)
+        drawn[receiver, sender] = True
+        np.testing.assert_array_equal(drawn | drawn.T if topology.symmetric else drawn, links)
+        assert len(sender) == links.sum() // (2 if topology.symmetric else 1) == topology.edge_count
+        reached = np.linalg.matrix_power((W != 0).astype(float) + np.eye(topology.n), topology.n) > 0
+        assert reached.all() or topology.name.startswith("one_peer")
+        assert topology.positions is None or topology.positions.shape == (topology.n, 2)
+
+    all_hold(check, named(GRAPHS))
 
 
-@pytest.mark.parametrize("topology", CLOSED, ids=repr)
-def test_closed_form_spectrum(topology):
+def test_undirected_graphs_have_metropolis_weights():
+    def check(topology):
+        W = topology.weights.toarray()
+        links = (W != 0) & ~np.eye(topology.n, dtype=bool)
+        degree = links.sum(axis=1)
+        expected = np.where(links, 1 / (1 + np.maximum.outer(degree, degree)), 0)
+        expected += np.diag(1 - expected.sum(axis=1))
+        np.testing.assert_allclose(W, expected, rtol=0, atol=1e-15)
+
+    all_hold(check, named(SIMPLE))
+
+
+def test_closed_form_spectrum():
     """Of W that are normal; de Bruijn's and Kautz' have Jordan blocks, which no eigensolver resolves."""
-    W = topology.weights.toarray()
-    claimed = topology.spectrum()
-    assert claimed.shape == (topology.n,)
-    if topology.symmetric:
-        np.testing.assert_allclose(np.sort(claimed), np.linalg.eigvalsh(W), rtol=0, atol=1e-12)
-    else:
-        apart = np.abs(claimed[:, None] - np.linalg.eigvals(W)[None, :])
-        assert apart[linear_sum_assignment(apart)].max() < 1e-12
+
+    def check(topology):
+        W = topology.weights.toarray()
+        claimed = topology.spectrum()
+        assert claimed.shape == (topology.n,)
+        if topology.symmetric:
+            np.testing.assert_allclose(np.sort(claimed), np.linalg.eigvalsh(W), rtol=0, atol=1e-12)
+        else:
+            apart = np.abs(claimed[:, None] - np.linalg.eigvals(W)[None, :])
+            assert apart[linear_sum_assignment(apart)].max() < 1e-12
+
+    all_hold(check, named(CLOSED))
 
 
 def test_which_graphs_have_a_closed_form():
@@ -106,24 +119,28 @@ def test_which_graphs_have_a_closed_form():
     assert "exponential" in names and "grid" not in names
 
 
-@pytest.mark.parametrize("topology", CIRCULANT, ids=repr)
-def test_circulant_graphs_listen_along_their_shifts(topology):
-    shift = np.eye(topology.n)
-    W = sum((np.roll(shift, s, axis=1) for s in topology.shifts), start=shift) / (len(topology.shifts) + 1)
-    np.testing.assert_allclose(topology.weights.toarray(), W, rtol=0, atol=1e-15)
+def test_circulant_graphs_listen_along_their_shifts():
+    def check(topology):
+        shift = np.eye(topology.n)
+        W = sum((np.roll(shift, s, axis=1) for s in topology.shifts), start=shift) / (len(topology.shifts) + 1)
+        np.testing.assert_allclose(topology.weights.toarray(), W, rtol=0, atol=1e-15)
+
+    all_hold(check, named(CIRCULANT))
 
 
-@pytest.mark.parametrize("make", EVERY, ids=lambda make: make.__name__)
-def test_any_n_works_or_the_refusal_names_what_does(make):
-    for n in range(1, 41):
-        try:
-            topology = make(n)
-        except InputError as error:
-            name, value = re.search(r"try (\w+)=(\d+)", str(error)).groups()
-            near = {"n": n, name: int(value)}
-            assert make(**near).n == near["n"]
-        else:
-            assert topology.n == n
+def test_any_n_works_or_the_refusal_names_what_does():
+    def check(make):
+        for n in range(1, 41):
+            try:
+                topology = make(n)
+            except InputError as error:
+                name, value = re.search(r"try (\w+)=(\d+)", str(error)).groups()
+                near = {"n": n, name: int(value)}
+                assert make(**near).n == near["n"]
+            else:
+                assert topology.n == n
+
+    all_hold(check, {make.__name__: (make,) for make in EVERY})
 
 
 def test_an_edge_that_comes_twice_counts_once():

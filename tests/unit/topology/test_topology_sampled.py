@@ -1,12 +1,13 @@
 """Sampled rounds of schedules: the laws of random matchings, and a cycle whose answer is known."""
 
-import jax
 import numpy as np
 import pytest
+from plan_reading import matrix
 
 from jdl.checks import InputError
-from jdl.schedule import cyclic, fixed, matching, sampling
-from jdl.topology import complete, lambda_2, one_peer_exponential, random_regular, ring, to_dense
+from jdl.plan import clients
+from jdl.schedule import cyclic, fixed, matching
+from jdl.topology import complete, lambda_2, one_peer_exponential, random_regular, ring
 from jdl.topology.spectrum.sampled import (
     effective_neighbours_of_rounds,
     expected_contraction,
@@ -19,7 +20,7 @@ from jdl.topology.spectrum.sampled import (
 def test_weights_of_a_plan_are_those_of_the_topology(form):
     plan = ring(9).plan(form)
     np.testing.assert_allclose(weights_of(plan).toarray(), ring(9).weights.toarray(), atol=1e-7)
-    np.testing.assert_allclose(weights_of(plan).toarray(), to_dense(plan), atol=1e-7)
+    np.testing.assert_allclose(weights_of(plan).toarray(), matrix(plan), atol=1e-7)
     assert weights_of(plan).nnz == 27
 
 
@@ -68,6 +69,6 @@ def test_effective_neighbours_of_a_random_matching():
 
 def test_refusals():
     with pytest.raises(InputError, match="got a plan with a server, which has no W"):
-        weights_of(sampling(4, 2)((), 0, jax.random.key(0))[0])
+        weights_of(clients(np.array([1, 3])))
     with pytest.raises(InputError, match="got 1 rounds, an estimate needs two or more"):
         expected_contraction(sample_rounds(matching(4), 1))
