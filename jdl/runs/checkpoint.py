@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import zlib
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from jdl import checks
 from jdl.engine.sim import RunState
 
 __all__ = ["Checkpoints"]
+
+FILES = "files.json"
 
 
 class Checkpoints:
@@ -35,11 +38,11 @@ class Checkpoints:
     def save(self, sim: RunState, progress: dict[str, Any]) -> None:
         """Write the state and `progress` (JSON); returns when both are on disk."""
         args, state = self._ocp.args, _named(sim)
-        sums = {name: _sum(leaf) for name, leaf in state.items()}
-        beside = {"progress": progress, "shapes": {name: _shape(state, name) for name in state}, "sums": sums}
+        beside = {"progress": progress, "shapes": {name: _shape(state, name) for name in state}}
         items = args.Composite(state=args.StandardSave(state), progress=args.JsonSave(beside))
         if int(sim.t) not in self.steps[:1]:
             self._manager.save(int(sim.t), args=items, force=True)
+            self._note_files(int(sim.t))
 
     def restore(self, step: int, like: RunState) -> tuple[RunState, dict[str, Any]]:
         """The state of round `step`, in the structure of `like` (arrays or shapes), and its progress.
@@ -48,6 +51,7 @@ class Checkpoints:
           InputError: if the checkpoint is of another configuration.
           Exception: of any kind, if it is damaged.
         """
+        self._check_files(step)
         args = self._ocp.args
         saved = self._manager.restore(step, args=args.Composite(progress=args.JsonRestore()))["progress"]
         target = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in _named(like).items()}
@@ -62,13 +66,28 @@ class Checkpoints:
             "start anew in another directory",
         )
         got = self._manager.restore(step, args=args.Composite(state=args.StandardRestore(target)))["state"]
-        # Checkpoints of before have no sums.
-        changed = [name for name, was in saved.get("sums", {}).items() if _sum(got[name]) != was]
-        if changed:
-            raise ValueError(f"{changed[0]} is not what was saved")
         leaves, structure = jax.tree_util.tree_flatten_with_path(like)
         state = [got[jax.tree_util.keystr(path)] if leaf.size else leaf for path, leaf in leaves]
         return structure.unflatten(state), saved["progress"]
+
+    def _note_files(self, step: int) -> None:
+        """Keep size and checksum of every file of a finished checkpoint, so that damage is seen before orbax reads."""
+        folder = self._directory / str(step)
+        files = {str(path.relative_to(folder)): _sum(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+        part = folder / f"{FILES}.part"
+        part.write_text(json.dumps(files))
+        os.replace(part, folder / FILES)
+
+    def _check_files(self, step: int) -> None:
+        """Raise ValueError if a file is missing or changed. A checkpoint killed before its note was made has none."""
+        folder = self._directory / str(step)
+        if not (folder / FILES).exists():
+            return
+        for name, was in json.loads((folder / FILES).read_text()).items():
+            if not (folder / name).is_file():
+                raise ValueError(f"{name} is missing")
+            if _sum(folder / name) != was:
+                raise ValueError(f"{name} is not what was saved")
 
     def forget(self, step: int) -> None:
         """Remove a checkpoint, whole or damaged."""
@@ -89,8 +108,6 @@ def _shape(leaves: dict[str, Any], name: str) -> str | None:
     return f"{leaves[name].dtype}{list(leaves[name].shape)}" if name in leaves else None
 
 
-def _sum(leaf: Any) -> int:
-    """Of all bytes of an array: what a disk changes by itself is found."""
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        leaf = jax.random.key_data(leaf)
-    return zlib.crc32(np.ascontiguousarray(leaf).tobytes())
+def _sum(path: Path) -> list[int]:
+    content = path.read_bytes()
+    return [len(content), zlib.crc32(content)]

@@ -88,8 +88,6 @@ DAMAGE = [
 ]
 
 
-# orbax closes its event loop while reads of it still fail.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(("what", "damage"), DAMAGE, ids=lambda x: getattr(x, "__name__", x))
 def test_a_damaged_checkpoint_is_passed_over_with_a_note(base, copy, what, damage):
     damage(newest(copy, what))
