@@ -1,4 +1,4 @@
-"""Data sets and their division over nodes: NumPy on the host, once, by seed."""
+"""Data sets and their partition over nodes, in NumPy on the host, from a seed."""
 
 from jdl.data import generators, partition
 from jdl.data.dataset import Dataset

@@ -1,4 +1,4 @@
-"""What a data set is: NumPy arrays, and a sentence on where they came from."""
+"""The type of a data set: NumPy arrays and a sentence about their source."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ __all__ = ["Dataset"]
 
 
 class Dataset(NamedTuple):
-    """A data set of `N` examples to train on and `T` to test on.
+    """A data set of `N` training examples and `T` test examples.
 
-    train_x, test_x: f32[N, d] features, u8[N, H, W, C] images (0 to 255), or i32[N, L] tokens or ids.
-    train_y, test_y: i32[N] classes from 0 to num_classes - 1; i32[N, L] the token that follows each token of x, with
-    num_classes the size of the vocabulary; or f32[N] real targets, with num_classes = 0.
-    source: a sentence that says where the data came from.
-    train_owner: i32[N], who an example belongs to by nature (a speaker, a writer, a user), or None.
-    truth: what a generator drew, by name, or None.
+    Attributes:
+      train_x: f32[N, d] features, u8[N, H, W, C] images (0 to 255), or i32[N, L] tokens or ids.
+      train_y: i32[N] classes from 0 to num_classes - 1; i32[N, L] the token that follows each token of x, with
+        num_classes the size of the vocabulary; or f32[N] real targets, with num_classes = 0.
+      test_x: T test examples of the same shape and type as in `train_x`.
+      test_y: T test targets of the same kind as in `train_y`.
+      num_classes: number of classes, or 0 for real targets.
+      name: name of the data set.
+      source: sentence that states where the data come from.
+      train_owner: i32[N], the natural owner of each example (a speaker, a writer, a user), or None.
+      truth: quantities that a generator drew, by name, or None.
     """
 
     train_x: np.ndarray

@@ -1,4 +1,4 @@
-"""Rows held out to test on, group by group, and labels of any coding as classes."""
+"""The choice of test examples in each group, and the conversion of labels to classes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ __all__ = ["classes", "held_out"]
 
 
 def held_out(groups: np.ndarray, fraction: float = 0.2, seed: int = 0) -> np.ndarray:
-    """Which examples to test on, bool[N]: the same share of each group (a class, a user), to within half an example.
+    """The examples to test on, bool[N]: the same share of each group (a class, a user), to within half an example.
 
     Args:
-      groups: [N], the group of each example, anything that sorts.
-      fraction: the share held out, rounded in each group.
-      seed: names which ones.
+      groups: [N], the group of each example, of any sortable type.
+      fraction: share of each group that is held out, rounded in each group.
+      seed: seed of the random choice.
+
+    Returns:
+      bool[N], true for test examples.
 
     Raises:
-      InputError: nothing would be held out, or nothing left, or a seed that is none.
+      InputError: if the test or the training part would be empty, or the seed is invalid.
 
     >>> int(held_out(np.zeros(10)).sum())
     2
@@ -39,7 +42,7 @@ def held_out(groups: np.ndarray, fraction: float = 0.2, seed: int = 0) -> np.nda
 
 
 def classes(train: np.ndarray, test: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Labels of any coding as i32 classes 0, 1, ... in sorted order, of both parts, and the labels so numbered."""
+    """Labels of any type as i32 classes 0, 1, ... in sorted order, for both parts, and the labels in that order."""
     labels, numbers = np.unique(train if test is None else np.concatenate([train, test]), return_inverse=True)
     numbers = numbers.astype(np.int32)
     return numbers[: len(train)], None if test is None else numbers[len(train) :], labels

@@ -1,4 +1,4 @@
-"""Data sets by name, as NumPy arrays, each with a sentence on where it came from."""
+"""Data sets by name, as NumPy arrays, each with a sentence about its source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jdl.data.validate import validate
 
 __all__ = ["absolute", "load", "names"]
 
-# Other words for a format, and the format that a file's ending says.
+# Other names of a format, and the format of a file extension.
 ALSO = {"csv": "table", "tsv": "table", "tables": "table", "svmlight": "libsvm", "txt": "text", "image": "images"}
 ENDINGS = {
     ".csv": "table",
@@ -35,22 +35,25 @@ ENDINGS = {
 
 
 def load(name: str, data_dir: str | Path | None = None, download: bool = False) -> Dataset:
-    """A data set by its name.
+    """The data set with a name.
 
-    What is named is what is read: where files are missing, another copy of the data set is not taken in their place.
-    Arrays read from files are kept in the user's cache directory (environment variable JDL_DATA_CACHE: another folder,
-    or "off").
+    Only the named data set is read: if its files are missing, no other copy is used instead. Arrays read from files are
+    cached in the user's cache directory (the environment variable JDL_DATA_CACHE sets another folder, or "off").
 
     Args:
-      name: case, "-" and "_" do not matter. "digits", or a generator with its defaults (see `jdl.data.generators`); a
-        data set in files, such as "mnist" or "cifar10" (all: `names()`); "tfds:mnist", one of TensorFlow Datasets, see
-        `from_tfds`; or a format and a path, such as "npz:my/arrays.npz", "table:my/rows.csv" or "images:my.zip".
+      name: name of the data set; case, "-" and "_" do not matter. It is "digits", or a generator with its defaults (see
+        `jdl.data.generators`); a data set in files, such as "mnist" or "cifar10" (all: `names()`); "tfds:mnist", from
+        TensorFlow Datasets (see `from_tfds`); or a format and a path, such as "npz:my/arrays.npz", "table:my/rows.csv"
+        or "images:my.zip".
       data_dir: folder of the data sets in files; None for the environment variable JDL_DATA_DIR.
-      download: whether the network may be asked, for "tfds:..." alone; other files are never downloaded.
+      download: whether the network may be used, only for "tfds:..."; other files are never downloaded.
+
+    Returns:
+      The checked data set.
 
     Raises:
-      InputError: an unknown name (with the nearest ones); files that are missing (which, where they were looked for,
-        where they are to be had), damaged, or not those published.
+      InputError: if the name is unknown (the message lists similar names), or if files are missing (which, where jdl
+        looked, and where to get them), damaged, or different from those published.
 
     >>> data = load("digits")
     >>> data.train_x.shape, data.source
@@ -71,7 +74,7 @@ def load(name: str, data_dir: str | Path | None = None, download: bool = False) 
 
 
 def _prefixed(name: str) -> str | None:
-    """What to write for a file that is there, where it is named without its format and is no data set's name."""
+    """The name to write for an existing file that was named without its format; None otherwise."""
     path = Path(os.path.expanduser(name))
     if name in names() or not path.exists():
         return None
@@ -81,7 +84,7 @@ def _prefixed(name: str) -> str | None:
 
 
 def absolute(name: str) -> str:
-    """The name of the same data set from wherever it is read: a path in it is made absolute.
+    """The same name with an absolute path, so that it is valid from every working directory.
 
     >>> absolute("mnist"), absolute("tfds:mnist"), absolute("npz:/data/a.npz")
     ('mnist', 'tfds:mnist', 'npz:/data/a.npz')
@@ -92,19 +95,19 @@ def absolute(name: str) -> str:
 
 
 def names() -> list[str]:
-    """All data sets that `load` knows by a name alone."""
+    """All data sets that `load` knows by name."""
     return sorted({*_made(), *SOURCES})
 
 
 def _made() -> dict[str, Callable[[], Dataset]]:
-    """Data sets that need no file."""
+    """The data sets that need no file."""
     return {"digits": digits} | {name: getattr(generators, name) for name in generators.__all__}
 
 
 def _from_files(name: str, source: Source, data_dir: str | Path | None) -> Dataset:
     paths = find(name, source, data_dir)
     checked = verify(name, source, paths)
-    contents = [f"{path.name} {digest(path)}" for path in paths]  # `source` may tell names
+    contents = [f"{path.name} {digest(path)}" for path in paths]  # `source` may state file names
     data = cached(name, contents, lambda: validate(source.read(*paths), paths[0]))
     said = {0: "no checksum known", len(paths): "sha256 as published"}.get(checked, "sha256 of some as published")
     return data._replace(name=name, source=f"{data.source} Read from {paths[0].parent}; {said}.")
@@ -113,7 +116,7 @@ def _from_files(name: str, source: Source, data_dir: str | Path | None) -> Datas
 def _from_path(kind: str, said: str) -> Dataset:
     path = Path(os.path.expanduser(said))
     checks.require(path.exists(), f"got {kind}:{path}, and no such file; name one that exists, from {Path.cwd()}")
-    # LEAF's data alone are folders; of any other a digest would be taken, of all that lies in it.
+    # Only LEAF's data are folders; of any other folder the digest would cover all its contents.
     good = kind == "leaf" or not path.is_dir()
     checks.require(good, f"got {kind}:{path}, a folder, need a file; name one in it, or for images a zip of it")
     data = cached(f"{kind}:{path.name}", [digest(path)], lambda: validate(FORMATS[kind](path), path))

@@ -1,4 +1,4 @@
-"""Whether a data set is one, whoever made it: arrays that fit together, finite, with classes that count from 0."""
+"""The checks of a data set: its arrays fit together, are finite, and have classes that count from 0."""
 
 from __future__ import annotations
 
@@ -13,18 +13,26 @@ KINDS = {"f": "floats", "i": "whole numbers", "u": "whole numbers"}
 
 
 def validate(data: Dataset, where: object = None) -> Dataset:
-    """`data` as it is, or a sentence that begins with `where` it is from (by default its name).
+    """Check a data set and return it unchanged.
 
-    There is an example to train and one to test on, with as many targets as examples; test examples have the shape and
-    the type of the others; numbers are finite; classes, and tokens, lie between 0 and `num_classes - 1`.
+    There must be at least one training and one test example, and as many targets as examples. Test examples must have
+    the shape and the type of training examples. Numbers must be finite. Classes and tokens must lie between 0 and
+    `num_classes - 1`.
+
+    Args:
+      data: the data set.
+      where: source of the data, with which error messages begin; by default the name of the data set.
+
+    Returns:
+      `data` itself.
 
     Raises:
-      InputError: if any of this does not hold.
+      InputError: if any of these conditions does not hold.
 
     >>> x, y = np.zeros((2, 3), np.float32), np.array([0, 5], np.int32)
     >>> validate(Dataset(x, y, x, y, num_classes=5, name="a", source=""), "a.npz")
     Traceback (most recent call last):
-    jdl.checks.InputError: got a.npz with classes from 0 to 5, need them from 0 to 4; number them anew, for example by \
+    jdl.checks.InputError: got a.npz with classes from 0 to 5, need them from 0 to 4; renumber them, for example by \
 np.unique(y, return_inverse=True)[1]
     """
     where = where or data.name or "data"
@@ -36,8 +44,8 @@ np.unique(y, return_inverse=True)[1]
     checks.require(
         (data.test_y.dtype.kind == "f") == real == (not data.num_classes),
         f"got {where} with targets of type {data.train_y.dtype} to train, {data.test_y.dtype} to test on and "
-        f"num_classes={data.num_classes}, need whole numbers and a class at least, or real numbers and num_classes=0; "
-        "try y.astype(np.int32) for classes, or y.argmax(axis=-1) where rows have a 1 at theirs",
+        f"num_classes={data.num_classes}, need integers and at least one class, or real numbers and num_classes=0; "
+        "try y.astype(np.int32) for classes, or y.argmax(axis=-1) for one-hot rows",
     )
     if not real:
         _classes(data, where)
@@ -53,13 +61,13 @@ def _fitting(data: Dataset, where: object) -> None:
     checks.require(
         good,
         f"got {where} with train_x, train_y, test_x, test_y of {', '.join(map(str, shapes))}, need as many targets as "
-        "examples, at least one to train and one to test on, and test examples of the same shape; make them anew",
+        "examples, at least one to train and one to test on, and test examples of the same shape; correct the arrays",
     )
     owner = data.train_owner
     checks.require(
         owner is None or np.shape(owner) == train_x[:1],
         f"got {where} with owners of {np.shape(owner)}, need one for each of the {train_x[0]} examples to train on; "
-        "make them anew, or leave owners out",
+        "correct them, or leave owners out",
     )
 
 
@@ -75,7 +83,7 @@ def _types(data: Dataset, where: object) -> None:
 
 
 def _meaning(x: np.ndarray) -> str:
-    """Bytes are images, to be divided by 255; other whole numbers are not."""
+    """The kind of numbers: bytes are images, to be divided by 255; other integers are not."""
     return "bytes" if x.dtype == np.uint8 else KINDS[x.dtype.kind]
 
 
@@ -99,8 +107,8 @@ def _classes(data: Dataset, where: object) -> None:
     tokens = data.train_x.dtype.kind in "iu" and data.train_x.shape == y.shape
     checks.require(
         tokens or not one_hot,
-        f"got {where} with whole targets of {y.shape}, in each row a 1 at its class, need one class for each example, "
-        "or for tokens the one that follows each; save y.argmax(axis=1)",
+        f"got {where} with one-hot targets of shape {y.shape}, need one class for each example, or for tokens the "
+        "one that follows each; save y.argmax(axis=1)",
     )
     counted = [("classes", y), ("classes", data.test_y)]
     counted += [("tokens", data.train_x), ("tokens", data.test_x)] if tokens else []
@@ -108,6 +116,6 @@ def _classes(data: Dataset, where: object) -> None:
         low, high = int(values.min()), int(values.max())
         checks.require(
             low >= 0 and high < data.num_classes,
-            f"got {where} with {what} from {low} to {high}, need them from 0 to {data.num_classes - 1}; number them "
-            "anew, for example by np.unique(y, return_inverse=True)[1]",
+            f"got {where} with {what} from {low} to {high}, need them from 0 to {data.num_classes - 1}; renumber "
+            "them, for example by np.unique(y, return_inverse=True)[1]",
         )

@@ -1,6 +1,6 @@
-"""Data sets that are drawn by seed, with what they were drawn from in `truth`: what a learner can be held against.
+"""Data sets that are drawn from a seed; `truth` holds the quantities from which they were drawn.
 
-Each is called by its name alone: all arguments have defaults.
+A learner can be compared with this truth. Each generator can be called without arguments.
 """
 
 from jdl.data.generators.drift import drifting_concepts

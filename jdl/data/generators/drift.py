@@ -1,4 +1,4 @@
-"""Concepts that change while examples come in."""
+"""Concept drift: the labels change their meaning over time."""
 
 from __future__ import annotations
 
@@ -24,29 +24,30 @@ def drifting_concepts(
     angle: float = 45.0,
     seed: int = 0,
 ) -> Dataset:
-    """Examples in the order of time; what their labels mean changes, at equal intervals, `concepts - 1` times.
+    """Examples in temporal order, whose labels change their meaning at equal intervals, `concepts - 1` times.
 
-    Standard normal features, `y = labels[c][argmax x W_c]` in concept c. W_0 has random orthonormal columns, so that
-    classes are equally frequent in every concept, and the features look the same throughout. From one concept to the
-    next, "rotated" turns W by `angle` (the boundary between two classes turns by as much, so they disagree on the share
-    `angle / 180` of examples of these two, for angles up to 180); "swapped" exchanges two classes drawn at random.
+    Features are standard normal, and `y = labels[c][argmax x W_c]` in concept c. W_0 has random orthonormal columns, so
+    that classes are equally frequent in every concept, and the distribution of features never changes. From one concept
+    to the next, "rotated" rotates W by `angle` (the boundary between two classes rotates by the same angle, so that
+    concepts disagree on the share `angle / 180` of the examples of these two, for angles up to 180); "swapped"
+    exchanges two random classes.
 
-    The owner of an example is its concept; sampling="stream" follows time. The test set is of the last concept.
+    The owner of an example is its concept; sampling="stream" follows time. The test set belongs to the last concept.
 
     `truth`: "weights" f64[concepts, features, classes]; "labels" i32[concepts, classes].
 
     Args:
-      examples: how many to train and to test on.
-      test_examples: how many to train and to test on.
-      concepts: how many, at most one for each example.
+      examples: number of training examples.
+      test_examples: number of test examples.
+      concepts: number of concepts, at most the number of training examples.
       kind: "rotated" or "swapped".
-      features: d, an even number, at least as many as classes.
-      classes: how many.
-      angle: degrees from one concept to the next, for "rotated".
-      seed: names the draw.
+      features: number d of features, even, at least the number of classes.
+      classes: number of classes.
+      angle: angle in degrees from one concept to the next, for "rotated".
+      seed: seed of the random draw.
 
     Raises:
-      InputError: an unknown kind, or a number out of range.
+      InputError: if the kind is unknown or a number is out of range.
 
     >>> data = drifting_concepts(examples=8, concepts=4)
     >>> data.train_owner.tolist()

@@ -1,4 +1,4 @@
-"""Synthetic(alpha, beta): owners whose models differ, and whose features differ."""
+"""Synthetic(alpha, beta): owners with different models and different features."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jdl.data.dataset import Dataset
 
 __all__ = ["synthetic"]
 
-LEAST = 50  # examples of an owner
+LEAST = 50  # the smallest number of examples of an owner
 
 
 def synthetic(
@@ -23,30 +23,31 @@ def synthetic(
 ) -> Dataset:
     """Each owner k has its own linear model and its own features: `y = argmax(x W_k + b_k)`.
 
-    W_k, b_k ~ N(u_k, 1) with u_k ~ N(0, alpha^2), one number an owner; x ~ N(v_k, S) with S diagonal, S_jj = j^-1.2,
-    v_k ~ N(B_k, 1) and B_k ~ N(0, beta^2), one number an owner. `iid`: one W, b ~ N(0, 1) for all and v_k = 0. An owner
-    has `50 + floor(LogNormal(4, 2))` examples, the last tenth of them for the test.
+    W_k, b_k ~ N(u_k, 1) with u_k ~ N(0, alpha^2), one number per owner; x ~ N(v_k, S) with S diagonal, S_jj = j^-1.2,
+    v_k ~ N(B_k, 1) and B_k ~ N(0, beta^2), one number per owner. With `iid`, all owners share one W, b ~ N(0, 1) and
+    v_k = 0. An owner has `50 + floor(LogNormal(4, 2))` examples, of which the last tenth is for the test.
 
-    beta says how far apart the features of owners are. alpha, as it was defined, moves all logits of an owner alike, by
-    u_k (1 + sum_j x_j), and so changes no label: models differ by their own N(0, 1), at alpha = 0 as well.
+    beta controls how far apart the features of owners are. alpha, as it was defined, shifts all logits of an owner by
+    the same amount u_k (1 + sum_j x_j), and therefore changes no label: models differ by their own N(0, 1), also at
+    alpha = 0.
 
-    The paper writes N(0, alpha); its code, which drew the data of its figures, takes alpha as the standard deviation,
-    and so does this. LEAF's own synthetic data follow another law.
+    The paper writes N(0, alpha). Its code, which drew the data of its figures, uses alpha as the standard deviation,
+    and so does this function. LEAF's own synthetic data follow another distribution.
 
     `truth`: "weights" f64[owners, features, classes], "biases" f64[owners, classes], "centres" v, f64[owners,
     features], "model_means" u and "feature_means" B, f64[owners]; "test_owner" i32[T].
 
     Args:
-      alpha: standard deviations of u_k and of B_k, at least 0.
-      beta: standard deviations of u_k and of B_k, at least 0.
-      owners: how many.
-      features: 60 and 10 in the paper.
-      classes: 60 and 10 in the paper.
-      iid: the same law for all owners; alpha and beta do not count.
-      seed: names the draw.
+      alpha: standard deviation of u_k, at least 0.
+      beta: standard deviation of B_k, at least 0.
+      owners: number of owners.
+      features: number of features, 60 in the paper.
+      classes: number of classes, 10 in the paper.
+      iid: whether all owners have the same distribution; alpha and beta are then not used.
+      seed: seed of the random draw.
 
     Raises:
-      InputError: a number out of range, or more than fits in memory.
+      InputError: if a number is out of range, or the data do not fit in memory.
 
     >>> data = synthetic(0.5, 0.5, owners=5)
     >>> data.train_x.shape[1], data.num_classes, int(np.bincount(data.train_owner).min()) >= 45
@@ -61,7 +62,7 @@ def synthetic(
     owners, features = checks.whole("owners", owners, 1), checks.whole("features", features, 1)
     classes = checks.whole("classes", classes, 2)
     rng = np.random.default_rng(checks.whole("seed", seed, 0))
-    # Before the sizes are drawn, which are 50 at least.
+    # Checked before the sizes are drawn, which are at least 50.
     checks.fits(20 * LEAST * owners * features + 8 * owners * features * classes, f"{owners} owners")
     sizes = np.floor(rng.lognormal(4, 2, owners)).astype(np.int64) + LEAST
     total = int(sizes.sum())

@@ -1,4 +1,4 @@
-"""Gaussian classes with a known best accuracy."""
+"""Gaussian classes for which the best accuracy is known."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def gaussian_mixture(
     separation: float = 4.0,
     seed: int = 0,
 ) -> Dataset:
-    """Classes of equal weight around their means: `x = mean_y + N(0, I)`, any two means `separation` apart.
+    """Equally likely Gaussian classes: `x = mean_y + N(0, I)`, with a distance `separation` between any two means.
 
-    The means are `separation / sqrt(2)` times orthonormal vectors drawn at random. The best classifier takes the
-    nearest mean, and is linear.
+    The means are `separation / sqrt(2)` times random orthonormal vectors. The best classifier chooses the nearest mean,
+    and is linear.
 
-    `truth`: "means" f64[classes, features]; "bayes_accuracy", that of the best classifier, for two classes
-    `Phi(separation / 2)`.
+    `truth`: "means" f64[classes, features]; "bayes_accuracy", the accuracy of the best classifier, which is
+    `Phi(separation / 2)` for two classes.
 
     Args:
-      examples: how many to train and to test on.
-      test_examples: how many to train and to test on.
-      features: d, at least as many as classes.
-      classes: how many.
-      separation: distance of two means, in standard deviations of a feature.
-      seed: names the draw.
+      examples: number of training examples.
+      test_examples: number of test examples.
+      features: number d of features, at least the number of classes.
+      classes: number of classes.
+      separation: distance between two means, in standard deviations of a feature.
+      seed: seed of the random draw.
 
     Raises:
-      InputError: more classes than features, or a number out of range.
+      InputError: if there are more classes than features, or a number is out of range.
 
     >>> data = gaussian_mixture(classes=2, separation=2.0)
     >>> round(data.truth["bayes_accuracy"], 4)  # Phi(1)
@@ -63,11 +63,11 @@ def gaussian_mixture(
 
 
 def best_accuracy(classes: int, separation: float) -> float:
-    """P(nearest mean is the right one) = integral of phi(z - a) Phi(z)^(classes - 1) dz with a = separation / sqrt(2).
+    """P(nearest mean is correct) = integral of phi(z - a) Phi(z)^(classes - 1) dz with a = separation / sqrt(2).
 
-    Along the orthonormal directions of the means an example has independent normal coordinates, of mean a in its own
-    class's and 0 in the others; it is classified right if its own is the largest. For two classes this is
-    Phi(separation / 2).
+    Along the orthonormal directions of the means an example has independent normal coordinates, with mean a for its own
+    class and 0 for the others; it is classified correctly if the coordinate of its class is the largest. For two
+    classes this is Phi(separation / 2).
 
     >>> round(best_accuracy(10, 0.0), 12)
     0.1

@@ -1,4 +1,4 @@
-"""Labels that a random network gives: learnable exactly, by a network like it."""
+"""Labels from a random network: a network of the same form can learn them exactly."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ def teacher(
     noise: float = 0.0,
     seed: int = 0,
 ) -> Dataset:
-    """Standard normal features, labelled by a network of one hidden layer: `y = argmax relu(x A) B`.
+    """Standard normal features, labelled by a network with one hidden layer: `y = argmax relu(x A) B`.
 
-    A has random unit columns, so that each hidden unit has the same law. B is normal with columns that sum to 0, so
-    that each logit has mean 0: no class is much rarer than the others. With probability `noise` a label is
-    replaced by a random one (of all classes, the right one among them), to train and to test on.
+    A has random unit columns, so that all hidden units have the same distribution. B is normal with columns that sum to
+    0, so that each logit has mean 0: no class is much rarer than the others. With probability `noise` a label is
+    replaced by a random one (of all classes, including the right one), in training and test.
 
     `truth`: "hidden" A, f64[features, hidden]; "output" B, f64[hidden, classes]; "clean_train_y" and "clean_test_y",
     the teacher's labels; "bayes_accuracy", `1 - noise (1 - 1 / classes)`.
 
     Args:
-      examples: how many to train and to test on.
-      test_examples: how many to train and to test on.
-      features: widths of the network.
-      hidden: widths of the network.
-      classes: widths of the network.
-      noise: share of labels drawn anew, from 0 to 1.
-      seed: names the draw.
+      examples: number of training examples.
+      test_examples: number of test examples.
+      features: number of features.
+      hidden: width of the hidden layer.
+      classes: number of classes.
+      noise: probability that a label is replaced, from 0 to 1.
+      seed: seed of the random draw.
 
     >>> data = teacher(examples=100)
     >>> logits = np.maximum(data.train_x.astype(float) @ data.truth["hidden"], 0) @ data.truth["output"]

@@ -1,4 +1,4 @@
-"""Feature shift with a known cause: owners see the same examples turned, or with their pixels in another order."""
+"""Feature shift with a known cause: owners see examples rotated, or with their pixels in another order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jdl.data.generators.mixture import gaussian_mixture
 
 __all__ = ["permuted_clients", "pictures", "rotated_clients", "turned"]
 
-# Grey levels from one standard deviation to the next, around the middle of 0..255: five deviations on either side.
+# Grey levels per standard deviation, around the middle of 0..255: five standard deviations on either side.
 GREY, CONTRAST = 128, 24
 
 
@@ -21,22 +21,23 @@ def rotated_clients(
     test_examples: int = 2_000,
     seed: int = 0,
 ) -> Dataset:
-    """A data set dealt to owners at random, each of whom sees it rotated: images by `owner` quarter turns.
+    """A data set divided over owners at random; each sees its examples rotated, images by `owner` quarter turns.
 
-    Features are turned by the angle `2 pi owner / owners` in the planes of columns 0 and 1, 2 and 3, and so on (an odd
-    one is left). The test set is dealt and rotated likewise. Labels and their distribution are the same everywhere.
+    Features are rotated by the angle `2 pi owner / owners` in the planes of columns 0 and 1, 2 and 3, and so on (an odd
+    last column stays). The test set is divided and rotated in the same way. Labels and their distribution are the same
+    for all owners.
 
     `truth`: that of `data`, with "angles" f64[owners] in radians and "test_owner" i32[T].
 
     Args:
-      data: images or features; without it, images of a Gaussian mixture (see `pictures`).
-      owners: groups, for images at most 4.
-      examples: how many are drawn where `data` is not given.
-      test_examples: how many are drawn where `data` is not given.
-      seed: names the draw, and who gets what.
+      data: images or features; None for images of a Gaussian mixture (see `pictures`).
+      owners: number of owners, for images at most 4.
+      examples: number of training examples to draw if `data` is None.
+      test_examples: number of test examples to draw if `data` is None.
+      seed: seed of the draw and of the division over owners.
 
     Raises:
-      InputError: images that are not square, more than four turns of them, or data that cannot be turned.
+      InputError: if images are not square or there are more than four owners of them, or if the data cannot be rotated.
 
     >>> data = rotated_clients(examples=100)
     >>> data.train_x.shape, np.bincount(data.train_owner).tolist()
@@ -65,22 +66,23 @@ def permuted_clients(
     test_examples: int = 2_000,
     seed: int = 0,
 ) -> Dataset:
-    """A data set dealt to owners at random, each of whom has its pixels (or features) in another order.
+    """A data set divided over owners at random, of which each sees the pixels (or features) in another order.
 
-    Owner 0 has them as they are. Channels of a pixel stay together. The test set is dealt and permuted likewise.
+    Owner 0 has the original order. Channels of a pixel stay together. The test set is divided and permuted in the same
+    way.
 
-    `truth`: that of `data`, with "permutations" i32[owners, d], whose row says which pixel of the original is at each
-    place, and "test_owner" i32[T].
+    `truth`: that of `data`, with "permutations" i32[owners, d], whose row gives the original pixel at each place, and
+    "test_owner" i32[T].
 
     Args:
-      data: images or features; without it, images of a Gaussian mixture (see `pictures`).
-      owners: groups, each with its own order.
-      examples: how many are drawn where `data` is not given.
-      test_examples: how many are drawn where `data` is not given.
-      seed: names the draw, the orders, and who gets what.
+      data: images or features; None for images of a Gaussian mixture (see `pictures`).
+      owners: number of owners, each with its own order.
+      examples: number of training examples to draw if `data` is None.
+      test_examples: number of test examples to draw if `data` is None.
+      seed: seed of the draw, of the orders, and of the division over owners.
 
     Raises:
-      InputError: data that are neither images nor features.
+      InputError: if the data are neither images nor features.
 
     >>> data = permuted_clients(examples=100, owners=2)
     >>> data.truth["permutations"].shape, data.truth["permutations"][0, :3].tolist()
@@ -104,7 +106,7 @@ def permuted_clients(
 
 
 def pictures(examples: int, test_examples: int, seed: int, separation: float = 8.0) -> Dataset:
-    """A Gaussian mixture of ten classes as grey images u8[N, 28, 28, 1], 24 levels to a standard deviation."""
+    """A Gaussian mixture of ten classes as grey images u8[N, 28, 28, 1], with 24 levels per standard deviation."""
     data = gaussian_mixture(examples, test_examples, 784, 10, separation, seed)
     grey = lambda x: np.clip(np.rint(GREY + CONTRAST * x), 0, 255).astype(np.uint8).reshape(-1, 28, 28, 1)
     return data._replace(train_x=grey(data.train_x), test_x=grey(data.test_x))
@@ -133,7 +135,7 @@ def _turnable(data: Dataset) -> None:
 
 
 def _shifted(data, owners, seed, shift, name, truth) -> Dataset:
-    """Each part dealt evenly at random, and each owner's share shifted."""
+    """Each part divided evenly at random over owners, with the shift of its owner applied to each share."""
     rng = np.random.default_rng([seed, 0])
     dealt, shifted = [], []
     for x in (data.train_x, data.test_x):

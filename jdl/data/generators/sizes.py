@@ -1,4 +1,4 @@
-"""How many examples are drawn to train and to test on, and whether they fit."""
+"""The numbers of training and test examples, and the check that they fit in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ __all__ = ["checked", "gaussian"]
 
 
 def checked(examples: int, test_examples: int, features: int) -> tuple[int, int, int]:
-    """The three numbers, or a sentence; labels are found in 64 bits."""
+    """The three numbers, checked; labels are computed in 64 bits.
+
+    Raises:
+      InputError: if a number is out of range, or the data do not fit in memory.
+    """
     examples = checks.whole("examples", examples, 1)
     test_examples = checks.whole("test_examples", test_examples, 1)
     features = checks.whole("features", features, 1)
@@ -20,5 +24,5 @@ def checked(examples: int, test_examples: int, features: int) -> tuple[int, int,
 
 
 def gaussian(rng: np.random.Generator, examples: int, features: int) -> np.ndarray:
-    """Standard normal features f32[N, d]."""
+    """Standard normal features, f32[N, d]."""
     return rng.standard_normal((examples, features), np.float32)

@@ -1,4 +1,4 @@
-"""Logistic regression whose true parameter has few entries."""
+"""Logistic regression whose true parameter is sparse."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def sparse_logistic(
     signal: float = 3.0,
     seed: int = 0,
 ) -> Dataset:
-    """Standard normal features and two classes, `P(y = 1 | x) = 1 / (1 + exp(-theta . x))`, theta with few entries.
+    """Standard normal features and two classes, `P(y = 1 | x) = 1 / (1 + exp(-theta . x))`, with a sparse theta.
 
     theta has `nonzeros` entries of `+-signal / sqrt(nonzeros)` at random places, so that theta . x ~ N(0, signal^2),
     and both classes are equally likely.
 
-    `truth`: "parameter" theta, f64[features]; "support", i32[nonzeros], sorted; "bayes_accuracy",
-    `E max(p, 1 - p)` with p of the law above.
+    `truth`: "parameter" theta, f64[features]; "support", i32[nonzeros], sorted; "bayes_accuracy", `E max(p, 1 - p)`
+    with p the probability above.
 
     Args:
-      examples: how many to train and to test on.
-      test_examples: how many to train and to test on.
-      features: d.
-      nonzeros: entries of theta that are not 0, at most d.
-      signal: the norm of theta.
-      seed: names the draw.
+      examples: number of training examples.
+      test_examples: number of test examples.
+      features: number d of features.
+      nonzeros: number of nonzero entries of theta, at most d.
+      signal: Euclidean norm of theta.
+      seed: seed of the random draw.
 
     Raises:
-      InputError: more nonzeros than features, or a number out of range.
+      InputError: if there are more nonzeros than features, or a number is out of range.
 
     >>> data = sparse_logistic(features=20, nonzeros=3, signal=2.0)
     >>> len(data.truth["support"]), round(float(np.linalg.norm(data.truth["parameter"])), 12)

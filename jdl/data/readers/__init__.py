@@ -1,3 +1,3 @@
-"""Readers of files, one module for each format; how files are found, checked, unpacked and kept once read."""
+"""Readers of files, one module for each format, and the search, check, unpacking and cache of files."""
 
 __all__ = []

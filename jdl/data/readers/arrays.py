@@ -1,4 +1,7 @@
-"""Arrays under the usual names as a data set: images, tokens, features; classes, targets; and a fifth held out."""
+"""A data set from arrays with usual names: images, tokens or features; classes or targets.
+
+If there is no test part, a fifth of the examples is held out.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +20,18 @@ NAMES = (("train_x", "train_y", "test_x", "test_y"), ("x_train", "y_train", "x_t
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray], where: object, name: str, source: str) -> Dataset:
-    """The data set of arrays with the names of `NAMES`, or of "x" and "y", of which a fifth is held out.
+    """The data set of arrays with the names in `NAMES`, or of "x" and "y", of which a fifth is held out.
 
-    See `npz.read_any` for what they may be.
+    `npz.read_any` describes which arrays are accepted.
 
     Args:
-      arrays: by name; "train_owner" and "num_classes" too, where they are known.
-      where: what sentences call it.
-      name: of the data set.
-      source: a word on where it is from, without a full stop.
+      arrays: arrays by name, optionally with "train_owner" and "num_classes".
+      where: name of the source in error messages.
+      name: name of the data set.
+      source: statement of the source, without a full stop.
 
     Raises:
-      InputError: if names are missing or arrays are of no type that a data set has.
+      InputError: if names are missing, or arrays have a type that no data set has.
     """
     names = next((names for names in NAMES if all(name in arrays for name in names)), None)
     checks.require(
@@ -60,17 +63,17 @@ def from_arrays(arrays: Mapping[str, np.ndarray], where: object, name: str, sour
 
 
 def held_out(x: np.ndarray, y: np.ndarray, where: object) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The examples to train on and a fifth to test on (of each class, where y is classes), each in their order."""
+    """The training examples and a fifth as test examples (of each class, if y is classes), each in their order."""
     fits = x.ndim > 0 and x.shape[:1] == y.shape[:1]
     got = f"got {where} with x of {x.shape} and y of {y.shape}"
-    checks.require(fits, f"{got}, need as many targets as examples; save them anew")
+    checks.require(fits, f"{got}, need as many targets as examples; save them again")
     classes = y.ndim == 1 and np.issubdtype(y.dtype, np.integer)
     test = parts.held_out(y if classes else np.zeros(len(y)))
     return x[~test], y[~test], x[test], y[test]
 
 
 def inputs(xs: list[np.ndarray], ys: list[np.ndarray], where: object) -> tuple[list[np.ndarray], str]:
-    """Both parts as images, bytes or float32 (see `as_pixels`), or as tokens i32[N, T] where y has their shape."""
+    """Both parts as images, bytes or float32 (see `as_pixels`), or as tokens i32[N, T] if y has the same shape."""
     need = "need whole or real numbers; save x.astype(np.float32)"
     for x in xs:
         checks.require(x.dtype.kind in "fiub", f"got {where} with examples of {x.dtype}, {need}")
@@ -78,13 +81,13 @@ def inputs(xs: list[np.ndarray], ys: list[np.ndarray], where: object) -> tuple[l
     tokens = [np.issubdtype(x.dtype, np.integer) and x.ndim == 2 and x.shape == y.shape for x, y in pairs]
     if not any(tokens) and xs[0].ndim > 0 and xs[0].shape[1:] == xs[1].shape[1:]:
         return as_pixels(xs)
-    # Parts that differ in kind or shape are refused where the whole is looked at.
+    # `validate` refuses parts that differ in kind or shape.
     kinds = zip(xs, tokens, strict=True)
     return [_in_32_bits(x, where, "token", "tokens") if token else x.astype(np.float32) for x, token in kinds], ""
 
 
 def targets(y: np.ndarray, where: object) -> np.ndarray:
-    """`y` as i32 where it is whole numbers, which count from 0, else as f32; a last axis of 1 is dropped."""
+    """`y` as i32 if it is integers, numbered from 0, otherwise as f32; a last axis of length 1 is dropped."""
     kind = "f" if np.issubdtype(y.dtype, np.floating) else "i" if np.issubdtype(y.dtype, np.integer) else y.dtype.kind
     need = "need whole or real numbers; save classes as np.unique(y, return_inverse=True)[1]"
     checks.require(kind in "fib", f"got {where} with targets of {y.dtype}, {need}")
@@ -101,7 +104,7 @@ def _in_32_bits(values: np.ndarray, where: object, what: str, many: str) -> np.n
     wrong = low if low < 0 else high
     checks.require(
         low >= 0 and high < 2**31,
-        f"got {where} with the {what} {wrong}, need {many} that count from 0; number them anew, as does "
+        f"got {where} with the {what} {wrong}, need {many} that count from 0; renumber them, for example by "
         "np.unique(..., return_inverse=True)[1]",
     )
     return values.astype(np.int32)

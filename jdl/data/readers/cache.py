@@ -1,4 +1,4 @@
-"""Arrays once read are kept as npz: decoding 60,000 images takes ten seconds, reading them back less than one."""
+"""A cache of arrays as npz: decoding 60,000 images takes ten seconds, loading them from it less than one."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ __all__ = ["cache_directory", "cached"]
 
 _ARRAYS = ("train_x", "train_y", "test_x", "test_y", "train_owner")
 
-LONGEST = 200  # characters of a data set's name in that of its file: file systems end at 255
+LONGEST = 200  # the most characters of a data set's name in a file name, which file systems limit to 255
 
 
 def cache_directory() -> Path | None:
-    """Where read arrays are kept: `JDL_DATA_CACHE` (None if "off"), else `data` in jdl's part of the user's cache.
+    """The folder of the cache: `JDL_DATA_CACHE` (None if "off"), otherwise `data` in jdl's part of the user's cache.
 
-    None, too, for a user without a home, as in a container whose user has no name there.
+    It is also None for a user without a home directory, as in a container in which the user has no name.
     """
     place = os.environ.get("JDL_DATA_CACHE", "")
     if place.lower() in ("off", "0", "false", "no"):
         return None
     try:
         return Path(place).expanduser() if place else Path(platformdirs.user_cache_dir("jdl")) / "data"
-    except RuntimeError:  # no home to expand
+    except RuntimeError:  # the user has no home directory
         return None
 
 
 def cached(name: str, contents: Iterable[str], read: Callable[[], Dataset]) -> Dataset:
-    """`read()`, or what it returned before for the same name and contents.
+    """`read()`, or its earlier result for the same name and contents.
 
-    One file a name is kept, that of the latest contents. The key holds the text of jdl's readers too, so a reader that
-    is mended reads again. Whatever is wrong with a kept file, it is read again from the source and replaced; a cache
-    that cannot be read or written is done without.
+    There is one file per name, for the latest contents. The key includes the source code of jdl's readers, so that a
+    corrected reader reads again. If anything is wrong with a cached file, the source is read again and replaces it. A
+    cache that cannot be read or written is ignored.
 
     Args:
-      name: of the data set.
-      contents: what identifies the contents, such as checksums.
-      read: reads the data set from its source.
+      name: name of the data set.
+      contents: identification of the contents, such as checksums.
+      read: function that reads the data set from its source.
     """
     directory = cache_directory()
     if directory is None:
@@ -57,7 +57,7 @@ def cached(name: str, contents: Iterable[str], read: Callable[[], Dataset]) -> D
     key = hashlib.sha256("\n".join((name, _readers(), *contents)).encode()).hexdigest()[:20]
     plain = re.sub(r"[^a-zA-Z0-9_.-]", "+", name)[:LONGEST]
     path = directory / f"{plain}@{key}.npz"
-    # No file, no right to look, a broken zip, a missing array, another format of old: the answer is the same for all.
+    # A missing file, missing permission, a broken zip, a missing array, an old format: the answer is the same for all.
     with contextlib.suppress(Exception):
         return _load(path)
     data = read()
@@ -90,7 +90,7 @@ def _load(path: Path) -> Dataset:
 
 
 def _save(path: Path, data: Dataset) -> None:
-    """Under another name first, then renamed: a reader sees a whole file or none."""
+    """Write under another name, then rename: a reader sees a complete file or none."""
     truth: dict[str, Any] = dict(data.truth or {})
     inside = {name: value for name, value in truth.items() if isinstance(value, np.ndarray)}
     rest = {
@@ -104,7 +104,7 @@ def _save(path: Path, data: Dataset) -> None:
         keepable = json.loads(text) == rest and not any(array.dtype.hasobject for array in inside.values())
     except (TypeError, ValueError):
         keepable = False
-    if not keepable:  # a truth that JSON does not give back as it was
+    if not keepable:  # a truth that JSON does not reproduce exactly
         return
     arrays = {name: array for name in _ARRAYS if (array := getattr(data, name)) is not None}
     arrays |= {f"truth.{name}": array for name, array in inside.items()}

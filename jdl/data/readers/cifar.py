@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100: the python and the binary version, in their archive or unpacked."""
+"""CIFAR-10 and CIFAR-100: the python and the binary version, in an archive or unpacked."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from jdl.data.readers.source import Source
 __all__ = ["SOURCES"]
 
 _PIXELS = 3 * 32 * 32
-_COARSE = 20  # coarse classes, of CIFAR-100
+_COARSE = 20  # the number of coarse classes of CIFAR-100
 _BATCHES = {10: tuple(f"data_batch_{i}" for i in range(1, 6)), 100: ("train",)}
 _TEST = {10: "test_batch", 100: "test"}
 
 
 def _python(content: bytes, path: Path, classes: int) -> tuple[np.ndarray, ...]:
-    """Images, labels, and for CIFAR-100 the coarse labels, of one batch."""
+    """The images and labels of one batch, and the coarse labels for CIFAR-100."""
     inside = restricted_unpickle(content, path)
     keys = (b"labels",) if classes == 10 else (b"fine_labels", b"coarse_labels")
     missing = [key.decode() for key in (b"data", *keys) if key not in inside]
     checks.require(not missing, f"got {path} without {missing}, need a batch of CIFAR-{classes}; get it again")
     try:
         data, *labels = (np.asarray(inside[key]) for key in (b"data", *keys))
-    except ValueError as error:  # lists of lists of several lengths
-        raise checks.InputError(f"got {path} with lists that are no arrays ({error}); get it again") from error
+    except ValueError as error:  # nested lists of different lengths
+        raise checks.InputError(f"got {path} with lists that are not arrays ({error}); get it again") from error
     good = data.dtype == np.uint8 and data.shape[1:] == (_PIXELS,)
     good = good and all(y.shape == data.shape[:1] and y.dtype.kind in "iu" for y in labels)
     need = f"need u8[N, {_PIXELS}] and N labels, whole numbers; get it again"
@@ -41,7 +41,7 @@ def _python(content: bytes, path: Path, classes: int) -> tuple[np.ndarray, ...]:
 
 
 def _binary(content: bytes, path: Path, classes: int) -> tuple[np.ndarray, ...]:
-    """As `_python`: rows of one label (CIFAR-100: the coarse one, then the fine one) and the pixels."""
+    """The same as `_python`, from rows of one label (CIFAR-100: the coarse and the fine one) followed by the pixels."""
     labels = 1 if classes == 10 else 2
     checks.require(
         len(content) > 0 and len(content) % (labels + _PIXELS) == 0,
@@ -52,7 +52,7 @@ def _binary(content: bytes, path: Path, classes: int) -> tuple[np.ndarray, ...]:
 
 
 def _in_range(batch: tuple[np.ndarray, ...], path: Path, classes: int) -> tuple[np.ndarray, ...]:
-    """A batch as it is, if its labels, and coarse labels, are such."""
+    """The batch itself, after a check that its labels and coarse labels are in range."""
     for labels, number in zip(batch[1:], (classes, _COARSE), strict=False):
         wrong = labels[(labels < 0) | (labels >= number)].tolist()
         said = f"got {path} with the label {wrong[0] if wrong else None}, need them from 0 to {number - 1}"
@@ -61,7 +61,7 @@ def _in_range(batch: tuple[np.ndarray, ...], path: Path, classes: int) -> tuple[
 
 
 def _contents(path: Path, names: set[str]) -> dict[str, bytes]:
-    """The files of these names in a tar archive or a folder."""
+    """The files with these names in a tar archive or a folder."""
     if path.is_dir():
         return {one.name: one.read_bytes() for one in path.iterdir() if one.name in names}
     try:
@@ -70,7 +70,7 @@ def _contents(path: Path, names: set[str]) -> dict[str, bytes]:
             return {one.name.rpartition("/")[2]: archive.extractfile(one).read() for one in members}
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         said = str(error).partition("\n")[0]
-        raise checks.InputError(f"got {path}, which is no tar archive ({said}); get it again") from error
+        raise checks.InputError(f"got {path}, which is not a tar archive ({said}); get it again") from error
 
 
 def _read(path: Path, classes: int) -> Dataset:
@@ -99,7 +99,7 @@ def _read(path: Path, classes: int) -> Dataset:
 
 
 def _images(rows: np.ndarray) -> np.ndarray:
-    """u8[N, 32, 32, 3] of rows that hold all of red, then green, then blue."""
+    """u8[N, 32, 32, 3] from rows that hold all red values, then all green, then all blue."""
     return np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 
 

@@ -1,4 +1,4 @@
-"""What the columns of a table mean: which is text, which the class, which are features."""
+"""The roles of the columns of a table: text, class, or features."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 __all__ = ["as_features", "labels_of", "named"]
 
-# More classes than this, with fewer examples each than that, are targets of a regression or names.
+# More classes than the first number, with fewer examples each than the second, are regression targets or names.
 MANY_CLASSES, EXAMPLES_EACH = 10, 3
 
 
 def named(path: Path, columns: list[str], given: str | None, usual: tuple[str, ...]) -> str | None:
-    """The column that is `given`, else the first with one of the `usual` names, in their order, if there is one.
+    """The column `given`, or else the first one with one of the `usual` names, in their order; None if there is none.
 
     Raises:
-      InputError: a given column that the table does not have.
+      InputError: if the table does not have the column `given`.
     """
     if given is not None:
         have = f"got column {given!r}, which {path} does not have; try one of {', '.join(columns)}"
@@ -37,11 +37,11 @@ def as_features(path: Path, frame: DataFrame) -> np.ndarray:
     """The cells as numbers, f32[N, d].
 
     Raises:
-      InputError: no columns, or cells that are no numbers, or not finite; the line and the column of the first.
+      InputError: if there are no columns, or if a cell is not a finite number; the message names its line and column.
     """
     checks.require(frame.shape[1] > 0, f"got {path} with one column, need features beside the class; add them")
     values = np.stack([numbers(frame[column]) for column in frame.columns], axis=1)
-    with np.errstate(over="ignore"):  # beyond 32 bits: not finite, as is said
+    with np.errstate(over="ignore"):  # too large for 32 bits becomes infinite, which is reported below
         odd = ~np.isfinite(values.astype(np.float32))
     if odd.any():
         column = int(np.argmax(odd.sum(axis=0) > 0))
@@ -63,21 +63,22 @@ def as_features(path: Path, frame: DataFrame) -> np.ndarray:
 
 
 def labels_of(paths: list[Path], frames: list[DataFrame], column: str, beside_features: bool) -> list[np.ndarray]:
-    """The class of every row of all parts: f64 where most are numbers (10 comes after 9, and 1.0 is 1), else words.
+    """The class of every row of all parts: f64 if most are numbers (10 comes after 9, and 1.0 is 1), otherwise words.
 
     Args:
       paths: the files.
       frames: their cells, see `as_text`.
-      column: that of the class.
-      beside_features: whether numbers are features, so that a number as class may be the target of a regression.
+      column: name of the column with the class.
+      beside_features: whether the other columns are numbers, so that a number as class may be a regression target.
 
     Raises:
-      InputError: a row without a class, a word among numbers, or numbers that are no classes; the line.
+      InputError: if a row has no class, if there is a word among numbers, or if numbers are not classes; the message
+        names the line.
     """
     words = [frame[column].str.strip() for frame in frames]
     every = [word for part in words for word in part]
     counts = Counter(word for word in every if not is_missing(word))
-    # Python's None, written as text, or a class of this name? A class is not the rarest word of all.
+    # "none" is Python's None written as text, or a class of this name; a class is not the rarest word of all.
     none = next((word for word in counts if word.lower() == "none"), None)
     others = [count for word, count in counts.items() if word != none]
     lost = {none} if none is not None and others and counts[none] < min(others) else set()
@@ -99,7 +100,7 @@ def labels_of(paths: list[Path], frames: list[DataFrame], column: str, beside_fe
         odd = np.flatnonzero(~np.isfinite(value))
         where = f"{part.iloc[odd[0]]!r} in line {part.index[odd[0]]}" if odd.size else ""
         got = f"got {path} with {where}, column {column!r}, where most rows have numbers"
-        checks.require(odd.size == 0, f"{got}, need a number in every row; mend that line, or leave it out")
+        checks.require(odd.size == 0, f"{got}, need a number in every row; correct that line, or leave it out")
         broken = value[value % 1 != 0]
         checks.require(
             broken.size == 0 or not beside_features,
@@ -119,7 +120,11 @@ def _are_classes(every: list[str], of_numbers: np.ndarray) -> bool:
 
 
 def _few_enough(path: Path, column: str, labels: np.ndarray, beside_features: bool) -> None:
-    """A sentence where classes are so many that they are values of something else."""
+    """Check that there are not so many classes that they must be values of something else.
+
+    Raises:
+      InputError: if there are.
+    """
     number = len(np.unique(labels))
     got = f"got {path} with {number} classes in {column!r} for {len(labels)} examples, fewer than {EXAMPLES_EACH} each"
     do = "name the column with the class in the first line, or bin what is a target of regression"

@@ -1,6 +1,7 @@
-"""Text of cells apart by a sign: which sign, whether cells are in quotes, and whether the first line has names.
+"""Text tables: which character separates the cells, whether cells are quoted, whether the first line has names.
 
-Each is decided by what most lines say, so that one odd cell changes none of them; it is named in a sentence.
+The majority of the lines decides each of these, so that one irregular cell changes none of them; an error message names
+that cell.
 """
 
 from __future__ import annotations
@@ -23,25 +24,25 @@ if TYPE_CHECKING:
 
 __all__ = ["LABELS", "TEXTS", "as_text", "is_missing", "numbers"]
 
-# Names of columns by which they are found, in any case.
+# Column names that identify a role, in upper or lower case.
 TEXTS = ("sentence", "text", "review", "comment", "content")
 LABELS = ("label", "class", "target", "sentiment", "category", "y")
 
-# What stands in a cell, in lower case, where there is no value. "none" may be a class: see `columns.labels_of`.
+# The contents of a cell, in lower case, that mean a missing value. "none" may be a class: see `columns.labels_of`.
 MISSING = ("", "?", "nan", "na", "n/a", "#n/a", "<na>", "null", "nat")
 
 SIGNS = "\t,;|"
-LOOKED_AT, SEEN = 50, 1000  # lines by which the sign is chosen, and rows by which names are told from values
-Row = tuple[int, list[str]]  # the line where a row ends, and its cells
+LOOKED_AT, SEEN = 50, 1000  # lines that decide the separator; rows that decide whether line 1 has names
+Row = tuple[int, list[str]]  # the line number at which a row ends, and its cells
 
 
 def as_text(path: Path) -> DataFrame:
-    """The cells of a table as they are written. The index has the line of each row, counted from 1.
+    """The cells of a table as they are written. The index holds the line number of each row, counted from 1.
 
-    Columns go by the names in the first line, or without such by their place, "0", "1", ...
+    Columns are named by the first line, or otherwise by their position, "0", "1", ...
 
     Raises:
-      InputError: a file that is damaged or no table, has no rows, or rows of different lengths.
+      InputError: if the file is damaged or not a table, has no rows, or has rows of different lengths.
     """
     import pandas
 
@@ -50,7 +51,7 @@ def as_text(path: Path) -> DataFrame:
         content = plain.decode("utf-8-sig")
         rows = _rows(content)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise checks.InputError(f"got {path}, which is no table: {error}; need rows of as many cells each") from error
+        raise checks.InputError(f"got {path}, which is not a table: {error}; need rows of equal length") from error
     need = f"got {path} with {max(len(rows) - 1, 0)} rows below its first line, need one at least; get the file again"
     checks.require(len(rows) > 1, need)
     width = Counter(len(cells) for _, cells in rows).most_common(1)[0][0]
@@ -66,19 +67,19 @@ def as_text(path: Path) -> DataFrame:
         checks.require(twice is None, f"got {path} with two columns {twice!r}, need a name for each; rename one")
         frame = frame.iloc[1:].set_axis(names, axis=1)
         if not cells[0][0].strip() and _counts_rows(frame.iloc[:, 0]):
-            frame = frame.iloc[:, 1:]  # row numbers, as pandas writes them
+            frame = frame.iloc[:, 1:]  # row numbers written by pandas
     last = frame.iloc[:, -1]
     ends = (lines[0] == frame.index[0] or not cells[0][-1].strip()) and not any(cell.strip() for cell in last)
-    return frame.iloc[:, :-1] if ends else frame  # every line ends in a sign
+    return frame.iloc[:, :-1] if ends else frame  # every line ends with a separator
 
 
 def _rows(content: str) -> list[Row]:
-    """Cells in quotes where that reads every line to its end, else quotes as they are; a plain reading if neither fits.
+    """Rows with quoted cells if that reads every line completely, otherwise with quotes as plain characters.
 
-    In a text with quotes of its own (GLUE's), a quote at the start of a cell has no partner.
+    In a text with quotation marks of its own (GLUE's), a quote at the start of a cell has no partner.
     """
     sign = _sign(content)
-    if sign is None:  # blanks
+    if sign is None:  # separated by blanks
         return [(number, line.split()) for number, line in enumerate(content.splitlines(), start=1) if line.strip()]
     with contextlib.suppress(csv.Error):
         return list(_read(content, sign, quoting=csv.QUOTE_MINIMAL, strict=True))
@@ -101,7 +102,7 @@ def _read(content: str, sign: str, **how: int) -> Iterator[Row]:
 
 
 def _sign(content: str) -> str | None:
-    """The sign that parts most lines into as many cells; None for blanks, where no sign parts them and blanks do."""
+    """The separator that divides most lines into the same number of cells; None for blanks."""
     start = "\n".join(content.splitlines()[:LOOKED_AT])
 
     def agreement(sign: str) -> tuple[int, int]:
@@ -109,7 +110,7 @@ def _sign(content: str) -> str | None:
         width, lines = max(widths.items(), key=lambda one: (one[1], one[0]), default=(1, 0))
         return (lines if width > 1 else 0, width)
 
-    best = max(SIGNS, key=agreement)  # the first of equals: a tab before a comma
+    best = max(SIGNS, key=agreement)  # of equally good ones the first: a tab before a comma
     if agreement(best)[0]:
         return best
     words = [line.split() for line in start.splitlines() if line.strip()]
@@ -120,15 +121,15 @@ def _sign(content: str) -> str | None:
 
 
 def _without_empty_end(cells: list[str], width: int) -> list[str]:
-    """Lines that end in a sign have an empty cell more than there are columns."""
+    """The cells without the empty last one of a line that ends with a separator."""
     return cells[:width] if not any(cell.strip() for cell in cells[width:]) else cells
 
 
 def _has_names(frame: DataFrame) -> bool:
     """Whether the first line names the columns: it has words where most other lines have numbers.
 
-    Where all columns are words, it has a usual name, or else no cell of it comes again in its column. Whole numbers 0,
-    1, 2, ... over four columns at least are the names that pandas gives.
+    If all columns are words, the first line must have a usual name, or none of its cells may occur again in its column.
+    Integers 0, 1, 2, ... over at least four columns are the names that pandas gives.
     """
     first, rest = [cell.strip() for cell in frame.iloc[0]], frame.iloc[1:SEEN]
     again = [first[place] in set(rest.iloc[:, place].str.strip()) for place in range(len(first))]
@@ -145,13 +146,13 @@ def _has_names(frame: DataFrame) -> bool:
 
 
 def numeric_column(cells: Series) -> bool:
-    """Whether most cells that have a value are numbers."""
+    """Whether most cells with a value are numbers."""
     values = [cell for cell in cells if not is_missing(cell)]
     return bool(values) and 2 * int(np.isfinite(numbers(values)).sum()) > len(values)
 
 
 def numbers(cells: Series | list[str]) -> np.ndarray:
-    """f64[N]: the number in each cell, NaN where there is none."""
+    """f64[N], the number in each cell, or NaN."""
     import pandas
 
     return pandas.to_numeric(pandas.Series(cells, dtype=object).str.strip(), errors="coerce").to_numpy(np.float64)
@@ -162,7 +163,7 @@ def _number(cell: str) -> float:
 
 
 def is_missing(cell: str) -> bool:
-    """Whether a cell says that it has no value.
+    """Whether a cell states that its value is missing.
 
     >>> [is_missing(cell) for cell in ("", " ?", "NaN", "0", "no")]
     [True, True, True, False, False]

@@ -1,4 +1,4 @@
-"""Data sets that come with the libraries jdl needs: no file, no network."""
+"""Data sets bundled with the libraries that jdl needs: no file and no network."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["digits"]
 def digits(test_fraction: float = 0.2, seed: int = 0) -> Dataset:
     """Handwritten digits of 8x8 pixels, bundled with scikit-learn: 1,797 images of ten classes.
 
-    Pixels are scaled from 0..16 to [0, 1] and flattened to 64 features. The test set is stratified: each class
-    has the same share of it as of the whole, to within one image.
+    Pixels are scaled from 0..16 to [0, 1] and flattened to 64 features. The test set is stratified: the share of each
+    class is that of the whole data set, to within one image.
 
     Args:
-      test_fraction: share of the images held out, between 0.01 and 0.99; 0.2 gives 1,437 and 360 images.
-      seed: names the division into the two sets; same seed, same sets.
+      test_fraction: share of the images that is held out, between 0.01 and 0.99; 0.2 gives 1,437 and 360 images.
+      seed: seed of the division into training and test set.
 
     Raises:
-      InputError: `test_fraction` leaves either set too small to hold every class.
+      InputError: if `test_fraction` makes one of the sets too small to hold every class.
 
     >>> data = digits()
     >>> data.train_x.shape, data.test_x.shape, data.num_classes
@@ -40,7 +40,7 @@ def digits(test_fraction: float = 0.2, seed: int = 0) -> Dataset:
     seed = checks.whole("seed", seed, 0)
     pixels, labels = load_digits(return_X_y=True)
     train_x, test_x, train_y, test_y = train_test_split(
-        (pixels / 16).astype(np.float32),  # the darkest pixel is 16
+        (pixels / 16).astype(np.float32),  # the largest pixel value is 16
         labels.astype(np.int32),
         test_size=test_fraction,
         stratify=labels,

@@ -1,4 +1,4 @@
-"""From a data set's name to its files: the data directory, the names, the checksums; what is missing, in a sentence."""
+"""From the name of a data set to its files: the data directory, the file names, the checksums."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ __all__ = ["FLAGS", "data_directory", "digest", "find", "unpacked", "verify"]
 
 FLAGS = "--data-dir, data_dir= or the environment variable JDL_DATA_DIR"
 
-# A file may lie unpacked, or packed in one of these ways.
+# A file may be unpacked, or compressed with one of these extensions.
 _PACKINGS = ("", ".gz", ".bz2")
 _OPENERS = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress}
 
 
 def data_directory(data_dir: str | Path | None = None) -> Path | None:
-    """The folder that holds data sets: `data_dir`, else the environment variable JDL_DATA_DIR, else None.
+    """The folder of data sets: `data_dir`, otherwise the environment variable JDL_DATA_DIR, otherwise None.
 
     Raises:
-      InputError: the folder named does not exist.
+      InputError: if that folder does not exist.
     """
     named = data_dir or os.environ.get("JDL_DATA_DIR", "")
     if not named:
         return None
-    place, said = Path(os.path.expanduser(named)), "data_dir" if data_dir else "JDL_DATA_DIR"
-    checks.require(place.is_dir(), f"got {said}={str(named)!r}, which is no folder; name the folder of your data sets")
+    place, setting = Path(os.path.expanduser(named)), "data_dir" if data_dir else "JDL_DATA_DIR"
+    checks.require(place.is_dir(), f"got {setting}={str(named)!r}, which is not a folder; name that of your data sets")
     return place
 
 
 def find(name: str, source: Source, data_dir: str | Path | None = None) -> list[Path]:
     """The files of a data set, in the order of `source.files`, all from one folder.
 
-    Looked in, in this order: the folders below the data directory that bear the data set's name or one of
-    `source.folders`, then the data directory itself. A file may be packed (.gz, .bz2) or not.
+    It searches in this order: the folders below the data directory with the name of the data set or one of
+    `source.folders`, then the data directory itself. A file may be compressed (.gz, .bz2) or not.
 
-    With `source.common_names` (MNIST and Fashion-MNIST share theirs) a file without a published checksum, such as an
-    unpacked one, is taken only from a folder that bears a name.
+    With `source.common_names` (MNIST and Fashion-MNIST share their file names) a file without a published checksum,
+    such as an unpacked one, is accepted only from a folder with such a name.
 
     Raises:
-      InputError: no data directory is named, or no folder holds all files: which are missing, under which names, where
-        they were looked for, where they are to be had, and how the folder is named.
+      InputError: if there is no data directory, or no folder holds all files; the message lists the missing files,
+        their accepted names, the folders searched, where to get the files, and how to set the data directory.
     """
     directory = data_directory(data_dir)
     get = f"get {'it' if len(source.files) == 1 else 'them'} from {source.where}"
@@ -81,12 +81,12 @@ def find(name: str, source: Source, data_dir: str | Path | None = None) -> list[
 
 
 def _said(files: Sequence[tuple[str, ...]]) -> str:
-    """The files of a set by their names, with those that stand in for one in brackets."""
+    """The files of a data set by name, with alternative names in brackets."""
     return ", ".join(one[0] + (f" (or {', '.join(one[1:])})" if len(one) > 1 else "") for one in files)
 
 
 def _first(folder: Path, names: tuple[str, ...], source: Source, named: bool) -> Path | None:
-    """The first of a file's names that `folder` has, if it can be taken from there."""
+    """The first of a file's names that exists in `folder` and can be accepted from there."""
     for usual in names:
         plain = usual.removesuffix(".gz")
         for name in dict.fromkeys((usual, *(plain + packing for packing in _PACKINGS))):
@@ -104,21 +104,21 @@ def _digest(path: Path, *about: int) -> str:
 
 
 def digest(path: Path) -> str:
-    """sha256 of a file, or of a folder's file names and contents; a file that did not change is read once a process."""
+    """sha256 of a file, or of a folder's file names and contents; an unchanged file is read once per process."""
     if path.is_dir():
         inside = sorted(one for one in path.rglob("*") if one.is_file())
         lines = (f"{one.relative_to(path).as_posix()} {digest(one)}\n" for one in inside)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
     about = path.stat()
-    # A copy may be given the times of what it replaces (cp -p, rsync -t, tar), but not when that happened.
+    # A copy may keep the modification time of another file (cp -p, rsync -t, tar), but not its change time.
     return _digest(path.absolute(), about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)
 
 
 def verify(name: str, source: Source, paths: list[Path]) -> int:
-    """How many of the files have a published checksum, after comparing each of them with it.
+    """The number of files with a published checksum, after a comparison of each with it.
 
     Raises:
-      InputError: a file is not the one published; nothing is read from it.
+      InputError: if a file differs from the published one; nothing is read from it.
     """
     published = [(path, source.sha256[path.name]) for path in paths if path.name in source.sha256]
     for path, expected in published:
@@ -132,10 +132,10 @@ def verify(name: str, source: Source, paths: list[Path]) -> int:
 
 
 def unpacked(path: Path, content: bytes | None = None) -> bytes:
-    """The bytes of a file (or of `content`, read from it), unpacked if they are packed by gzip or bzip2.
+    """The bytes of a file (or of `content`, read from it), decompressed if they are compressed by gzip or bzip2.
 
     Raises:
-      InputError: the packed file is damaged, or is a folder.
+      InputError: if the compressed file is damaged, or is a folder.
     """
     checks.require(content is not None or not path.is_dir(), f"got {path}, a folder, need the file of that name in it")
     content = path.read_bytes() if content is None else content

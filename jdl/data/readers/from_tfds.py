@@ -1,4 +1,4 @@
-"""Data sets of TensorFlow Datasets, by their name there: prepared ones, or prepared here from raw files."""
+"""Data sets of TensorFlow Datasets by name, already prepared or prepared here from raw files."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ __all__ = ["from_tfds"]
 def from_tfds(name: str, data_dir: str | Path | None = None, download: bool = False) -> Dataset:
     """A data set of TensorFlow Datasets (TFDS), such as "mnist" or "cmaterdb/bangla".
 
-    One that is prepared, below the data directory or in TFDS's own (environment variable TFDS_DATA_DIR, usually
-    ~/tensorflow_datasets), is read. Else it is prepared into TFDS's own directory: from raw files in the folder of its
-    name (or, with a configuration, `name/configuration`) below the data directory, by TFDS's builder and against its
-    checksums; or, with `download`, from the network. Preparing needs TensorFlow, reading does not.
+    A prepared data set is read from below the data directory, or from TFDS's own (environment variable TFDS_DATA_DIR,
+    usually ~/tensorflow_datasets). Otherwise it is prepared in TFDS's directory by TFDS's builder with its checksums:
+    from raw files in the folder of its name (or, with a configuration, `name/configuration`) below the data directory;
+    or, with `download`, from the network. Preparation needs TensorFlow, reading does not.
 
-    Images, features and sentences with a label or a target are read, and a text without one. The test set is TFDS's
-    "test", else its "validation", else a fifth of "train", drawn by a fixed seed.
+    It reads images, features and sentences with a label or a target, and a text without one. The test set is TFDS's
+    "test", otherwise its "validation", otherwise a fifth of "train", drawn with a fixed seed.
 
     Args:
-      name: in TFDS, with "/configuration" and ":version" where there are such.
+      name: name in TFDS, optionally with "/configuration" and ":version".
       data_dir: folder of data sets; None for the environment variable JDL_DATA_DIR.
-      download: whether the network may be asked.
+      download: whether the network may be used.
 
     Raises:
-      InputError: an unknown name, a data set that is neither prepared nor there as raw files, a missing package,
-        examples of another kind, or a test set whose labels are kept back (all -1, as GLUE's).
+      InputError: if the name is unknown, the data set is neither prepared nor available as raw files, a package is
+        missing, examples are of another kind, or the labels of the test set are withheld (all -1, as for GLUE).
 
     References:
       TensorFlow Datasets, https://www.tensorflow.org/datasets.
     """
-    # Namespaces ("huggingface:...") ask the network at once; whatever else TFDS reads into a name is an argument.
+    # Namespaces ("huggingface:...") use the network at once; all else that TFDS parses from a name is an argument.
     checks.require(
         re.fullmatch(r"\w+(/[\w.+-]+)?(:\d[\w.]*)?", name) is not None,
         f"got tfds:{name}, need a name, with /configuration and :version where there are such; try tfds:mnist",
@@ -51,7 +51,7 @@ def from_tfds(name: str, data_dir: str | Path | None = None, download: bool = Fa
     tfds = _tfds()
     directory = data_directory(data_dir)
     tried = (_builder(tfds, name, place) for place in dict.fromkeys((directory, None)))
-    builders = [one for one in tried if one is not None]  # a user's own set is known where it lies alone
+    builders = [one for one in tried if one is not None]  # TFDS knows a user's own data set only in its folder
     if not builders:
         known = tfds.list_builders(with_community_datasets=False)
         close = " or ".join(checks.nearest(name.partition("/")[0], known)[:3])
@@ -84,7 +84,7 @@ def _builder(tfds: Any, name: str, directory: Path | None) -> Any:
         return tfds.builder(name, data_dir=directory, file_format=FORMAT)
     except tfds.core.DatasetNotFoundError:
         return None
-    except (ValueError, AssertionError) as error:  # a configuration or version that does not exist
+    except (ValueError, AssertionError) as error:  # the configuration or version does not exist
         said = " ".join(str(error).split())[:300]
         raise checks.InputError(f"got tfds:{name}, which TFDS cannot build: {said}") from error
 
@@ -94,7 +94,7 @@ def _prepared(builder: Any) -> bool:
 
 
 def _prepare(tfds: Any, builder: Any, name: str, directory: Path | None, download: bool) -> None:
-    """Prepare into the builder's directory, from raw files or the network, or say what is missing, at once."""
+    """Prepare into the builder's directory, from raw files or the network, or report at once what is missing."""
     if importlib.util.find_spec("tensorflow") is None:
         raise checks.InputError(
             f"got tfds:{name}, which is not prepared in {builder.data_path}, and no TensorFlow to prepare it; run: pip "
@@ -103,8 +103,8 @@ def _prepare(tfds: Any, builder: Any, name: str, directory: Path | None, downloa
         )
     raw = _raw(builder, name, directory, download)
     flat = name.replace("/", "+").replace(":", "+")
-    # One download folder a data set: TFDS finds files there by their names, and those of MNIST and Fashion-MNIST agree.
-    with contextlib.redirect_stdout(sys.stderr):  # what a program prints is its own
+    # One download folder per data set: TFDS finds files by name, and MNIST and Fashion-MNIST share file names.
+    with contextlib.redirect_stdout(sys.stderr):  # keep stdout for the caller's own output
         try:
             builder.download_and_prepare(
                 download_dir=Path(builder.data_dir_root) / "downloads" / flat,
@@ -114,13 +114,13 @@ def _prepare(tfds: Any, builder: Any, name: str, directory: Path | None, downloa
                     force_checksums_validation=not download,  # a file without a checksum would come from the network
                 ),
             )
-        except Exception as error:  # of many kinds: checksums, the network, the disk
+        except Exception as error:  # of many types: checksums, the network, the disk
             place, said = raw or "the network", " ".join(str(error).split())[:600]
             raise checks.InputError(f"got tfds:{name}, which TFDS could not prepare from {place}: {said}") from error
 
 
 def _raw(builder: Any, name: str, directory: Path | None, download: bool) -> Path | None:
-    """The folder with all files that TFDS has checksums of; None if the network is to be asked."""
+    """The folder with all files for which TFDS has checksums; None if the network is to be used."""
     needed = sorted({info.filename for info in (builder.url_infos or {}).values() if info.filename})
     plain = name.partition(":")[0]
     folders = [] if directory is None else [directory / one for one in (plain, plain.replace("/", "_"))]
@@ -139,6 +139,6 @@ def _raw(builder: Any, name: str, directory: Path | None, download: bool) -> Pat
 
 
 def _instead(name: str) -> str:
-    """The data set that jdl reads from the same raw files, if it does."""
+    """The data set that jdl reads from the same raw files, if there is one."""
     plain = name.partition(":")[0].replace("/", "_")
     return f"; or ask for {plain!r}, whose raw files jdl reads without TFDS" if plain in SOURCES else ""

@@ -1,4 +1,4 @@
-"""Data that a user has in Python, lists, frames or arrays of any library, as a data set of NumPy arrays."""
+"""A data set of NumPy arrays from a user's Python data: lists, frames or arrays of any library."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def as_dataset(data: Any) -> Dataset:
     """A checked data set of NumPy arrays.
 
     Args:
-      data: a `Dataset` whose arrays may be lists, frames, sparse matrices, or arrays of another library; or one that is
-        made by the rules of `npz.read_any` of (x, y), of ((train_x, train_y), (test_x, test_y)), or of a dict with the
-        names of an npz file (or scikit-learn's "data" and "target"). Of x and y alone a fifth is held out. There, y may
-        be words: classes are numbered in the order of the alphabet.
+      data: a `Dataset` whose arrays may be lists, frames, sparse matrices, or arrays of another library; or (x, y);
+        or ((train_x, train_y), (test_x, test_y)); or a dict with the array names of an npz file (or scikit-learn's
+        "data" and "target"). All but a `Dataset` follow the rules of `npz.read_any`: of x and y without a test part a
+        fifth is held out. In these forms y may be words, whose classes are numbered in alphabetical order.
 
     Returns:
-      The data set, as `validate` wants it.
+      The data set, checked by `validate`.
 
     Raises:
-      InputError: if it is none of these, or does not fit together.
+      InputError: if `data` has none of these forms, or its arrays do not fit together.
     """
     if isinstance(data, Dataset):
         arrays = [_array(value, name) for name, value in zip(Dataset._fields[:4], data[:4], strict=True)]
@@ -93,4 +93,6 @@ def _array(value: Any, name: str) -> np.ndarray:
             array = array.astype(str) if words else array.astype(np.float64)  # None becomes NaN, which is told
         return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
     except (ValueError, TypeError, RuntimeError) as error:
-        raise checks.InputError(f"{got}, which is no array of numbers ({error}); try np.asarray(..., float)") from error
+        raise checks.InputError(
+            f"{got}, which is not an array of numbers ({error}); try np.array(..., float)"
+        ) from error

@@ -1,4 +1,4 @@
-"""IDX files: the format of MNIST and its relatives."""
+"""IDX files: the format of MNIST and related data sets."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from jdl.data.readers.source import Source
 
 __all__ = ["SOURCES", "read_idx"]
 
-# The third byte of the file says what the numbers are; those of more than one byte have the highest first.
+# The third byte of the file states the type of the numbers, which are big-endian.
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
 def read_idx(path: Path, content: bytes | None = None) -> np.ndarray:
-    """The array in an IDX file, packed or not, in the machine's byte order.
+    """The array in an IDX file, compressed or not, in the machine's byte order.
 
     Args:
-      path: of the file.
-      content: its bytes, where they do not lie in a file of their own.
+      path: path of the file.
+      content: bytes of the file, if it is not a file of its own; None to read `path`.
 
     Raises:
-      InputError: not an IDX file, or one that is cut off or too long.
+      InputError: if it is not an IDX file, or is truncated or too long.
 
     References:
       Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits", 1998: "the IDX file format".
@@ -56,7 +56,7 @@ def read_idx(path: Path, content: bytes | None = None) -> np.ndarray:
 
 
 def _read(*paths: Path, summary: str, classes: int, members: tuple[str, ...] = (), **shape: int) -> Dataset:
-    """Train images, train labels, test images, test labels; `members` names each where all lie in one zip."""
+    """The data set from training and test images and labels; `members` names these four if they are in one zip."""
     arrays = [_one(path, member) for path, member in zip(paths, members or [""] * 4, strict=True)]
     train_x, train_y, test_x, test_y = arrays
     for images, labels, path in ((train_x, train_y, paths[0]), (test_x, test_y, paths[2])):
@@ -78,7 +78,7 @@ def _read(*paths: Path, summary: str, classes: int, members: tuple[str, ...] = (
 
 
 def _oriented(images: np.ndarray, labels: np.ndarray, transposed: int = 0, first: int = 0):
-    """Upright images u8[N, H, W, 1] and labels i32[N] from 0."""
+    """Upright images u8[N, H, W, 1] and labels i32[N] numbered from 0."""
     images = np.ascontiguousarray(images.transpose(0, 2, 1)) if transposed else images
     return images[..., None], labels.astype(np.int32) - first
 
@@ -100,7 +100,7 @@ _FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx
 
 
 def _like_mnist(summary: str, where: str, folders: tuple[str, ...], sha256: tuple[str, str, str, str]) -> Source:
-    """Four files under the names that MNIST gave them, or with a dot, as some unpack them."""
+    """Four files under the names of MNIST, or with a dot, as some programs unpack them."""
     return Source(
         files=tuple((f"{name}.gz", name.replace("-idx", ".idx")) for name in _FILES),
         read=functools.partial(_read, summary=summary, classes=10),
@@ -112,7 +112,7 @@ def _like_mnist(summary: str, where: str, folders: tuple[str, ...], sha256: tupl
 
 
 def _emnist(split: str, classes: int, first: int = 0) -> Source:
-    """One of EMNIST's six data sets: four files, or the zip that holds those of all six. Images lie on their side."""
+    """One of EMNIST's six data sets: four files, or the zip of all six. Its images are transposed."""
     parts = ("train-images-idx3", "train-labels-idx1", "test-images-idx3", "test-labels-idx1")
     members = tuple(f"emnist-{split}-{part}-ubyte" for part in parts)
     summary = f"EMNIST {split}, handwritten characters of NIST's Special Database 19 (Cohen et al., 2017), upright."

@@ -19,14 +19,14 @@ _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm")
 
 
 def read_any(path: Path) -> Dataset:
-    """Images u8[N, H, W, C] and classes i32[N] from a zip of folders, in the order of the files' names.
+    """Images u8[N, H, W, C] and classes i32[N] from a zip of folders, in the order of the file names.
 
     The zip holds `train/<class>/<image>` and `test/<class>/<image>`, at its top or below other folders. Classes are
-    numbered in the order of their names. C = 1 where every image is gray, else 3. Transparency is left out.
+    numbered in the order of their names. C = 1 if every image is grey, otherwise 3. Transparency is dropped.
 
     Raises:
-      InputError: Pillow is missing, the zip is damaged, lacks one of the two folders, or holds images of several sizes,
-        or of more than 8 bits.
+      InputError: if Pillow is missing, or the zip is damaged, lacks one of the two folders, or holds images of several
+        sizes or of more than 8 bits.
     """
     try:
         import PIL.Image  # noqa: F401
@@ -45,7 +45,7 @@ def read_any(path: Path) -> Dataset:
             classes = sorted({name for part in listed.values() for name, _ in part})
             train_x, test_x = (_decoded(archive, [file for _, file in listed[one]], path) for one in ("train", "test"))
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
-        raise checks.InputError(f"got {path}, which is no zip or a damaged one ({error}); get it again") from error
+        raise checks.InputError(f"got {path}, which is not a zip or is damaged ({error}); get it again") from error
     channels = max(train_x.shape[-1], test_x.shape[-1])
     number = {name: i for i, name in enumerate(classes)}
     train_y, test_y = (np.array([number[name] for name, _ in listed[part]], np.int32) for part in ("train", "test"))
@@ -62,7 +62,7 @@ def read_any(path: Path) -> Dataset:
 
 
 def _listed(names: list[str]) -> dict[str, list[tuple[str, str]]]:
-    """For "train" and "test" the images as (class, file), sorted."""
+    """The images of "train" and "test" as sorted (class, file)."""
     listed: dict[str, list[tuple[str, str]]] = {}
     for name in names:
         parts = PurePosixPath(name).parts
@@ -73,7 +73,7 @@ def _listed(names: list[str]) -> dict[str, list[tuple[str, str]]]:
 
 
 def _decoded(archive: zipfile.ZipFile, files: list[str], path: Path) -> np.ndarray:
-    """u8[N, H, W, C] of files that hold images of one size."""
+    """u8[N, H, W, C] from files of images of one size."""
     images = [_image(archive.read(file), path / file) for file in files]
     sizes = {image.shape[:2]: file for image, file in zip(images, files, strict=True)}
     said = " and ".join(f"{size[1]}x{size[0]} ({file})" for size, file in list(sizes.items())[:2])
@@ -81,21 +81,21 @@ def _decoded(archive: zipfile.ZipFile, files: list[str], path: Path) -> np.ndarr
     channels = max(image.shape[2] for image in images)
     stacked = np.empty((len(images), *images[0].shape[:2], channels), np.uint8)
     for row, image in zip(stacked, images, strict=True):
-        row[:] = image  # a gray image among others in colour has three channels alike
+        row[:] = image  # a grey image among colour images gets three equal channels
     return stacked
 
 
 def _image(content: bytes, path: Path) -> np.ndarray:
-    """u8[H, W, 1] of a gray image, else u8[H, W, 3]."""
+    """u8[H, W, 1] for a grey image, otherwise u8[H, W, 3]."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(content)) as image:
-            # Of gray values above 255 Pillow would make 255.
+            # Pillow would clip grey values above 255 to 255.
             wide = image.mode.startswith(("I", "F"))
             pixels = None if wide else np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
     except (OSError, ValueError, SyntaxError) as error:
-        said = "which is no image, or a damaged one" if isinstance(error, UnidentifiedImageError) else f"({error})"
+        said = "which is not an image, or is damaged" if isinstance(error, UnidentifiedImageError) else f"({error})"
         raise checks.InputError(f"got {path}, {said}; get the zip again") from error
     checks.require(not wide, f"got {path} of more than 8 bits a pixel, need 8; save such as npz, and name it npz:PATH")
     return pixels if pixels.ndim == 3 else pixels[..., None]
@@ -106,7 +106,7 @@ def _cifar10_jpeg(path: Path) -> Dataset:
     return read_any(path)._replace(source=source)
 
 
-# The usual zip is packed by whoever has the folders, so no checksum is published.
+# Users make the zip themselves from the folders, so no checksum is published.
 SOURCES: dict[str, Source] = {
     "cifar10_jpeg": Source(
         files=(("cifar10_jpeg.zip", "CIFAR-10-images-master.zip"),),

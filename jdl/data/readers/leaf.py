@@ -1,4 +1,4 @@
-"""LEAF's json: examples by user. Handwriting by its writer (FEMNIST), lines of plays by their role (Shakespeare)."""
+"""LEAF's json, examples by user: FEMNIST handwriting by writer, Shakespeare's lines by role."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ __all__ = ["SOURCES", "read", "read_any"]
 
 
 def read(path: Path, name: str | None = None, num_classes: int | None = None, seed: int = 0) -> Dataset:
-    """Users' examples from a file of LEAF's, or from a folder of them.
+    """The examples of users, from a file of LEAF or a folder of such files.
 
-    A folder has `train/` and `test/`, or `all_data/`, or files itself, here or below `data/`. Without a test part a
-    tenth of each user's examples is held out. What examples are is seen from them: 784 numbers are an image of 28x28,
-    dark on white (1), u8[N, 28, 28, 1] where they are levels of gray, else (standardised, say) f32; other numbers are
-    features, f32[N, d]; text of L characters and the one that follows is i32[N, L] with y, i32[N, L], the character
-    after each. LEAF asks for the last of these alone; its
-    windows move on by one character, so all others are asked for as well, again and again.
+    A folder has `train/` and `test/`, or `all_data/`, or files itself, directly or below `data/`. Without a test part a
+    tenth of each user's examples is held out. The kind of the examples is inferred. 784 numbers are an image of 28x28,
+    dark on white (1): u8[N, 28, 28, 1] if they are grey levels, otherwise (for example standardised) f32. Other numbers
+    are features, f32[N, d]. Text of L characters and the next character is i32[N, L] with y, i32[N, L], the character
+    after each. LEAF predicts only the last of these. Its windows are shifted by one character each, so every other
+    character is predicted as well, repeatedly.
 
-    Classes that count from 1 are numbered from 0. `truth` has their "labels"; "users" (names, in the order of owners);
-    "test_owner", i32[T] (of users to test on alone too: LEAF can hold out whole users); and for text "vocabulary", all
-    characters sorted.
+    Classes that count from 1 are renumbered from 0. `truth` has their "labels"; "users" (names, in the order of
+    owners); "test_owner", i32[T] (including users that only have test examples: LEAF can hold out whole users); and for
+    text "vocabulary", all characters sorted.
 
     Args:
-      path: the file or folder.
-      name: of the data set; that of the file or folder by default.
-      num_classes: how many classes there are, where files may lack some; by default one more than the largest.
-      seed: names what is held out.
+      path: file or folder.
+      name: name of the data set; by default that of the file or folder.
+      num_classes: number of classes, if the files may lack some; by default one more than the largest.
+      seed: seed of the choice of test examples.
 
     Raises:
-      InputError: nothing there, a file that is not LEAF's, or examples of another kind; what is wrong and where.
+      InputError: if there is no file, a file is not LEAF's, or examples are of another kind; the message states what is
+        wrong and where.
 
     References:
       S. Caldas et al., "LEAF: A Benchmark for Federated Settings", 2018 (arXiv:1812.01097).
@@ -62,14 +63,14 @@ def read(path: Path, name: str | None = None, num_classes: int | None = None, se
         "make both again with LEAF's preprocess.sh",
     )
     truth: dict[str, Any] = {"users": np.array(list(number)), "test_owner": test_owner}
-    if train_x.dtype == np.uint32:  # characters, each row with the one that follows
+    if train_x.dtype == np.uint32:  # characters, each row with the next character
         checks.fits(2 * 4 * (train_x.size + test_x.size), f"{path} with {len(train_x) + len(test_x)} texts")
         letters = np.union1d(train_x, test_x)
         truth["vocabulary"] = np.array([chr(code) for code in letters.tolist()])
         train_x, test_x = (np.searchsorted(letters, part).astype(np.int32) for part in (train_x, test_x))
         train_x, train_y, test_x, test_y = train_x[:, :-1], train_x[:, 1:], test_x[:, :-1], test_x[:, 1:]
         num_classes = len(letters)
-    elif num_classes is None and min(train_y.min(), test_y.min()) == 1:  # counted from 1
+    elif num_classes is None and min(train_y.min(), test_y.min()) == 1:  # classes counted from 1
         train_y, test_y = train_y - 1, test_y - 1
         truth["labels"] = np.arange(1, 2 + max(train_y.max(), test_y.max()))
     largest = int(max(train_y.max(), test_y.max()))
@@ -90,7 +91,7 @@ def read(path: Path, name: str | None = None, num_classes: int | None = None, se
 
 
 def read_any(path: Path) -> Dataset:
-    """Any file or folder of LEAF's whose examples are images, features or text of one length."""
+    """Any file or folder of LEAF whose examples are images, features or text of one length."""
     return read(path)
 
 

@@ -14,15 +14,15 @@ from jdl.data.readers.files import unpacked
 __all__ = ["examples", "files"]
 
 PIXELS = 28 * 28
-# How far a level of gray, a 255th, may be off in text of few digits.
+# The tolerance of a grey level, a multiple of 1/255, in text of few digits.
 LEVEL = 0.06
 
 
 def files(path: Path) -> tuple[list[Path], list[Path]]:
-    """The files to train on, and to test on (none where they are not kept apart).
+    """The training files and the test files (none if there is no separate test part).
 
     Raises:
-      InputError: nothing there.
+      InputError: if there is no file.
     """
     if path.is_file():
         return [path], []
@@ -39,19 +39,19 @@ def files(path: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _json_in(folder: Path) -> list[Path]:
-    """Files of json, packed or not; what begins with a point is hidden, as are the notes that a Mac puts into a zip."""
+    """Files of json, compressed or not, without hidden files such as the notes that a Mac adds to a zip."""
     every = sorted(path for ending in ("", ".gz", ".bz2") for path in folder.glob(f"*.json{ending}"))
     return [path for path in every if not path.name.startswith(".")]
 
 
 def examples(paths: Sequence[Path], number: dict[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """x[N, ...], y[N] and the owner of each, i32[N], or None where no user has any.
+    """x[N, ...], y[N] and the owner of each example, i32[N]; None if no user has any.
 
-    Users that are new are given the next number. 784 numbers are images of 28x28: u8[N, 28, 28, 1] where all are levels
-    of gray, from 0 to 1 or from 0 to 255, else f32.
+    New users receive the next number. 784 numbers are images of 28x28: u8[N, 28, 28, 1] if all are grey levels, from 0
+    to 1 or from 0 to 255, otherwise f32.
 
     Raises:
-      InputError: a file that is not LEAF's, or examples of several kinds; what is wrong and where.
+      InputError: if a file is not LEAF's, or examples are of several kinds; the message states what is wrong and where.
     """
     xs, ys, owners = [], [], []
     for file in paths:
@@ -74,12 +74,12 @@ def examples(paths: Sequence[Path], number: dict[str, int]) -> tuple[np.ndarray,
 
 
 def _users(file: Path) -> list[tuple[str, dict[str, list]]]:
-    """Each user of a file with its examples, after a look at whether the file is whole."""
+    """Each user of a file with its examples, after a check that the file is complete."""
     try:
         found = json.loads(unpacked(file))
         names = found.get("users", list(found["user_data"]))
         counts = found.get("num_samples", [len(found["user_data"][user]["x"]) for user in names])
-        told = dict(zip(names, counts, strict=True))  # each user once, though some list one twice
+        told = dict(zip(names, counts, strict=True))  # each user once, although some files list a user twice
         users = [(str(user), found["user_data"][user]) for user in told]
         sound = all(
             len(data["x"]) == len(data["y"]) == int(count)
@@ -98,9 +98,9 @@ def _users(file: Path) -> list[tuple[str, dict[str, list]]]:
 
 
 def _arrays(file: Path, user: str, data: dict[str, list]) -> tuple[np.ndarray, np.ndarray]:
-    """One user's examples: images [n, 28, 28, 1] or f32[n, d] and classes; or codes u32[n, L + 1] and the last of them.
+    """The examples of one user: images [n, 28, 28, 1] or f32[n, d] and classes; or codes u32[n, L + 1] and the last.
 
-    Images are u8 where all numbers are levels of gray from 0 to 1, else f32 as they are.
+    Images are u8 if all numbers are grey levels from 0 to 1, otherwise f32 with the numbers unchanged.
     """
     x, y = data["x"], data["y"]
     try:
@@ -129,10 +129,10 @@ def _arrays(file: Path, user: str, data: dict[str, list]) -> tuple[np.ndarray, n
 
 
 def _images(xs: list[np.ndarray]) -> list[np.ndarray]:
-    """Images of all users in one type: levels of gray as u8, or where some users' are none, all as f32."""
+    """The images of all users in one type: u8 if all are grey levels, otherwise f32."""
     if all(x.dtype == np.uint8 for x in xs):
         return xs
-    # A user whose numbers are zeros and ones alone has levels of gray by either scale.
+    # A user with only zeros and ones has grey levels on either scale.
     bytes_ = all(
         bool(np.all(np.isin(x, (0, 255))))
         if x.dtype == np.uint8

@@ -1,4 +1,4 @@
-"""LIBSVM's text format, `label index:value index:value ...` a line: the data sets of convex optimisation."""
+"""LIBSVM's text format, `label index:value index:value ...` in each line, used in convex optimisation."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["SOURCES", "read", "read_any"]
 
 
 def read(train: Path, test: Path | None = None, name: str | None = None, seed: int = 0) -> Dataset:
-    """Features f32[N, d], dense, of both files as wide as the wider; classes i32[N] in the order of their labels.
+    """Dense features f32[N, d] of both files, as wide as the wider one; classes i32[N] in the order of their labels.
 
     Features are numbered from 1, or from 0 if a file has a feature 0. Labels of any coding (-1 and 1, 1 and 2, ...)
-    become 0, 1, ...; `truth["labels"]` has them in order.
+    become 0, 1, ...; `truth["labels"]` lists them in order.
 
     Args:
-      train: the files; without `test`, a fifth of each class is held out.
-      test: the files; without `test`, a fifth of each class is held out.
-      name: of the data set; that of the file by default.
-      seed: names what is held out.
+      train: training file.
+      test: test file, or None, which holds out a fifth of each class.
+      name: name of the data set; by default that of the file.
+      seed: seed of the choice of test examples.
 
     Raises:
-      InputError: a file in another format, labels that are no classes, or features that do not fit in memory.
+      InputError: if a file has another format, labels are not classes, or features do not fit in memory.
     """
     from sklearn.datasets import load_svmlight_files
 
@@ -73,7 +73,7 @@ def read(train: Path, test: Path | None = None, name: str | None = None, seed: i
 
 
 def read_any(path: Path) -> Dataset:
-    """Any file in the format, a fifth of each class held out, whatever lies beside it: see `read`."""
+    """Any file in the format, with a fifth of each class held out, regardless of files beside it: see `read`."""
     return read(path)
 
 
@@ -90,7 +90,7 @@ SOURCES = {
     "ijcnn1": _source("ijcnn1", ("ijcnn1",), ("ijcnn1.t",)),
     "covtype": _source("covtype", ("covtype.libsvm.binary.scale", "covtype.libsvm.binary")),
     "phishing": _source("phishing", ("phishing", "phishing.txt")),
-    # UCI's mushrooms twice: LIBSVM's copy has 112 features and no test part, XGBoost's has 126 and one of its own.
+    # UCI's mushrooms in two copies: LIBSVM's has 112 features and no test part, XGBoost's has 126 and a test part.
     "mushrooms": _source(
         *("mushrooms", ("mushrooms", "mushrooms.txt")),
         where=f"{_PAGE} (or ask for 'agaricus', XGBoost's copy in files of other names)",

@@ -1,4 +1,4 @@
-"""Ratings of films by users, MovieLens: a user's ratings are what a peer would have."""
+"""MovieLens, ratings of films by users; the ratings of a user are the data of a peer."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["SOURCES", "read", "read_any"]
 def read(path: Path, name: str | None = None, seed: int = 0) -> Dataset:
     """Pairs (user, item), i32[N, 2], and their ratings, f32[N], in stars; a fifth of each user's is held out.
 
-    Of 100K (u.data: user, item, rating, time, with tabs between), 1M and 10M (ratings.dat: the same with ::), 20M, 25M,
-    32M and latest (ratings.csv: the same with commas, below a line of names), and other files of ratings, see
-    `ratings.ratings`. Users and items are numbered from 0 in the order of their ids, those of the test alone included:
-    `truth` has the ids as "users" and "items". The owner of a rating is its user.
+    It reads 100K (u.data: user, item, rating, time, separated by tabs), 1M and 10M (ratings.dat: the same with ::),
+    20M, 25M, 32M and latest (ratings.csv: the same with commas, below a line of names), and other files of ratings, see
+    `ratings.ratings`. Users and items, including those that only occur in the test part, are numbered from 0 in the
+    order of their ids: `truth` has the ids as "users" and "items". The owner of a rating is its user.
 
     Args:
-      path: the file of ratings.
-      name: of the data set; that of the file by default.
-      seed: names what is held out.
+      path: file of ratings.
+      name: name of the data set; by default that of the file.
+      seed: seed of the choice of test ratings.
 
     Raises:
-      InputError: a file in another format.
+      InputError: if the file has another format.
 
     References:
       Harper and Konstan, "The MovieLens Datasets: History and Context", ACM TiiS 5(4), 2015.

@@ -1,4 +1,4 @@
-"""Arrays in npz files: any with the usual names inside, and the numerals of CMATERdb."""
+"""Arrays in npz files: any file with the usual array names, and the numerals of CMATERdb."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ __all__ = ["SOURCES", "read_any"]
 def read_any(path: Path) -> Dataset:
     """A data set from the arrays in one npz file.
 
-    The file has `train_x`, `train_y`, `test_x`, `test_y`; or `x_train`, `y_train`, `x_test`, `y_test`, as Keras calls
-    them; or `x` and `y`, of which a fifth, drawn by a fixed seed, is held out. It may have `train_owner` (i32[N], only
-    with a test set of its own) and `num_classes`.
+    The file has `train_x`, `train_y`, `test_x`, `test_y`; or `x_train`, `y_train`, `x_test`, `y_test`, as Keras names
+    them; or `x` and `y`, of which a fifth is held out with a fixed seed. It may have `train_owner` (i32[N], only with a
+    test set of its own) and `num_classes`.
 
-    x: bytes, and whole numbers up to 255 that lie in images, are pixels, u8[N, H, W, C] or in rows u8[N, d]; channels
-    on the first axis are moved to the last; other whole numbers on two axes whose y has the same shape are tokens,
-    i32[N, T]; all else becomes float32, one axis [N] a single feature [N, 1] (see `pixels.as_pixels`). y: whole numbers
-    are classes, of which there are `num_classes` or one more than the largest (for tokens, of x and y), and where they
-    count from 1 they are numbered from 0; real ones are targets, with num_classes = 0.
+    x: bytes, and integers up to 255 in images, are pixels, u8[N, H, W, C] or in rows u8[N, d]; channels on the first
+    axis are moved to the last. Other integers on two axes, with a y of the same shape, are tokens, i32[N, T].
+    Everything else becomes float32; a single axis [N] becomes one feature [N, 1] (see `pixels.as_pixels`). y: integers
+    are classes. There are `num_classes` of them, or one more than the largest (for tokens, of x and y); if they count
+    from 1 they are renumbered from 0. Real numbers are targets, with num_classes = 0.
 
     Raises:
-      InputError: no npz file, other names inside, or arrays that do not fit together.
+      InputError: if it is not an npz file, has other array names, or its arrays do not fit together.
     """
     return from_arrays(_arrays(path), path, path.stem, f"Arrays in {path.name}")
 
@@ -42,11 +42,11 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as inside:
             arrays = {name: inside[name] for name in inside.files}
             if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-                raise ValueError("a file in it is no array")
+                raise ValueError("a file in it is not an array")
             return arrays
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise checks.InputError(
-            f"got {path}, which is no npz file of plain arrays ({error}); save it by numpy.savez"
+            f"got {path}, which is not an npz file of plain arrays ({error}); save it by numpy.savez"
         ) from error
 
 

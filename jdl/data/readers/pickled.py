@@ -1,4 +1,4 @@
-"""Pickles as CIFAR is published: read as arrays alone, since any other pickle may run what it likes."""
+"""Pickles in the format of CIFAR, restricted to arrays, because any other pickle may run arbitrary code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jdl import checks
 
 __all__ = ["restricted_unpickle"]
 
-# All that a pickled dict of arrays, lists and byte strings refers to, under numpy's names before and since version 2.
+# All names to which a pickled dict of arrays, lists and byte strings refers, as in numpy before and since version 2.
 _RECONSTRUCT = np.empty(0).__reduce__()[0]
 _ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
@@ -24,7 +24,7 @@ _ALLOWED = {
 
 
 class _Restricted(pickle.Unpickler):
-    """A pickle is a program: this one may only put arrays together."""
+    """An unpickler that may only construct arrays, since a pickle is a program."""
 
     def find_class(self, module: str, name: str) -> Any:
         checks.require(
@@ -39,13 +39,13 @@ def restricted_unpickle(content: bytes, path: Path) -> dict:
     """The dict in a pickle that holds arrays, lists, numbers and byte strings.
 
     Raises:
-      InputError: it refers to anything else (which is not called), is damaged, or is no dict.
+      InputError: if it refers to anything else (which is not called), is damaged, or is not a dict.
     """
     try:
         inside = _Restricted(io.BytesIO(content), encoding="bytes").load()
     except checks.InputError as refusal:
         raise checks.InputError(f"{refusal} ({path})") from None
-    except Exception as error:  # a damaged pickle fails in any way it likes
-        raise checks.InputError(f"got {path}, which is no pickle ({error}); get it again") from error
+    except Exception as error:  # a damaged pickle can raise anything
+        raise checks.InputError(f"got {path}, which is not a pickle ({error}); get it again") from error
     checks.require(isinstance(inside, dict), f"got {path} with a {type(inside).__name__}, need a dict; get it again")
     return inside

@@ -1,4 +1,4 @@
-"""Images in arrays: which axis has the channels, and which numbers are bytes of pixels."""
+"""Images in arrays: which axis holds the channels, and which numbers are bytes of pixels."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 __all__ = ["as_pixels", "channels_first"]
 
-CHANNELS = (1, 3, 4)  # gray, colour, colour and transparency
+CHANNELS = (1, 3, 4)  # grey, colour, colour with transparency
 
 
 def channels_first(shape: tuple[int, ...]) -> bool:
-    """Whether images of this shape [N, ...] have their channels on the first axis, as PyTorch keeps them, not the last.
+    """Whether images of this shape [N, ...] have their channels on the first axis, as in PyTorch, not the last.
 
     >>> channels_first((60, 3, 32, 32)), channels_first((60, 32, 32, 3)), channels_first((60, 16, 8, 8))
     (True, False, False)
@@ -24,17 +24,17 @@ def channels_first(shape: tuple[int, ...]) -> bool:
 
 
 def as_pixels(parts: list[np.ndarray]) -> tuple[list[np.ndarray], str]:
-    """Images as u8[N, H, W, C] and bytes in rows as u8[N, d], both parts alike; any other numbers as float32.
+    """Images as u8[N, H, W, C] and rows of bytes as u8[N, d], in both parts; all other numbers as float32.
 
-    Bytes are u8, whatever the shape, and zeros and ones in u8 are no levels of gray but black and white. In other types
-    whole numbers are bytes where they go from 0 up to between 128 and 255 and lie in images, or in rows as long as a
-    square image. Real numbers in images that go as far are divided by 255.
+    Numbers of type u8 are bytes, whatever the shape; zeros and ones in u8 are not grey levels but black and white. In
+    other types, integers are bytes if they range from 0 up to between 128 and 255 and are images, or rows as long as a
+    square image. Real numbers of this range in images are divided by 255.
 
     Args:
-      parts: arrays [N, ...] of numbers, to train and to test on.
+      parts: arrays [N, ...] of numbers, for training and test.
 
     Returns:
-      The arrays, and what was done in words: "" where nothing was.
+      The arrays, and a description of what was changed, or "".
     """
     shape, said = parts[0].shape, []
     images = len(shape) in (3, 4)
@@ -64,12 +64,12 @@ def as_pixels(parts: list[np.ndarray]) -> tuple[list[np.ndarray], str]:
 
 
 def _square(width: int) -> bool:
-    """Whether a row may be a square image, gray or in colour, of 8 x 8 pixels at least."""
+    """Whether a row can be a square image, grey or in colour, of at least 8 x 8 pixels."""
     return any(
         width % channels == 0 and math.isqrt(width // channels) ** 2 * channels == width >= 64 for channels in (1, 3)
     )
 
 
 def _real(parts: list[np.ndarray]) -> list[np.ndarray]:
-    with np.errstate(over="ignore"):  # what overflows is refused where the whole is looked at
+    with np.errstate(over="ignore"):  # `validate` refuses an overflow
         return [(part[:, None] if part.ndim == 1 else part).astype(np.float32) for part in parts]

@@ -1,4 +1,4 @@
-"""Files of ratings, who gave how many stars to what, as three columns; ids are kept whole, however long."""
+"""Files of ratings as three columns, users, items and stars; long ids are kept exactly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ratings"]
 
-# Names of columns, in any case and without "_".
+# Names of columns, in upper or lower case and without "_".
 USERS = ("userid", "user", "uid", "reviewerid", "customerid")
 ITEMS = ("movieid", "itemid", "item", "movie", "asin", "productid", "bookid", "isbn", "appid", "artistid", "businessid")
 STARS = ("rating", "stars", "score", "overall", "bookrating")
@@ -31,24 +31,25 @@ LEADING_ZERO = re.compile(rb"(?:^|[\t,:;\n\"])0\d")
 
 
 def ratings(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Users[N], items[N] and stars f32[N] of every line.
+    """The users[N], items[N] and stars f32[N] of all lines.
 
-    Ids are i64 where all are whole numbers, else words: a number above 2^53 has neighbours in float64, 007 is not 7.
-    The first line has names where its rating is no number; columns are then found by them, else by their place.
+    Ids are i64 if all are integers, otherwise words: float64 cannot distinguish numbers above 2^53, and 007 is not 7.
+    The first line holds names if its rating is not a number; columns are then found by name, otherwise by position.
 
     Raises:
-      InputError: a file in another format, or a line without a user, an item or a rating; which.
+      InputError: if the file has another format, or a line lacks a user, an item or a rating; the message names the
+        line.
     """
     import pandas
 
-    content = unpacked(path).removeprefix(b"\xef\xbb\xbf")  # a mark that Windows puts before text
+    content = unpacked(path).removeprefix(b"\xef\xbb\xbf")  # the byte order mark that Windows writes
     lines = content.splitlines()
     first = lines[0].decode("utf-8", "replace") if lines else ""
-    # Split at each colon, "user::item::rating::time" has empty columns between: many times faster than a pattern.
+    # "user::item::rating::time" is split at each colon, with empty columns between: much faster than a pattern.
     apart = ":" if "::" in first else next((sign for sign in "\t;" if sign in first), ",")
     cells = [cell.strip(' "') for cell in first.split(apart)]
     places = [0, 2, 4] if apart == ":" else [0, 1, 2]
-    checks.require(len(cells) > places[2], f"got {path}, which is no file of ratings; {FORM}")
+    checks.require(len(cells) > places[2], f"got {path}, which is not a file of ratings; {FORM}")
     names = not np.isfinite(numbers([cells[places[2]]])).all()
     places = _by_name(path, cells, places) if names else places
     how = {"sep": apart, "header": None, "skiprows": int(names), "usecols": places, "skip_blank_lines": True}
@@ -60,8 +61,8 @@ def ratings(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         users, items = (_ids(path, table[place], 1 + names) for place in places[:2])
     except checks.InputError:
         raise
-    except ValueError as error:  # pandas' own are kinds of it
-        raise checks.InputError(f"got {path}, which is no file of ratings ({error}); {FORM}") from error
+    except ValueError as error:  # pandas' errors are subclasses of it
+        raise checks.InputError(f"got {path}, which is not a file of ratings ({error}); {FORM}") from error
     return users, items, _stars(path, table, places[2], 1 + names)
 
 
@@ -79,19 +80,19 @@ def _by_name(path: Path, cells: list[str], places: list[int]) -> list[int]:
 
 
 def _ids(path: Path, column: Series, start: int) -> np.ndarray:
-    """The ids as i64 (or u64), or as words where some are none, too long for that, or begin with a zero."""
+    """The ids as i64 (or u64), or as words if some are not integers, are too long, or begin with a zero."""
     if column.dtype.kind in "iu":
         return column.to_numpy()
     words = column.str.strip()
     absent = np.flatnonzero([is_missing(word) for word in words])
-    got = f"got {path}, which is no file of ratings: no id in line {start + absent[0] if absent.size else 0}; {FORM}"
+    got = f"got {path}, which is not a file of ratings: no id in line {start + absent[0] if absent.size else 0}; {FORM}"
     checks.require(absent.size == 0, got)
-    # A column of whole numbers that pandas once held as floats, "7.0".
+    # A column of integers that pandas once stored as floats, "7.0".
     words = words.str.replace(r"^(-?\d+)\.0+$", r"\1", regex=True)
     broken = np.flatnonzero(np.isfinite(numbers(words)) & ~words.str.fullmatch(r"-?\d+").to_numpy(bool))
     if broken.size:
         bad = f"the id {words.iloc[broken[0]]!r} in line {start + broken[0]}"
-        raise checks.InputError(f"got {path}, which is no file of ratings: {bad}; {FORM}")
+        raise checks.InputError(f"got {path}, which is not a file of ratings: {bad}; {FORM}")
     whole = words.str.fullmatch(r"-?(0|[1-9]\d{0,17})").all()
     return words.to_numpy(np.int64) if whole else words.to_numpy(str)
 
@@ -100,6 +101,6 @@ def _stars(path: Path, table: DataFrame, place: int, start: int) -> np.ndarray:
     stars = numbers(table[place].astype(str)).astype(np.float32)
     odd = np.flatnonzero(~np.isfinite(stars))
     cell = table[place].iloc[odd[0]] if odd.size else ""
-    got = f"got {path}, which is no file of ratings: the rating {cell!r} in line {start + (odd[0] if odd.size else 0)}"
+    got = f"got {path}, which is not a file of ratings: the rating {cell!r} in line {start + odd[0] if odd.size else 0}"
     checks.require(odd.size == 0, f"{got}; {FORM}")
     return stars

@@ -1,4 +1,4 @@
-"""A data set that lies in files: which, how they are read, and where they are to be had."""
+"""A data set in files: their names, how to read them, and where to get them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ __all__ = ["Source"]
 class Source(NamedTuple):
     """A data set in files.
 
-    files: for each file that it takes, the names under which it is known, the usual one first.
-    read: from the paths found, in the order of `files`, to the data set.
-    where: where the files are to be had, in words.
-    folders: names of folders below the data directory to look in, beside the data set's own name and none at all.
-    sha256: checksums that are published, by the name of the file; a file without one is taken as it is.
-    or_folders: whether what bears such a name may be a folder with something in it, as an unpacked archive is.
-    common_names: whether other data sets' files have these names too; one that cannot be checked is then taken only
-      from a folder that bears the data set's name or one of `folders`.
+    Attributes:
+      files: for each file, its accepted names, the usual one first.
+      read: function from the paths found, in the order of `files`, to the data set.
+      where: description of where to get the files.
+      folders: names of folders below the data directory to search, besides that of the data set and the directory
+        itself.
+      sha256: published checksums by file name; a file without one is accepted unchecked.
+      or_folders: whether a non-empty folder of such a name, as of an unpacked archive, is accepted too.
+      common_names: whether files of other data sets have the same names; a file that cannot be checked is then accepted
+        only from a folder with the name of the data set or one of `folders`.
     """
 
     files: tuple[tuple[str, ...], ...]

@@ -1,4 +1,4 @@
-"""All data sets that lie in files, and all formats, from the modules that read them."""
+"""All data sets in files and all formats, collected from the modules that read them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from jdl.data.readers.source import Source
 
 __all__ = ["FORMATS", "SOURCES"]
 
-# A data set by its name.
+# Data sets by name.
 SOURCES: dict[str, Source] = {
     name: source
     for module in (idx, cifar, images, npz, libsvm, text, tables, leaf, movielens)
     for name, source in module.SOURCES.items()
 }
 
-# A reader of any file of a format, for names such as "npz:PATH".
+# The reader of each format, for names such as "npz:PATH".
 FORMATS: dict[str, Callable[[Path], Dataset]] = {
     "images": images.read_any,
     "leaf": leaf.read_any,

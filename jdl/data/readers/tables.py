@@ -28,27 +28,30 @@ def read(
     seed: int = 0,
     also: Path | None = None,
 ) -> Dataset:
-    """A table with a row for each example: columns apart by tab, comma, semicolon, bar or blanks; line 1 names them.
+    """A table with one row per example; columns are separated by tab, comma, semicolon, bar or blanks.
 
-    What most cells of a column are decides whether it has numbers, and whether the first line has names; a row without
-    a class is refused. A first column without a name that counts the rows is left out.
+    The first line names the columns. The majority of the cells of a column decides whether it holds numbers, and
+    whether the first line holds names. A row without a class is refused. A first column without a name that counts the
+    rows is ignored.
 
-    With a column of text (named in `text`, or sentence, text, review, ...) examples are its words in lower case:
-    i32[N, length] with 0 for padding, 1 for unknown words, and `truth["vocabulary"]`. Otherwise all columns are numbers
-    and examples are f32[N, d]; then the first line may be numbers too. The class is the column named in `label`, or
-    label, class, target, ...; among numbers else the last. `truth["labels"]` has its words or numbers in order.
+    With a column of text (named in `text`, or sentence, text, review, ...) examples are its words in lower case: i32[N,
+    length] with 0 for padding, 1 for unknown words, and `truth["vocabulary"]`. Otherwise all columns are numbers and
+    examples are f32[N, d]; the first line may then be numbers too. The class is the column named in `label`, or label,
+    class, target, ...; among numbers otherwise the last. `truth["labels"]` holds its words or numbers in order.
 
     Args:
-      train: the files; without `test`, a fifth of each class is held out.
-      test: the files; without `test`, a fifth of each class is held out.
-      name: of the data set; that of the file by default.
-      length: words of a sentence that are kept.
-      words: size of the vocabulary, the most frequent words of the training part.
-      seed: names what is held out.
-      also: a second file of rows to train on.
+      train: training file.
+      test: test file, or None, which holds out a fifth of each class.
+      name: name of the data set; by default that of the file.
+      text: name of the column of text, or None to infer it.
+      label: name of the column with the class, or None to infer it.
+      length: largest number of words of a sentence; the rest is cut.
+      words: size of the vocabulary, which holds the most frequent words of the training part.
+      seed: seed of the choice of test examples.
+      also: second training file, or None.
 
     Raises:
-      InputError: a file that is no such table, or has no such column; what is wrong and what to do.
+      InputError: if a file is not such a table, or has no such column; the message states what is wrong and what to do.
     """
     length, words = checks.whole("length", length, 1), checks.whole("words", words, 3)
     paths = [path for path in (train, also, test) if path is not None]
@@ -100,10 +103,10 @@ def read_any(path: Path) -> Dataset:
 
 
 def read_sst2(train: Path, dev: Path, test: Path) -> Dataset:
-    """GLUE's 67,349 phrases to train on and 872 sentences to test on, however they lie in the three files.
+    """GLUE's 67,349 training phrases and 872 test sentences, in any distribution over the three files.
 
-    GLUE hands out test.tsv without labels; then dev.tsv is the test. Where test.tsv has labels it is GLUE's dev.tsv,
-    and dev.tsv a part of GLUE's train.tsv, which is put back.
+    GLUE publishes test.tsv without labels; dev.tsv is then the test part. If test.tsv has labels it is GLUE's dev.tsv,
+    and dev.tsv is a part of GLUE's train.tsv, to which it is returned.
     """
     if "label" in as_text(test).columns:
         return read(train, test, "sst2", also=dev)

@@ -1,4 +1,4 @@
-"""Plain text for a model of its characters, by speaker where the text is a play."""
+"""Plain text for a language model of characters, by speaker if the text is a play."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from jdl.data.readers.source import Source
 
 __all__ = ["SOURCES", "numbered", "read", "read_any", "speeches", "windows"]
 
-# A paragraph's first line that ends with the one colon in it.
+# The first line of a paragraph, if its only colon ends it.
 HEADING = re.compile(r"(?:\A|(?<=\n\n))([^\n:]+):(?:\n|\Z)")
 
 
 def speeches(text: str) -> dict[str, str]:
-    """What each speaker says, one speech after the other, in the order in which speakers appear.
+    """The concatenated speeches of each speaker, in the order in which speakers appear.
 
-    A line "NAME:" at the start of a paragraph begins a speech. What comes before the first, and a text without any,
-    belongs to the speaker "".
+    A line "NAME:" at the start of a paragraph begins a speech. Text before the first speech, and a text without
+    speeches, belongs to the speaker "".
 
     >>> speeches("First:\\nSpeak.\\n\\nAll:\\nWe know't.\\n\\nFirst:\\nLet us go.\\n")
     {'First': 'Speak.\\nLet us go.\\n', 'All': "We know't.\\n"}
@@ -41,7 +41,7 @@ def speeches(text: str) -> dict[str, str]:
 
 
 def numbered(text: str, letters: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Each character's place among the sorted ones of the text (or among `letters`, which has them all), i32[N].
+    """The index of each character in the sorted alphabet of the text (or in `letters`, which holds it), i32[N].
 
     >>> places, letters = numbered("abba")
     >>> places.tolist(), letters.tolist()
@@ -55,37 +55,37 @@ def numbered(text: str, letters: np.ndarray | None = None) -> tuple[np.ndarray, 
 
 
 def read(path: Path, name: str | None = None, length: int = 80) -> Dataset:
-    """A file of text for a model of its characters: see `windows`.
+    """A text file for a language model of characters: see `windows`.
 
     Raises:
-      InputError: a file that is no UTF-8 text, or too short for a window to train and one to test on.
+      InputError: if the file is not UTF-8 text, or too short for one training and one test window.
     """
     try:
         text = unpacked(path).decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise checks.InputError(f"got {path}, which is no text in UTF-8 ({error}); convert it with iconv") from error
+        raise checks.InputError(f"got {path}, which is not text in UTF-8 ({error}); convert it with iconv") from error
     return windows(text, name or path.name.split(".")[0], path.name, length)
 
 
 def windows(text: str, name: str, where: str, length: int = 80) -> Dataset:
     """Windows of `length` characters, i32[N, length], and the characters that follow each: `y[:, :-1] = x[:, 1:]`.
 
-    Each speaker's lines are cut in two, the last tenth of the characters to test on, from the start of a line where one
-    starts there; each part is cut into windows that do not overlap, and what is left at its end (fewer than `length`)
-    is not used. Who has no window to train on is no owner. The alphabet is that of the whole text, as in char-rnn: all
-    its characters, sorted.
+    The lines of each speaker are divided in two parts; the last tenth of the characters is for the test and begins at
+    the start of a line if one starts there. Each part is divided into windows that do not overlap, and its remainder of
+    fewer than `length` characters is not used. A speaker without a training window is not an owner. The alphabet is
+    that of the whole text, as in char-rnn: all its characters, sorted.
 
-    `truth` has "vocabulary" (the characters), "speakers" (names of the owners) and "test_owner", i32[T], -1 for one who
-    is no owner.
+    `truth` has "vocabulary" (the characters), "speakers" (names of the owners) and "test_owner", i32[T], which is -1
+    for speakers that are not owners.
 
     Args:
-      text: with paragraphs that begin with a line "NAME:", or of one owner.
-      name: of the data set and of where the text is from, for its `source`.
-      where: of the data set and of where the text is from, for its `source`.
-      length: characters of a window.
+      text: text whose paragraphs begin with a line "NAME:", or text of a single owner.
+      name: name of the data set.
+      where: source of the text, for the data set's `source` and for error messages.
+      length: number of characters in a window.
 
     Raises:
-      InputError: a text too short for a window to train and one to test on.
+      InputError: if the text is too short for one training and one test window.
 
     >>> data = windows("Ann:\\n" + 9 * "A rose.\\n", "play", "a doctest", length=4)
     >>> "".join(data.truth["vocabulary"][data.train_x[0]]), "".join(data.truth["vocabulary"][data.train_y[0]])
@@ -131,19 +131,19 @@ def windows(text: str, name: str, where: str, length: int = 80) -> Dataset:
 
 
 def read_any(path: Path) -> Dataset:
-    """Any text in UTF-8, by speaker where paragraphs begin with a line "NAME:", else of one owner."""
+    """Any UTF-8 text, by speaker if paragraphs begin with a line "NAME:", otherwise with one owner."""
     return read(path)
 
 
 def _cut(said: str) -> int:
-    """Where the last tenth begins: at the start of a line, or if none starts there, of a character."""
+    """The position where the last tenth begins: at the start of a line, or if none starts there, at a character."""
     tenth = len(said) * 9 // 10
     line = said.find("\n", max(tenth - 1, 0)) + 1
     return line if 0 < line < len(said) else tenth
 
 
 def _cut_up(places: np.ndarray, length: int) -> np.ndarray:
-    """i32[number, length + 1]: the last character of each is the first of the next."""
+    """i32[number, length + 1] windows, in which the last character of each is the first of the next."""
     number = max(len(places) - 1, 0) // length
     return places[np.arange(number)[:, None] * length + np.arange(length + 1)]
 

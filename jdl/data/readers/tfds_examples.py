@@ -16,20 +16,20 @@ from jdl.data.readers.words import tokens, vocabulary
 
 __all__ = ["FORMAT", "examples"]
 
-FORMAT = "array_record"  # read without TensorFlow
-LENGTH = 80  # characters of a window of text
+FORMAT = "array_record"  # a format that can be read without TensorFlow
+LENGTH = 80  # the number of characters in a window of text
 
 
 def examples(builder: Any, name: str) -> Dataset:
     """The data set that a TFDS builder has prepared.
 
-    Images u8[N, H, W, C] or features f32[N, d] with a class or a target; sentences with a class as words, i32[N, 64],
-    see `words.tokens`; a text alone as windows of 80 characters, i32[N, 80], and those that follow each. The test set
-    is TFDS's "test", else its "validation", else a fifth of "train".
+    It has images u8[N, H, W, C] or features f32[N, d] with a class or a target; sentences with a class as words, i32[N,
+    64], see `words.tokens`; or a text without a class as windows of 80 characters, i32[N, 80], and the character after
+    each. The test set is TFDS's "test", otherwise its "validation", otherwise a fifth of "train".
 
     Raises:
-      InputError: prepared in a format that TensorFlow alone reads, without a train set, with a test set whose labels
-        are hidden, or examples of another kind.
+      InputError: if it is prepared in a format that only TensorFlow reads, has no training set, withholds the labels of
+        its test set, or has examples of another kind.
     """
     info = builder.info
     formats = {str(one.value) for one in info.available_file_formats()}
@@ -91,7 +91,11 @@ def _columns(rows: Sequence[dict], of_x: str, of_y: str, name: str) -> tuple[np.
 
 
 def _require_labels(train_y: np.ndarray, test_y: np.ndarray, name: str, test: str | None) -> None:
-    """A sentence where all labels of the test set are -1, as GLUE's are, which scores it itself."""
+    """Check that the labels of the test set are not all -1, as those of GLUE, which evaluates it itself.
+
+    Raises:
+      InputError: if they are.
+    """
     kept_back = test_y.dtype.kind in "if" and test_y.size > 0 and np.all(test_y == -1) and not np.any(train_y == -1)
     checks.require(
         not kept_back,
@@ -102,7 +106,7 @@ def _require_labels(train_y: np.ndarray, test_y: np.ndarray, name: str, test: st
 
 
 def _text(name: str, source: str, *rows: Sequence[dict]) -> Dataset:
-    """Windows of characters of the texts of two splits; the alphabet is that of both."""
+    """Windows of characters from the texts of two splits, with the alphabet of both."""
     texts = ["".join(_string(split[i]["text"]) for i in range(len(split))) for split in rows]
     letters = numbered("".join(texts))[1]
     parts = []

@@ -12,11 +12,11 @@ import numpy as np
 __all__ = ["tokens", "vocabulary"]
 
 PADDING, UNKNOWN = "", "<unknown>"
-WORD = re.compile(r"[\w']+|[^\w\s]")  # a word with its apostrophes, or one sign
+WORD = re.compile(r"[\w']+|[^\w\s]")  # a word with its apostrophes, or one punctuation mark
 
 
 def vocabulary(sentences: Sequence[str], words: int = 8000) -> np.ndarray:
-    """The `words` tokens of a language: padding (0), unknown (1), then the most frequent words, equal ones by alphabet.
+    """The `words` tokens of a language: padding (0), unknown (1), then the most frequent words, ties by alphabet.
 
     >>> vocabulary(["A good film.", "a bad film"], words=5).tolist()
     ['', '<unknown>', 'a', 'film', '.']
@@ -27,7 +27,7 @@ def vocabulary(sentences: Sequence[str], words: int = 8000) -> np.ndarray:
 
 
 def tokens(sentences: Sequence[str], words: np.ndarray, length: int = 64) -> np.ndarray:
-    """Each sentence as the numbers of its words, i32[N, length]: cut, or padded with 0 behind.
+    """Each sentence as the numbers of its words, i32[N, length], cut or padded with 0 at the end.
 
     >>> tokens(["a film!"], vocabulary(["A good film.", "a bad film"]), length=4)
     array([[2, 3, 1, 0]], dtype=int32)

@@ -125,7 +125,7 @@ def test_every_user_is_one(tmp_path, header, form, users, expected):
 def test_a_line_without_an_id_or_a_rating_is_named(tmp_path, user, item, stars, sentence):
     rest = "".join(f"{u},{i},3,0\n" for u in range(4) for i in range(5))
     (tmp_path / "r.csv").write_text(f"{NAMED}{user},{item},{stars},0\n{rest}")
-    with pytest.raises(checks.InputError, match=f"no file of ratings: {sentence}"):
+    with pytest.raises(checks.InputError, match=f"not a file of ratings: {sentence}"):
         movielens.read(tmp_path / "r.csv")
 
 

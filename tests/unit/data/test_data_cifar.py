@@ -138,7 +138,7 @@ def test_a_pickle_that_asks_for_more_than_arrays_is_refused_unrun(tmp_path, harm
 @pytest.mark.parametrize(
     "content, sentence",
     [
-        (b"nothing", "which is no pickle"),
+        (b"nothing", "which is not a pickle"),
         (pickle.dumps([1]), "with a list, need a dict"),
         (pickle.dumps({b"data": 1}), r"without \['labels'\]"),
         (pickle.dumps({b"data": np.zeros((2, 3)), b"labels": [1, 2]}), r"data of \(2, 3\), need"),
@@ -160,7 +160,7 @@ def test_a_batch_that_is_missing_or_cut_off_is_told(tmp_path):
     with pytest.raises(checks.InputError, match=r"without data_batch_4.bin, need all of CIFAR-10"):
         cifar.SOURCES["cifar10"].read(put(tmp_path / "fewer", files))
     (tmp_path / "no.tar.gz").write_bytes(b"nothing")
-    with pytest.raises(checks.InputError, match="which is no tar archive"):
+    with pytest.raises(checks.InputError, match="which is not a tar archive"):
         cifar.SOURCES["cifar10"].read(tmp_path / "no.tar.gz")
 
 

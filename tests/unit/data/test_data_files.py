@@ -40,10 +40,10 @@ def test_the_argument_goes_before_the_environment(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path, monkeypatch):
-    with pytest.raises(checks.InputError, match=r"got data_dir='.*gone', which is no folder"):
+    with pytest.raises(checks.InputError, match=r"got data_dir='.*gone', which is not a folder"):
         files.data_directory(tmp_path / "gone")
     monkeypatch.setenv("JDL_DATA_DIR", str(tmp_path / "gone"))
-    with pytest.raises(checks.InputError, match=r"got JDL_DATA_DIR='.*gone', which is no folder"):
+    with pytest.raises(checks.InputError, match=r"got JDL_DATA_DIR='.*gone', which is not a folder"):
         files.data_directory()
 
 

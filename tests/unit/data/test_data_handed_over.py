@@ -91,8 +91,11 @@ NAN = np.where(np.arange(80).reshape(20, 4) == 7, np.nan, X[:20])
         ),
         (changed(train_x=np.full((20, 4), 1e300)), r"not finite in 32 bits: 1e\+300 in example 0, 80 such"),
         ((NAN, Y[:20]), r"got data with (train|test)_x that is not finite"),
-        (changed(train_x=[[1, 2], [3]]), r"got train_x of type list, which is no array of numbers"),
-        (changed(train_x=FRAME[:20].assign(a="word")), r"got train_x of type DataFrame, which is no array of numbers"),
+        (changed(train_x=[[1, 2], [3]]), r"got train_x of type list, which is not an array of numbers"),
+        (
+            changed(train_x=FRAME[:20].assign(a="word")),
+            r"got train_x of type DataFrame, which is not an array of numbers",
+        ),
         (changed(train_y=["a"] * 20), r"got t with training examples of type float32 and targets of <U1"),
         (changed(train_y=None), r"got train_y of type NoneType, need an array"),
         (changed(train_y=Y[:20] + 1), r"got t with classes from 1 to 3, need them from 0 to 2"),

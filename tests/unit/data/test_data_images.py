@@ -86,7 +86,7 @@ def test_a_jpeg_of_one_colour_keeps_it(tmp_path):
             {"train/a/0.png": encoded(picture(0)), "test/a/0.png": encoded(picture(0, (6, 7)))},
             r"at least one to train and one to test on, and test examples of the same shape",
         ),
-        ({"train/a/0.png": b"no image", "test/a/0.png": b""}, r"got .*train/a/0.png, which is no image"),
+        ({"train/a/0.png": b"no image", "test/a/0.png": b""}, r"got .*train/a/0.png, which is not an image"),
     ],
 )
 def test_a_zip_that_is_no_data_set_is_refused(tmp_path, files, sentence):
@@ -96,7 +96,7 @@ def test_a_zip_that_is_no_data_set_is_refused(tmp_path, files, sentence):
 
 def test_what_is_no_zip_is_refused(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"nothing")
-    with pytest.raises(checks.InputError, match="which is no zip or a damaged one"):
+    with pytest.raises(checks.InputError, match="which is not a zip or is damaged"):
         load(f"images:{tmp_path / 'a.zip'}")
 
 

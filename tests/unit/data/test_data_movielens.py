@@ -63,7 +63,7 @@ def test_as_many_ratings_as_1m_take_seconds(tmp_path):
 )
 def test_unfit_files_are_refused(tmp_path, content):
     (tmp_path / "u.data").write_text(content)
-    with pytest.raises(checks.InputError, match=r"which is no file of ratings.*u.data.*ratings.csv"):
+    with pytest.raises(checks.InputError, match=r"which is not a file of ratings.*u.data.*ratings.csv"):
         movielens.read(tmp_path / "u.data")
 
 

@@ -65,7 +65,7 @@ def test_gray_images_targets_in_a_column_tokens_and_owners(tmp_path):
         ({"x": IMAGES, "y": CLASSES - 1}, "the class -1, need classes that count from 0"),
         ({"x": IMAGES, "y": CLASSES.astype(str)}, "targets of <U21, need whole or real numbers"),
         ({"x": IMAGES, "y": CLASSES, "num_classes": 2}, "classes from 0 to 2, need them from 0 to 1"),
-        ({"x": IMAGES, "y": np.array([{}] * 10)}, "no npz file of plain arrays"),
+        ({"x": IMAGES, "y": np.array([{}] * 10)}, "not an npz file of plain arrays"),
         ({"train_x": IMAGES, "train_y": CLASSES, "test_x": IMAGES[:, :2], "test_y": CLASSES}, "of the same shape"),
         ({"train_x": IMAGES, "train_y": CLASSES, "test_x": IMAGES, "test_y": CLASSES[:3]}, "as many targets as"),
         ({"train_x": IMAGES[:0], "train_y": CLASSES[:0], "test_x": IMAGES, "test_y": CLASSES}, "at least one"),
@@ -80,7 +80,7 @@ def test_what_is_no_npz_is_refused(tmp_path):
     np.save(tmp_path / "a.npy", CLASSES)
     (tmp_path / "b.npz").write_bytes(b"PK\x03\x04 cut off")
     for path in (tmp_path / "a.npy", tmp_path / "b.npz"):
-        with pytest.raises(checks.InputError, match="which is no npz file of plain arrays"):
+        with pytest.raises(checks.InputError, match="which is not an npz file of plain arrays"):
             load(f"npz:{path}")
 
 

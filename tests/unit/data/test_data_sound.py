@@ -53,7 +53,7 @@ def npz(tmp_path, **changes):
         ({"train_owner": np.arange(9)}, r"with owners of \(9,\), need one for each of the 10 examples"),
         ({"num_classes": np.array([2, 3])}, r"num_classes=\[2, 3\], need one whole number"),
         ({"num_classes": np.array(2.5)}, "num_classes=2.5, need one whole number"),
-        ({"num_classes": np.array(0)}, "num_classes=0, need whole numbers and a class at least"),
+        ({"num_classes": np.array(0)}, "num_classes=0, need integers and at least one class"),
         ({"train_x": TOKENS - 1, "train_y": TOKENS, "test_x": TOKENS, "test_y": TOKENS}, "with the token -1"),
         ({"train_x": TOKENS, "train_y": TOKENS, "test_x": TOKENS / 2, "test_y": TOKENS}, "int32 to train and float32"),
     ],
@@ -67,7 +67,7 @@ def test_no_array_and_no_axis_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("x", "hi")
         archive.writestr("y", "ho")
-    with pytest.raises(checks.InputError, match="no npz file of plain arrays"):
+    with pytest.raises(checks.InputError, match="not an npz file of plain arrays"):
         load(f"npz:{tmp_path / 'a.npz'}")
     np.savez(tmp_path / "b.npz", x=np.array(1), y=np.array(1))
     with pytest.raises(checks.InputError, match="need as many targets as examples"):
@@ -165,7 +165,7 @@ def test_images_of_more_than_8_bits_are_refused_and_gray_ones_stay_gray(tmp_path
         load(f"images:{zip_of(tmp_path / 'wide', new=('I;16', (4, 4), 4000))}")
     gray = load(f"images:{zip_of(tmp_path / 'gray', new=('LA', (4, 4), (100, 255)))}")
     assert gray.train_x.shape == (1, 4, 4, 1) and np.all(gray.train_x == 100)
-    with pytest.raises(checks.InputError, match="which is no zip"):
+    with pytest.raises(checks.InputError, match="which is not a zip"):
         images.read_any(tmp_path)
 
 

@@ -94,7 +94,7 @@ def test_class_is_found_by_name_or_given(tmp_path):
         (["a,b", "1,2,3", "1,2,3"], {}, r"with 2 cells in line 1, where most lines have 3"),
         (["a,b", *["1,2.5", "1,3"] * 5], {}, r"a class such as 2.5 in 'b', need whole numbers or words"),
         (["a", "1", "2"], {}, r"with one column, need features"),
-        ([""], {}, r"which is no table|with 0 rows"),
+        ([""], {}, r"which is not a table|with 0 rows"),
         (["text,label", "good,1"], {"length": 0}, r"got length=0"),
     ],
 )

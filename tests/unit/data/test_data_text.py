@@ -78,7 +78,7 @@ def test_unfit_texts_are_refused(tmp_path):
     with pytest.raises(checks.InputError, match=r"got length=0"):
         text.windows("hello world", "hello", "a test", length=0)
     (tmp_path / "image").write_bytes(b"\xff\xfe\x00\x81" * 100)
-    with pytest.raises(checks.InputError, match=r"no text in UTF-8.*iconv"):
+    with pytest.raises(checks.InputError, match=r"not text in UTF-8.*iconv"):
         text.read_any(tmp_path / "image")
 
 
