@@ -1,0 +1,85 @@
+"""Errors and notes about bad input: what was got, what is needed, what to do."""
+
+from __future__ import annotations
+
+import difflib
+import numbers
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = ["InputError", "Note", "known", "nearest", "note", "require", "whole"]
+
+
+class InputError(ValueError):
+    """The caller's input cannot be used; the text says what was got, what is needed, what to do."""
+
+
+class Note(UserWarning):
+    """What jdl made of an input that could be meant in another way, or what a user may not expect of it."""
+
+
+def note(sentence: str) -> None:
+    """Warn of `sentence`, once for each place and text, as `Note`: the input is used, and this is how.
+
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     note("a.edges counts its nodes from 1")
+    >>> str(caught[0].message), caught[0].category.__name__
+    ('note: a.edges counts its nodes from 1', 'Note')
+    """
+    warnings.warn(f"note: {sentence}", Note, stacklevel=3)
+
+
+def require(condition: bool, sentence: str) -> None:
+    """Raise `InputError(sentence)` unless `condition` holds.
+
+    >>> require(7 & (7 - 1) == 0, "got n=7, a hypercube needs a power of two; try n=8")
+    Traceback (most recent call last):
+    jdl.checks.InputError: got n=7, a hypercube needs a power of two; try n=8
+    """
+    if not condition:
+        raise InputError(sentence)
+
+
+def whole(name: str, value: Any, minimum: int, why: str = "") -> int:
+    """Check that `value` is a whole number of at least `minimum`, and return it as an int.
+
+    Raises:
+      InputError: if it is not.
+
+    >>> whole("rounds", 0, 1)
+    Traceback (most recent call last):
+    jdl.checks.InputError: got rounds=0, need a whole number of at least 1; try rounds=1
+    """
+    good = isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= minimum
+    meant = int(value) if isinstance(value, float) and value.is_integer() and value >= minimum else minimum
+    require(good, f"got {name}={value!r}, {why or 'need'} a whole number of at least {minimum}; try {name}={meant}")
+    return int(value)
+
+
+def nearest(name: str, valid: Iterable[str]) -> list[str]:
+    """The valid names closest to `name`, best first; all of them if none is close."""
+    valid = sorted(valid)
+    return difflib.get_close_matches(name.lower(), valid, n=3, cutoff=0.4) or valid
+
+
+def known(kind: str, name: str, valid: Iterable[str]) -> str:
+    """`name` as it is spelled in `valid`, ignoring case, `-` and `_`; a sentence with the nearest names if unknown.
+
+    >>> known("topology", "Random-Regular", ["ring", "random_regular"])
+    'random_regular'
+    >>> known("topology", "rnig", ["ring", "torus"])
+    Traceback (most recent call last):
+    jdl.checks.InputError: got topology 'rnig', which does not exist; did you mean ring? (known: ring, torus)
+    """
+    valid = sorted(valid)
+
+    def plain(text):
+        return text.lower().replace("-", "").replace("_", "")
+
+    for candidate in valid:
+        if plain(candidate) == plain(name):
+            return candidate
+    close = " or ".join(nearest(name, valid)[:3])
+    raise InputError(f"got {kind} {name!r}, which does not exist; did you mean {close}? (known: {', '.join(valid)})")
