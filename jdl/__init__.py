@@ -4,6 +4,7 @@ Importing jdl computes nothing and touches no device.
 """
 
 import importlib.metadata
+import sys
 
 from jdl import (
     algorithms,
@@ -31,6 +32,9 @@ from jdl.runs.tune import rounds_until, tune
 from jdl.show.drawing import draw
 from jdl.show.graph_report import graph_report
 from jdl.show.partition_picture import draw as draw_partition
+
+# `jdl.run` is a function, and was a module, which scripts import by `importlib.import_module("jdl.run")`.
+sys.modules[f"{__name__}.run"] = sys.modules[run.__module__]
 
 __version__ = importlib.metadata.version("jdl")
 
