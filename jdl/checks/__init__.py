@@ -1,6 +1,6 @@
 """Checks of input, made on the host, once, at the public boundary."""
 
-from jdl.checks.bounds import fields
+from jdl.checks.bounds import bounded, fields, one_number
 from jdl.checks.memory import available_memory, fits
 from jdl.checks.paths import path
 from jdl.checks.renamed import renamed, renamed_arguments
@@ -10,11 +10,13 @@ __all__ = [
     "InputError",
     "Note",
     "available_memory",
+    "bounded",
     "fields",
     "fits",
     "known",
     "nearest",
     "note",
+    "one_number",
     "path",
     "renamed",
     "renamed_arguments",

@@ -9,7 +9,7 @@ from typing import Any
 
 from jdl.checks.sentences import InputError, require, whole
 
-__all__ = ["fields"]
+__all__ = ["bounded", "fields", "one_number"]
 
 
 def fields(part: Any) -> None:
