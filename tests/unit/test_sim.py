@@ -152,7 +152,7 @@ class Everybody:
 
 
 def test_a_server_plan_may_leave_participants_out():
-    named = jdl.simulation(problem(), algorithms.FedAvg(), schedule.sampling(N, N))
+    named = jdl.simulation(problem(), algorithms.FedAvg(), schedule.Sampling(N, N))
     unnamed = jdl.simulation(problem(), algorithms.FedAvg(), Everybody(N))
     one, other = (jax.jit(sim.simulate, static_argnums=(1, 2))(s, 4, 4)[0] for s in (named, unnamed))
     np.testing.assert_allclose(one.server, other.server, rtol=1e-6)
@@ -259,7 +259,9 @@ def test_large_messages_are_written_before_they_are_read(monkeypatch):
     for least in (10**9, 1):
         monkeypatch.setattr(xla, "FENCED_BYTES", least)
         built = jdl.simulation(problem(), algorithms.DPSGD(lr=0.1), topology.ring(N))
-        program = jax.jit(lambda built, state: sim.step(built, state)[0].nodes)
+        # With the tests' own way to write fusions, two sums of two programs may differ in their last bit.
+        usual = {"xla_cpu_use_fusion_emitters": True} if jax.default_backend() == "cpu" else {}
+        program = jax.jit(lambda built, state: sim.step(built, state)[0].nodes, compiler_options=usual)
         state = sim.init(built)
         loops.append(program.lower(built, state).as_text().count("stablehlo.while"))
         results.append(program(built, state).x)
