@@ -55,11 +55,11 @@ def build(name: str, n: int, clients: int) -> jdl.sim.Simulation:
     """The algorithm of this name over who it talks to, with a rate at which nothing diverges."""
     kind = catalogue.members("algorithms")[name]
     if "server" in kind.needs:
-        talk = jdl.schedule.sampling(n, clients)
+        talk = jdl.schedule.Sampling(n, clients)
     elif "tree" in kind.needs:
         talk = jdl.topology.tree(n)
     else:
-        talk = jdl.schedule.matching(n) if name in PAIRWISE else jdl.topology.random_regular(n, degree=4)
+        talk = jdl.schedule.Matching(n) if name in PAIRWISE else jdl.topology.random_regular(n, degree=4)
     return jdl.simulation(problem(n), kind(lr=1e-3), talk)
 
 

@@ -47,11 +47,11 @@ def build(name: str, problem: Any) -> jdl.sim.Simulation:
     """The algorithm of this name with its defaults, over who it talks to."""
     kind, n = catalogue.members("algorithms")[name], problem.n
     if "server" in kind.needs:
-        talk = jdl.schedule.sampling(n, max(1, n // 4))
+        talk = jdl.schedule.Sampling(n, max(1, n // 4))
     elif "tree" in kind.needs:
         talk = jdl.topology.tree(n)
     else:
-        talk = jdl.schedule.matching(n) if name in PAIRWISE else jdl.topology.random_regular(n, degree=4)
+        talk = jdl.schedule.Matching(n) if name in PAIRWISE else jdl.topology.random_regular(n, degree=4)
         talk = jdl.topology.weighted(talk, "lazy") if name in LAZY else talk
     return jdl.simulation(problem, kind(), talk)
 

@@ -88,7 +88,7 @@ def accuracies(settings: Settings, partition: str, rate: float, rounds: int) -> 
     result = jdl.run(
         problem,
         jdl.algorithms.FedAvg(lr=rate, local_steps=longest),
-        jdl.schedule.sampling(settings.clients, settings.participants),
+        jdl.schedule.Sampling(settings.clients, settings.participants),
         oracle=DataOracle(epochs=1.0),
         rounds=rounds,
         eval_every=1,

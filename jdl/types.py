@@ -76,7 +76,7 @@ def number(default: Any = dataclasses.MISSING, *, minimum: float | None = None, 
     return struct.field(default=default, metadata={"minimum": minimum, "maximum": maximum})
 
 
-def static(default: Any, *, minimum: float | None = None, maximum: float | None = None) -> Any:
+def static(default: Any = dataclasses.MISSING, *, minimum: float | None = None, maximum: float | None = None) -> Any:
     """Declare a field that changes shapes or control flow. It is a part of the program: hashed, never traced.
 
     Args:

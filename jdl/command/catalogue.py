@@ -8,7 +8,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from jdl import algorithms, checks, compressors, data, exchange, problems, schedule, topology
@@ -28,7 +28,7 @@ KINDS = {
 }
 
 # Old name -> new name, for command lines and run directories of before.
-RENAMED = {"exchanges": {"narrow": "half_precision"}}
+RENAMED = {"exchanges": {"narrow": "half_precision"}, "topologies": {"markov": "gilbert_elliott"}}
 
 PLAIN = (bool, int, float, str)
 
@@ -82,7 +82,7 @@ def members(kind: str) -> dict[str, Maker]:
 
 def maker(kind: str, name: str) -> Maker:
     """What makes the thing of this name; among topologies also those that need more than n, and so are no members."""
-    needs_more = {"sampling": schedule.sampling, "from_file": topology.from_file} if kind == "topologies" else {}
+    needs_more = {"sampling": schedule.Sampling, "from_file": topology.from_file} if kind == "topologies" else {}
     name = RENAMED.get(kind, {}).get(name, name)
     return needs_more[name] if name in needs_more else members(kind)[name]
 
@@ -101,8 +101,8 @@ def make(kind: str, /, name: str, **options: Any) -> Any:
     return thing(**options)
 
 
-def known(kind: str, name: str) -> str:
-    """The name of a thing as it is spelled; an old name is taken, with a note.
+def known(kind: str, name: str, others: Sequence[str] = ()) -> str:
+    """The name of a thing, or of one of some others, as it is spelled; an old name is taken, with a note.
 
     Raises:
       InputError: if there is no such thing; with the nearest names.
@@ -115,7 +115,7 @@ def known(kind: str, name: str) -> str:
         if before == name.lower().replace("-", "_"):
             checks.note(f"the {KINDS[kind]} {before} is called {now}")
             return now
-    return checks.known(KINDS[kind], name, members(kind))
+    return checks.known(KINDS[kind], name, [*members(kind), *others])
 
 
 def catalogue() -> dict[str, list[Entry]]:
@@ -161,7 +161,7 @@ def _others(kind: str, families: tuple[str, ...]) -> list[str]:
 
 def _time(make: Maker) -> str:
     """What a function returns says how its topology changes; what a class makes is a schedule."""
-    made = None if inspect.isclass(make) else typing.get_type_hints(make)["return"]
+    made = typing.get_type_hints(make).get("return")
     if made is topology.Topology:
         return DRAWN if "seed" in inspect.signature(make).parameters else ONE
     return CYCLE if made == list[topology.Topology] else SCHEDULE
@@ -215,11 +215,10 @@ def _compressors() -> list[type]:
 
 
 def _says(thing: Maker) -> Docstring:
-    """What a thing says of itself; what a method that makes it leaves out, its class says."""
+    """What a thing says of itself: its class, where a method makes it, but for the arguments of that."""
     says, owner = docstring(inspect.getdoc(thing) or ""), getattr(thing, "__self__", None)
     if inspect.isclass(owner):
-        whole = docstring(inspect.getdoc(owner) or "")
-        says = whole._replace(arguments=whole.arguments | says.arguments)
+        says = docstring(inspect.getdoc(owner) or "")._replace(arguments=says.arguments)
     return says
 
 
@@ -246,7 +245,8 @@ def _lower(cls: type) -> str:
 
 
 def _schedules() -> dict[str, Maker]:
-    return {make.__name__: make for make in _listed(schedule, inspect.isfunction)}
+    """The method that makes a schedule for n nodes, or the class where its fields say all."""
+    return {_lower(cls): getattr(cls, "for_nodes", cls) for cls in _listed(schedule, inspect.isclass)}
 
 
 def _all_default(make: Maker) -> bool:
@@ -260,8 +260,8 @@ def _from_n_alone(make: Maker) -> bool:
     first, *rest = inspect.signature(make).parameters.values()
     if first.name != "n" or any(one.default is one.empty for one in rest):
         return False
-    made = typing.get_type_hints(make)["return"]
-    return made in (topology.Topology, list[topology.Topology]) or made.__module__.startswith(schedule.__name__)
+    is_function = inspect.isfunction(make)  # else it makes a schedule
+    return not is_function or typing.get_type_hints(make)["return"] in (topology.Topology, list[topology.Topology])
 
 
 def _plain(hint: Any) -> Any:

@@ -205,7 +205,7 @@ def choose_graph(first: FirstGraph) -> Chosen:
 
 
 def _known_topology(name: str) -> str:
-    return checks.known("topology", name, [*members("topologies"), "from_file"])
+    return known("topologies", name, ["from_file"])
 
 
 def options_of(kind: str, name: str) -> list[Option]:

@@ -29,7 +29,7 @@ def as_schedule(given: Any, algorithm: Algorithm | Federated, n: int, numbers: i
       InputError: if `given` is nothing that says who talks, or is missing.
     """
     if given is None and isinstance(algorithm, Federated):
-        return schedule.sampling(n, participants=n)
+        return schedule.Sampling(n, participants=n)
     if given is None:
         name = type(algorithm).__name__
         mixes = algorithm.needs & STOCHASTIC
@@ -43,7 +43,7 @@ def as_schedule(given: Any, algorithm: Algorithm | Federated, n: int, numbers: i
         f"got a topology of type {type(given).__name__}, need a Topology, a networkx graph, a weight matrix, a list of "
         f"these, or a Schedule; try jdl.topology.ring({n})",
     )
-    return schedule.cyclic(fixed) if isinstance(fixed, list) else schedule.Fixed(fixed.plan(form, numbers))
+    return schedule.Cyclic.of(fixed) if isinstance(fixed, list) else schedule.Fixed(fixed.plan(form, numbers))
 
 
 def _nobody(n: int) -> Plan:

@@ -26,7 +26,7 @@ REMEDIES = {
     "fixed_links": "give one graph that does not change from round to round",
     "per_link": "leave out compressors and rules that look at one message a node",
     "peers": "give a graph, not a schedule of clients",
-    "server": "give jdl.schedule.sampling(n, participants)",
+    "server": "give jdl.schedule.Sampling(n, participants)",
 }
 
 

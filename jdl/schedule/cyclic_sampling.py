@@ -10,28 +10,11 @@ from jdl import checks
 from jdl import plan as plans
 from jdl.types import Key, Plan, ScheduleState, static
 
-__all__ = ["CyclicSampling", "cyclic_sampling"]
+__all__ = ["CyclicSampling"]
 
 
 @struct.dataclass
 class CyclicSampling:
-    """The next `participants` of n nodes in every round; see `cyclic_sampling`."""
-
-    n: int = static(1, minimum=1)
-    participants: int = static(1, minimum=1)
-
-    def init(self, key: Key) -> ScheduleState:
-        """i32[], the first client of the first round."""
-        return jnp.int32(0)
-
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
-        """The clients from `memory` on; neither round nor key matters."""
-        m = self.participants
-        turn = (memory + jnp.arange(m, dtype=jnp.int32)) % self.n
-        return plans.clients(jnp.sort(turn)), (memory + m) % self.n
-
-
-def cyclic_sampling(n: int, participants: int) -> CyclicSampling:
     """A server talks to m of n nodes at a time, in turn: 0 to m - 1, then the next m, and round again.
 
     Each node takes part in m of every n rounds exactly, without any chance: as clients do that follow the sun. Where
@@ -44,7 +27,7 @@ def cyclic_sampling(n: int, participants: int) -> CyclicSampling:
       n: number of nodes, at least 1.
       participants: m, between 1 and n.
 
-    >>> turns = cyclic_sampling(5, participants=3)
+    >>> turns = CyclicSampling(5, participants=3)
     >>> plan, following = turns(turns.init(None), 0, None)
     >>> print(plan.participants, turns(following, 1, None)[0].participants)
     [0 1 2] [0 3 4]
@@ -54,7 +37,21 @@ def cyclic_sampling(n: int, participants: int) -> CyclicSampling:
       Cho, Sharma, Joshi, Xu, Kale, Zhang, "On the Convergence of Federated Averaging with Cyclic Client
       Participation", ICML 2023.
     """
-    n, participants = checks.whole("n", n, 1), checks.whole("participants", participants, 1)
-    need = f"got participants={participants} with n={n}, a turn needs at most n; try participants={n}"
-    checks.require(participants <= n, need)
-    return CyclicSampling(n=n, participants=participants)
+
+    n: int = static(minimum=1)
+    participants: int = static(minimum=1)
+
+    def __post_init__(self) -> None:
+        n, participants = checks.whole("n", self.n, 1), checks.whole("participants", self.participants, 1)
+        need = f"got participants={participants} with n={n}, a turn needs at most n; try participants={n}"
+        checks.require(participants <= n, need)
+
+    def init(self, key: Key) -> ScheduleState:
+        """i32[], the first client of the first round."""
+        return jnp.int32(0)
+
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+        """The clients from `memory` on; neither round nor key matters."""
+        m = self.participants
+        turn = (memory + jnp.arange(m, dtype=jnp.int32)) % self.n
+        return plans.clients(jnp.sort(turn)), (memory + m) % self.n

@@ -9,15 +9,45 @@ from flax import struct
 from jdl import checks
 from jdl.types import Edges, Key, Plan, ScheduleState, static
 
-__all__ = ["EpidemicLocal", "epidemic_local", "others"]
+__all__ = ["EpidemicLocal", "others"]
 
 
 @struct.dataclass
 class EpidemicLocal:
-    """Each of n nodes pushes to `degree` others in every round; see `epidemic_local`."""
+    """Every node pushes its model to a few random others each round, and averages what it got (EL-Local).
 
-    n: int = static(1, minimum=1)
-    degree: int = static(0, minimum=0)
+    Each node draws s = `degree` of the others without replacement. W_ij = 1 / (1 + r_i) for itself and for the r_i
+    nodes that chose i: row stochastic, so the mean over nodes is kept in expectation only. For x of mean zero,
+    E ||W x||^2 / ||x||^2 = (1 - (1 - s / (n - 1))^n) / s - 1 / (n - 1), about the mean before the round.
+
+    Sends:
+      `degree` messages a node and round.
+
+    Args:
+      n: number of nodes, at least 1.
+      degree: peers that each node sends to, s, less than n.
+
+    Raises:
+      InputError: if there are not that many other nodes.
+
+    >>> import jax
+    >>> plan, _ = EpidemicLocal(4, degree=3)((), 0, jax.random.key(0))
+    >>> print(plan.self_weights, plan.stochastic)
+    [0.25 0.25 0.25 0.25] row
+
+    References:
+      de Vos, Farhadkhani, Guerraoui, Kermarrec, Pires, Sharma, "Epidemic Learning: Boosting Decentralized Learning with
+      Randomized Communication", NeurIPS 2023, EL-Local.
+      Bentley, Floyd, "Programming pearls: a sample of brilliance", Communications of the ACM 30, 1987.
+    """
+
+    n: int = static(minimum=1)
+    degree: int = static(4, minimum=0)
+
+    def __post_init__(self) -> None:
+        n, degree = checks.whole("n", self.n, 1), checks.whole("degree", self.degree, 0)
+        fewer = f"got degree={degree} with n={n}, a node can send to at most n - 1 others; try degree={n - 1}"
+        checks.require(degree < n, fewer)
 
     def init(self, key: Key) -> ScheduleState:
         return ()
@@ -52,36 +82,3 @@ def others(key: Key, n: int, count: int) -> jax.Array:
         known = jnp.any(steps == drawn[:, None], axis=1)
         steps = jnp.concatenate([steps, jnp.where(known, last, drawn)[:, None]], axis=1)
     return (own[:, None] + 1 + steps) % n
-
-
-def epidemic_local(n: int, degree: int = 4) -> EpidemicLocal:
-    """Every node pushes its model to a few random others each round, and averages what it got (EL-Local).
-
-    Each node draws s = `degree` of the others without replacement. W_ij = 1 / (1 + r_i) for itself and for the r_i
-    nodes that chose i: row stochastic, so the mean over nodes is kept in expectation only. For x of mean zero,
-    E ||W x||^2 / ||x||^2 = (1 - (1 - s / (n - 1))^n) / s - 1 / (n - 1), about the mean before the round.
-
-    Sends:
-      `degree` messages a node and round.
-
-    Args:
-      n: number of nodes, at least 1.
-      degree: peers that each node sends to, s, less than n.
-
-    Raises:
-      InputError: if there are not that many other nodes.
-
-    >>> import jax
-    >>> plan, _ = epidemic_local(4, degree=3)((), 0, jax.random.key(0))
-    >>> print(plan.self_weights, plan.stochastic)
-    [0.25 0.25 0.25 0.25] row
-
-    References:
-      de Vos, Farhadkhani, Guerraoui, Kermarrec, Pires, Sharma, "Epidemic Learning: Boosting Decentralized Learning with
-      Randomized Communication", NeurIPS 2023, EL-Local.
-      Bentley, Floyd, "Programming pearls: a sample of brilliance", Communications of the ACM 30, 1987.
-    """
-    n, degree = checks.whole("n", n, 1), checks.whole("degree", degree, 0)
-    fewer = f"got degree={degree} with n={n}, a node can send to at most n - 1 others; try degree={n - 1}"
-    checks.require(degree < n, fewer)
-    return EpidemicLocal(n=n, degree=degree)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import jax
 from flax import struct
 
@@ -9,14 +11,31 @@ from jdl import plan
 from jdl.topology import Topology
 from jdl.types import Key, Plan, ScheduleState
 
-__all__ = ["Fixed", "fixed"]
+__all__ = ["Fixed"]
 
 
 @struct.dataclass
 class Fixed:
-    """One plan, in every round. Its arrays are leaves: two graphs of one shape share a program."""
+    """The schedule in which every link of one topology is used in every round.
+
+    Args:
+      plan: who talks, with which weights, in the form in which it is mixed.
+    """
 
     plan: Plan
+
+    @classmethod
+    def of(cls, topology: Topology) -> Self:
+        """The schedule in which every link of one topology is used in every round.
+
+        Args:
+          topology: who talks; its plan takes the cheapest form. For another one, `Fixed(topology.plan(form))`.
+
+        >>> from jdl.topology import ring
+        >>> Fixed.of(ring(8)).n
+        8
+        """
+        return cls(topology.plan())
 
     @property
     def n(self) -> int:
@@ -29,16 +48,3 @@ class Fixed:
     def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
         """The plan; round and key do not matter."""
         return self.plan, memory
-
-
-def fixed(topology: Topology) -> Fixed:
-    """The schedule in which every link of one topology is used in every round.
-
-    Args:
-      topology: who talks; its plan takes the cheapest form. For another one, `Fixed(topology.plan(form))`.
-
-    >>> from jdl.topology import ring
-    >>> fixed(ring(8)).n
-    8
-    """
-    return Fixed(topology.plan())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -11,35 +12,15 @@ from flax import struct
 from scipy.sparse import csr_array
 
 from jdl import checks
-from jdl.schedule.cyclic import Cyclic, cyclic
+from jdl.schedule.cyclic import Cyclic
 from jdl.topology import Topology, complete, from_weights, grouped
 from jdl.types import Key, Plan, ScheduleState
 
-__all__ = ["Hierarchy", "hierarchy"]
+__all__ = ["Hierarchy"]
 
 
 @struct.dataclass
 class Hierarchy:
-    """The first plan of `levels`, and in every `period`-th round (i32[]) the second; see `hierarchy`."""
-
-    levels: Cyclic
-    period: jax.Array
-
-    @property
-    def n(self) -> int:
-        """The number of nodes."""
-        return self.levels.n
-
-    def init(self, key: Key) -> ScheduleState:
-        return ()
-
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
-        """The plan of round t; the key does not matter."""
-        between = (jnp.asarray(t, jnp.int32) + 1) % self.period == 0
-        return self.levels(memory, between.astype(jnp.int32), key)
-
-
-def hierarchy(n: int, clusters: int | Sequence[int], period: int = 10, heads: Topology | None = None) -> Hierarchy:
     """Nodes average within their cluster in every round, and in every `period`-th round clusters average as well.
 
     In most rounds W is the mean of each cluster. In rounds period - 1, 2 period - 1, ... it is two-level: the mean of
@@ -53,36 +34,62 @@ def hierarchy(n: int, clusters: int | Sequence[int], period: int = 10, heads: To
       of it; between them one to every node that hears it. Through heads it would be about 2 messages a node.
 
     Args:
-      n: number of nodes, at least 1.
-      clusters: how many, of nearly equal size and of consecutive nodes; or `[n]`, the cluster of each node, from 0 on.
-      period: rounds from one exchange between clusters to the next, at least 1.
-      heads: who mixes with whom among clusters, a topology of as many nodes whose rows sum to one.
-
-    Raises:
-      InputError: for more clusters than nodes, an empty one, or heads of another number.
-
-    >>> from jdl.topology import to_dense
-    >>> two = hierarchy(4, clusters=2, period=3)
-    >>> print(to_dense(two((), 0, None)[0])[0], to_dense(two((), 2, None)[0])[0])
-    [0.5 0.5 0.  0. ] [0.25 0.25 0.25 0.25]
+      levels: the plan within clusters, and that between them.
+      period: i32[], rounds from one exchange between clusters to the next, a leaf.
 
     References:
       Liu, Zhang, Song, Letaief, "Client-Edge-Cloud Hierarchical Federated Learning", ICC 2020, Algorithm 1.
     """
-    n, period = checks.whole("n", n, 1), checks.whole("period", period, 1)
-    if np.ndim(clusters) == 0:
-        count = checks.whole("clusters", clusters, 1)
-        checks.require(count <= n, f"got clusters={count} with n={n}, each needs a node; try clusters={n}")
-        cluster = np.arange(n) * count // n
-    else:
-        cluster = np.asarray(clusters)
-        good = cluster.shape == (n,) and np.issubdtype(cluster.dtype, np.integer) and cluster.min() >= 0
-        need = f"got clusters of shape {cluster.shape}, need {n} whole numbers from 0 on, none left out; try clusters=2"
-        checks.require(good and len(np.unique(cluster)) == cluster.max() + 1, need)
-        count = int(cluster.max()) + 1
-    between = complete(n) if heads is None else _through(heads, cluster, count)
-    levels = cyclic([grouped("clusters", cluster), between])
-    return Hierarchy(levels=levels, period=jnp.asarray(period, jnp.int32))
+
+    levels: Cyclic
+    period: jax.Array
+
+    @classmethod
+    def for_nodes(cls, n: int, clusters: int | Sequence[int], period: int = 10, heads: Topology | None = None) -> Self:
+        """Clusters of n nodes, and how they mix.
+
+        Args:
+          n: number of nodes, at least 1.
+          clusters: how many, of nearly equal size and of consecutive nodes; or i[n], the cluster of each node, from 0.
+          period: rounds from one exchange between clusters to the next, at least 1.
+          heads: who mixes with whom among clusters, a topology of as many nodes whose rows sum to one.
+
+        Raises:
+          InputError: for more clusters than nodes, an empty one, or heads of another number.
+
+        >>> from jdl.topology import to_dense
+        >>> two = Hierarchy.for_nodes(4, clusters=2, period=3)
+        >>> print(to_dense(two((), 0, None)[0])[0], to_dense(two((), 2, None)[0])[0])
+        [0.5 0.5 0.  0. ] [0.25 0.25 0.25 0.25]
+        """
+        n, period = checks.whole("n", n, 1), checks.whole("period", period, 1)
+        if np.ndim(clusters) == 0:
+            count = checks.whole("clusters", clusters, 1)
+            checks.require(count <= n, f"got clusters={count} with n={n}, each needs a node; try clusters={n}")
+            cluster = np.arange(n) * count // n
+        else:
+            cluster = np.asarray(clusters)
+            good = cluster.shape == (n,) and np.issubdtype(cluster.dtype, np.integer) and cluster.min() >= 0
+            need = f"need {n} whole numbers from 0 on, none left out; try clusters=2"
+            all_there = good and len(np.unique(cluster)) == cluster.max() + 1
+            checks.require(all_there, f"got clusters of shape {cluster.shape}, {need}")
+            count = int(cluster.max()) + 1
+        between = complete(n) if heads is None else _through(heads, cluster, count)
+        levels = Cyclic.of([grouped("clusters", cluster), between])
+        return cls(levels=levels, period=jnp.asarray(period, jnp.int32))
+
+    @property
+    def n(self) -> int:
+        """The number of nodes."""
+        return self.levels.n
+
+    def init(self, key: Key) -> ScheduleState:
+        return ()
+
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+        """The plan of round t; the key does not matter."""
+        between = (jnp.asarray(t, jnp.int32) + 1) % self.period == 0
+        return self.levels(memory, between.astype(jnp.int32), key)
 
 
 def _through(heads: Topology, cluster: np.ndarray, count: int) -> Topology:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from flax import struct
 from jdl import checks
 from jdl.types import Dense, Key, Plan, ScheduleState, number, static
 
-__all__ = ["Mobility", "Place", "mobility", "reach"]
+__all__ = ["Mobility", "Place", "reach"]
 
 
 class Place(NamedTuple):
@@ -24,12 +24,61 @@ class Place(NamedTuple):
 
 @struct.dataclass
 class Mobility:
-    """n nodes that move in the unit square and talk within a radius; see `mobility`."""
+    """Nodes move about a square and talk to whoever is within a radius.
 
-    radius: float | jax.Array = number(0.1, minimum=0)
+    Each node goes straight ahead, `speed` side lengths a round, is reflected by the walls, and sets off in a new random
+    direction with probability `turn` a round; positions are uniform at all times. Two nodes are linked while they are
+    within a radius, which is chosen such that a node has `degree` links in expectation. Metropolis weights,
+    W_ij = 1 / (1 + max(d_i, d_j)), made anew each round: symmetric and doubly stochastic. The graph of a round may be
+    disconnected, and for small degrees mostly is; motion carries the models across.
+
+    All distances are compared, so a round costs n^2 numbers of memory. In a run,
+    `state.schedule_state.position: f[n, 2]` is where the nodes will be in the next round.
+
+    Sends:
+      `degree` messages a node and round, in expectation.
+
+    Args:
+      n: number of nodes, at least 1.
+      radius: largest distance of two nodes that are linked, in side lengths of the square; a leaf.
+      speed: side lengths a round; a leaf.
+      turn: probability of a new direction in a round, 0 to 1; a leaf.
+
+    References:
+      Royer, Melliar-Smith, Moser, "An analysis of the optimum node density for ad hoc mobile networks", ICC 2001.
+      Nain, Towsley, Liu, Liu, "Properties of random direction models", INFOCOM 2005.
+    """
+
+    n: int = static(minimum=1)
+    radius: float | jax.Array = number(minimum=0)
     speed: float | jax.Array = number(0.05, minimum=0)
     turn: float | jax.Array = number(0.1, minimum=0, maximum=1)
-    n: int = static(1, minimum=1)
+
+    @classmethod
+    def for_nodes(cls, n: int, degree: int = 4, speed: float = 0.05, turn: float = 0.1) -> Self:
+        """A radius within which a node has `degree` links in expectation.
+
+        Args:
+          n: number of nodes, at least 1.
+          degree: links of a node in expectation, less than n.
+          speed: side lengths a round; a leaf, so a sweep over it is one program.
+          turn: probability of a new direction a round; a leaf.
+
+        Raises:
+          InputError: if `degree` is not less than n, or if n^2 links need more memory than there is.
+
+        >>> round(Mobility.for_nodes(100, degree=4).radius, 4)
+        0.1195
+        """
+        from scipy.optimize import brentq
+
+        n, degree = checks.whole("n", n, 1), checks.whole("degree", degree, 0)
+        fewer = f"got degree={degree} with n={n}, a node has at most n - 1 neighbours; try degree={n - 1}"
+        checks.require(degree < n, fewer)
+        checks.fits(3 * n * n * jnp.result_type(float).itemsize, f"all distances between n={n:,} moving nodes")
+        widest = math.sqrt(2)
+        radius = widest if degree == n - 1 else brentq(lambda r: reach(r) - degree / (n - 1), 0, widest, xtol=1e-9)
+        return cls(radius=radius, speed=speed, turn=turn, n=n)
 
     def init(self, key: Key) -> ScheduleState:
         """A `Place` drawn uniformly, which is the stationary distribution."""
@@ -78,45 +127,3 @@ def reach(radius: float) -> float:
 
     corner = math.sqrt(max(0.0, min(radius**2 - 1, 1.0)))
     return quad(slice_at, 0, corner)[0] + quad(slice_at, corner, min(radius, 1.0))[0]
-
-
-def mobility(n: int, degree: int = 4, speed: float = 0.05, turn: float = 0.1) -> Mobility:
-    """Nodes move about a square and talk to whoever is within a radius.
-
-    Each node goes straight ahead, `speed` side lengths a round, is reflected by the walls, and sets off in a new random
-    direction with probability `turn` a round; positions are uniform at all times. Two nodes are linked while they are
-    within a radius, which is chosen such that a node has `degree` links in expectation. Metropolis weights,
-    W_ij = 1 / (1 + max(d_i, d_j)), made anew each round: symmetric and doubly stochastic. The graph of a round may be
-    disconnected, and for small degrees mostly is; motion carries the models across.
-
-    All distances are compared, so a round costs n^2 numbers of memory. In a run,
-    `state.schedule_state.position: f[n, 2]` is where the nodes will be in the next round.
-
-    Sends:
-      `degree` messages a node and round, in expectation.
-
-    Args:
-      n: number of nodes, at least 1.
-      degree: links of a node in expectation, less than n.
-      speed: side lengths a round; a leaf, so a sweep over it is one program.
-      turn: probability of a new direction a round; a leaf.
-
-    Raises:
-      InputError: if `degree` is not less than n, or if n^2 links need more memory than there is.
-
-    >>> round(mobility(100, degree=4).radius, 4)
-    0.1195
-
-    References:
-      Royer, Melliar-Smith, Moser, "An analysis of the optimum node density for ad hoc mobile networks", ICC 2001.
-      Nain, Towsley, Liu, Liu, "Properties of random direction models", INFOCOM 2005.
-    """
-    from scipy.optimize import brentq
-
-    n, degree = checks.whole("n", n, 1), checks.whole("degree", degree, 0)
-    fewer = f"got degree={degree} with n={n}, a node has at most n - 1 neighbours; try degree={n - 1}"
-    checks.require(degree < n, fewer)
-    checks.fits(3 * n * n * jnp.result_type(float).itemsize, f"all distances between n={n:,} moving nodes")
-    widest = math.sqrt(2)
-    radius = widest if degree == n - 1 else brentq(lambda r: reach(r) - degree / (n - 1), 0, widest, xtol=1e-9)
-    return Mobility(radius=radius, speed=speed, turn=turn, n=n)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -10,15 +12,64 @@ from jdl import checks
 from jdl.topology.topology import Topology
 from jdl.types import Key, Plan, ScheduleState, Slots, static
 
-__all__ = ["Pairwise", "pairwise", "pairwise_of"]
+__all__ = ["Pairwise"]
 
 
 @struct.dataclass
 class Pairwise:
-    """One uniformly random edge a round; see `pairwise`. edges: i32[e, 2], or None for every pair of nodes."""
+    """One random pair of nodes averages in each round; everybody else sleeps.
 
-    edges: jax.Array | None
-    n: int = static(1, minimum=1)
+    W(t) = 1/2 on the two nodes, symmetric and doubly stochastic; each pair is drawn with probability 2 / (n (n - 1)). A
+    round is one event: the others neither compute nor talk, and a round leaves 1 - 1 / (n - 1) of the squared
+    disagreement in expectation, n of them about exp(-1). Where all are to talk in a round, see `Matching`.
+
+    Sends:
+      2 messages a round in all.
+
+    Args:
+      n: number of nodes, at least 1.
+      edges: i32[e, 2], the pairs that may be drawn, each as likely as the other; None for every pair of nodes.
+
+    >>> import jax
+    >>> plan, _ = Pairwise(4)((), 0, jax.random.key(0))
+    >>> print(plan.self_weights.sort())
+    [0.5 0.5 1.  1. ]
+
+    References:
+      Boyd, Ghosh, Prabhakar, Shah, "Randomized gossip algorithms", IEEE Transactions on Information Theory 52, 2006.
+    """
+
+    n: int = static(minimum=1)
+    edges: jax.Array | None = None
+
+    def __post_init__(self) -> None:
+        checks.whole("n", self.n, 1)
+
+    @classmethod
+    def of(cls, topology: Topology) -> Self:
+        """One random edge of a graph in each round, all edges equally likely.
+
+        With L the Laplacian of a graph of m edges, a round leaves at most 1 - lambda_2(L) / (2 m) of the squared
+        disagreement in expectation.
+
+        Args:
+          topology: an undirected graph; its weights do not matter.
+
+        Raises:
+          InputError: if W is not symmetric, or if several nodes have no edge.
+
+        >>> from jdl.topology import ring
+        >>> Pairwise.of(ring(5)).edges.shape
+        (5, 2)
+        """
+        need = f"got {topology.name!r} whose W is not symmetric, a pair needs a link both ways; use an undirected graph"
+        checks.require(topology.symmetric, need)
+        if topology.n == 1:
+            return cls(1)
+        checks.require(
+            topology.edge_count > 0, f"got {topology.name!r} without edges, need one at least; link some nodes"
+        )
+        return cls(topology.n, jnp.asarray(topology.edges, jnp.int32))
 
     def init(self, key: Key) -> ScheduleState:
         return ()
@@ -38,51 +89,3 @@ class Pairwise:
         active = (own == left) | (own == right)
         links = Slots(weights=share[:, None], used=used[:, None], senders=partner[:, None])
         return Plan(links=links, self_weights=1 - share, active=active, symmetric=True), memory
-
-
-def pairwise(n: int) -> Pairwise:
-    """One random pair of nodes averages in each round; everybody else sleeps.
-
-    W(t) = 1/2 on the two nodes, symmetric and doubly stochastic; each pair is drawn with probability 2 / (n (n - 1)). A
-    round is one event: the others neither compute nor talk, and a round leaves 1 - 1 / (n - 1) of the squared
-    disagreement in expectation, n of them about exp(-1). Where all are to talk in a round, see `matching`.
-
-    Sends:
-      2 messages a round in all.
-
-    Args:
-      n: number of nodes, at least 1.
-
-    >>> import jax
-    >>> plan, _ = pairwise(4)((), 0, jax.random.key(0))
-    >>> print(plan.self_weights.sort())
-    [0.5 0.5 1.  1. ]
-
-    References:
-      Boyd, Ghosh, Prabhakar, Shah, "Randomized gossip algorithms", IEEE Transactions on Information Theory 52, 2006.
-    """
-    return Pairwise(edges=None, n=checks.whole("n", n, 1))
-
-
-def pairwise_of(topology: Topology) -> Pairwise:
-    """One random edge of a graph in each round, all edges equally likely: see `pairwise`.
-
-    With L the Laplacian of a graph of m edges, a round leaves 1 - lambda_2(L) / (2 m) of the squared disagreement in
-    expectation, or less.
-
-    Args:
-      topology: an undirected graph; its weights do not matter.
-
-    Raises:
-      InputError: if W is not symmetric, or if several nodes have no edge.
-
-    >>> from jdl.topology import ring
-    >>> pairwise_of(ring(5)).edges.shape
-    (5, 2)
-    """
-    need = f"got {topology.name!r} whose W is not symmetric, a pair needs a link both ways; use an undirected graph"
-    checks.require(topology.symmetric, need)
-    if topology.n == 1:
-        return pairwise(1)
-    checks.require(topology.edge_count > 0, f"got {topology.name!r} without edges, need one at least; link some nodes")
-    return Pairwise(edges=jnp.asarray(topology.edges, jnp.int32), n=topology.n)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,15 +12,48 @@ from flax import struct
 from jdl import checks
 from jdl.types import Groups, Key, Plan, ScheduleState, static
 
-__all__ = ["RandomGroups", "random_groups"]
+__all__ = ["RandomGroups"]
 
 
 @struct.dataclass
 class RandomGroups:
-    """A uniformly random partition of n nodes into `groups` of nearly equal size a round; see `random_groups`."""
+    """All nodes of a group average exactly, in groups drawn anew each round (Moshpit's random groups).
 
-    n: int = static(1, minimum=1)
-    groups: int = static(1, minimum=1)
+    W_ij(t) = 1 / M for i and j in one group of M, symmetric and doubly stochastic. All divisions into r = ceil(n /
+    (degree + 1)) groups are equally likely; sizes differ by one where r does not divide n, and no group is larger than
+    degree + 1. With equal sizes a round leaves (r - 1) / (n - 1) of the variance over nodes in expectation.
+
+    Sends:
+      `degree` messages a node and round, to the rest of its group (less in a smaller group).
+
+    Args:
+      n: number of nodes, at least 1.
+      groups: number of groups, at least 1.
+
+    References:
+      Ryabinin, Gorbunov, Plokhotnyuk, Pekhimenko, "Moshpit SGD: Communication-Efficient Decentralized Training on
+      Heterogeneous Unreliable Devices", NeurIPS 2021.
+    """
+
+    n: int = static(minimum=1)
+    groups: int = static(minimum=1)
+
+    @classmethod
+    def for_nodes(cls, n: int, degree: int = 4) -> Self:
+        """As many groups as leave none with more than `degree` + 1 nodes.
+
+        Args:
+          n: number of nodes, at least 1.
+          degree: size of a group minus one.
+
+        >>> import jax
+        >>> plan, _ = RandomGroups.for_nodes(5, degree=2)((), 0, jax.random.key(0))
+        >>> print(plan.links.used)
+        [[ True  True  True]
+         [ True  True False]]
+        """
+        n, degree = checks.whole("n", n, 1), checks.whole("degree", degree, 0)
+        return cls(n=n, groups=-(-n // (degree + 1)))
 
     def init(self, key: Key) -> ScheduleState:
         return ()
@@ -34,31 +69,3 @@ class RandomGroups:
         share = jnp.asarray(1 / used.sum(axis=1), jnp.result_type(float))
         links = Groups(members=members, used=jnp.asarray(used), group=group)
         return Plan(links=links, self_weights=share[group], symmetric=True), memory
-
-
-def random_groups(n: int, degree: int = 4) -> RandomGroups:
-    """All nodes of a group average exactly, in groups drawn anew each round (Moshpit's random groups).
-
-    W_ij(t) = 1 / M for i and j in one group of M, symmetric and doubly stochastic. All divisions into r = ceil(n /
-    (degree + 1)) groups are equally likely; sizes differ by one where r does not divide n, and no group is larger than
-    degree + 1. With equal sizes a round leaves (r - 1) / (n - 1) of the variance over nodes in expectation.
-
-    Sends:
-      `degree` messages a node and round, to the rest of its group (less in a smaller group).
-
-    Args:
-      n: number of nodes, at least 1.
-      degree: size of a group minus one.
-
-    >>> import jax
-    >>> plan, _ = random_groups(5, degree=2)((), 0, jax.random.key(0))
-    >>> print(plan.links.used)
-    [[ True  True  True]
-     [ True  True False]]
-
-    References:
-      Ryabinin, Gorbunov, Plokhotnyuk, Pekhimenko, "Moshpit SGD: Communication-Efficient Decentralized Training on
-      Heterogeneous Unreliable Devices", NeurIPS 2021.
-    """
-    n, degree = checks.whole("n", n, 1), checks.whole("degree", degree, 0)
-    return RandomGroups(n=n, groups=-(-n // (degree + 1)))

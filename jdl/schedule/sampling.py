@@ -10,7 +10,7 @@ from jdl import checks
 from jdl import plan as plans
 from jdl.types import Key, Plan, ScheduleState, static
 
-__all__ = ["Sampling", "sample", "sampling"]
+__all__ = ["Sampling", "sample"]
 
 
 # Where m^2 comparisons cost less than shuffling n: of 10,000, drawing 100 takes 55 us on a CPU, shuffling all 3,700.
@@ -42,20 +42,6 @@ def sample(key: Key, n: int, m: int) -> jax.Array:
 
 @struct.dataclass
 class Sampling:
-    """`participants` of n nodes, uniform and without replacement, in every round; see `sampling`."""
-
-    n: int = static(1, minimum=1)
-    participants: int = static(1, minimum=1)
-
-    def init(self, key: Key) -> ScheduleState:
-        return ()
-
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
-        """The sample that `key` draws, ids ascending; the round does not matter."""
-        return plans.clients(sample(key, self.n, self.participants)), memory
-
-
-def sampling(n: int, participants: int) -> Sampling:
     """A server talks to a few random nodes, drawn anew each round without replacement.
 
     Every set of m of the n nodes is equally likely, so each node takes part in a round with probability m / n. Only
@@ -69,14 +55,25 @@ def sampling(n: int, participants: int) -> Sampling:
       participants: m, between 1 and n.
 
     >>> import jax
-    >>> sampling(100, participants=10)((), 0, jax.random.key(0))[0].participants.shape
+    >>> Sampling(100, participants=10)((), 0, jax.random.key(0))[0].participants.shape
     (10,)
 
     References:
       McMahan, Moore, Ramage, Hampson, Aguera y Arcas, "Communication-Efficient Learning of Deep Networks from
       Decentralized Data", AISTATS 2017.
     """
-    n, participants = checks.whole("n", n, 1), checks.whole("participants", participants, 1)
-    need = f"got participants={participants} with n={n}, a sample needs at most n; try participants={n}"
-    checks.require(participants <= n, need)
-    return Sampling(n=n, participants=participants)
+
+    n: int = static(minimum=1)
+    participants: int = static(minimum=1)
+
+    def __post_init__(self) -> None:
+        n, participants = checks.whole("n", self.n, 1), checks.whole("participants", self.participants, 1)
+        need = f"got participants={participants} with n={n}, a sample needs at most n; try participants={n}"
+        checks.require(participants <= n, need)
+
+    def init(self, key: Key) -> ScheduleState:
+        return ()
+
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+        """The sample that `key` draws, ids ascending; the round does not matter."""
+        return plans.clients(sample(key, self.n, self.participants)), memory

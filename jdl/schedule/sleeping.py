@@ -7,17 +7,37 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks, plan
-from jdl.types import Adaptive, Key, Plan, Schedule, ScheduleState, Server, number
+from jdl.schedule.communication import check_wrapped
+from jdl.types import Key, Plan, Schedule, ScheduleState, Server, number
 
-__all__ = ["Sleeping", "sleeping"]
+__all__ = ["Sleeping"]
 
 
 @struct.dataclass
 class Sleeping:
-    """Each node of a schedule sleeps each round independently with `probability`; see `sleeping`."""
+    """Every node sleeps through a round with some probability, independently of the others.
+
+    A sleeper keeps its state; its row and its column leave W, whose rest stays of its kind: W_ij of a link that falls
+    silent is added to W_ii (row stochastic, and symmetric: to both ends alike) or to W_jj (column stochastic). A
+    symmetric W stays symmetric and doubly stochastic. A doubly stochastic W that is not symmetric, such as an
+    exponential graph, is only row stochastic with sleepers, and says so.
+
+    Args:
+      schedule: who talks, between peers.
+      probability: of sleeping, between 0 and 1; a leaf, so a sweep over it is one program.
+
+    >>> import jax
+    >>> from jdl.schedule import Matching
+    >>> plan, _ = Sleeping(Matching(4), probability=1.0)((), 0, jax.random.key(0))
+    >>> print(plan.active, plan.self_weights)
+    [False False False False] [1. 1. 1. 1.]
+    """
 
     schedule: Schedule
     probability: float | jax.Array = number(minimum=0, maximum=1)
+
+    def __post_init__(self) -> None:
+        check_wrapped(self)
 
     @property
     def n(self) -> int:
@@ -31,7 +51,7 @@ class Sleeping:
         """The plan of the schedule without the rows and columns of the sleepers that `key` draws."""
         inner_key, own_key = jax.random.split(key)
         full, memory = self.schedule(memory, t, inner_key)
-        need = "got sleeping over a schedule with a server, whose sample decides who takes part; use fewer participants"
+        need = "got Sleeping over a schedule with a server, whose sample decides who takes part; use fewer participants"
         checks.require(not isinstance(full.links, Server), need)
         full = plan.one_by_one(full)
 
@@ -47,26 +67,3 @@ class Sleeping:
             stochastic="row" if full.stochastic == "doubly" and not full.symmetric else full.stochastic,
         )
         return after, memory
-
-
-def sleeping(schedule: Schedule, probability: float) -> Sleeping:
-    """Every node sleeps through a round with some probability, independently of the others.
-
-    A sleeper keeps its state; its row and its column leave W, whose rest stays of its kind: W_ij of a link that falls
-    silent is added to W_ii (row stochastic, and symmetric: to both ends alike) or to W_jj (column stochastic). A
-    symmetric W stays symmetric and doubly stochastic. A doubly stochastic W that is not symmetric, such as an
-    exponential graph, is only row stochastic with sleepers, and says so.
-
-    Args:
-      schedule: who talks, between peers.
-      probability: of sleeping, between 0 and 1; a leaf, so a sweep over it is one program.
-
-    >>> import jax
-    >>> from jdl.schedule import matching
-    >>> plan, _ = sleeping(matching(4), probability=1.0)((), 0, jax.random.key(0))
-    >>> print(plan.active, plan.self_weights)
-    [False False False False] [1. 1. 1. 1.]
-    """
-    learns = f"got sleeping over {type(schedule).__name__}, which learns; put that outside: it wraps this one"
-    checks.require(not isinstance(schedule, Adaptive), learns)
-    return Sleeping(schedule=schedule, probability=probability)

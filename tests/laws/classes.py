@@ -50,7 +50,7 @@ class Facts(NamedTuple):
 def facts(name: str) -> Facts:
     """Found by tracing one round of one node, which takes milliseconds; nothing is compiled."""
     server = cases.has_server(name)
-    talk = jdl.schedule.sampling(cases.N, cases.N) if server else cases.dense(cases.network_of(name))
+    talk = jdl.schedule.Sampling(cases.N, cases.N) if server else cases.dense(cases.network_of(name))
     algorithm = tree.numbers_to_arrays(cases.kind_of(name)())
     simulation = Simulation(
         cases.problem(), algorithm, talk, jdl.exchange.Linear(), jdl.oracle.DataOracle(), jax.random.key(0)

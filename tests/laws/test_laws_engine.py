@@ -100,7 +100,7 @@ def test_sharded_equals_unsharded(name):
 @pytest.mark.parametrize("name", classes.one_of_each(cases.ANY_TIME))
 def test_a_sleeping_node_is_unchanged_and_silent(name):
     W, start = cases.network_of(name), cases.starts(name)
-    talk = jdl.schedule.sleeping(cases.dense(W), probability=0.5)
+    talk = jdl.schedule.Sleeping(cases.dense(W), probability=0.5)
     built = cases.build(name, talk=talk, data=cases.problem(noise=0.2))
     sim, slept = cases.init(built, start), 0
     models = start
@@ -123,7 +123,7 @@ def test_a_sleeping_node_is_unchanged_and_silent(name):
 @pytest.mark.parametrize("name", classes.one_of_each(cases.ANY_TIME))
 def test_sleepers_keep_their_copies_in_a_network_with_memory(name):
     """CHOCO's copies of a sleeper must not move, or its neighbours would know what it never sent."""
-    talk = jdl.schedule.sleeping(cases.dense(cases.network_of(name)), probability=0.5)
+    talk = jdl.schedule.Sleeping(cases.dense(cases.network_of(name)), probability=0.5)
     built = cases.build(name, talk=talk, network=[jdl.exchange.Choco(compressor=jdl.compressors.TopK(0.4))])
     sim, _ = cases.advance(built, cases.init(built, cases.starts(name)), jnp.int32(3))
     new, _ = cases.advance(built, sim, jnp.int32(4))

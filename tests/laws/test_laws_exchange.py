@@ -22,7 +22,7 @@ MORE = 12
 
 def parts(name):
     """The schedule and the noisy data under which an algorithm is tried."""
-    talk = jdl.schedule.sampling(cases.N, PARTICIPANTS) if cases.has_server(name) else None
+    talk = jdl.schedule.Sampling(cases.N, PARTICIPANTS) if cases.has_server(name) else None
     return {"talk": talk, "data": cases.problem(noise=0.3)}
 
 

@@ -91,7 +91,7 @@ def test_a_server_method_on_a_graph():
 
 def test_a_gossip_method_with_a_server():
     """The remedy is a graph, whatever else the method needs of it."""
-    words, clients = ["graph", "'peers'"], schedule.sampling(N, 4)
+    words, clients = ["graph", "'peers'"], schedule.Sampling(N, 4)
     all_refused(PEERS, lambda name: words, lambda name: (cases.kind_of(name)(), clients))
 
 
@@ -154,7 +154,7 @@ def test_bounds_hold_inside_a_stack():
 
 @pytest.mark.parametrize("probability", [1.5, -0.5, float("nan")])
 def test_schedules_out_of_bounds(probability):
-    talk = schedule.sleeping(schedule.fixed(topology.ring(N)), probability)
+    talk = schedule.Sleeping(schedule.Fixed.of(topology.ring(N)), probability)
     refused(["Sleeping.probability"], cases.problem(), jdl.algorithms.DPSGD(), talk)
 
 

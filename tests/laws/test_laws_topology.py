@@ -23,7 +23,7 @@ from jdl.command.catalogue import members
 from jdl.engine import sim as simulator
 from jdl.engine.rounds import plan_at
 from jdl.rng import key_of
-from jdl.schedule import Fixed, cyclic, sleeping
+from jdl.schedule import Cyclic, Fixed, Sleeping
 from jdl.topology import Topology, forms, from_weights, weighted
 from jdl.types import Edges, Plan, Wire
 
@@ -117,7 +117,7 @@ def test_cycles_take_turns_through_their_graphs():
     """The plans that a cycle holds are its graphs in order; which of them is whose turn is a law of the engine."""
 
     def check(name):
-        talk = cyclic(made(name))
+        talk = Cyclic.of(made(name))
         plan = jax.device_get(talk.plans)
         expected = np.stack([phase.weights.toarray() for phase in made(name)])
         np.testing.assert_allclose(plan_reading.matrix(plan), expected, rtol=0, atol=1e-6)
@@ -190,7 +190,7 @@ def start(n):
 def build(talk, column=False, rough=False):
     """D-PSGD over this schedule; push-sum where only columns of W sum to one."""
     algorithm = jdl.algorithms.PushSum if column else jdl.algorithms.DPSGD
-    talk, network = (sleeping(talk, ROUGH), [jdl.exchange.Lossy(ROUGH)]) if rough else (talk, [])
+    talk, network = (Sleeping(talk, ROUGH), [jdl.exchange.Lossy(ROUGH)]) if rough else (talk, [])
     return jdl.simulation(problem(talk.n), algorithm(lr=LR), talk, network, seed=3, mapping="vmap")
 
 
@@ -399,7 +399,7 @@ def one_of_each(names, class_of_name):
 
 @functools.cache
 def cycle(name):
-    return cyclic(made(name))
+    return Cyclic.of(made(name))
 
 
 def test_rounds_take_turns_through_the_graphs():

@@ -138,7 +138,7 @@ def test_one_peer_exponential_averages_exactly_in_one_period():
 def test_random_matchings_halve_disagreement_on_average():
     """A round leaves (n - 2) / (2 (n - 1)) of the squared disagreement in expectation: Boyd et al. 2006, to 5 sigma."""
     x = beds.start()[:, 0] - beds.start()[:, 0].mean()
-    W = plan_reading.rounds(jdl.schedule.matching(8), 4096, jax.random.key(0)).W[:, 0]
+    W = plan_reading.rounds(jdl.schedule.Matching(8), 4096, jax.random.key(0)).W[:, 0]
     left = np.square(W @ x).sum(axis=1) / np.square(x).sum()
     expected = (8 - 2) / (2 * (8 - 1))
     assert abs(left.mean() - expected) < 5 * left.std() / np.sqrt(len(left))

@@ -179,7 +179,7 @@ class Curious:
 
 def test_a_schedule_sees_losses_before_and_distances_after_a_round():
     data = problem()
-    talk = Curious(jdl.schedule.fixed(jdl.topology.ring(N)))
+    talk = Curious(jdl.schedule.Fixed.of(jdl.topology.ring(N)))
     assert isinstance(talk, Adaptive) and not isinstance(talk.inner, Adaptive)
     built = jdl.simulation(data, jdl.algorithms.DPSGD(lr=0.1), talk)
     start = np.random.default_rng(0).standard_normal((N, DIM)).astype(np.float32)
@@ -247,4 +247,4 @@ def test_graphs_with_circles_and_graphs_that_change_are_refused():
     with pytest.raises(jdl.checks.InputError, match=r"'tree'.*without circles"):
         jdl.simulation(problem(), OnTrees(), jdl.topology.ring(N))
     with pytest.raises(jdl.checks.InputError, match="'fixed_links'"):
-        jdl.simulation(problem(), OnTrees(), jdl.schedule.matching(N))
+        jdl.simulation(problem(), OnTrees(), jdl.schedule.Matching(N))

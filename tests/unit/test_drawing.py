@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jdl.checks import InputError
-from jdl.schedule import matching
+from jdl.schedule import Matching
 from jdl.show import drawing
 from jdl.show.drawing import draw
 from jdl.topology import Topology, complete, from_graph, one_peer_exponential, random_regular, ring
@@ -43,7 +43,7 @@ def test_colours_are_degrees():
 def test_a_panel_a_round():
     assert titles(draw(one_peer_exponential(16))) == ["round 0", "round 1", "round 2", "round 3"]
     assert len(titles(draw(one_peer_exponential(256)))) == drawing.PANELS
-    assert len(titles(draw(matching(6)))) == drawing.SAMPLED
+    assert len(titles(draw(Matching(6)))) == drawing.SAMPLED
 
 
 @pytest.mark.parametrize("n", [9, 15, 60], ids=["stiff springs", "loose springs", "smooth vectors"])

@@ -8,7 +8,7 @@ import pytest
 import rich.console
 
 from jdl.checks import InputError
-from jdl.schedule import matching
+from jdl.schedule import Matching
 from jdl.show.graph_report import graph_report
 from jdl.show.graph_table import graph_table
 from jdl.topology import (
@@ -63,7 +63,7 @@ def test_a_cycle():
 
 
 def test_a_schedule():
-    report = graph_report(matching(9), rounds=60)
+    report = graph_report(Matching(9), rounds=60)
     assert (report["edges"], report["messages_per_round"], report["degree_min"], report["degree_max"]) == (4, 8, 0, 1)
     assert report["diameter"] is report["period"] is report["exact_after_rounds"] is None
     assert report["sampled_rounds"] == 60 and "60 sampled rounds" in report["notes"][0]
@@ -71,7 +71,7 @@ def test_a_schedule():
     assert report["lambda_2"] == pytest.approx(np.sqrt(0.5), abs=0.06)
     text = text_of(report)
     assert "lambda_2, expected" in text and "diameter" not in text and "edges in a round" in text
-    assert graph_report(matching(9), rounds=60) == report
+    assert graph_report(Matching(9), rounds=60) == report
 
 
 def test_one_node_and_directed_graphs():

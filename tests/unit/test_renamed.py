@@ -7,6 +7,9 @@ import pytest
 import jdl
 from jdl.compressors import HalfPrecision, TopK
 from jdl.exchange import Chebyshev, Choco, Compressed, Lossy
+from jdl.schedule import Availability, EventTriggered, GilbertElliott, Matcha, Matching, Sampling, Windowed
+
+RING = jdl.topology.ring(5)
 
 MADE = {
     "exchange.lossy": ((0.2,), {}, lambda: Lossy(0.2)),
@@ -16,6 +19,14 @@ MADE = {
     "exchange.Narrow": ((), {}, lambda: Compressed(HalfPrecision("bfloat16"))),
     "exchange.chebyshev": ((), {"times": 3}, lambda: Chebyshev(3)),
     "compressors.Cast": ((), {}, lambda: HalfPrecision("float16")),
+    "schedule.matching": ((6,), {}, lambda: Matching(6)),
+    "schedule.sampling": ((6,), {"participants": 2}, lambda: Sampling(6, 2)),
+    "schedule.matcha": ((6,), {"degree": 3, "seed": 1}, lambda: Matcha.for_nodes(6, degree=3, seed=1)),
+    "schedule.markov_links": ((RING, 0.1), {}, lambda: GilbertElliott.of(RING, 0.1)),
+    "schedule.workers": ((4, 0.5), {}, lambda: Availability.for_nodes(4, 0.5)),
+    "schedule.periodic": ((Matching(6), 3), {}, lambda: Windowed(Matching(6), every=3)),
+    "schedule.late": ((Matching(6),), {"start": 3}, lambda: Windowed(Matching(6), start=3)),
+    "schedule.adaptive": ((Matching(6), 0.1), {}, lambda: EventTriggered(Matching(6), 0.1)),
 }
 
 
@@ -41,8 +52,18 @@ def test_an_old_name_makes_the_same_and_says_how_it_is_spelled(name):
     assert same(made, new())
 
 
+CLASSES = {"schedule.Markov": GilbertElliott, "schedule.Workers": Availability, "schedule.WhenApart": EventTriggered}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_an_old_class_is_the_new_one(name):
+    with pytest.warns(DeprecationWarning, match=rf"^jdl\.{name} is spelled jdl\.schedule\.{CLASSES[name].__name__}$"):
+        assert at(name) is CLASSES[name]
+
+
 def test_old_names_are_not_listed():
-    listed = {f"{package}.{name}" for package in ("exchange", "compressors") for name in getattr(jdl, package).__all__}
+    packages = {name.split(".")[0] for name in MADE}
+    listed = {f"{package}.{name}" for package in packages for name in getattr(jdl, package).__all__}
     assert not listed & set(MADE)
     with pytest.raises(AttributeError, match=r"module 'jdl.exchange' has no attribute 'losy'"):
         _ = jdl.exchange.losy

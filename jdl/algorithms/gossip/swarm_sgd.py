@@ -22,8 +22,8 @@ class State(NamedTuple):
 class SwarmSGD:
     """SwarmSGD: two nodes that meet take H local steps each, x_i <- x_i - lr g_i(x_i), then both the mean of the two.
 
-    The schedule decides who meets: `jdl.schedule.pairwise` lets one pair meet a round while all others sleep, as in the
-    paper; with `jdl.schedule.matching` every node meets another. H is fixed, or geometric with mean H, as when nodes
+    The schedule decides who meets: `jdl.schedule.Pairwise` lets one pair meet a round while all others sleep, as in the
+    paper; with `jdl.schedule.Matching` every node meets another. H is fixed, or geometric with mean H, as when nodes
     meet at random times. With a fixed H, any other plan gives `DPSGD`; so do two nodes with H = 1. The paper's
     non-blocking and quantised meetings are not part of this method; they are exchanges of stale and of compressed
     messages.

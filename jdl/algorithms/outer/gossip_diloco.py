@@ -23,7 +23,7 @@ class GossipDiLoCo:
     """NoLoCo, gossip DiLoCo: m_i <- mu m_i + outer_lr sum_j W_ij (y_j - x_j) + pull sum_j W_ij (x_j - x_i);  x += m.
 
     y_i is the result of H local steps from the node's slow model x_i. A node waits only for its peers of the round. The
-    method is made for `jdl.schedule.matching`, which gives every node a random partner, and is correct over any
+    method is made for `jdl.schedule.Matching`, which gives every node a random partner, and is correct over any
     row-stochastic W. The last term, which the authors add to Nesterov's method, pulls the slow models together. With
     W = J and equal starts, or with one node, it is `DiLoCo` with the heavy ball. Over random pairs and without
     gradients, E sum_i ||x_i - mean||^2 tends to zero if and only if pull < 2 (1 - mu^2) / (1 - mu / (n - 1)), for even

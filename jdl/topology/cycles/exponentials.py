@@ -22,7 +22,7 @@ def one_peer_exponential(n: int) -> list[Topology]:
       n: number of nodes, at least 1.
 
     Returns:
-      One period: tau topologies (one, without links, for n = 1). `jdl.schedule.cyclic` repeats it.
+      One period: tau topologies (one, without links, for n = 1). `jdl.schedule.Cyclic.of` repeats it.
 
     >>> one_peer_exponential(4)[1]
     <one_peer_exponential, phase 2 of 2: 4 nodes, 2 edges, degree 1, doubly stochastic, symmetric>

@@ -42,9 +42,9 @@ def weights_of(plan: Plan) -> csr_array:
     links, m = plans.one_by_one(plan).links, plans.rows(plan)
     parts = links.weights, plans.receivers(links), plans.senders(links)
     weights, receivers, senders = (np.asarray(part).ravel() for part in parts)
-    own = np.arange(m)
+    diagonal = np.arange(m)
     values = np.concatenate([weights, np.asarray(plan.self_weights)]).astype(np.float64)
-    rows, columns = np.concatenate([receivers, own]), np.concatenate([senders, own])
+    rows, columns = np.concatenate([receivers, diagonal]), np.concatenate([senders, diagonal])
     W = csr_array((values, (rows, columns)), shape=(m, m))
     W.eliminate_zeros()
     return W
@@ -53,19 +53,19 @@ def weights_of(plan: Plan) -> csr_array:
 def sample_rounds(schedule: Schedule, rounds: int, seed: int = 0) -> list[csr_array]:
     """W of the first `rounds` rounds of a run with this seed, in order.
 
-    >>> from jdl.schedule import matching
-    >>> [W.nnz for W in sample_rounds(matching(4), rounds=2)]
+    >>> from jdl.schedule import Matching
+    >>> [W.nnz for W in sample_rounds(Matching(4), rounds=2)]
     [8, 8]
     """
     rounds = checks.whole("rounds", rounds, 1)
     root, step = jax.random.key(checks.whole("seed", seed, 0)), jax.jit(lambda memory, t, key: schedule(memory, t, key))
-    memory, found = schedule.init(key_of(root, "schedule_state", 0)), []
+    memory, matrices = schedule.init(key_of(root, "schedule_state", 0)), []
     for t in range(rounds):
         plan, memory = step(memory, jax.numpy.int32(t), key_of(root, "schedule", t))
         need = "got a schedule in which only some nodes have a row, need one between all; leave the sampling out"
         checks.require(plan.participants is None, need)
-        found.append(weights_of(plan))
-    return found
+        matrices.append(weights_of(plan))
+    return matrices
 
 
 def expected_contraction(rounds: Sequence[csr_array]) -> Expected:
@@ -83,8 +83,8 @@ def expected_contraction(rounds: Sequence[csr_array]) -> Expected:
     Raises:
       InputError: if there are fewer than two rounds.
 
-    >>> from jdl.schedule import matching
-    >>> found = expected_contraction(sample_rounds(matching(8), rounds=400))
+    >>> from jdl.schedule import Matching
+    >>> found = expected_contraction(sample_rounds(Matching(8), rounds=400))
     >>> abs(found.round**2 - 6 / 14) < 0.03
     True
 

@@ -19,7 +19,7 @@ from jdl.command.catalogue import members
 from jdl.compressors import TopK
 from jdl.exchange import mixing
 from jdl.exchange.stack import needs_of
-from jdl.schedule.hand_over import hand_over
+from jdl.schedule.handoff import handoff
 from jdl.topology import Topology, forms, from_graph, to_dense
 from jdl.topology.topology import circulant, grouped
 from jdl.types import Edges, Groups, Plan, Server, Wire
@@ -145,7 +145,7 @@ def test_groups_of_unequal_sizes(sizes):
 def test_a_cycle_of_groups_of_other_sizes(others):
     """As groups where all phases have as many of the same size, and the same W where they have not."""
     phases = [grouped("groups", np.repeat(np.arange(len(sizes)), sizes)) for sizes in ([100, 100, 100], others)]
-    talk = schedule.cyclic(phases)
+    talk = schedule.Cyclic.of(phases)
     assert isinstance(talk.plans.links, Groups) == (others == [100, 100, 100])
     for t, phase in enumerate(phases):
         np.testing.assert_allclose(to_dense(talk((), t, KEY)[0]), phase.weights.toarray(), rtol=0, atol=1e-6)
@@ -351,7 +351,7 @@ def test_whole_numbers_are_mixed_or_refused(form):
 
 @pytest.mark.parametrize("rule", [exchange.CoordinateMedian(), exchange.TrimmedMean(1)])
 def test_a_neighbourhood_of_nobody_is_oneself(rule):
-    plan, _ = schedule.random_groups(4, degree=0)((), 0, KEY)
+    plan, _ = schedule.RandomGroups.for_nodes(4, degree=0)((), 0, KEY)
     own = jnp.arange(8.0).reshape(4, 2)
     np.testing.assert_array_equal(rule.apply((), wire(plan, own), KEY)[0], own)
 
@@ -362,7 +362,7 @@ def test_what_does_not_arrive_does_no_harm(form, how):
     own, plan = jnp.ones((6, 1)), topology.ring(6).plan(form)
     sent = own.at[2].set(jnp.nan)
     if how == "asleep":
-        plan = schedule.sleeping(schedule.Fixed(plan), 1.0)((), 0, KEY)[0]
+        plan = schedule.Sleeping(schedule.Fixed(plan), 1.0)((), 0, KEY)[0]
         inbox = mix(plan, own, sent)
     else:
         inbox = apply(exchange.Lossy(jnp.float32(1)), (), wire(plan, own, sent), KEY)[0]
@@ -381,7 +381,7 @@ def test_what_a_node_sends_does_not_reach_itself(form):
 @pytest.mark.parametrize("held", [1e8, np.inf])
 def test_a_model_that_is_handed_over_arrives(held):
     one = jnp.int32([0])
-    plan, x = hand_over(2, one, one + 1, jnp.ones(1)), jnp.asarray([[0.1], [held]], jnp.float32)
+    plan, x = handoff(2, one, one + 1, jnp.ones(1)), jnp.asarray([[0.1], [held]], jnp.float32)
     np.testing.assert_allclose(mixing.mix(plan, x, x)[1], [0.1], rtol=1e-6)
 
 

@@ -10,7 +10,7 @@ import pytest
 from jdl import exchange, topology
 from jdl import plan as plans
 from jdl.exchange import mixing
-from jdl.schedule import Fixed, sleeping
+from jdl.schedule import Fixed, Sleeping
 from jdl.topology import forms
 from jdl.topology.topology import grouped
 from jdl.types import Plan, Server, Wire
@@ -217,7 +217,7 @@ def test_senders_pay_for_what_they_put_on_a_link(name, form, probability):
 @EVERY
 def test_sleepers_leave_every_form_alike(name, form):
     key = jax.random.key(5)
-    draw = jax.jit(lambda talk: sleeping(talk, jnp.float32(0.4))((), jnp.int32(0), key)[0])
+    draw = jax.jit(lambda talk: Sleeping(talk, jnp.float32(0.4))((), jnp.int32(0), key)[0])
     plan, reference = draw(Fixed(GRAPHS[name].plan(form))), draw(Fixed(GRAPHS[name].plan("dense")))
     np.testing.assert_array_equal(plan.active, reference.active)
     np.testing.assert_allclose(topology.to_dense(plan), topology.to_dense(reference), rtol=0, atol=1e-6)

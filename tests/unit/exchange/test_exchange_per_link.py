@@ -159,7 +159,9 @@ def test_directed_forms_and_lists_of_links_know_no_way_back():
         with pytest.raises(jdl.checks.InputError, match=need):
             jdl.simulation(problem, Letters(), talk)
     with pytest.raises(jdl.checks.InputError, match="fixed_links"):
-        jdl.simulation(problem, Letters(), jdl.schedule.sleeping(jdl.schedule.fixed(GRAPHS["ring"]), probability=0.5))
+        jdl.simulation(
+            problem, Letters(), jdl.schedule.Sleeping(jdl.schedule.Fixed.of(GRAPHS["ring"]), probability=0.5)
+        )
     with pytest.raises(jdl.checks.InputError, match="per_link"):
         jdl.simulation(problem, Letters(), GRAPHS["ring"], [TopK(0.5)])
 

@@ -193,10 +193,10 @@ def test_liars_flip_what_they_send_and_keep_the_truth():
 
 def test_liars_are_the_same_nodes_among_the_sampled_clients():
     """Nodes lie, not rows: with participants the row's id decides."""
-    from jdl.schedule import sampling
+    from jdl.schedule import Sampling
 
     data = jdl.problems.quadratic(nodes=10, dim=1, condition=1.0)
-    simulation = jdl.simulation(data, jdl.algorithms.FedAvg(lr=0.5), sampling(10, 1), [exchange.SignFlip(0.4)])
+    simulation = jdl.simulation(data, jdl.algorithms.FedAvg(lr=0.5), Sampling(10, 1), [exchange.SignFlip(0.4)])
     sim = jdl.sim.init(simulation, np.zeros(1, np.float32))
     liars = np.asarray(sim.exchange_state[0][0])
     step = jax.jit(jdl.sim.step)

@@ -14,16 +14,16 @@ from jdl import checks
 from jdl import plan as plans
 from jdl.checks import InputError
 from jdl.engine import sim as simulator
-from jdl.schedule import Fixed, cyclic, fixed, markov, matching, peer_swap, random_groups, sampling, sleeping
-from jdl.schedule.adaptive import adaptive
-from jdl.schedule.communication import early, final_merge, late, periodic
-from jdl.schedule.cyclic_sampling import cyclic_sampling
-from jdl.schedule.epidemic_local import epidemic_local
-from jdl.schedule.hierarchy import hierarchy
-from jdl.schedule.importance import importance
-from jdl.schedule.power_of_choice import power_of_choice
-from jdl.schedule.replacement import sampling_with_replacement
-from jdl.schedule.workers import workers
+from jdl.schedule import Cyclic, Fixed, GilbertElliott, Matching, PeerSwap, RandomGroups, Sampling, Sleeping
+from jdl.schedule.availability import Availability
+from jdl.schedule.communication import FinalMerge, Windowed
+from jdl.schedule.cyclic_sampling import CyclicSampling
+from jdl.schedule.epidemic_local import EpidemicLocal
+from jdl.schedule.event_triggered import EventTriggered
+from jdl.schedule.hierarchy import Hierarchy
+from jdl.schedule.importance import Importance
+from jdl.schedule.power_of_choice import PowerOfChoice
+from jdl.schedule.sampling_with_replacement import SamplingWithReplacement
 from jdl.topology import complete, exponential, from_weights, one_peer_exponential, ring
 from jdl.types import Adaptive, Dense, Schedule, Slots
 
@@ -33,15 +33,15 @@ ROW = from_weights([[0.5, 0.25, 0, 0.25], [0, 0.25, 0.75, 0], [0.3, 0, 0.7, 0], 
 PEERS = {
     "rolls": lambda: Fixed(ring(8).plan("circulant")),
     "matrix": lambda: Fixed(ring(8).plan("dense")),
-    "directed": lambda: fixed(exponential(8)),
+    "directed": lambda: Fixed.of(exponential(8)),
     "row": lambda: Fixed(ROW.plan("slots")),
-    "edges": lambda: epidemic_local(6, degree=2),
-    "small groups": lambda: random_groups(100, degree=1),
+    "edges": lambda: EpidemicLocal(6, degree=2),
+    "small groups": lambda: RandomGroups.for_nodes(100, degree=1),
     "one group": lambda: Fixed(complete(6).plan("groups")),
-    "memory": lambda: peer_swap(8),
-    "sleepers": lambda: sleeping(matching(8), 0.4),
-    "cycle": lambda: cyclic(one_peer_exponential(8)),
-    "one": lambda: fixed(ring(1)),
+    "memory": lambda: PeerSwap.for_nodes(8),
+    "sleepers": lambda: Sleeping(Matching(8), 0.4),
+    "cycle": lambda: Cyclic.of(one_peer_exponential(8)),
+    "one": lambda: Fixed.of(ring(1)),
 }
 
 
@@ -75,8 +75,8 @@ def in_one_program(inner):
 
         alone = jax.lax.scan(one, inner.init(keys[0]), (jnp.arange(2), jnp.stack([keys[3], keys[6]])))[1]
         return (
-            run_of(periodic(inner, every=3))(keys),
-            run_of(final_merge(inner, at=2))(keys[:5]),
+            run_of(Windowed(inner, every=3))(keys),
+            run_of(FinalMerge(inner, at=2))(keys[:5]),
             run_of(inner)(keys[:5]),
             alone,
         )
@@ -98,7 +98,7 @@ def test_silent_rounds_and_a_final_merge_leave_the_other_rounds_as_before(x64):
 
 def silent_rounds_are_the_identity_and_the_others_as_before(name, inner, silent, alone):
     """Keys of talking rounds are the schedule's own, so that its plans are those of the same keys without gaps."""
-    talk, (plan, W, sent, memory) = periodic(inner, every=3), read(silent)
+    talk, (plan, W, sent, memory) = Windowed(inner, every=3), read(silent)
     assert isinstance(talk, Schedule) and not isinstance(talk, Adaptive) and talk.n == inner.n
     before = jax.eval_shape(inner.init, KEY)
     assert (plan.stochastic, plan.symmetric) == (alone.stochastic, alone.symmetric)
@@ -125,9 +125,13 @@ def a_final_merge_is_exact_once_and_else_the_schedule(inner, merged, given):
 
 
 def test_windows_begin_and_end_where_they_say():
-    inner = cyclic(one_peer_exponential(8))
+    inner = Cyclic.of(one_peer_exponential(8))
     cycle = played(inner, 3)[1]
-    for talk, rounds in ((early(inner, 2), {0: 0, 1: 1}), (late(inner, 2), {2: 0, 3: 1, 4: 2}), (early(inner, 0), {})):
+    for talk, rounds in (
+        (Windowed(inner, until=2), {0: 0, 1: 1}),
+        (Windowed(inner, start=2), {2: 0, 3: 1, 4: 2}),
+        (Windowed(inner, until=0), {}),
+    ):
         plan, W, sent, _ = played(talk, 5)
         for t in range(5):
             if t in rounds:
@@ -135,7 +139,7 @@ def test_windows_begin_and_end_where_they_say():
             else:
                 assert is_silent(plan, W, sent, t)
     # The cycle goes on where it stopped: with the same phase in every second round it would never be exact.
-    W = played(periodic(inner, 2), 6)[1]
+    W = played(Windowed(inner, every=2), 6)[1]
     np.testing.assert_allclose(np.linalg.multi_dot(W[::-1]), 1 / 8, atol=1e-7)
 
 
@@ -147,8 +151,8 @@ def test_two_periods_are_one_program():
         traces.append(None)
         return jnp.stack([plans.out_degree(talk((), jnp.int32(t), KEY)[0]).sum() for t in range(6)])
 
-    assert count(periodic(fixed(ring(5)), 2)).tolist() == [0, 10, 0, 10, 0, 10]
-    assert count(periodic(fixed(ring(5)), 3)).tolist() == [0, 0, 10, 0, 0, 10]
+    assert count(Windowed(Fixed.of(ring(5)), every=2)).tolist() == [0, 10, 0, 10, 0, 10]
+    assert count(Windowed(Fixed.of(ring(5)), every=3)).tolist() == [0, 0, 10, 0, 0, 10]
     assert len(traces) == 1
 
 
@@ -170,7 +174,7 @@ def test_one_merge_of_isolated_nodes_is_centralised_gradient_descent(x64):
     """Cross-check 3: equal Hessians, whatever W was before; and not so where Hessians differ."""
     same, rounds, lr = equal_hessians(), 30, 0.1
     X = np.random.default_rng(1).standard_normal((8, 5))
-    silent = early(fixed(ring(8)), until=0)
+    silent = Windowed(Fixed.of(ring(8)), until=0)
 
     def central(problem):
         x, A, b = X.mean(0), np.asarray(problem.A).mean(0), np.asarray(problem.b).mean(0)
@@ -178,13 +182,13 @@ def test_one_merge_of_isolated_nodes_is_centralised_gradient_descent(x64):
             x = x - lr * (A @ x - b)
         return x
 
-    for talk, before in ((silent, 0), (matching(8), rounds - 1)):
-        built = jdl.simulation(same, jdl.algorithms.DPSGD(lr=lr), final_merge(talk, at=rounds - 1))
+    for talk, before in ((silent, 0), (Matching(8), rounds - 1)):
+        built = jdl.simulation(same, jdl.algorithms.DPSGD(lr=lr), FinalMerge(talk, at=rounds - 1))
         x, messages = models(built, rounds, X)
         np.testing.assert_allclose(x, np.broadcast_to(central(same), x.shape), rtol=0, atol=1e-12)
         np.testing.assert_array_equal(messages, before + 7)
     other = jdl.problems.quadratic(nodes=8, dim=5, condition=4.0, noise=0.0)
-    built = jdl.simulation(other, jdl.algorithms.DPSGD(lr=lr), final_merge(silent, at=rounds - 1))
+    built = jdl.simulation(other, jdl.algorithms.DPSGD(lr=lr), FinalMerge(silent, at=rounds - 1))
     assert np.abs(models(built, rounds, X)[0] - central(other)).max() > 1e-3
 
 
@@ -192,7 +196,7 @@ def test_periodic_averages_of_single_steps_are_local_steps(x64):
     """FedAvg with H local steps is D-PSGD with W = I, ..., I, J."""
     problem, H = jdl.problems.quadratic(nodes=6, dim=3, noise=0.0), 4
     x = np.random.default_rng(2).standard_normal(3)
-    peers = jdl.simulation(problem, jdl.algorithms.DPSGD(lr=0.1), periodic(fixed(complete(6)), H))
+    peers = jdl.simulation(problem, jdl.algorithms.DPSGD(lr=0.1), Windowed(Fixed.of(complete(6)), every=H))
     fedavg = jdl.simulation(problem, jdl.algorithms.FedAvg(lr=0.1, local_steps=H, weighted=False))
     after, messages = models(peers, 5 * H, x)
     np.testing.assert_allclose(after, np.broadcast_to(models(fedavg, 5, x)[0], after.shape), rtol=0, atol=1e-12)
@@ -202,8 +206,8 @@ def test_periodic_averages_of_single_steps_are_local_steps(x64):
 def test_adaptive_talks_when_models_have_come_apart(x64):
     """The rounds in which it talks, and the models, against the rule in plain NumPy."""
     problem, lr, threshold, rounds = jdl.problems.quadratic(nodes=8, dim=2, noise=0.0), 0.1, 0.05, 25
-    inner = cyclic(one_peer_exponential(8))
-    built = jdl.simulation(problem, jdl.algorithms.DPSGD(lr=lr), adaptive(inner, threshold))
+    inner = Cyclic.of(one_peer_exponential(8))
+    built = jdl.simulation(problem, jdl.algorithms.DPSGD(lr=lr), EventTriggered(inner, threshold))
     assert isinstance(built.schedule, Adaptive)
     X = np.zeros((8, 2))
 
@@ -226,21 +230,21 @@ def test_adaptive_talks_when_models_have_come_apart(x64):
         np.testing.assert_allclose(ours[t], X, rtol=0, atol=1e-12)
         np.testing.assert_array_equal(messages[t], talked)
     assert 3 < talked < rounds - 3
-    memory = jax.jit(adaptive(peer_swap(8), 0.1).init)(KEY)
+    memory = jax.jit(EventTriggered(PeerSwap.for_nodes(8), 0.1).init)(KEY)
     assert len(memory) == 3 and float(memory[2]) == 0
 
 
 def test_wrappers_refuse_servers_and_schedules_that_learn():
-    for make in (lambda s: periodic(s, 2), lambda s: final_merge(s, 2), lambda s: adaptive(s, 0.1)):
+    for make in (lambda s: Windowed(s, every=2), lambda s: FinalMerge(s, 2), lambda s: EventTriggered(s, 0.1)):
         with pytest.raises(InputError, match="schedule with a server, need one between peers"):
-            make(sampling(4, 2))
+            jdl.simulation(jdl.problems.quadratic(4), jdl.algorithms.FedAvg(), make(Sampling(4, 2)))
         with pytest.raises(InputError, match="which learns; put that outside"):
-            make(adaptive(matching(4), 0.1))
+            make(EventTriggered(Matching(4), 0.1))
         with pytest.raises(InputError, match="need a schedule"):
             make(ring(4))
     with pytest.raises(InputError, match="got every=0"):
-        periodic(matching(4), 0)
-    adaptive(periodic(matching(4), 2), 0.1)
+        Windowed(Matching(4), every=0)
+    EventTriggered(Windowed(Matching(4), every=2), 0.1)
 
 
 # ---- hierarchy ---------------------------------------------------------------------------------------------------
@@ -250,7 +254,7 @@ def test_hierarchy_multiplies_by_its_two_levels(x64):
     n = 8
 
     def check(clusters, heads):
-        plan, W, sent, _ = played(hierarchy(n, clusters, 3, heads), 6)
+        plan, W, sent, _ = played(Hierarchy.for_nodes(n, clusters, 3, heads), 6)
         cluster = np.arange(n) * clusters // n if np.ndim(clusters) == 0 else np.array(clusters)
         member = np.equal.outer(np.arange(cluster.max() + 1), cluster).astype(float)
         mean = member / member.sum(axis=1, keepdims=True)
@@ -273,7 +277,7 @@ def test_hierarchy_multiplies_by_its_two_levels(x64):
 def test_hierarchical_fedavg(x64):
     """H local steps, the mean at the edge, and every third time the mean in the cloud, in plain NumPy."""
     problem, H, lr, x = jdl.problems.quadratic(nodes=6, dim=3, noise=0.0), 2, 0.1, np.ones(3)
-    built = jdl.simulation(problem, jdl.algorithms.DPSGD(lr=lr, local_steps=H), hierarchy(6, 2, period=3))
+    built = jdl.simulation(problem, jdl.algorithms.DPSGD(lr=lr, local_steps=H), Hierarchy.for_nodes(6, 2, period=3))
     A, b, X = np.asarray(problem.A), np.asarray(problem.b), np.tile(x, (6, 1))
     for t in range(7):
         for _ in range(H):
@@ -288,9 +292,9 @@ def test_hierarchical_fedavg(x64):
 def test_hierarchy_refuses_what_is_no_partition():
     for given, said in ((5, "each needs a node"), ([0, 2, 2, 0], "none left out"), ([0, 0, 1], "need 4 whole numbers")):
         with pytest.raises(InputError, match=said):
-            hierarchy(4, given)
+            Hierarchy.for_nodes(4, given)
     with pytest.raises(InputError, match="heads of 3 nodes and 2 clusters"):
-        hierarchy(4, 2, heads=ring(3))
+        Hierarchy.for_nodes(4, 2, heads=ring(3))
 
 
 # ---- clients of a server -----------------------------------------------------------------------------------------
@@ -313,7 +317,7 @@ def draws(schedule, count, memory=()):
 def test_draws_with_replacement_are_multinomial(x64, n, m, p):
     """Every outcome's frequency, enumerated: all n^m draws."""
     count = 20_000
-    schedule = sampling_with_replacement(n, m, p)
+    schedule = SamplingWithReplacement.for_nodes(n, m, p)
     plan, times = draws(schedule, count)
     p = np.ones(n) / n if p is None else np.array(p) / np.sum(p)
     assert plan.participants.shape == (count, min(n, m)) and plan.stochastic == "row"
@@ -336,7 +340,7 @@ def test_importance_is_unbiased_before_weights_are_normalised(x64):
     """E w_k = 1/n exactly, by enumeration of all draws; divided by sum w there is a bias, and of this size."""
     n, m, q, value = 3, 2, np.array([0.2, 0.3, 0.5]), np.array([1.0, -2.0, 4.0])
     count = 40_000
-    plan, weights = draws(importance(n, m, 10 * q), count)
+    plan, weights = draws(Importance.for_nodes(n, m, 10 * q), count)
     mean, ratio = 0.0, 0.0
     for who in itertools.product(range(n), repeat=m):
         w = np.bincount(who, minlength=n) / (n * m * q)
@@ -348,13 +352,13 @@ def test_importance_is_unbiased_before_weights_are_normalised(x64):
     assert abs(ratio - value.mean()) > 0.05
     np.testing.assert_array_equal(plan.active, plan.links.used)
     with pytest.raises(InputError, match="probability 0"):
-        importance(3, 2, [1, 0, 1])
+        Importance.for_nodes(3, 2, [1, 0, 1])
 
 
 def test_a_client_drawn_twice_counts_twice_and_one_not_drawn_sleeps(x64):
     """One round of FedAvg against the sum over draws, and what undrawn clients would have sent."""
     problem, x = jdl.problems.quadratic(nodes=3, dim=2, noise=0.0), np.array([1.0, -1.0])
-    talk = sampling_with_replacement(3, 5)
+    talk = SamplingWithReplacement.for_nodes(3, 5)
     built = jdl.simulation(problem, jdl.algorithms.FedAvg(lr=0.1, weighted=False), talk)
     begin = jax.jit(simulator.init)(built, x)
 
@@ -375,7 +379,7 @@ def test_a_client_drawn_twice_counts_twice_and_one_not_drawn_sleeps(x64):
 
 
 def test_cyclic_sampling_visits_all_equally_often():
-    talk = cyclic_sampling(7, 3)
+    talk = CyclicSampling(7, 3)
     (plan, memory), visits = jax.device_get(jax.jit(run_of(talk))(jax.random.split(KEY, 9))), np.zeros(7, int)
     for t in range(7):
         expected = np.sort(np.arange(3 * t, 3 * t + 3) % 7)
@@ -384,14 +388,14 @@ def test_cyclic_sampling_visits_all_equally_often():
     assert memory.dtype == jnp.int32 and int(memory[7]) == 0
     np.testing.assert_array_equal(visits, 3)
     with pytest.raises(InputError, match="a turn needs at most n"):
-        cyclic_sampling(3, 4)
+        CyclicSampling(3, 4)
 
 
 def test_power_of_choice_picks_the_worst_of_its_candidates(x64):
     """The law of the pick, enumerated over all ordered draws of candidates without replacement."""
     n, m, d, count = 5, 2, 3, 20_000
     p, losses = np.array([0.1, 0.1, 0.2, 0.2, 0.4]), np.array([np.inf, 0.5, np.inf, 0.9, 0.1])
-    plan, _ = draws(power_of_choice(n, m, d, p), count, jnp.asarray(losses))
+    plan, _ = draws(PowerOfChoice.for_nodes(n, m, d, p), count, jnp.asarray(losses))
     expected = {}
     for drawn in itertools.permutations(range(n), d):
         chance, left = 1.0, 1.0
@@ -407,7 +411,7 @@ def test_power_of_choice_picks_the_worst_of_its_candidates(x64):
 
 def test_power_of_choice_remembers_the_loss_of_those_it_served(x64):
     problem, n = jdl.problems.quadratic(nodes=6, dim=2, noise=0.0), 6
-    talk = power_of_choice(n, 2, 6)
+    talk = PowerOfChoice.for_nodes(n, 2, 6)
     built = jdl.simulation(problem, jdl.algorithms.FedAvg(lr=0.05, weighted=False), talk)
     assert isinstance(built.schedule, Adaptive)
     A, b = np.asarray(problem.A), np.asarray(problem.b)
@@ -427,9 +431,9 @@ def test_power_of_choice_remembers_the_loss_of_those_it_served(x64):
     assert np.all(np.isfinite(memory)) and A.shape == (6, 2, 2) and b.shape == (6, 2)
     for bad in ((2, 1), (3, 7)):
         with pytest.raises(InputError, match="need m <= d <= n"):
-            power_of_choice(6, *bad)
+            PowerOfChoice.for_nodes(6, *bad)
     with pytest.raises(InputError, match="only 2 nodes have"):
-        power_of_choice(3, 1, 3, [1, 0, 1])
+        PowerOfChoice.for_nodes(3, 1, 3, [1, 0, 1])
 
 
 def test_workers_come_and_go_as_they_are_told(x64):
@@ -437,39 +441,39 @@ def test_workers_come_and_go_as_they_are_told(x64):
         ([3, 1, 0], [[1, 1, 1], [1, 0, 0], [0, 0, 0], [0, 0, 0]]),
         (np.array([[True, False, True], [False, True, False]]), [[1, 0, 1], [0, 1, 0], [0, 1, 0], [0, 1, 0]]),
     ):
-        pool = workers(3, alive)
+        pool = Availability.for_nodes(3, alive)
         plan_at = jax.jit(lambda t, pool=pool: pool((), t, KEY)[0])
         for t, row in enumerate(expected):
             plan = plan_at(jnp.int32(t))
             for found in (plan.active, plan.links.used, plan.links.weights != 0):
                 np.testing.assert_array_equal(found, np.array(row, bool))
-    plan, weights = draws(workers(3, 0.7), 20_000)
+    plan, weights = draws(Availability.for_nodes(3, 0.7), 20_000)
     assert cases.often(weights.mean(axis=0), 0.7, 20_000)
     assert cases.often(np.mean(weights.sum(axis=1) == 0), 0.3**3, 20_000)
     for bad in (np.ones((2, 4), bool), "all", [0.5, 0.5]):
         with pytest.raises(InputError, match="got alive"):
-            workers(3, bad)
+            Availability.for_nodes(3, bad)
     with pytest.raises(InputError, match="need 0 to n workers"):
-        workers(3, [4])
+        Availability.for_nodes(3, [4])
     with pytest.raises(InputError, match="probability"):
-        checks.fields(workers(3, 1.5))
+        checks.fields(Availability.for_nodes(3, 1.5))
 
 
 def test_a_round_without_workers_changes_nothing_and_costs_nothing(x64):
     problem, x = jdl.problems.quadratic(nodes=3, dim=2, noise=0.0), np.ones(2)
-    built = jdl.simulation(problem, jdl.algorithms.FedAvg(lr=0.1), workers(3, [0]))
+    built = jdl.simulation(problem, jdl.algorithms.FedAvg(lr=0.1), Availability.for_nodes(3, [0]))
     after, messages = models(built, 3, x)
     np.testing.assert_array_equal(after[0], x)
     np.testing.assert_array_equal(messages, 0)
 
 
 CLIENTS = {
-    "replacement": lambda: sampling_with_replacement(6, 4),
-    "importance": lambda: importance(6, 4, np.arange(1, 7)),
-    "cyclic": lambda: cyclic_sampling(6, 4),
-    "power": lambda: power_of_choice(6, 2, 4),
-    "workers": lambda: workers(6, 0.5),
-    "periodic markov": lambda: periodic(markov(8), 2),
+    "replacement": lambda: SamplingWithReplacement.for_nodes(6, 4),
+    "importance": lambda: Importance.for_nodes(6, 4, np.arange(1, 7)),
+    "cyclic": lambda: CyclicSampling(6, 4),
+    "power": lambda: PowerOfChoice.for_nodes(6, 2, 4),
+    "workers": lambda: Availability.for_nodes(6, 0.5),
+    "periodic markov": lambda: Windowed(GilbertElliott.for_nodes(8), every=2),
 }
 
 
@@ -485,5 +489,5 @@ def test_memory_keeps_its_shape_and_parts_are_checked():
 
 def test_sleepers_do_not_hide_a_schedule_that_learns():
     with pytest.raises(InputError, match="which learns; put that outside"):
-        sleeping(adaptive(matching(4), 0.1), 0.5)
-    adaptive(sleeping(matching(4), 0.5), 0.1)
+        Sleeping(EventTriggered(Matching(4), 0.1), 0.5)
+    EventTriggered(Sleeping(Matching(4), 0.5), 0.1)

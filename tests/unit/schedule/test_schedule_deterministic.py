@@ -8,7 +8,7 @@ import pytest
 from plan_reading import matrix
 
 from jdl.checks import InputError
-from jdl.schedule import Cyclic, Fixed, cyclic, fixed
+from jdl.schedule import Cyclic, Fixed
 from jdl.topology import (
     complete,
     exponential,
@@ -38,7 +38,7 @@ ROW = from_weights([[0.5, 0.5, 0], [0.25, 0.25, 0.5], [0, 0.5, 0.5]], stochastic
 
 
 def test_fixed_is_its_plan_in_every_round():
-    schedule = fixed(ring(5))
+    schedule = Fixed.of(ring(5))
     assert isinstance(schedule, Schedule) and schedule.n == 5
     for t in (0, 7):
         np.testing.assert_allclose(matrix(plan_of(schedule, t)), ring(5).weights.toarray(), atol=1e-7)
@@ -47,7 +47,7 @@ def test_fixed_is_its_plan_in_every_round():
 @pytest.mark.parametrize("n", [1, 2, 3, 8, 200])
 def test_cyclic_takes_turns(n):
     topologies = one_peer_exponential(n)
-    schedule = cyclic(topologies)
+    schedule = Cyclic.of(topologies)
     assert isinstance(schedule, Schedule) and schedule.n == n
     jitted = jax.jit(lambda t: plan_of(schedule, t))
     for t in range(2 * len(topologies) + 1):
@@ -58,7 +58,7 @@ def test_cyclic_takes_turns(n):
 def test_cyclic_pads_slots_to_the_largest_degree():
     n = 500
     topologies = [ring(n), random_regular(n, 5), from_graph(nx.path_graph(n))]
-    schedule = cyclic(topologies)
+    schedule = Cyclic.of(topologies)
     assert schedule.plans.links.weights.shape == (3, n, 5)
     for t, topology in enumerate(topologies):
         links = plan_of(schedule, t).links
@@ -68,27 +68,27 @@ def test_cyclic_pads_slots_to_the_largest_degree():
 
 
 def test_cyclic_takes_the_form_that_suits_all():
-    assert isinstance(cyclic([ring(50), ring(50)]).plans.links, Circulant)
-    assert isinstance(cyclic([ring(50), complete(50)]).plans.links, Dense)
-    assert isinstance(cyclic([exponential(2), ring(3)][1:]).plans.links, Circulant)
-    assert isinstance(cyclic(one_peer_exponential(64)).plans.links, Slots)
+    assert isinstance(Cyclic.of([ring(50), ring(50)]).plans.links, Circulant)
+    assert isinstance(Cyclic.of([ring(50), complete(50)]).plans.links, Dense)
+    assert isinstance(Cyclic.of([exponential(2), ring(3)][1:]).plans.links, Circulant)
+    assert isinstance(Cyclic.of(one_peer_exponential(64)).plans.links, Slots)
 
 
 def test_cyclic_keeps_groups_where_all_phases_have_them_alike():
-    alike = cyclic(hyper_hypercube(16, degree=3))
+    alike = Cyclic.of(hyper_hypercube(16, degree=3))
     assert isinstance(alike.plans.links, Groups) and alike.plans.links.members.shape == (2, 4, 4)
     # Groups of 3 and 4, groups beside a ring, and matchings by base_k: no one shape of groups.
-    assert not isinstance(cyclic(hyper_hypercube(12, degree=3)).plans.links, Groups)
-    assert not isinstance(cyclic([complete(16), ring(16)]).plans.links, Groups)
+    assert not isinstance(Cyclic.of(hyper_hypercube(12, degree=3)).plans.links, Groups)
+    assert not isinstance(Cyclic.of([complete(16), ring(16)]).plans.links, Groups)
     for topologies in (hyper_hypercube(16, degree=3), hyper_hypercube(12, degree=3), base_k(150, degree=2)):
-        schedule = cyclic(topologies)
+        schedule = Cyclic.of(topologies)
         expected = np.stack([topology.weights.toarray() for topology in topologies])
         np.testing.assert_allclose(matrix(schedule.plans), expected, atol=1e-6)
 
 
 def test_cyclic_of_one_peer_graphs_has_one_slot():
     for topologies in (one_peer_exponential(64), one_peer_hypercube(64), base_k(63)):
-        links = cyclic(topologies).plans.links
+        links = Cyclic.of(topologies).plans.links
         assert isinstance(links, Slots) and links.senders.shape == (len(topologies), topologies[0].n, 1)
 
 
@@ -97,7 +97,7 @@ def test_cyclic_pads_slots_where_one_graph_would_have_hubs():
     n = 4000
     hubs = [from_graph(nx.compose(nx.path_graph(n), nx.star_graph(size))) for size in (40, 50)]
     assert isinstance(hubs[1].plan().links, Edges)
-    schedule = cyclic(hubs)
+    schedule = Cyclic.of(hubs)
     for t, topology in enumerate(hubs):
         plan = plan_of(schedule, t)
         assert isinstance(plan.links, Slots) and plan.links.senders.shape == (n, 50)
@@ -106,24 +106,24 @@ def test_cyclic_pads_slots_where_one_graph_would_have_hubs():
 
 
 def test_cyclic_promises_what_all_phases_keep():
-    assert (cyclic([ring(3), complete(3)]).plans.stochastic, cyclic([ring(3), complete(3)]).plans.symmetric) == (
+    assert (Cyclic.of([ring(3), complete(3)]).plans.stochastic, Cyclic.of([ring(3), complete(3)]).plans.symmetric) == (
         "doubly",
         True,
     )
-    assert (cyclic([ring(3), DIRECTED]).plans.stochastic, cyclic([ring(3), DIRECTED]).plans.symmetric) == (
+    assert (Cyclic.of([ring(3), DIRECTED]).plans.stochastic, Cyclic.of([ring(3), DIRECTED]).plans.symmetric) == (
         "column",
         False,
     )
-    assert cyclic([ROW, ring(3)]).plans.stochastic == "row"
-    assert not cyclic(one_peer_exponential(8)).plans.symmetric
+    assert Cyclic.of([ROW, ring(3)]).plans.stochastic == "row"
+    assert not Cyclic.of(one_peer_exponential(8)).plans.symmetric
 
 
 @pytest.mark.parametrize(
     "pair",
     [
-        (fixed(random_regular(300, 4, seed=0)), fixed(random_regular(300, 4, seed=1))),
+        (Fixed.of(random_regular(300, 4, seed=0)), Fixed.of(random_regular(300, 4, seed=1))),
         (Fixed(ring(6).plan("dense")), Fixed(random_regular(6, 3).plan("dense"))),
-        (cyclic(one_peer_exponential(8)), cyclic(one_peer_exponential(8)[::-1])),
+        (Cyclic.of(one_peer_exponential(8)), Cyclic.of(one_peer_exponential(8)[::-1])),
     ],
 )
 def test_two_graphs_of_one_shape_are_one_trace(pair):
@@ -141,16 +141,16 @@ def test_two_graphs_of_one_shape_are_one_trace(pair):
 
 
 def test_shapes_are_known_without_computing():
-    for schedule in (fixed(ring(8)), cyclic(one_peer_exponential(8))):
+    for schedule in (Fixed.of(ring(8)), Cyclic.of(one_peer_exponential(8))):
         shape, memory = jax.eval_shape(schedule, (), jax.ShapeDtypeStruct((), jnp.int32), KEY)
         assert memory == ()
         assert isinstance(shape, Plan) and shape.self_weights.shape == (8,)
 
 
 def test_leaves_are_arrays_alone():
-    for schedule in (fixed(ring(8)), cyclic(one_peer_exponential(8))):
+    for schedule in (Fixed.of(ring(8)), Cyclic.of(one_peer_exponential(8))):
         assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(schedule))
-    assert isinstance(fixed(ring(8)), Fixed) and isinstance(cyclic([ring(8)]), Cyclic)
+    assert isinstance(Fixed.of(ring(8)), Fixed) and isinstance(Cyclic.of([ring(8)]), Cyclic)
 
 
 @pytest.mark.parametrize(
@@ -163,5 +163,5 @@ def test_leaves_are_arrays_alone():
 )
 def test_refusals(topologies, sentence):
     with pytest.raises(InputError) as error:
-        cyclic(topologies)
+        Cyclic.of(topologies)
     assert sentence in str(error.value)

@@ -10,9 +10,9 @@ import schedule_cases as cases
 
 from jdl import checks
 from jdl.checks import InputError
-from jdl.schedule.markov import markov, markov_links
-from jdl.schedule.mobility import Place, mobility, reach
-from jdl.schedule.peer_swap import peer_swap, peer_swap_of
+from jdl.schedule.gilbert_elliott import GilbertElliott
+from jdl.schedule.mobility import Mobility, Place, reach
+from jdl.schedule.peer_swap import PeerSwap
 from jdl.topology import complete, exponential, from_weights, random_regular, ring
 
 pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
@@ -22,7 +22,7 @@ KEY, COUNT = jax.random.key(0), 4000
 @pytest.mark.parametrize(("fail", "recover"), [(0.1, 0.3), (0.9, 0.5), (0.0, 0.2), (1.0, 1.0), (0.0, 0.0), (0.3, 0.0)])
 def test_links_are_stationary_chains(fail, recover):
     """All of them in one program: the probabilities are leaves."""
-    _, _, on = cases.rounds(markov_links(ring(5), fail=fail, recover=recover), COUNT, KEY, 3)
+    _, _, on = cases.rounds(GilbertElliott.of(ring(5), fail=fail, recover=recover), COUNT, KEY, 3)
     share = 1.0 if fail == recover == 0 else recover / (fail + recover)
     assert on.shape == (COUNT, 3, 5)
     assert cases.often(on.mean(axis=0), share, COUNT)
@@ -36,7 +36,7 @@ def test_links_are_stationary_chains(fail, recover):
 
 @pytest.mark.parametrize("topology", [ring(6), random_regular(7, 4), complete(5), cases.STAR, complete(2)])
 def test_a_pair_is_off_both_ways_and_both_ends_keep_its_weight(topology):
-    made, W, on = cases.rounds(markov_links(topology, fail=0.5, recover=0.5), 200, KEY)
+    made, W, on = cases.rounds(GilbertElliott.of(topology, fail=0.5, recover=0.5), 200, KEY)
     assert on.shape[-1] == topology.edge_count
     full = topology.weights.toarray()
     off = W[:, 0] * (1 - np.eye(topology.n))
@@ -51,18 +51,18 @@ def test_a_pair_is_off_both_ways_and_both_ends_keep_its_weight(topology):
 
 
 def test_directed_links_fail_one_way_and_say_what_is_left():
-    made, W, on = cases.rounds(markov_links(exponential(8), fail=0.5, recover=0.5), 200, KEY)
+    made, W, on = cases.rounds(GilbertElliott.of(exponential(8), fail=0.5, recover=0.5), 200, KEY)
     assert on.shape[-1] == 24 and made.stochastic == "row" and not made.symmetric
     assert np.ptp(W.sum(axis=2)) > 0.1
     column = from_weights([[0.5, 0.25, 0.2], [0.5, 0.5, 0.2], [0, 0.25, 0.6]], stochastic="column")
-    made, W, _ = cases.rounds(markov_links(column, fail=0.5, recover=0.5), 200, KEY)
+    made, W, _ = cases.rounds(GilbertElliott.of(column, fail=0.5, recover=0.5), 200, KEY)
     assert made.stochastic == "column"
     np.testing.assert_allclose(W.sum(axis=2), 1, atol=1e-6)
     assert np.ptp(W.sum(axis=3)) > 0.1
 
 
 def test_a_sweep_over_failures_is_a_vmap():
-    schedule, key = markov(6, degree=2), jax.random.key(2)
+    schedule, key = GilbertElliott.for_nodes(6, degree=2), jax.random.key(2)
 
     def share(fail):
         one = schedule.replace(fail=fail, recover=0.5)
@@ -84,7 +84,7 @@ def test_swaps_follow_the_interchange_process(swaps):
             after[b, a, c] += p / 2
             after[a, c, b] += p / 2
         chance = after
-    _, W, order = cases.rounds(peer_swap_of(path, swaps=swaps), COUNT, KEY, 2)
+    _, W, order = cases.rounds(PeerSwap.of(path, swaps=swaps), COUNT, KEY, 2)
     assert np.all(order[:, 0] == np.arange(3))
     seen = [tuple(row) for row in order[:, 1].tolist()]
     for one in orders:
@@ -95,7 +95,7 @@ def test_swaps_follow_the_interchange_process(swaps):
 
 def test_after_many_swaps_all_neighbours_are_alike_and_degrees_stay():
     n, degree, length = 8, 3, 12
-    _, W, _ = cases.rounds(peer_swap(n, degree=degree, swaps=8), 1500, KEY, length)
+    _, W, _ = cases.rounds(PeerSwap.for_nodes(n, degree=degree, swaps=8), 1500, KEY, length)
     linked = W * (1 - np.eye(n)) > 0
     np.testing.assert_array_equal(linked.sum(axis=3), degree)
     assert cases.often(linked[:, -1].mean(axis=0)[np.triu_indices(n, 1)], degree / (n - 1), 1500)
@@ -103,9 +103,9 @@ def test_after_many_swaps_all_neighbours_are_alike_and_degrees_stay():
 
 
 def test_without_swaps_the_graph_stands_still():
-    _, W, _ = cases.rounds(peer_swap(6, degree=3, swaps=0), 2, KEY, 3)
+    _, W, _ = cases.rounds(PeerSwap.for_nodes(6, degree=3, swaps=0), 2, KEY, 3)
     np.testing.assert_allclose(W, np.broadcast_to(random_regular(6, 3).weights.toarray(), W.shape), atol=1e-7)
-    assert peer_swap(7).swaps == 3
+    assert PeerSwap.for_nodes(7).swaps == 3
 
 
 def test_reach_is_the_closed_form():
@@ -118,7 +118,7 @@ def test_reach_is_the_closed_form():
 
 @pytest.mark.parametrize(("n", "degree"), [(12, 3), (12, 9), (5, 4)])
 def test_moving_nodes_have_the_degree_asked_for_and_stay_uniform(n, degree):
-    made, W, place = cases.rounds(mobility(n, degree=degree, speed=0.3), 1500, KEY, 4)
+    made, W, place = cases.rounds(Mobility.for_nodes(n, degree=degree, speed=0.3), 1500, KEY, 4)
     links = made.links.used.sum(axis=3).mean(axis=2)
     for t in (0, 3):
         assert cases.close(links[:, t], degree)
@@ -128,7 +128,7 @@ def test_moving_nodes_have_the_degree_asked_for_and_stay_uniform(n, degree):
             (cells[:, 1] == 2).mean(), 1 / 3, 1500
         )
     far = np.linalg.norm(place.position[:, :, :, None] - place.position[:, :, None], axis=-1)
-    radius = mobility(n, degree=degree).radius
+    radius = Mobility.for_nodes(n, degree=degree).radius
     unsure = np.abs(far - radius) < 1e-5
     np.testing.assert_array_equal(made.links.used[~unsure], ((far <= radius) & ~np.eye(n, dtype=bool))[~unsure])
     degrees = made.links.used.sum(axis=3)
@@ -137,7 +137,7 @@ def test_moving_nodes_have_the_degree_asked_for_and_stay_uniform(n, degree):
 
 
 def test_courses_are_straight_and_reflected(x64):
-    schedule = mobility(2, degree=1, speed=0.25, turn=0.0)
+    schedule = Mobility.for_nodes(2, degree=1, speed=0.25, turn=0.0)
     memory = Place(jnp.array([[0.5, 0.9], [0.1, 0.5]]), jnp.array([[0.0, 1.0], [-0.6, 0.8]]))
     move = jax.jit(lambda schedule, memory: schedule(memory, 0, KEY)[1])
     after = move(schedule, memory)
@@ -152,12 +152,18 @@ def test_courses_are_straight_and_reflected(x64):
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: markov(4), "got degree=4 with n=4, a regular graph needs degree < n; try degree=3"),
-        (lambda: checks.fields(markov(8, fail=1.5)), "got Markov.fail=1.5, need a number between 0 and 1"),
-        (lambda: peer_swap(8, swaps=-1), "got swaps=-1, need a whole number of at least 0"),
-        (lambda: peer_swap_of(exponential(8)), "whose W is not symmetric, a swap needs links both ways"),
-        (lambda: mobility(4), "got degree=4 with n=4, a node has at most n - 1 neighbours; try degree=3"),
-        (lambda: checks.fields(mobility(8, turn=2.0)), "got Mobility.turn=2.0, need a number between 0 and 1"),
+        (lambda: GilbertElliott.for_nodes(4), "got degree=4 with n=4, a regular graph needs degree < n; try degree=3"),
+        (
+            lambda: checks.fields(GilbertElliott.for_nodes(8, fail=1.5)),
+            "got GilbertElliott.fail=1.5, need a number between 0 and 1",
+        ),
+        (lambda: PeerSwap.for_nodes(8, swaps=-1), "got swaps=-1, need a whole number of at least 0"),
+        (lambda: PeerSwap.of(exponential(8)), "whose W is not symmetric, a swap needs links both ways"),
+        (lambda: Mobility.for_nodes(4), "got degree=4 with n=4, a node has at most n - 1 neighbours; try degree=3"),
+        (
+            lambda: checks.fields(Mobility.for_nodes(8, turn=2.0)),
+            "got Mobility.turn=2.0, need a number between 0 and 1",
+        ),
     ],
 )
 def test_refusals(make, sentence):

@@ -9,10 +9,10 @@ import pytest
 import schedule_cases as cases
 
 from jdl.checks import InputError
-from jdl.schedule.epidemic import epidemic
-from jdl.schedule.epidemic_local import epidemic_local, others
-from jdl.schedule.pairwise import pairwise, pairwise_of
-from jdl.schedule.random_groups import random_groups
+from jdl.schedule.epidemic import Epidemic
+from jdl.schedule.epidemic_local import EpidemicLocal, others
+from jdl.schedule.pairwise import Pairwise
+from jdl.schedule.random_groups import RandomGroups
 from jdl.topology import exponential, from_graph, ring
 
 pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
@@ -27,7 +27,7 @@ def drawn(schedule):
 
 @pytest.mark.parametrize(("n", "s"), [(6, 3), (9, 4)])
 def test_epidemic_is_a_regular_graph_in_which_all_pairs_are_alike(n, s):
-    made, W = drawn(epidemic(n, degree=s))
+    made, W = drawn(Epidemic.for_nodes(n, degree=s))
     linked = W * (1 - np.eye(n)) > 0
     np.testing.assert_array_equal(linked.sum(axis=2), s)
     np.testing.assert_allclose(W[linked], 1 / (s + 1), rtol=1e-6)
@@ -38,7 +38,7 @@ def test_epidemic_is_a_regular_graph_in_which_all_pairs_are_alike(n, s):
 
 def test_epidemic_shuffles_over_all_permutations():
     # A ring of 5 has 5! / 10 = 12 placements that differ, all equally likely.
-    _, W = drawn(epidemic(5, degree=2))
+    _, W = drawn(Epidemic.for_nodes(5, degree=2))
     _, times = np.unique(W.reshape(COUNT, -1) > 0, axis=0, return_counts=True)
     assert times.shape == (12,) and cases.often(times / COUNT, 1 / 12, COUNT)
 
@@ -56,7 +56,7 @@ def test_others_are_uniform_subsets_of_the_others(n, count):
 
 
 def test_pushes_average_what_arrives():
-    made, W = drawn(epidemic_local(6, degree=2))
+    made, W = drawn(EpidemicLocal(6, degree=2))
     heard = (W > 0) & ~np.eye(6, dtype=bool)
     np.testing.assert_array_equal(heard.sum(axis=1), 2)
     assert np.ptp(heard.sum(axis=2)) >= 3
@@ -67,7 +67,7 @@ def test_pushes_average_what_arrives():
 @pytest.mark.parametrize(("n", "s"), [(5, 2), (8, 3), (4, 3)])
 def test_pushes_leave_what_the_closed_form_says_and_keep_the_mean_on_average(n, s):
     x = cases.centred(n)
-    _, W = drawn(epidemic_local(n, degree=s))
+    _, W = drawn(EpidemicLocal(n, degree=s))
     expected = (1 - (1 - s / (n - 1)) ** n) / s - 1 / (n - 1)
     assert cases.close(cases.left(W, x), expected)
     drift = np.einsum("rij,j->r", W, x) / n
@@ -92,7 +92,7 @@ def test_the_closed_form_by_enumeration():
 
 @pytest.mark.parametrize(("n", "degree"), [(6, 2), (8, 1), (12, 3)])
 def test_groups_leave_the_variance_that_the_closed_form_says(n, degree):
-    _, W = drawn(random_groups(n, degree=degree))
+    _, W = drawn(RandomGroups.for_nodes(n, degree=degree))
     np.testing.assert_allclose(W @ W, W, atol=1e-6)
     np.testing.assert_array_equal((W > 0).sum(axis=2), degree + 1)
     groups = n // (degree + 1)
@@ -100,7 +100,7 @@ def test_groups_leave_the_variance_that_the_closed_form_says(n, degree):
 
 
 def test_groups_are_as_equal_as_can_be_and_all_divisions_equally_likely():
-    made, W = drawn(random_groups(5, degree=2))
+    made, W = drawn(RandomGroups.for_nodes(5, degree=2))
     sizes = np.sort((W > 0).sum(axis=2), axis=1)
     np.testing.assert_array_equal(sizes, np.broadcast_to([2, 2, 3, 3, 3], sizes.shape))
     _, times = np.unique(W.reshape(COUNT, -1) > 0, axis=0, return_counts=True)
@@ -110,7 +110,7 @@ def test_groups_are_as_equal_as_can_be_and_all_divisions_equally_likely():
 
 def test_random_groups_of_32_among_512_settle_as_published():
     # VALIDATION 4: 6.1 iterations until the variance of N(0, 1) scalars is below 1e-9, mean of 10 restarts.
-    schedule, x = random_groups(512, degree=31), np.random.default_rng(0).standard_normal(512)
+    schedule, x = RandomGroups.for_nodes(512, degree=31), np.random.default_rng(0).standard_normal(512)
     keys = jax.random.split(KEY, 80).reshape(10, 8)
     groups = np.asarray(jax.jit(jax.vmap(jax.vmap(lambda key: schedule((), 0, key)[0].links.group)))(keys))
     took = []
@@ -125,7 +125,7 @@ def test_random_groups_of_32_among_512_settle_as_published():
 
 @pytest.mark.parametrize("n", [2, 3, 6])
 def test_all_pairs_are_equally_likely(n):
-    made, W = drawn(pairwise(n))
+    made, W = drawn(Pairwise(n))
     np.testing.assert_array_equal(made.active.sum(axis=1), 2)
     pairs = (W * (1 - np.eye(n)) > 0).mean(axis=0)[np.triu_indices(n, 1)]
     assert cases.often(pairs, 2 / (n * (n - 1)), COUNT)
@@ -133,7 +133,7 @@ def test_all_pairs_are_equally_likely(n):
 
 
 def test_a_pair_of_a_graph_is_one_of_its_edges():
-    _, W = drawn(pairwise_of(PATH))
+    _, W = drawn(Pairwise.of(PATH))
     linked = (W * (1 - np.eye(4)) > 0).mean(axis=0)
     np.testing.assert_array_equal(linked > 0, nx.to_numpy_array(nx.path_graph(4)) > 0)
     assert cases.often(linked[[0, 1, 2], [1, 2, 3]], 1 / 3, COUNT)
@@ -145,14 +145,14 @@ def test_a_pair_of_a_graph_is_one_of_its_edges():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: epidemic(4), "got degree=4 with n=4, a regular graph needs degree < n; try degree=3"),
-        (lambda: epidemic(5, degree=3), "a regular graph needs n * degree even; try n=6"),
-        (lambda: epidemic_local(4), "got degree=4 with n=4, a node can send to at most n - 1 others; try degree=3"),
-        (lambda: epidemic_local(4, degree=-1), "got degree=-1, need a whole number of at least 0"),
-        (lambda: random_groups(0), "got n=0, need a whole number of at least 1"),
-        (lambda: random_groups(4, degree=1.5), "got degree=1.5, need a whole number"),
-        (lambda: pairwise(0), "got n=0, need a whole number of at least 1"),
-        (lambda: pairwise_of(exponential(8)), "whose W is not symmetric, a pair needs a link both ways"),
+        (lambda: Epidemic.for_nodes(4), "got degree=4 with n=4, a regular graph needs degree < n; try degree=3"),
+        (lambda: Epidemic.for_nodes(5, degree=3), "a regular graph needs n * degree even; try n=6"),
+        (lambda: EpidemicLocal(4), "got degree=4 with n=4, a node can send to at most n - 1 others; try degree=3"),
+        (lambda: EpidemicLocal(4, degree=-1), "got degree=-1, need a whole number of at least 0"),
+        (lambda: RandomGroups.for_nodes(0), "got n=0, need a whole number of at least 1"),
+        (lambda: RandomGroups.for_nodes(4, degree=1.5), "got degree=1.5, need a whole number"),
+        (lambda: Pairwise(0), "got n=0, need a whole number of at least 1"),
+        (lambda: Pairwise.of(exponential(8)), "whose W is not symmetric, a pair needs a link both ways"),
     ],
 )
 def test_refusals(make, sentence):
@@ -170,7 +170,7 @@ def test_two_graphs_are_one_trace():
         traces += 1
         return schedule((), 0, key)[0].links.senders
 
-    one, other = matrix(epidemic(20, seed=0), KEY), matrix(epidemic(20, seed=1), KEY)
+    one, other = matrix(Epidemic.for_nodes(20, seed=0), KEY), matrix(Epidemic.for_nodes(20, seed=1), KEY)
     assert traces == 1 and not np.array_equal(one, other)
-    matrix(pairwise_of(ring(5)), KEY), matrix(pairwise_of(ring(5)), KEY)
+    matrix(Pairwise.of(ring(5)), KEY), matrix(Pairwise.of(ring(5)), KEY)
     assert traces == 2

@@ -11,7 +11,7 @@ import schedule_cases as cases
 from plan_reading import matrix
 
 from jdl.checks import InputError
-from jdl.schedule.matcha import matcha, matcha_of
+from jdl.schedule.matcha import Matcha
 from jdl.topology import complete, exponential, from_graph, random_regular, ring, torus
 from jdl.topology.graphs.matchings import edge_colouring, matchings
 from jdl.topology.spectrum import activation as host
@@ -95,7 +95,7 @@ def test_the_bridge_is_used_more_than_others():
 
 @pytest.mark.parametrize("topology", [BARBELL, random_regular(10, 3)])
 def test_expected_square_by_enumeration(x64, topology):
-    schedule = matcha_of(topology, 0.4)
+    schedule = Matcha.of(topology, 0.4)
     partners, p, alpha = np.asarray(schedule.partners).T, np.asarray(schedule.probabilities), float(schedule.alpha)
     L, eye = laplacians(partners), np.eye(topology.n)
     mean = np.zeros_like(eye)
@@ -113,7 +113,7 @@ def test_expected_square_by_enumeration(x64, topology):
 
 
 def test_with_the_whole_budget_it_is_the_best_constant_weight():
-    schedule = matcha_of(torus(16, 4), budget=1.0)
+    schedule = Matcha.of(torus(16, 4), budget=1.0)
     values = np.linalg.eigvalsh(nx.laplacian_matrix(nx.grid_2d_graph(4, 4, periodic=True)).toarray())
     np.testing.assert_allclose(schedule.probabilities, 1, atol=1e-3)
     np.testing.assert_allclose(float(schedule.alpha), 2 / (values[1] + values[-1]), rtol=2e-3)
@@ -123,7 +123,7 @@ def test_with_the_whole_budget_it_is_the_best_constant_weight():
 
 
 def test_links_are_on_as_often_as_the_probabilities_say():
-    count, schedule = 4000, matcha(10, degree=3, budget=0.4)
+    count, schedule = 4000, Matcha.for_nodes(10, degree=3, budget=0.4)
     made, _, _ = cases.rounds(schedule, count, KEY)
     partners, p = np.asarray(schedule.partners), np.asarray(schedule.probabilities)
     real = partners != np.arange(10)[:, None]
@@ -148,22 +148,22 @@ def test_large_graphs_take_the_sparse_solver_and_agree(monkeypatch):
 
 
 def test_budgets_share_a_program():
-    structures = {jax.tree.structure(matcha(8, degree=3, budget=budget)) for budget in (0.3, 0.6)}
+    structures = {jax.tree.structure(Matcha.for_nodes(8, degree=3, budget=budget)) for budget in (0.3, 0.6)}
     assert len(structures) == 1
 
 
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: matcha(8, budget=0.0), "got budget=0.0, need a share above 0 and at most 1; try budget=0.5"),
-        (lambda: matcha(8, budget=1.5), "got budget=1.5, need a share above 0"),
-        (lambda: matcha_of(exponential(8)), "whose W is not symmetric, a matching needs links both ways"),
+        (lambda: Matcha.for_nodes(8, budget=0.0), "got budget=0.0, need a share above 0 and at most 1; try budget=0.5"),
+        (lambda: Matcha.for_nodes(8, budget=1.5), "got budget=1.5, need a share above 0"),
+        (lambda: Matcha.of(exponential(8)), "whose W is not symmetric, a matching needs links both ways"),
         (
-            lambda: matcha_of(from_graph(nx.Graph([(0, 1), (2, 3)]), allow_disconnected=True)),
+            lambda: Matcha.of(from_graph(nx.Graph([(0, 1), (2, 3)]), allow_disconnected=True)),
             "whose graph is not connected, need one that is",
         ),
         (
-            lambda: matcha_of(from_graph(nx.empty_graph(3), allow_disconnected=True)),
+            lambda: Matcha.of(from_graph(nx.empty_graph(3), allow_disconnected=True)),
             "whose graph is not connected, need one that is",
         ),
     ],

@@ -9,7 +9,7 @@ import pytest
 from plan_reading import matrix
 
 from jdl.checks import InputError
-from jdl.schedule import matching, sampling
+from jdl.schedule import Matching, Sampling
 from jdl.types import Schedule, Server
 
 pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
@@ -26,7 +26,7 @@ def rounds(schedule):
 
 @pytest.mark.parametrize("n", [1, 2, 5, 6])
 def test_every_matching_pairs_all_but_at_most_one(n):
-    plans = rounds(matching(n))
+    plans = rounds(Matching(n))
     node, partner = np.arange(n), plans.links.senders[:, :, 0]
     idle = partner == node
     np.testing.assert_array_equal(np.take_along_axis(partner, partner, axis=1), np.broadcast_to(node, partner.shape))
@@ -39,7 +39,7 @@ def test_every_matching_pairs_all_but_at_most_one(n):
 
 def test_all_pairs_meet_equally_often():
     n = 6
-    met = np.sum(matrix(rounds(matching(n))) > 0, axis=0)
+    met = np.sum(matrix(rounds(Matching(n))) > 0, axis=0)
     share = 1 / (n - 1)
     pairs = met[np.triu_indices(n, 1)]
     assert np.abs(pairs - COUNT * share).max() < 5 * np.sqrt(COUNT * share * (1 - share))
@@ -47,7 +47,7 @@ def test_all_pairs_meet_equally_often():
 
 def test_all_matchings_are_equally_likely():
     # 15 perfect matchings of six nodes; node 0's partner and that of the smallest other node name one.
-    partners = rounds(matching(6)).links.senders[:, :, 0]
+    partners = rounds(Matching(6)).links.senders[:, :, 0]
     _, drawn = np.unique(partners, axis=0, return_counts=True)
     assert drawn.shape == (15,)
     assert np.abs(drawn - COUNT / 15).max() < 5 * np.sqrt(COUNT * (1 / 15) * (14 / 15))
@@ -57,18 +57,18 @@ def test_disagreement_shrinks_as_the_docstring_says():
     # W is a projection, so the squared disagreement left is x' (W - J) x, in expectation (n - 2) / (2 (n - 1)).
     n = 6
     x = np.array([1.0, -1, 0, 0, 2, -2])
-    left = np.einsum("i,rij,j->r", x, matrix(rounds(matching(n))), x) / (x @ x)
+    left = np.einsum("i,rij,j->r", x, matrix(rounds(Matching(n))), x) / (x @ x)
     assert abs(left.mean() - (n - 2) / (2 * (n - 1))) < 5 * left.std() / np.sqrt(COUNT)
 
 
 def test_the_odd_one_out_is_anybody():
-    idle = np.sum(~rounds(matching(5)).links.used[:, :, 0], axis=0)
+    idle = np.sum(~rounds(Matching(5)).links.used[:, :, 0], axis=0)
     assert np.abs(idle - COUNT / 5).max() < 5 * np.sqrt(COUNT * 0.2 * 0.8)
 
 
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (2, 1), (7, 3), (4, 4)])
 def test_every_sample_is_without_replacement_and_in_order(n, m):
-    plans = rounds(sampling(n, m))
+    plans = rounds(Sampling(n, m))
     assert plans.participants.shape == (COUNT, m) and plans.participants.dtype == jnp.int32
     assert np.all(np.diff(plans.participants, axis=1) > 0)
     assert np.min(plans.participants) >= 0 and np.max(plans.participants) < n
@@ -80,14 +80,14 @@ def test_every_sample_is_without_replacement_and_in_order(n, m):
 
 def test_every_node_and_every_pair_is_sampled_equally_often():
     n, m = 7, 3
-    chosen = rounds(sampling(n, m)).participants
+    chosen = rounds(Sampling(n, m)).participants
     taken = (chosen[:, :, None] == np.arange(n)).any(axis=1).astype(int)
     together = taken.T @ taken
     for times, share in ((np.diag(together), m / n), (together[np.triu_indices(n, 1)], m * (m - 1) / (n * (n - 1)))):
         assert np.abs(times - COUNT * share).max() < 5 * np.sqrt(COUNT * share * (1 - share))
 
 
-@pytest.mark.parametrize("schedule", [matching(6), sampling(6, 2)], ids=["matching", "sampling"])
+@pytest.mark.parametrize("schedule", [Matching(6), Sampling(6, 2)], ids=["matching", "sampling"])
 def test_key_decides_and_round_does_not(schedule):
     @jax.jit
     def draw(t, key):
@@ -101,25 +101,25 @@ def test_key_decides_and_round_does_not(schedule):
 
 
 def test_ids_stay_32_bit_in_double_precision(x64):
-    pairs, sample = (jax.eval_shape(one, (), 0, KEY)[0] for one in (matching(4), sampling(4, 2)))
+    pairs, sample = (jax.eval_shape(one, (), 0, KEY)[0] for one in (Matching(4), Sampling(4, 2)))
     assert pairs.links.senders.dtype == sample.participants.dtype == jnp.int32
     assert pairs.self_weights.dtype == jnp.float64
 
 
 def test_shapes_are_known_without_computing():
     t = jax.ShapeDtypeStruct((), jnp.int32)
-    assert jax.eval_shape(matching(9), (), t, KEY)[0].links.senders.shape == (9, 1)
-    assert jax.eval_shape(sampling(9, 4), (), t, KEY)[0].participants.shape == (4,)
+    assert jax.eval_shape(Matching(9), (), t, KEY)[0].links.senders.shape == (9, 1)
+    assert jax.eval_shape(Sampling(9, 4), (), t, KEY)[0].participants.shape == (4,)
 
 
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: matching(0), "got n=0, need a whole number of at least 1; try n=1"),
-        (lambda: sampling(0, 1), "got n=0, need a whole number of at least 1; try n=1"),
-        (lambda: sampling(5, 0), "got participants=0, need a whole number of at least 1; try participants=1"),
-        (lambda: sampling(5, 6), "got participants=6 with n=5, a sample needs at most n; try participants=5"),
-        (lambda: sampling(5, 0.5), "got participants=0.5, need a whole number of at least 1"),
+        (lambda: Matching(0), "got n=0, need a whole number of at least 1; try n=1"),
+        (lambda: Sampling(0, 1), "got n=0, need a whole number of at least 1; try n=1"),
+        (lambda: Sampling(5, 0), "got participants=0, need a whole number of at least 1; try participants=1"),
+        (lambda: Sampling(5, 6), "got participants=6 with n=5, a sample needs at most n; try participants=5"),
+        (lambda: Sampling(5, 0.5), "got participants=0.5, need a whole number of at least 1"),
     ],
 )
 def test_refusals(make, sentence):

@@ -17,7 +17,7 @@ import schedule_cases as cases
 import jdl
 from jdl.engine import sim as simulator
 from jdl.rng import key_of
-from jdl.schedule.sleeping import sleeping
+from jdl.schedule.sleeping import Sleeping
 
 pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 ROUNDS, LR = 4, 0.2
@@ -101,7 +101,7 @@ def test_dpsgd_multiplies_by_what_every_schedule_says(name):
 def test_with_sleepers_and_lost_messages_rows_still_sum_to_one(name):
     # Equal models on equal data stay equal, whatever is lost; a symmetric plan keeps the mean too.
     schedule = cases.EACH[name]()
-    built = simulation(sleeping(schedule, 0.3), [jdl.exchange.Lossy(0.3)]).replace(
+    built = simulation(Sleeping(schedule, 0.3), [jdl.exchange.Lossy(0.3)]).replace(
         algorithm=jdl.algorithms.DPSGD(lr=0.0)
     )
     symmetric = class_of(name)[2]

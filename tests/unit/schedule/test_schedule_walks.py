@@ -9,9 +9,9 @@ import schedule_cases as cases
 from plan_reading import matrix
 
 from jdl.checks import InputError
-from jdl.schedule.hand_over import hand_over
-from jdl.schedule.random_walk import random_walk, random_walk_of
-from jdl.schedule.teleportation import teleportation, teleportation_of
+from jdl.schedule.handoff import handoff
+from jdl.schedule.random_walk import RandomWalk
+from jdl.schedule.teleportation import Teleportation
 from jdl.topology import exponential, from_weights, random_regular, ring
 
 pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
@@ -20,7 +20,7 @@ KEY, COUNT = jax.random.key(0), 4000
 
 def test_a_hand_over_is_a_matrix_of_sums():
     # 0 keeps a half of its own and takes a half of 3; 2 takes 0's model; 1 sleeps; 3 keeps what it sent.
-    plan = hand_over(4, jnp.array([0, 3, 0]), jnp.array([0, 0, 2]), jnp.array([0.5, 0.5, 1.0]))
+    plan = handoff(4, jnp.array([0, 3, 0]), jnp.array([0, 0, 2]), jnp.array([0.5, 0.5, 1.0]))
     expected = [[0.5, 0, 0, 0.5], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
     np.testing.assert_array_equal(matrix(plan), expected)
     np.testing.assert_array_equal(plan.active, [True, False, True, True])
@@ -28,7 +28,7 @@ def test_a_hand_over_is_a_matrix_of_sums():
 
 
 def test_a_walk_takes_uniform_steps_along_edges():
-    schedule = random_walk(8, degree=3)
+    schedule = RandomWalk.for_nodes(8, degree=3)
     made, W, held = cases.rounds(schedule, COUNT, KEY, 2)
     neighbours = random_regular(8, 3).weights.toarray() - np.eye(8) / 4 > 0
     here, there = held[:, 0, 0], held[:, 1, 0]
@@ -47,7 +47,7 @@ def test_a_walk_takes_uniform_steps_along_edges():
 
 def test_a_walk_on_any_graph_visits_all_nodes_equally_often():
     # On a star every leaf goes to the centre with probability 1/5 only, as often as the centre to that leaf.
-    schedule = random_walk_of(cases.STAR)
+    schedule = RandomWalk.of(cases.STAR)
     _, _, held = cases.rounds(schedule, COUNT, KEY, 3)
     degrees = np.array([5, 1, 1, 1, 1, 1])
     graph = nx.to_numpy_array(nx.star_graph(5))
@@ -61,7 +61,7 @@ def test_a_walk_on_any_graph_visits_all_nodes_equally_often():
 
 
 def test_tokens_that_meet_become_their_mean():
-    schedule = random_walk_of(cases.STAR, tokens=2)
+    schedule = RandomWalk.of(cases.STAR, tokens=2)
     _, W, held = cases.rounds(schedule, COUNT, KEY, 2)
     before, after = held[:, 0], held[:, 1]
     assert np.all(before[:, 0] != before[:, 1])
@@ -77,7 +77,7 @@ def test_tokens_that_meet_become_their_mean():
     "small", [exponential(4), ring(5), from_weights([[0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])]
 )
 def test_teleportation_mixes_over_the_small_graph_and_hands_over(x64, small):
-    schedule, n = teleportation_of(small, 9), 9
+    schedule, n = Teleportation.of(small, 9), 9
     k, w = small.n, small.weights.toarray()
     made, W, held = cases.rounds(schedule, 200, KEY, 2)
     for world in range(200):
@@ -90,7 +90,7 @@ def test_teleportation_mixes_over_the_small_graph_and_hands_over(x64, small):
 
 
 def test_with_all_nodes_active_teleportation_is_gossip_with_new_labels():
-    made, W, held = cases.rounds(teleportation(8, active=8), 100, KEY, 2)
+    made, W, held = cases.rounds(Teleportation.for_nodes(8, active=8), 100, KEY, 2)
     w = exponential(8).weights.toarray()
     for world in range(100):
         old, new = np.eye(8)[held[world, 0]], np.eye(8)[held[world, 1]]
@@ -100,7 +100,7 @@ def test_with_all_nodes_active_teleportation_is_gossip_with_new_labels():
 
 
 def test_every_node_is_active_equally_often_and_in_every_place():
-    _, _, held = cases.rounds(teleportation(6, active=2), COUNT, KEY, 2)
+    _, _, held = cases.rounds(Teleportation.for_nodes(6, active=2), COUNT, KEY, 2)
     share = (held[:, 1, :, None] == np.arange(6)).mean(axis=0)
     assert cases.often(share, 1 / 6, COUNT)
     again = np.mean([(np.isin(new, old)).sum() for old, new in held])
@@ -110,13 +110,19 @@ def test_every_node_is_active_equally_often_and_in_every_place():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: random_walk(6, tokens=0), "got tokens=0, need a whole number of at least 1"),
-        (lambda: random_walk(6, tokens=7), "got tokens=7 with n=6, each needs a node to start from; try tokens=6"),
-        (lambda: random_walk_of(exponential(8)), "whose W is not symmetric, a walk needs links both ways"),
-        (lambda: teleportation(6), "got active=8 with n=6, no more nodes than there are can be active; try active=6"),
-        (lambda: teleportation(6, active=0), "got active=0, need a whole number of at least 1"),
+        (lambda: RandomWalk.for_nodes(6, tokens=0), "got tokens=0, need a whole number of at least 1"),
         (
-            lambda: teleportation_of(from_weights([[0.5, 0.25], [0.5, 0.75]], stochastic="column"), 6),
+            lambda: RandomWalk.for_nodes(6, tokens=7),
+            "got tokens=7 with n=6, each needs a node to start from; try tokens=6",
+        ),
+        (lambda: RandomWalk.of(exponential(8)), "whose W is not symmetric, a walk needs links both ways"),
+        (
+            lambda: Teleportation.for_nodes(6),
+            "got active=8 with n=6, no more nodes than there are can be active; try active=6",
+        ),
+        (lambda: Teleportation.for_nodes(6, active=0), "got active=0, need a whole number of at least 1"),
+        (
+            lambda: Teleportation.of(from_weights([[0.5, 0.25], [0.5, 0.75]], stochastic="column"), 6),
             "whose rows do not sum to one",
         ),
     ],

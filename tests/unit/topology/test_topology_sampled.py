@@ -6,7 +6,7 @@ from plan_reading import matrix
 
 from jdl.checks import InputError
 from jdl.plan import clients
-from jdl.schedule import cyclic, fixed, matching
+from jdl.schedule import Cyclic, Fixed, Matching
 from jdl.topology import complete, lambda_2, one_peer_exponential, random_regular, ring
 from jdl.topology.spectrum.sampled import (
     effective_neighbours_of_rounds,
@@ -26,9 +26,9 @@ def test_weights_of_a_plan_are_those_of_the_topology(form):
 
 def test_rounds_are_those_of_a_run():
     phases = one_peer_exponential(8)
-    for W, phase in zip(sample_rounds(cyclic(phases), 5), phases * 2, strict=False):
+    for W, phase in zip(sample_rounds(Cyclic.of(phases), 5), phases * 2, strict=False):
         np.testing.assert_allclose(W.toarray(), phase.weights.toarray(), atol=1e-7)
-    first, again, other = (sample_rounds(matching(8), 3, seed) for seed in (4, 4, 5))
+    first, again, other = (sample_rounds(Matching(8), 3, seed) for seed in (4, 4, 5))
     assert all((a != b).nnz == 0 for a, b in zip(first, again, strict=True))
     assert any((a != b).nnz for a, b in zip(first, other, strict=True))
 
@@ -37,22 +37,22 @@ def test_rounds_are_those_of_a_run():
 def test_random_matchings_have_their_expected_contraction(n):
     # W'W = W, and each pair meets with probability 1 / (n - 1), or 1 / n for odd n: E[W] - J = expected (I - J).
     expected = (n - 2) / (2 * (n - 1)) if n % 2 == 0 else 0.5
-    found = expected_contraction(sample_rounds(matching(n), 300))
+    found = expected_contraction(sample_rounds(Matching(n), 300))
     assert found.round == pytest.approx(np.sqrt(expected), abs=4 * found.error) and found.error < 0.03
     assert found.round <= found.at_most and found.rounds == 300
 
 
 def test_what_does_not_vary_is_exact():
     topology = random_regular(40, 3, seed=1)
-    found = expected_contraction(sample_rounds(fixed(topology), 6))
+    found = expected_contraction(sample_rounds(Fixed.of(topology), 6))
     assert found.round == pytest.approx(lambda_2(topology), rel=0.02) and found.at_most <= lambda_2(topology) + 1e-6
-    assert expected_contraction(sample_rounds(fixed(complete(9)), 2)).at_most < 1e-6
-    assert expected_contraction(sample_rounds(matching(1), 2)).round == 0
+    assert expected_contraction(sample_rounds(Fixed.of(complete(9)), 2)).at_most < 1e-6
+    assert expected_contraction(sample_rounds(Matching(1), 2)).round == 0
 
 
 def test_directions_that_contract_differently_are_told_apart():
     """Two pairs of a ring of 4, one of them each round: the best direction differs from a random one."""
-    rounds = sample_rounds(cyclic(one_peer_exponential(4)), 40)
+    rounds = sample_rounds(Cyclic.of(one_peer_exponential(4)), 40)
     mean = sum((W.T @ W).toarray() for W in rounds) / 40 - 0.25
     found = expected_contraction(rounds)
     assert found.at_most == pytest.approx(np.sqrt(np.linalg.eigvalsh(mean)[-1]), rel=0.01)
@@ -63,7 +63,7 @@ def test_effective_neighbours_of_a_random_matching():
     n, gamma = 16, 0.9
     q = (n - 2) / (2 * (n - 1))
     variance = (n - 1) / n * q / (1 - gamma * q) + 1 / n / (1 - gamma)
-    found = effective_neighbours_of_rounds(sample_rounds(matching(n), 200), gamma, doubly=True)
+    found = effective_neighbours_of_rounds(sample_rounds(Matching(n), 200), gamma, doubly=True)
     assert found.mean == pytest.approx(1 / (1 - gamma) / variance, rel=0.03)
 
 
@@ -71,4 +71,4 @@ def test_refusals():
     with pytest.raises(InputError, match="got a plan with a server, which has no W"):
         weights_of(clients(np.array([1, 3])))
     with pytest.raises(InputError, match="got 1 rounds, an estimate needs two or more"):
-        expected_contraction(sample_rounds(matching(4), 1))
+        expected_contraction(sample_rounds(Matching(4), 1))

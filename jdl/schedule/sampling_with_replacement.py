@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,18 +12,47 @@ from flax import struct
 from jdl import checks
 from jdl.types import Key, Plan, ScheduleState, Server, static
 
-__all__ = ["Replacement", "drawn", "sampling_with_replacement", "shares"]
+__all__ = ["SamplingWithReplacement", "drawn", "shares"]
 
 
 @struct.dataclass
-class Replacement:
-    """`participants` draws of clients with replacement in every round; see `sampling_with_replacement`.
+class SamplingWithReplacement:
+    """A server draws clients one by one with replacement; one that is drawn twice counts twice.
 
-    probabilities: f[n], of each client in one draw.
+    With probabilities in proportion to the clients' examples, and a method that weighs clients alike
+    (`FedAvg(weighted=False)`), the aggregate is unbiased: its expectation is sum_k p_k Delta_k, whatever m. A client
+    computes and sends once, however often it is drawn; its weight is how often.
+
+    Sends:
+      1 message, to the server, of each client drawn: n (1 - (1 - 1/n)^m) a round in the mean, if all are alike.
+
+    Args:
+      probabilities: f[n], of each client in one draw, with sum 1.
+      participants: draws in a round, m, at least 1; up to min(m, n) rows are computed.
+
+    References:
+      Li, Huang, Yang, Wang, Zhang, "On the Convergence of FedAvg on Non-IID Data", ICLR 2020, Scheme I.
     """
 
     probabilities: jax.Array
-    participants: int = static(1, minimum=1)
+    participants: int = static(minimum=1)
+
+    @classmethod
+    def for_nodes(cls, n: int, participants: int, probabilities: np.ndarray | None = None) -> Self:
+        """Draws of n clients with probabilities in proportion to the given ones.
+
+        Args:
+          n: number of nodes, at least 1.
+          participants: draws in a round, m, at least 1; up to min(m, n) rows are computed.
+          probabilities: `[n]`, of each client in one draw, up to a factor; None: all alike.
+
+        >>> import jax
+        >>> plan, _ = SamplingWithReplacement.for_nodes(100, participants=10)((), 0, jax.random.key(0))
+        >>> plan.participants.shape, float(plan.links.weights.sum())
+        ((10,), 10.0)
+        """
+        n, participants = checks.whole("n", n, 1), checks.whole("participants", participants, 1)
+        return cls(probabilities=shares(n, probabilities), participants=participants)
 
     @property
     def n(self) -> int:
@@ -73,30 +104,3 @@ def shares(n: int, probabilities: np.ndarray | None) -> jax.Array:
     good = p.shape == (n,) and bool(np.all(np.isfinite(p)) and np.all(p >= 0) and p.sum() > 0)
     checks.require(good, f"{need}; try probabilities=None, all alike")
     return jnp.asarray(p / p.sum(), jnp.result_type(float))
-
-
-def sampling_with_replacement(n: int, participants: int, probabilities: np.ndarray | None = None) -> Replacement:
-    """A server draws clients one by one with replacement; one that is drawn twice counts twice.
-
-    With probabilities in proportion to the clients' examples, and a method that weighs clients alike
-    (`FedAvg(weighted=False)`), the aggregate is unbiased: its expectation is sum_k p_k Delta_k, whatever m. A client
-    computes and sends once, however often it is drawn; its weight is how often.
-
-    Sends:
-      1 message, to the server, of each client drawn: n (1 - (1 - 1/n)^m) a round in the mean, if all are alike.
-
-    Args:
-      n: number of nodes, at least 1.
-      participants: draws in a round, m, at least 1; up to min(m, n) rows are computed.
-      probabilities: `[n]`, of each client in one draw, up to a factor; None: all alike.
-
-    >>> import jax
-    >>> plan, _ = sampling_with_replacement(100, participants=10)((), 0, jax.random.key(0))
-    >>> plan.participants.shape, float(plan.links.weights.sum())
-    ((10,), 10.0)
-
-    References:
-      Li, Huang, Yang, Wang, Zhang, "On the Convergence of FedAvg on Non-IID Data", ICLR 2020, Scheme I.
-    """
-    n, participants = checks.whole("n", n, 1), checks.whole("participants", participants, 1)
-    return Replacement(probabilities=shares(n, probabilities), participants=participants)

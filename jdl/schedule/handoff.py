@@ -7,10 +7,10 @@ import jax.numpy as jnp
 
 from jdl.types import Edges, Plan
 
-__all__ = ["hand_over"]
+__all__ = ["handoff"]
 
 
-def hand_over(n: int, senders: jax.Array, receivers: jax.Array, weights: jax.Array) -> Plan:
+def handoff(n: int, senders: jax.Array, receivers: jax.Array, weights: jax.Array) -> Plan:
     """The plan in which receivers take weighted sums of what senders hold, and nothing of their own.
 
     Row stochastic: W_ij = sum of the weights from j to i in the rows of receivers, W_ii = 1 in all others. Senders and
@@ -25,7 +25,7 @@ def hand_over(n: int, senders: jax.Array, receivers: jax.Array, weights: jax.Arr
 
     >>> import jax.numpy as jnp
     >>> from jdl.topology import to_dense
-    >>> print(to_dense(hand_over(3, jnp.array([0, 0]), jnp.array([1, 0]), jnp.array([1.0, 1.0]))))
+    >>> print(to_dense(handoff(3, jnp.array([0, 0]), jnp.array([1, 0]), jnp.array([1.0, 1.0]))))
     [[1. 0. 0.]
      [1. 0. 0.]
      [0. 0. 1.]]

@@ -1,0 +1,78 @@
+"""Communicate when models have come apart."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jdl.schedule.communication import check_wrapped, muted, peers_only
+from jdl.types import Info, Key, Plan, Schedule, ScheduleState, number
+
+__all__ = ["EventTriggered"]
+
+
+@struct.dataclass
+class EventTriggered:
+    """Peers communicate in a round if the consensus distance after the last one exceeded a threshold.
+
+    The distance is (1/n) sum_i ||x_i - xbar||^2; before the first round, which is silent, it counts as zero. Nodes
+    could not know it without asking all others: this measures what such a rule could save, and is no protocol. What it
+    would take to measure the distance is not counted as traffic.
+
+    Sends:
+      what the schedule sends, in the rounds in which it is used.
+
+    Memory:
+      that of the schedule, how often it was used (i32[]), and the consensus distance after the last round (f[]).
+
+    Args:
+      schedule: who talks, between peers.
+      threshold: least consensus distance, f[]; a leaf, so a sweep over it is one program.
+
+    Raises:
+      InputError: if the schedule is none, or one that itself learns from a run. One with a server is refused when its
+        first plan is made.
+
+    >>> import jax
+    >>> from jdl.schedule import Matching
+    >>> talk = EventTriggered(Matching(4), threshold=0.1)
+    >>> memory = talk.init(jax.random.key(0))
+    >>> memory = talk.learn(memory, None, {"consensus_distance": jax.numpy.float32(0.2)})
+    >>> int(talk(memory, 1, jax.random.key(1))[0].links.used.sum())
+    4
+
+    References:
+      Kamp, Adilova, Sicking, Hueger, Schlicht, Wirtz, Wrobel, "Efficient Decentralized Deep Learning by Dynamic Model
+      Averaging", ECML PKDD 2018: the same rule, with a bound that each node checks alone.
+    """
+
+    schedule: Schedule
+    threshold: float | jax.Array = number(minimum=0)
+
+    watches: ClassVar[frozenset[str]] = frozenset({"consensus_distance"})
+
+    def __post_init__(self) -> None:
+        check_wrapped(self)
+
+    @property
+    def n(self) -> int:
+        """The number of nodes."""
+        return self.schedule.n
+
+    def init(self, key: Key) -> ScheduleState:
+        return self.schedule.init(key), jnp.int32(0), jnp.zeros((), jnp.result_type(float))
+
+    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+        """The plan of the schedule, which counts the rounds in which it is used; or W = I and nothing sent."""
+        inner, count, distance = memory
+        on = distance > self.threshold
+        full, new = self.schedule(inner, count, key)
+        inner = jax.tree.map(lambda new, old: jnp.where(on, new, old), new, inner)
+        return muted(peers_only(self, full), on), (inner, count + on.astype(jnp.int32), distance)
+
+    def learn(self, memory: ScheduleState, plan: Plan, seen: Info) -> ScheduleState:
+        inner, count, distance = memory
+        return inner, count, seen["consensus_distance"].astype(distance.dtype)
