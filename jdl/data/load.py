@@ -69,8 +69,8 @@ def load(name: str, data_dir: str | Path | None = None, download: bool = False) 
     do = _prefixed(name)
     checks.require(do is None, f"got data set {name!r}, a file without its format, need FORMAT:PATH; try {do}")
     name = checks.known("data set", name, [*names(), "tfds:NAME", *(f"{kind}:PATH" for kind in FORMATS)])
-    made = _made()
-    return made[name]() if name in made else _from_files(name, SOURCES[name], data_dir)
+    generated = _made()
+    return generated[name]() if name in generated else _from_files(name, SOURCES[name], data_dir)
 
 
 def _prefixed(name: str) -> str | None:
@@ -80,7 +80,7 @@ def _prefixed(name: str) -> str | None:
         return None
     endings = [ending.lower() for ending in path.suffixes if ending not in (".gz", ".bz2")]
     kind = ENDINGS.get(endings[-1] if endings else "")
-    return f"{kind}:{name!s}" if kind else f"one of {', '.join(f'{one}:{name}' for one in FORMATS)}"
+    return f"{kind}:{name!s}" if kind else f"one of {', '.join(f'{format_name}:{name}' for format_name in FORMATS)}"
 
 
 def absolute(name: str) -> str:
@@ -109,12 +109,12 @@ def _from_files(name: str, source: Source, data_dir: str | Path | None) -> Datas
     checked = verify(name, source, paths)
     contents = [f"{path.name} {digest(path)}" for path in paths]  # `source` may state file names
     data = cached(name, contents, lambda: validate(source.read(*paths), paths[0]))
-    said = {0: "no checksum known", len(paths): "sha256 as published"}.get(checked, "sha256 of some as published")
-    return data._replace(name=name, source=f"{data.source} Read from {paths[0].parent}; {said}.")
+    verified = {0: "no checksum known", len(paths): "sha256 as published"}.get(checked, "sha256 of some as published")
+    return data._replace(name=name, source=f"{data.source} Read from {paths[0].parent}; {verified}.")
 
 
-def _from_path(kind: str, said: str) -> Dataset:
-    path = Path(os.path.expanduser(said))
+def _from_path(kind: str, file: str) -> Dataset:
+    path = Path(os.path.expanduser(file))
     checks.require(path.exists(), f"got {kind}:{path}, and no such file; name one that exists, from {Path.cwd()}")
     # Only LEAF's data are folders; of any other folder the digest would cover all its contents.
     good = kind == "leaf" or not path.is_dir()

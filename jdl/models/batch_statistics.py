@@ -128,14 +128,14 @@ def _layers(variables: PyTree) -> list[str]:
     return list(dict.fromkeys(path_name(path[path.index(STATISTICS) + 1 : -1]) for path in paths if STATISTICS in path))
 
 
-def _by_the_batch(found: set[str]) -> Callable:
-    """An interceptor that makes each `nn.BatchNorm` normalise by the current batch, and records its path in `found`."""
+def _by_the_batch(paths: set[str]) -> Callable:
+    """An interceptor that makes each `nn.BatchNorm` normalise by the current batch, and records its path in `paths`."""
 
     def switched(call: Callable, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
         layer = context.module
         if not isinstance(layer, nn.BatchNorm) or context.method_name != "__call__":
             return call(*args, **kwargs)
-        found.add(path_name(layer.path))
+        paths.add(path_name(layer.path))
         kwargs = {"x": args[0] if args else kwargs["x"], "mask": kwargs.get("mask")}
         if (layer.use_running_average, layer.axis_name) == (False, None):
             return call(**kwargs)

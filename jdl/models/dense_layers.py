@@ -23,18 +23,18 @@ def with_paths(module: nn.Module, key: Key, x: jax.Array) -> tuple[PyTree, list[
     Raises:
       InputError: if the module calls no dense layer.
     """
-    found: dict[str, None] = {}
+    paths: dict[str, None] = {}
 
     def note(call: Callable, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
         if is_dense(context):
-            found["/".join(context.module.path)] = None
+            paths["/".join(context.module.path)] = None
         return call(*args, **kwargs)
 
     with nn.intercept_methods(note):
         variables = module.init(key, x)
     need = "need a flax.linen module with nn.Dense or jdl.models.layers.Dense in it"
-    checks.require(bool(found), f"got {type(module).__name__}, {need}; build it from those")
-    return variables, list(found)
+    checks.require(bool(paths), f"got {type(module).__name__}, {need}; build it from those")
+    return variables, list(paths)
 
 
 def is_dense(context: nn.module.InterceptorContext) -> bool:

@@ -83,11 +83,11 @@ class FromNNX:
         return made
 
 
-def _split(made: nnx.Module) -> tuple:
+def _split(module: nnx.Module) -> tuple:
     """The structure of a module, and its parameters, batch statistics, constants and keys."""
     from flax import nnx
 
-    graph, params, statistics, keys, rest = nnx.split(made, nnx.Param, nnx.BatchStat, nnx.RngState, ...)
+    graph, params, statistics, keys, rest = nnx.split(module, nnx.Param, nnx.BatchStat, nnx.RngState, ...)
     return graph, params, statistics, rest, keys
 
 
@@ -108,7 +108,7 @@ def _filler(leaf: Any) -> Any:
     return jnp.full(leaf.shape, jnp.nan if jnp.issubdtype(leaf.dtype, jnp.floating) else 0, leaf.dtype)
 
 
-def _unchanged(made: nnx.Module, x: jax.Array) -> None:
+def _unchanged(module: nnx.Module, x: jax.Array) -> None:
     """Check that a call does not change the module's variables: under tracing, a changed value is another object.
 
     Raises:
@@ -116,10 +116,10 @@ def _unchanged(made: nnx.Module, x: jax.Array) -> None:
     """
     from flax import nnx
 
-    made.set_attributes(deterministic=True, use_running_average=True, raise_if_not_found=False)
-    held = lambda: {path_name(path): leaf.get_value() for path, leaf in nnx.to_flat_state(nnx.state(made))}
+    module.set_attributes(deterministic=True, use_running_average=True, raise_if_not_found=False)
+    held = lambda: {path_name(path): leaf.get_value() for path, leaf in nnx.to_flat_state(nnx.state(module))}
     before = held()
-    made(x)
+    module(x)
     after = held()
     changed = [name for name in before if after.get(name) is not before[name]]
     checks.require(

@@ -103,5 +103,5 @@ class RelaySGD:
         return state.x
 
 
-def _total(own: PyTree, sums: PyTree) -> PyTree:
-    return jax.tree.map(lambda own, sums: own + jnp.sum(sums, axis=0), own, sums)
+def _total(z: PyTree, sums: PyTree) -> PyTree:
+    return jax.tree.map(lambda z, sums: z + jnp.sum(sums, axis=0), z, sums)

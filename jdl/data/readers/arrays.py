@@ -39,9 +39,9 @@ def from_arrays(arrays: Mapping[str, np.ndarray], where: object, name: str, sour
         f"got {where} with the arrays {', '.join(sorted(arrays)) or 'none'}, need {', '.join(NAMES[0])}, or "
         f"{', '.join(NAMES[1])}, or x and y",
     )
-    given = held_out(arrays["x"], arrays["y"], where) if names is None else [arrays[name] for name in names]
-    train_y, test_y = targets(given[1], where), targets(given[3], where)
-    (train_x, test_x), said = inputs([given[0], given[2]], [train_y, test_y], where)
+    parts = held_out(arrays["x"], arrays["y"], where) if names is None else [arrays[name] for name in names]
+    train_y, test_y = targets(parts[1], where), targets(parts[3], where)
+    (train_x, test_x), changes = inputs([parts[0], parts[2]], [train_y, test_y], where)
     whole = [part for part in (train_x, train_y, test_x, test_y) if part.dtype == np.int32 and part.size]
     number = max((int(part.max()) + 1 for part in whole), default=0)
     truth = None
@@ -51,12 +51,12 @@ def from_arrays(arrays: Mapping[str, np.ndarray], where: object, name: str, sour
     elif not tokens and number > 1 and min(int(part.min()) for part in whole) == 1:
         train_y, test_y, number = train_y - 1, test_y - 1, number - 1
         truth = {"labels": np.arange(1, number + 1)}
-        said += ", " * bool(said) + f"classes 1 to {number} are numbered from 0"
+        changes += ", " * bool(changes) + f"classes 1 to {number} are numbered from 0"
     return Dataset(
         *(train_x, train_y, test_x, test_y),
         num_classes=number,
         name=name,
-        source=source + ("" if names else ", a fifth of them held out") + f" ({said})" * bool(said) + ".",
+        source=source + ("" if names else ", a fifth of them held out") + f" ({changes})" * bool(changes) + ".",
         train_owner=_owners(arrays["train_owner"], where) if "train_owner" in arrays else None,
         truth=truth,
     )

@@ -55,8 +55,8 @@ def _in_range(batch: tuple[np.ndarray, ...], path: Path, classes: int) -> tuple[
     """The batch itself, after a check that its labels and coarse labels are in range."""
     for labels, number in zip(batch[1:], (classes, _COARSE), strict=False):
         wrong = labels[(labels < 0) | (labels >= number)].tolist()
-        said = f"got {path} with the label {wrong[0] if wrong else None}, need them from 0 to {number - 1}"
-        checks.require(not wrong, f"{said}; get it again")
+        got = f"got {path} with the label {wrong[0] if wrong else None}, need them from 0 to {number - 1}"
+        checks.require(not wrong, f"{got}; get it again")
     return batch
 
 
@@ -69,8 +69,8 @@ def _contents(path: Path, names: set[str]) -> dict[str, bytes]:
             members = [one for one in archive if one.isfile() and one.name.rpartition("/")[2] in names]
             return {one.name.rpartition("/")[2]: archive.extractfile(one).read() for one in members}
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        said = str(error).partition("\n")[0]
-        raise checks.InputError(f"got {path}, which is not a tar archive ({said}); get it again") from error
+        reason = str(error).partition("\n")[0]
+        raise checks.InputError(f"got {path}, which is not a tar archive ({reason}); get it again") from error
 
 
 def _read(path: Path, classes: int) -> Dataset:

@@ -88,12 +88,12 @@ def labels_of(paths: list[Path], frames: list[DataFrame], column: str, beside_fe
         more = f" (and in {len(absent) - 1} more)" if len(absent) > 1 else ""
         checks.require(not absent, f"{got}{more}, need one in every row; fill it in, or leave those rows out")
     values = [numbers(part) for part in words]
-    found = np.concatenate(values)
-    of_numbers = np.isfinite(found)
-    if 2 * of_numbers.sum() <= found.size:
+    every_value = np.concatenate(values)
+    of_numbers = np.isfinite(every_value)
+    if 2 * of_numbers.sum() <= every_value.size:
         _few_enough(paths[0], column, words[0].to_numpy(str), beside_features)
         return [part.to_numpy(str) for part in words]
-    whole = bool(np.all(found[of_numbers] % 1 == 0))
+    whole = bool(np.all(every_value[of_numbers] % 1 == 0))
     if not of_numbers.all() and whole and _are_classes(every, of_numbers):
         return [part.to_numpy(str) for part in words]
     for path, part, value in zip(paths, words, values, strict=True):

@@ -138,10 +138,10 @@ def _has_names(frame: DataFrame) -> bool:
     if any(usual) or (len(first) >= 4 + start and first[start:] == [str(place) for place in range(len(first) - start)]):
         return True
     numeric = [place for place in range(len(first)) if numeric_column(rest.iloc[:, place])]
-    told = [place for place in numeric if not is_missing(first[place])]
-    if told:
-        words = sum(not np.isfinite(_number(first[place])) for place in told)
-        return 2 * words >= len(told)
+    named = [place for place in numeric if not is_missing(first[place])]
+    if named:
+        words = sum(not np.isfinite(_number(first[place])) for place in named)
+        return 2 * words >= len(named)
     return bool(numeric) or not any(again)
 
 
@@ -172,5 +172,5 @@ def is_missing(cell: str) -> bool:
 
 
 def _counts_rows(cells: Series) -> bool:
-    found = numbers(cells)
-    return bool(np.array_equal(found, np.arange(len(found))) or np.array_equal(found, 1 + np.arange(len(found))))
+    values = numbers(cells)
+    return bool(np.array_equal(values, np.arange(len(values))) or np.array_equal(values, 1 + np.arange(len(values))))

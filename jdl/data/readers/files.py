@@ -59,17 +59,17 @@ def find(name: str, source: Source, data_dir: str | Path | None = None) -> list[
         )
     folders = [directory / one for one in dict.fromkeys((name, *source.folders))]
     here = directory.absolute().parts
-    own = any(here[-len(parts) :] == parts for parts in (Path(one).parts for one in (name, *source.folders)))
+    inside = any(here[-len(parts) :] == parts for parts in (Path(one).parts for one in (name, *source.folders)))
     best, doubtful = None, None
     for folder in (*folders, directory):
-        named = own or folder != directory
-        found = [_first(folder, one, source, named) for one in source.files]
-        if None not in found:
-            return found
+        named = inside or folder != directory
+        paths = [_first(folder, one, source, named) for one in source.files]
+        if None not in paths:
+            return paths
         if not named and None not in (unnamed := [_first(folder, one, source, True) for one in source.files]):
             doubtful = unnamed[0]
-        if best is None or found.count(None) < best.count(None):
-            best = found
+        if best is None or paths.count(None) < best.count(None):
+            best = paths
     missing = [names for names, path in zip(source.files, best, strict=True) if path is None]
     looked, hint = ", ".join(map(str, (*folders, directory))), ""
     if doubtful is not None:

@@ -85,8 +85,8 @@ def _builder(tfds: Any, name: str, directory: Path | None) -> Any:
     except tfds.core.DatasetNotFoundError:
         return None
     except (ValueError, AssertionError) as error:  # the configuration or version does not exist
-        said = " ".join(str(error).split())[:300]
-        raise checks.InputError(f"got tfds:{name}, which TFDS cannot build: {said}") from error
+        reason = " ".join(str(error).split())[:300]
+        raise checks.InputError(f"got tfds:{name}, which TFDS cannot build: {reason}") from error
 
 
 def _prepared(builder: Any) -> bool:
@@ -115,8 +115,8 @@ def _prepare(tfds: Any, builder: Any, name: str, directory: Path | None, downloa
                 ),
             )
         except Exception as error:  # of many types: checksums, the network, the disk
-            place, said = raw or "the network", " ".join(str(error).split())[:600]
-            raise checks.InputError(f"got tfds:{name}, which TFDS could not prepare from {place}: {said}") from error
+            place, reason = raw or "the network", " ".join(str(error).split())[:600]
+            raise checks.InputError(f"got tfds:{name}, which TFDS could not prepare from {place}: {reason}") from error
 
 
 def _raw(builder: Any, name: str, directory: Path | None, download: bool) -> Path | None:

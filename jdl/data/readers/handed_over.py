@@ -49,8 +49,8 @@ def as_dataset(data: Any) -> Dataset:
         numbered = classes(*(arrays[name].astype(str) for name in labels))
         arrays |= {name: part for name, part in zip(labels, numbered, strict=False)}
         coding = {"labels": numbered[2]}
-    made = from_arrays(arrays, "data", "data", "Arrays handed over")
-    return validate(made._replace(truth=coding) if coding else made)
+    dataset = from_arrays(arrays, "data", "data", "Arrays handed over")
+    return validate(dataset._replace(truth=coding) if coding else dataset)
 
 
 def _named(data: Any) -> dict[str, Any]:
@@ -58,10 +58,10 @@ def _named(data: Any) -> dict[str, Any]:
     known = {*NAMES[0], *NAMES[1], "x", "y", "train_owner", "num_classes"}
     if isinstance(data, Mapping):
         renamed = {{"data": "x", "target": "y"}.get(name, name): value for name, value in data.items()}
-        found = {name: value for name, value in renamed.items() if name in known}
+        arrays = {name: value for name, value in renamed.items() if name in known}
         listed = ", ".join(map(repr, list(data)[:5]))
-        checks.require(len(found) > 1, f"got data with the names {listed or 'none'}, {NEED}; rename them")
-        return found
+        checks.require(len(arrays) > 1, f"got data with the names {listed or 'none'}, {NEED}; rename them")
+        return arrays
     pair = isinstance(data, tuple | list) and len(data) == 2
     if pair and all(isinstance(part, tuple | list) and len(part) == 2 and _of_one_length(*part) for part in data):
         return dict(zip(NAMES[0], (array for part in data for array in part), strict=True))

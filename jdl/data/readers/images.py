@@ -76,8 +76,8 @@ def _decoded(archive: zipfile.ZipFile, files: list[str], path: Path) -> np.ndarr
     """u8[N, H, W, C] from files of images of one size."""
     images = [_image(archive.read(file), path / file) for file in files]
     sizes = {image.shape[:2]: file for image, file in zip(images, files, strict=True)}
-    said = " and ".join(f"{size[1]}x{size[0]} ({file})" for size, file in list(sizes.items())[:2])
-    checks.require(len(sizes) == 1, f"got {path} with images of {said} pixels, need one size; scale them to one first")
+    two = " and ".join(f"{size[1]}x{size[0]} ({file})" for size, file in list(sizes.items())[:2])
+    checks.require(len(sizes) == 1, f"got {path} with images of {two} pixels, need one size; scale them to one first")
     channels = max(image.shape[2] for image in images)
     stacked = np.empty((len(images), *images[0].shape[:2], channels), np.uint8)
     for row, image in zip(stacked, images, strict=True):
@@ -95,8 +95,8 @@ def _image(content: bytes, path: Path) -> np.ndarray:
             wide = image.mode.startswith(("I", "F"))
             pixels = None if wide else np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
     except (OSError, ValueError, SyntaxError) as error:
-        said = "which is not an image, or is damaged" if isinstance(error, UnidentifiedImageError) else f"({error})"
-        raise checks.InputError(f"got {path}, {said}; get the zip again") from error
+        reason = "which is not an image, or is damaged" if isinstance(error, UnidentifiedImageError) else f"({error})"
+        raise checks.InputError(f"got {path}, {reason}; get the zip again") from error
     checks.require(not wide, f"got {path} of more than 8 bits a pixel, need 8; save such as npz, and name it npz:PATH")
     return pixels if pixels.ndim == 3 else pixels[..., None]
 

@@ -46,9 +46,9 @@ def read(path: Path, name: str | None = None, num_classes: int | None = None, se
     """
     train, test = files(path)
     number: dict[str, int] = {}
-    found, rest = examples(train, number), examples(test, number)
-    checks.require(found is not None, f"got {path} without examples to train on, need some; make it again")
-    train_x, train_y, owner = found
+    training, rest = examples(train, number), examples(test, number)
+    checks.require(training is not None, f"got {path} without examples to train on, need some; make it again")
+    train_x, train_y, owner = training
     if rest is None:
         held = held_out(owner, 0.1, seed)
         test_x, test_y, test_owner = train_x[held], train_y[held], owner[held]
@@ -79,12 +79,12 @@ def read(path: Path, name: str | None = None, num_classes: int | None = None, se
         largest < num_classes and min(train_y.min(), test_y.min()) >= 0,
         f"got {path} with class {largest}, need classes from 0 to {num_classes - 1}; is it another data set's?",
     )
-    told = "as kept apart there" if rest is not None else "a tenth of each user's examples"
+    test_part = "as kept apart there" if rest is not None else "a tenth of each user's examples"
     return Dataset(
         *(train_x, train_y, test_x, test_y),
         num_classes=num_classes,
         name=name or path.name.split(".")[0],
-        source=f"LEAF's json by user, {len(number):,} in all; to test on: {told}.",
+        source=f"LEAF's json by user, {len(number):,} in all; to test on: {test_part}.",
         train_owner=owner,
         truth=truth,
     )

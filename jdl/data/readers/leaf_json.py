@@ -76,14 +76,14 @@ def examples(paths: Sequence[Path], number: dict[str, int]) -> tuple[np.ndarray,
 def _users(file: Path) -> list[tuple[str, dict[str, list]]]:
     """Each user of a file with its examples, after a check that the file is complete."""
     try:
-        found = json.loads(unpacked(file))
-        names = found.get("users", list(found["user_data"]))
-        counts = found.get("num_samples", [len(found["user_data"][user]["x"]) for user in names])
-        told = dict(zip(names, counts, strict=True))  # each user once, although some files list a user twice
-        users = [(str(user), found["user_data"][user]) for user in told]
+        content = json.loads(unpacked(file))
+        names = content.get("users", list(content["user_data"]))
+        counts = content.get("num_samples", [len(content["user_data"][user]["x"]) for user in names])
+        number_of = dict(zip(names, counts, strict=True))  # each user once, although some files list a user twice
+        users = [(str(user), content["user_data"][user]) for user in number_of]
         sound = all(
             len(data["x"]) == len(data["y"]) == int(count)
-            for (_, data), count in zip(users, told.values(), strict=True)
+            for (_, data), count in zip(users, number_of.values(), strict=True)
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise checks.InputError(

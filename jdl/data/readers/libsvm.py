@@ -58,7 +58,7 @@ def read(train: Path, test: Path | None = None, name: str | None = None, seed: i
         f"got {files} with values that are not finite in 32 bits; scale the features, or leave those examples out",
     )
     features = [matrix.toarray() for matrix in matrices]
-    told = test.name if test else "a fifth of each class"
+    test_part = test.name if test else "a fifth of each class"
     if test is None:
         held = held_out(labels[0], seed=seed)
         features, labels = [features[0][~held], features[0][held]], [labels[0][~held], labels[0][held]]
@@ -67,7 +67,7 @@ def read(train: Path, test: Path | None = None, name: str | None = None, seed: i
         *(features[0], train_y, features[1], test_y),
         num_classes=len(coding),
         name=name or train.name.removesuffix(".gz").removesuffix(".bz2"),
-        source=f"{train.name} in LIBSVM's format; to test on: {told}.",
+        source=f"{train.name} in LIBSVM's format; to test on: {test_part}.",
         truth={"labels": coding},
     )
 

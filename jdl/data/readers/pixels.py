@@ -36,7 +36,7 @@ def as_pixels(parts: list[np.ndarray]) -> tuple[list[np.ndarray], str]:
     Returns:
       The arrays, and a description of what was changed, or "".
     """
-    shape, said = parts[0].shape, []
+    shape, changes = parts[0].shape, []
     images = len(shape) in (3, 4)
     if not images and (len(shape) != 2 or min(map(len, parts)) == 0):
         return _real(parts), ""
@@ -47,20 +47,20 @@ def as_pixels(parts: list[np.ndarray]) -> tuple[list[np.ndarray], str]:
         if not images:
             return _real(parts), ""
         parts = [255 * part for part in parts]
-        said.append("zeros and ones are black and white")
+        changes.append("zeros and ones are black and white")
     elif not as_bytes and levels and (images or _square(shape[1])):
         if all(part.dtype.kind in "iu" or bool(np.all(part % 1 == 0)) for part in parts):
             parts, as_bytes = [part.astype(np.uint8) for part in parts], True
-            said.append("whole numbers from 0 to 255 are taken as pixels")
+            changes.append("whole numbers from 0 to 255 are taken as pixels")
         elif images:
             parts = [part / 255 for part in parts]
-            said.append("numbers from 0 to 255 are divided by 255")
+            changes.append("numbers from 0 to 255 are divided by 255")
     if channels_first(shape):
         parts = [np.ascontiguousarray(np.moveaxis(part, 1, -1)) for part in parts]
-        said.append("channels are moved from the first axis to the last")
+        changes.append("channels are moved from the first axis to the last")
     if as_bytes and len(shape) == 3:
         parts = [part[..., None] for part in parts]
-    return (parts if as_bytes else _real(parts)), ", ".join(said)
+    return (parts if as_bytes else _real(parts)), ", ".join(changes)
 
 
 def _square(width: int) -> bool:

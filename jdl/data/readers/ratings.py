@@ -68,11 +68,11 @@ def ratings(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _by_name(path: Path, cells: list[str], places: list[int]) -> list[int]:
     plain = [cell.lower().replace("_", "").replace("-", "").replace(" ", "") for cell in cells]
-    found = [next((plain.index(name) for name in usual if name in plain), None) for usual in (USERS, ITEMS, STARS)]
-    if all(place is None for place in found):
+    by_name = [next((plain.index(name) for name in usual if name in plain), None) for usual in (USERS, ITEMS, STARS)]
+    if all(place is None for place in by_name):
         return places
     chosen = [
-        usual if place is None and usual not in found else place for place, usual in zip(found, places, strict=True)
+        usual if place is None and usual not in by_name else place for place, usual in zip(by_name, places, strict=True)
     ]
     got = f"got {path} with the columns {', '.join(cells)}"
     checks.require(None not in chosen, f"{got}, need userId, itemId and rating among them; rename the columns")

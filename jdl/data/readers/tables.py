@@ -72,14 +72,14 @@ def read(
         checks.require(not missing, f"{got}; name the columns alike in both")
     labels = labels_of(paths, frames, label, beside_features=text is None)
     if text is None:
-        features = [one for one in columns if one != label]
+        features = [column for column in columns if column != label]
         inputs = [as_features(path, frame[features]) for path, frame in zip(paths, frames, strict=True)]
     else:
         inputs = [frame[text].to_numpy(dtype=object) for frame in frames]
     if also is not None:
         inputs, labels = ([np.concatenate(parts[:2]), *parts[2:]] for parts in (inputs, labels))
     trained = " and ".join(path.name for path in (train, also) if path is not None)
-    told = test.name if test else "a fifth of each class"
+    test_part = test.name if test else "a fifth of each class"
     if test is None:
         held = held_out(labels[0], seed=seed)
         inputs, labels = [inputs[0][~held], inputs[0][held]], [labels[0][~held], labels[0][held]]
@@ -92,7 +92,7 @@ def read(
         *(inputs[0], train_y, inputs[1], test_y),
         num_classes=len(coding),
         name=name or train.name.split(".")[0],
-        source=f"Rows of {trained}; to test on: {told}.",
+        source=f"Rows of {trained}; to test on: {test_part}.",
         truth=truth,
     )
 

@@ -28,16 +28,16 @@ def speeches(text: str) -> dict[str, str]:
     >>> speeches("First:\\nSpeak.\\n\\nAll:\\nWe know't.\\n\\nFirst:\\nLet us go.\\n")
     {'First': 'Speak.\\nLet us go.\\n', 'All': "We know't.\\n"}
     """
-    said: dict[str, list[str]] = {}
+    parts_of: dict[str, list[str]] = {}
     headings = list(HEADING.finditer(text))
     if not headings:
         return {"": text}
-    said[""] = [text[: headings[0].start()]]
+    parts_of[""] = [text[: headings[0].start()]]
     ends = [*(heading.start() for heading in headings[1:]), len(text)]
     for heading, end in zip(headings, ends, strict=True):
-        said.setdefault(heading[1], []).append(text[heading.end() : end].rstrip("\n") + "\n")
-    whole = {name: "".join(one for one in parts if one.strip("\n")) for name, parts in said.items()}
-    return {name: one for name, one in whole.items() if one}
+        parts_of.setdefault(heading[1], []).append(text[heading.end() : end].rstrip("\n") + "\n")
+    whole = {name: "".join(part for part in parts if part.strip("\n")) for name, parts in parts_of.items()}
+    return {name: part for name, part in whole.items() if part}
 
 
 def numbered(text: str, letters: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -99,9 +99,9 @@ def windows(text: str, name: str, where: str, length: int = 80) -> Dataset:
     letters = numbered(text)[1]
     checks.fits(2 * 4 * len(text), f"{where} of {len(text)} characters")
     names, train, test = [], [], []
-    for name_of, said in speeches(text).items():
-        cut = _cut(said)
-        places = numbered(said, letters)[0]
+    for name_of, speech in speeches(text).items():
+        cut = _cut(speech)
+        places = numbered(speech, letters)[0]
         names.append(name_of)
         train.append(_cut_up(places[:cut], length))
         test.append(_cut_up(places[cut:], length))
@@ -135,11 +135,11 @@ def read_any(path: Path) -> Dataset:
     return read(path)
 
 
-def _cut(said: str) -> int:
+def _cut(speech: str) -> int:
     """The position where the last tenth begins: at the start of a line, or if none starts there, at a character."""
-    tenth = len(said) * 9 // 10
-    line = said.find("\n", max(tenth - 1, 0)) + 1
-    return line if 0 < line < len(said) else tenth
+    tenth = len(speech) * 9 // 10
+    line = speech.find("\n", max(tenth - 1, 0)) + 1
+    return line if 0 < line < len(speech) else tenth
 
 
 def _cut_up(places: np.ndarray, length: int) -> np.ndarray:

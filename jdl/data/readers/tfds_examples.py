@@ -61,8 +61,8 @@ def examples(builder: Any, name: str) -> Dataset:
         truth = {"vocabulary": (words := vocabulary(train_x))}
         train_x, test_x = tokens(train_x, words), tokens(test_x, words)
     else:
-        (train_x, test_x), said = inputs([train_x, test_x], [train_y, test_y], where)
-        source += f" ({said}.)" * bool(said)
+        (train_x, test_x), changes = inputs([train_x, test_x], [train_y, test_y], where)
+        source += f" ({changes}.)" * bool(changes)
     train_y, test_y = targets(train_y, where), targets(test_y, where)
     number = 0 if train_y.dtype == np.float32 else 1 + int(max(y.max(initial=0) for y in (train_y, test_y)))
     return Dataset(
@@ -118,6 +118,6 @@ def _text(name: str, source: str, *rows: Sequence[dict]) -> Dataset:
     return Dataset(*parts, len(letters), f"tfds:{name}", source, truth={"vocabulary": letters})
 
 
-def _string(one: Any) -> str:
-    one = one.item() if isinstance(one, np.ndarray) else one
-    return one.decode("utf-8") if isinstance(one, bytes) else str(one)
+def _string(text: Any) -> str:
+    text = text.item() if isinstance(text, np.ndarray) else text
+    return text.decode("utf-8") if isinstance(text, bytes) else str(text)

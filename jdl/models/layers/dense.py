@@ -86,11 +86,11 @@ def _turned(x: jax.Array) -> jax.Array:
 
 def _primitive(name, abstract, implementation, left, right):
     """A bilinear function of matrices with the same leading axes, and its derivatives by both arguments."""
-    made = Primitive(name)
-    made.def_abstract_eval(abstract)
-    made.def_impl(jax.jit(implementation))
-    ad.defbilinear(made, left, right)
-    mlir.register_lowering(made, mlir.lower_fun(implementation, multiple_results=False))
+    primitive = Primitive(name)
+    primitive.def_abstract_eval(abstract)
+    primitive.def_impl(jax.jit(implementation))
+    ad.defbilinear(primitive, left, right)
+    mlir.register_lowering(primitive, mlir.lower_fun(implementation, multiple_results=False))
 
     def batched(args, axes):
         size = next(x.shape[axis] for x, axis in zip(args, axes, strict=True) if axis is not None)
@@ -98,10 +98,10 @@ def _primitive(name, abstract, implementation, left, right):
             lax.broadcast(x, (size,)) if axis is None else jnp.moveaxis(x, axis, 0)
             for x, axis in zip(args, axes, strict=True)
         ]
-        return made.bind(*lead), 0
+        return primitive.bind(*lead), 0
 
-    batching.primitive_batchers[made] = batched
-    return made
+    batching.primitive_batchers[primitive] = batched
+    return primitive
 
 
 # They are primitives, so that derivatives of all orders exist, and `jdl.engine.cost` counts a single result.

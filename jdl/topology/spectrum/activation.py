@@ -14,10 +14,10 @@ MOST_ROUNDS = 200
 
 def laplacian(partners: np.ndarray, share: np.ndarray) -> csr_array:
     """sum_j share_j L_j, where L_j is the Laplacian of matching j."""
-    (count, n), own = partners.shape, np.arange(partners.shape[1])
-    links = np.where(partners != own, share[:, None], 0.0)
-    places = (np.tile(own, count), partners.ravel())
-    return csr_array((links.sum(axis=0), (own, own)), shape=(n, n)) - csr_array((links.ravel(), places), shape=(n, n))
+    (count, n), ids = partners.shape, np.arange(partners.shape[1])
+    links = np.where(partners != ids, share[:, None], 0.0)
+    places = (np.tile(ids, count), partners.ravel())
+    return csr_array((links.sum(axis=0), (ids, ids)), shape=(n, n)) - csr_array((links.ravel(), places), shape=(n, n))
 
 
 def extreme(operator: linalg.LinearOperator, count: int, which: str) -> tuple[np.ndarray, np.ndarray]:
@@ -68,13 +68,13 @@ def activation(partners: np.ndarray, budget: float) -> tuple[np.ndarray, float, 
         best = max(best, (p, float(values.min())), key=lambda pair: pair[1])
         rows = np.concatenate([np.transpose(cut) for cut in cuts])
         limits = np.block([[-rows, np.ones((len(rows), 1))], [np.ones((1, count)), np.zeros((1, 1))]])
-        found = linprog(
+        solution = linprog(
             np.append(np.zeros(count), -1.0),
             A_ub=limits,
             b_ub=np.append(np.zeros(len(rows)), budget * count),
             bounds=[(0, 1)] * count + [(0, None)],
         )
-        p, bound = found.x[:-1], -found.fun
+        p, bound = solution.x[:-1], -solution.fun
         if bound - best[1] <= 1e-4 * bound:
             break
     return *best, float(bound)
@@ -115,7 +115,7 @@ def best_step(partners: np.ndarray, p: np.ndarray) -> float:
     n, mean = partners.shape[1], laplacian(partners, p)
     # For alpha > 2 / lambda_n(L) even the mean of W expands, since (1 - alpha lambda_n)^2 > 1.
     most = 2 / float(extreme(operator(n, lambda x: mean @ x), 1, "LA")[0][0])
-    found = minimize_scalar(
+    best = minimize_scalar(
         lambda alpha: contraction(partners, p, alpha), bounds=(0, most), method="bounded", options={"xatol": 1e-7}
     )
-    return float(found.x)
+    return float(best.x)

@@ -68,12 +68,12 @@ def bounds(W: csr_array) -> tuple[float, float]:
 
 def _end(W: csr_array, operator: linalg.LinearOperator, which: str, bound: float) -> float:
     """The eigenvalue at one end of the spectrum, next to the bound there."""
-    found = _lanczos(operator, which)
-    if found is None:
+    value = _lanczos(operator, which)
+    if value is None:
         rough = _lanczos(operator, which, tolerance=1e-3)
         if rough is not None and abs(bound - rough) > HEALTHY:
-            found = _lanczos(operator, which, RESTARTS * PATIENCE, tolerance=1e-8)
-    return _beyond(W, bound + BEYOND if which == "LA" else bound - BEYOND) if found is None else found
+            value = _lanczos(operator, which, RESTARTS * PATIENCE, tolerance=1e-8)
+    return _beyond(W, bound + BEYOND if which == "LA" else bound - BEYOND) if value is None else value
 
 
 def _lanczos(

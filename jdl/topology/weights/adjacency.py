@@ -77,12 +77,12 @@ def weights_of(graph: Graph | Links) -> csr_array | None:
     elif issparse(graph):
         return None  # zeros and ones
     else:
-        given = [weight for _, _, weight in graph.edges(data="weight")]
-        having = [weight for weight in given if weight is not None]
+        weights = [weight for _, _, weight in graph.edges(data="weight")]
+        having = [weight for weight in weights if weight is not None]
         if not having:
             return None
-        got = f"got a graph with a weight on {len(having)} of its {len(given)} edges, need one on each or on none"
-        checks.require(len(having) == len(given), f"{got}; leave them out: nx.Graph(graph.edges)")
+        got = f"got a graph with a weight on {len(having)} of its {len(weights)} edges, need one on each or on none"
+        checks.require(len(having) == len(weights), f"{got}; leave them out: nx.Graph(graph.edges)")
         odd = [weight for weight in having if not isinstance(weight, numbers.Real)]
         got = f"got a graph with the weight {odd[0] if odd else None!r}, need a number on every edge"
         checks.require(not odd, f"{got}; leave them out: nx.Graph(graph.edges)")

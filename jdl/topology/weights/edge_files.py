@@ -85,9 +85,9 @@ def read_edges(n: int, text: str, file: Path) -> Links:
 def _columns(lines: list[Line], file: Path) -> tuple[tuple[int, int, int | None], list[Line]]:
     """The columns of source, target and weight (None without weights), and the lines below the header."""
     header = [word.lower().replace("_", "").replace(" ", "") for word in lines[0].words] if lines else []
-    found = [next((header.index(name) for name in names if name in header), None) for names in (SOURCES, TARGETS)]
-    if None not in found:
-        return _named_columns(header, *found, lines, file)
+    places = [next((header.index(name) for name in names if name in header), None) for names in (SOURCES, TARGETS)]
+    if None not in places:
+        return _named_columns(header, *places, lines, file)
     numbered = [all(word.isdecimal() for word in line.words[:2]) for line in lines]
     if lines and not numbered[0] and not any(word.isdecimal() for word in header) and 2 * sum(numbered) > len(lines):
         lines = lines[1:]  # unknown column names: the first two columns are the edge

@@ -72,19 +72,19 @@ def from_file(n: int, path: str, stochastic: str = "doubly") -> Topology:
     checks.require(file.is_file(), sentence)
     name = file.name.split(".")[0] if file.suffix == ".gz" else file.stem
     try:
-        found = _content(n, file)
+        content = _content(n, file)
     except checks.InputError:
         raise
     except (ValueError, OSError, EOFError, SyntaxError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         need = "a matrix of numbers, a list of edges or neighbours, or a graph of networkx"
         raise checks.InputError(f"got path={path!r}, need {need}: {error}; correct the file") from error
-    if isinstance(found, Weights):
-        _same_shape(n, path, found.W.shape)
-        if not _is_adjacency(found.W):
-            return from_weights(found.W, stochastic=stochastic, name=name)
-        found = sparse.csr_array(found.W)
-    _same_shape(n, path, links_of(found).shape)
-    return from_graph(found, name=name)
+    if isinstance(content, Weights):
+        _same_shape(n, path, content.W.shape)
+        if not _is_adjacency(content.W):
+            return from_weights(content.W, stochastic=stochastic, name=name)
+        content = sparse.csr_array(content.W)
+    _same_shape(n, path, links_of(content).shape)
+    return from_graph(content, name=name)
 
 
 class Weights(NamedTuple):

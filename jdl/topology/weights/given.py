@@ -32,9 +32,9 @@ def as_topologies(given: Any) -> Topology | list[Topology] | None:
     >>> as_topologies(np.stack([np.eye(2), np.ones((2, 2)) / 2]))[1]
     <weights 1: 2 nodes, 1 edge, degree 1, doubly stochastic, symmetric>
     """
-    one = _one(given, "weights")
-    if one is not None:
-        return one
+    single = _one(given, "weights")
+    if single is not None:
+        return single
     listed = list(given) if isinstance(given, list | tuple) or np.ndim(_array(given)) == 3 else []
     several = [_one(each, f"weights {place}", allow_disconnected=True) for place, each in enumerate(listed)]
     if not several or None in several:

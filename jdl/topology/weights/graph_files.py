@@ -63,11 +63,11 @@ def _gml(text: str) -> nx.Graph:
 def _json(text: str) -> nx.Graph:
     import networkx as nx
 
-    found = json.loads(text)
+    content = json.loads(text)
     try:
-        if "adjacency" in found:
-            return nx.adjacency_graph(found)
-        return nx.node_link_graph(found, edges="links" if "links" in found else "edges")
+        if "adjacency" in content:
+            return nx.adjacency_graph(content)
+        return nx.node_link_graph(content, edges="links" if "links" in content else "edges")
     except (KeyError, TypeError, nx.NetworkXError) as error:
         raise ValueError(f"no node-link or adjacency data as networkx writes them, {error!r}") from error
 

@@ -91,13 +91,13 @@ def completed(weights: csr_array) -> csr_array | None:
     Links must have positive weights, and those into every node (or otherwise, out of every node) must sum to at most 1.
     A diagonal that is present must equal that rest.
     """
-    links, own = forms.off_diagonal(weights), weights.diagonal()
+    links, diagonal = forms.off_diagonal(weights), weights.diagonal()
     if links.nnz and links.data.min() <= 0:
         return None
     slack = _slack(weights)
     for axis in (1, 0):
         rest = 1 - links.sum(axis=axis)
-        if rest.min() >= -slack and (not own.any() or np.abs(own - rest).max() <= slack):
+        if rest.min() >= -slack and (not diagonal.any() or np.abs(diagonal - rest).max() <= slack):
             W = csr_array(links + diags_array(np.maximum(rest, 0)))
             both = abs(links - links.T).max() <= slack
             return _normalised(W, ["row", "column"] if both else ["row" if axis else "column"], slack)
@@ -144,7 +144,7 @@ def _checked(W: Any, stochastic: str) -> tuple[csr_array, float]:
         worst = int(np.argmax(np.abs(totals - 1)))
         need = f'{" and ".join(claimed)} sums of 1 for stochastic="{stochastic}"'
         do = f'stochastic="{fits[0]}", which fits' if fits else "metropolis(graph), or divide by the sums"
-        total = next((said for digits in (6, 9, 17) if (said := f"{totals[worst]:.{digits}g}") != "1"), "1")
+        total = next((text for digits in (6, 9, 17) if (text := f"{totals[worst]:.{digits}g}") != "1"), "1")
         raise checks.InputError(f"got W with {axis} {worst} summing to {total}, need {need}; try {do}")
     return _normalised(matrix, claimed, tolerance), tolerance
 

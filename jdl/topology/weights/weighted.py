@@ -92,12 +92,12 @@ def weighted(topology: Topology, scheme: str, sizes: Any = None) -> Topology:
         matrix = best_constant(links, topology.shifts)
     else:
         matrix = data_size(links, sizes) if scheme == "data_size" else OF_LINKS[scheme](links)
-    made = stated(name, matrix)
+    result = stated(name, matrix)
     if topology.shifts is None or scheme in ("data_size", "fastest"):
-        return dataclasses.replace(made, positions=topology.positions)
+        return dataclasses.replace(result, positions=topology.positions)
     # These schemes treat all nodes of a circulant graph the same, so that W stays circulant.
-    spectrum = circulant_spectrum(made.weights, made.symmetric)
-    return dataclasses.replace(made, shifts=topology.shifts, spectrum=spectrum, positions=topology.positions)
+    spectrum = circulant_spectrum(result.weights, result.symmetric)
+    return dataclasses.replace(result, shifts=topology.shifts, spectrum=spectrum, positions=topology.positions)
 
 
 def from_graph(
@@ -132,12 +132,12 @@ def from_graph(
     require_connected(links, allow_disconnected)
     say_names(graph)
     usual = "metropolis" if (links != links.T).nnz == 0 else "column"
-    own = weights_of(graph) if weights is None else None
-    if own is not None:
-        matrix = completed(own)
+    edge_weights = weights_of(graph) if weights is None else None
+    if edge_weights is not None:
+        matrix = completed(edge_weights)
         if matrix is not None:
             return stated(name, matrix)
-        most = float(max(forms.off_diagonal(own).sum(axis=axis).max() for axis in (0, 1)))
+        most = float(max(forms.off_diagonal(edge_weights).sum(axis=axis).max() for axis in (0, 1)))
         checks.note(
             f"the weights of {name} are not used, since those of a node sum to {most:.4g}, more than 1, or are not "
             f'positive; W is that of weights="{usual}". For a W of your own see jdl.topology.from_weights'
