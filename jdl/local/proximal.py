@@ -45,6 +45,9 @@ def operator(prox: str | Prox) -> Prox:
     >>> operator("l1")(jnp.array([3.0, -0.5]), 1.0, 1.0).tolist()
     [2.0, 0.0]
 
+    Args:
+      prox: name in `PROXES`, or a function (v, step, strength) -> v.
+
     Raises:
       InputError: if the name is unknown.
     """

@@ -61,6 +61,9 @@ def transform(optimizer: Optimizer) -> optax.GradientTransformation:
     >>> transform("adam") is transform("adam")
     True
 
+    Args:
+      optimizer: name in `OPTIMIZERS`, or an optax transform without a learning rate.
+
     Raises:
       InputError: if the name is unknown.
     """
@@ -70,7 +73,13 @@ def transform(optimizer: Optimizer) -> optax.GradientTransformation:
 
 
 def rate(lr: jax.Array, decay: Decay | None, t: jax.Array) -> jax.Array:
-    """The learning rate of round t: `lr decay(t)`, or `lr` without decay."""
+    """The learning rate of round t: `lr decay(t)`, or `lr` without decay.
+
+    Args:
+      lr: learning rate, f[].
+      decay: function of the round that returns a factor on lr, or None.
+      t: the round, i32[].
+    """
     return lr if decay is None else lr * decay(t)
 
 
@@ -116,12 +125,28 @@ def local_steps(
 
 
 def steps_done(node: Node, steps: int) -> jax.Array:
-    """The number of local steps, i32[], that `local_steps` takes this round: `steps`, or the node's smaller budget."""
+    """The number of local steps that `local_steps` takes this round: `steps`, or the node's smaller budget.
+
+    Args:
+      node: the node.
+      steps: number H of steps, static.
+
+    Returns:
+      The number of steps, i32[].
+    """
     return jnp.int32(steps) if node.steps is None else jnp.minimum(jnp.int32(steps), node.steps)
 
 
 def client_weight(node: Node, by_examples: bool) -> jax.Array:
-    """The weight of a client in a server's mean, f[]: its number of examples with `by_examples`, otherwise one."""
+    """The weight of a client in a server's mean.
+
+    Args:
+      node: the client.
+      by_examples: whether the weight is its number of examples (True) or one (False).
+
+    Returns:
+      The weight, f[].
+    """
     examples = node.num_examples.astype(jnp.result_type(float))
     return examples if by_examples else jnp.ones_like(examples)
 

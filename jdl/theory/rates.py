@@ -19,6 +19,10 @@ class QuadraticRate(NamedTuple):
     """The speed of decentralized SGD on random quadratics with step size `lr`.
 
     E||x_t||^2 = (1 - rate) E||x_{t-1}||^2.
+
+    Attributes:
+      rate: the rate of convergence; negative if the method diverges.
+      lr: the step size.
     """
 
     rate: float
@@ -60,6 +64,14 @@ def rounds_to_shrink(factor: float, exact_after: int | None, eps: float) -> int 
 
     >>> rounds_to_shrink(0.5, None, 0.1), rounds_to_shrink(1.0, None, 0.1), rounds_to_shrink(0.9, 3, 0.1)
     (4, None, 3)
+
+    Args:
+      factor: factor on the disagreement in a round, at least 0.
+      exact_after: number of rounds after which averaging is exact, or None.
+      eps: factor to reach, between 0 and 1.
+
+    Raises:
+      InputError: if eps is not between 0 and 1.
     """
     between = isinstance(eps, int | float) and 0 < eps < 1
     checks.require(between, f"got eps={eps!r}, need a number between 0 and 1; try eps=0.001")

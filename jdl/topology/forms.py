@@ -252,6 +252,9 @@ def to_dense(round_plan: Plan | Any) -> jax.Array:
      [1. 1. 1. 0.]
      [0. 1. 1. 1.]
      [1. 0. 1. 1.]]
+
+    Args:
+      round_plan: plan of a round, or a `Topology`.
     """
     if not isinstance(round_plan, Plan) and isinstance(getattr(round_plan, "weights", None), csr_array):
         return jnp.asarray(round_plan.weights.toarray(), jnp.result_type(float))  # of a Topology

@@ -105,7 +105,7 @@ def labels_of(paths: list[Path], frames: list[DataFrame], column: str, beside_fe
         checks.require(
             broken.size == 0 or not beside_features,
             f"got {path} with a class such as {broken[0] if broken.size else 0:g} in {column!r}, need whole numbers or "
-            "words; name the column with the class in the first line, or bin what is a target of regression",
+            "words; name the column with the class in the first line, or divide a regression target into bins",
         )
     _few_enough(paths[0], column, values[0], beside_features)
     return values
@@ -127,5 +127,5 @@ def _few_enough(path: Path, column: str, labels: np.ndarray, beside_features: bo
     """
     number = len(np.unique(labels))
     got = f"got {path} with {number} classes in {column!r} for {len(labels)} examples, fewer than {EXAMPLES_EACH} each"
-    do = "name the column with the class in the first line, or bin what is a target of regression"
+    do = "name the column with the class in the first line, or divide a regression target into bins"
     checks.require(number <= MANY_CLASSES or EXAMPLES_EACH * number <= len(labels), f"{got}; {do}")

@@ -73,7 +73,7 @@ def find(name: str, source: Source, data_dir: str | Path | None = None) -> list[
     missing = [names for names, path in zip(source.files, best, strict=True) if path is None]
     looked, hint = ", ".join(map(str, (*folders, directory))), ""
     if doubtful is not None:
-        hint = f"; {doubtful} cannot be told from another data set's file of that name: move it into {directory / name}"
+        hint = f"; {doubtful} may be another data set's file of the same name: move it into {directory / name}"
     raise checks.InputError(
         f"got data set {name!r}, need {_said(missing)}, found in none of {looked}; {get}, then name the folder by "
         f"{FLAGS}{hint}"

@@ -67,7 +67,7 @@ def _named(data: Any) -> dict[str, Any]:
         return dict(zip(NAMES[0], (array for part in data for array in part), strict=True))
     parts = f" with {len(data)} parts" if isinstance(data, tuple | list) else ""
     got = f"got data of type {type(data).__name__}{parts}"
-    checks.require(pair, f"{got}, {NEED}; try learn(data=(x, y))")
+    checks.require(pair, f"{got}, {NEED}; try data=(x, y)")
     return {"x": data[0], "y": data[1]}
 
 
@@ -90,7 +90,7 @@ def _array(value: Any, name: str) -> np.ndarray:
         array = value.to_numpy() if hasattr(value, "to_numpy") else np.asarray(value)
         if array.dtype.kind == "O":
             words = all(isinstance(one, str) for one in array.flat)
-            array = array.astype(str) if words else array.astype(np.float64)  # None becomes NaN, which is told
+            array = array.astype(str) if words else array.astype(np.float64)  # None becomes NaN, refused later
         return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
     except (ValueError, TypeError, RuntimeError) as error:
         raise checks.InputError(

@@ -69,7 +69,7 @@ def read(
     for path, frame in zip(paths, frames, strict=True):
         missing = {label, text or label, *(() if text else columns)} - set(frame.columns)
         got = f"got {path} without the columns {', '.join(sorted(missing))} that {train} has"
-        checks.require(not missing, f"{got}; name the columns alike in both")
+        checks.require(not missing, f"{got}; give the columns the same names in both")
     labels = labels_of(paths, frames, label, beside_features=text is None)
     if text is None:
         features = [column for column in columns if column != label]

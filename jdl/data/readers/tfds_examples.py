@@ -99,9 +99,9 @@ def _require_labels(train_y: np.ndarray, test_y: np.ndarray, name: str, test: st
     kept_back = test_y.dtype.kind in "if" and test_y.size > 0 and np.all(test_y == -1) and not np.any(train_y == -1)
     checks.require(
         not kept_back,
-        f"got tfds:{name}, whose {test} set has the label -1 throughout, which stands for one that is kept back; need "
-        "labels to test on: save train as x and y in an npz file, of which a fifth is held out, or another set beside "
-        "it as test_x and test_y, and name it npz:PATH",
+        f"got tfds:{name}, whose {test} set has only the label -1, which means that labels are withheld; need labels "
+        "to test on: save train as x and y in an npz file, of which a fifth is held out, or add another set as test_x "
+        "and test_y, and name it npz:PATH",
     )
 
 

@@ -46,6 +46,9 @@ def head(classes: int) -> Dense:
     """The last layer of a network, with a third of the usual initial variance.
 
     This is PyTorch's variance. With it the first loss of normalised features is nearer to ln(classes).
+
+    Args:
+      classes: number of logits.
     """
     return Dense(classes, kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"))
 

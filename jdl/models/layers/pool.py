@@ -44,12 +44,18 @@ def max_pool(x: jax.Array, window: Pair = (2, 2), strides: Pair | None = None, p
 
 
 def avg_pool(x: jax.Array, window: Pair = (2, 2), strides: Pair | None = None, padding: Padding = "VALID") -> jax.Array:
-    """The mean of each window and channel, including the zeros of the padding; its arguments are those of `max_pool`.
+    """The mean of each window and channel, including the zeros of the padding.
 
     >>> import jax.numpy as jnp
     >>> avg_pool(jnp.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0]
     Array([[ 2.5,  4.5],
            [10.5, 12.5]], dtype=float32)
+
+    Args:
+      x: f[B, H, W, C].
+      window: rows and columns of the window.
+      strides: distance in rows and columns from one window to the next; None for windows side by side.
+      padding: "VALID", "SAME" or ((above, below), (left, right)).
     """
     border, strides = _checked(x, window, strides, padding)
     if _tiles(x, window, strides, border):
@@ -58,7 +64,14 @@ def avg_pool(x: jax.Array, window: Pair = (2, 2), strides: Pair | None = None, p
 
 
 def global_avg_pool(x: jax.Array) -> jax.Array:
-    """The mean over all places: from f[B, H, W, C] to f[B, C]."""
+    """The mean over all places.
+
+    Args:
+      x: f[B, H, W, C].
+
+    Returns:
+      f[B, C].
+    """
     return jnp.mean(x, axis=(1, 2))
 
 

@@ -38,6 +38,12 @@ def diameter(topology: Topology | Sequence[Topology]) -> Diameter | None:
     >>> from jdl.topology import exponential, ring
     >>> diameter(ring(9)), diameter(exponential(16)).links
     (Diameter(links=4, exact=True), 4)
+
+    Args:
+      topology: one topology, or one period of a cycle.
+
+    Returns:
+      The diameter in links and whether it is exact, or None.
     """
     phases = cycle_of(topology)
     n = phases[0].n

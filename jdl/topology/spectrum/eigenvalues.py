@@ -24,6 +24,9 @@ def eigenvalues(topology: Topology) -> np.ndarray:
     Torus: (1 + 2 cos(2 pi a / rows) + 2 cos(2 pi b / columns)) / 5. Complete: 1 once, and 0 for n - 1 times. Any
     circulant W: the discrete Fourier transform of its first row.
 
+    Args:
+      topology: topology with any W.
+
     Raises:
       InputError: for more than 5000 nodes without a closed form.
 
@@ -48,6 +51,9 @@ def extremes(topology: Topology) -> tuple[float, float]:
     where there is one, exact to rounding. Otherwise they come from a dense solver below 500 nodes, and from a sparse
     one for up to 100,000 nodes, accurate to 1e-10 and usually to 1e-14 (see `jdl.topology.spectrum.eigensolvers`). One
     node: (0, 0).
+
+    Args:
+      topology: topology with a symmetric W.
 
     Raises:
       InputError: if W is not symmetric, since its eigenvalues then have no order.
@@ -84,6 +90,9 @@ def lambda_2(topology: Topology) -> float:
     >>> from jdl.topology import ring
     >>> round(lambda_2(ring(8)), 4)
     0.8047
+
+    Args:
+      topology: topology with any W.
     """
     n = topology.n
     if n == 1:
@@ -111,6 +120,9 @@ def second_largest_eigenvalue(topology: Topology) -> float:
     It is at most `lambda_2(topology)`, and smaller if W has an eigenvalue below minus it. Ring of n = 3: 0. Ring of
     n = 4: 1/3, with lambda_n = -1/3 as for every even n.
 
+    Args:
+      topology: topology with a symmetric W of at least two nodes.
+
     Raises:
       InputError: if W is not symmetric, since its eigenvalues then have no order, or if n = 1, which has no second one.
 
@@ -132,6 +144,9 @@ def spectral_gap(topology: Topology) -> float:
     >>> from jdl.topology import exponential
     >>> round(spectral_gap(exponential(8)), 4)
     0.5
+
+    Args:
+      topology: topology with any W.
     """
     return 1.0 - lambda_2(topology)
 

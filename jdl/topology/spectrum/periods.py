@@ -30,6 +30,9 @@ class Contraction(NamedTuple):
 def period_product(topologies: Sequence[Topology]) -> np.ndarray:
     """W(T-1) ... W(1) W(0), the matrix of one period: `float[n, n]`.
 
+    Args:
+      topologies: one period of a cycle, or a single topology.
+
     Raises:
       InputError: for more than 5000 nodes; `contraction` and `exact_after_rounds` do not need the matrix.
 
@@ -64,6 +67,9 @@ def contraction(topologies: Sequence[Topology]) -> Contraction:
     >>> contraction(one_peer_exponential(8)).period < 1e-12, round(contraction(one_peer_exponential(6)).round, 4)
     (True, 0.6005)
 
+    Args:
+      topologies: one period of a cycle, or a single topology.
+
     Raises:
       InputError: if the iteration does not converge.
     """
@@ -82,6 +88,9 @@ def exact_after_rounds(topologies: Sequence[Topology]) -> int | None:
     >>> from jdl.topology import one_peer_exponential, ring
     >>> exact_after_rounds(one_peer_exponential(16)), exact_after_rounds([ring(16)]), exact_after_rounds([ring(3)])
     (4, None, 1)
+
+    Args:
+      topologies: one period of a cycle, or a single topology.
     """
     phases = cycle_of(topologies)
     x = np.random.default_rng(0).standard_normal((phases[0].n, PROBES))

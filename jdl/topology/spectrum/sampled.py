@@ -56,6 +56,14 @@ def sample_rounds(schedule: Schedule, rounds: int, seed: int = 0) -> list[csr_ar
     >>> from jdl.schedule import Matching
     >>> [W.nnz for W in sample_rounds(Matching(4), rounds=2)]
     [8, 8]
+
+    Args:
+      schedule: schedule between all n nodes.
+      rounds: number of rounds.
+      seed: seed of the run.
+
+    Returns:
+      One `csr_array [n, n]` for each round.
     """
     rounds = checks.whole("rounds", rounds, 1)
     root, step = jax.random.key(checks.whole("seed", seed, 0)), jax.jit(lambda memory, t, key: schedule(memory, t, key))

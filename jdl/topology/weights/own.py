@@ -17,11 +17,12 @@ __all__ = ["check_weights", "completed", "from_weights", "stated"]
 KINDS = ("column", "doubly", "row")
 TOLERANCE = float(np.sqrt(np.finfo(np.float64).eps))
 
-# The binary digits of bfloat16, float16 and float32, and the tolerance of their sums: the rounding error of each
-# weight, and for float32 the square root of that, for what was computed in it; and text of about seven digits.
+# The binary digits of bfloat16, float16 and float32, and the tolerance of sums of such weights: the rounding error of
+# a weight, or for float32 its square root, since weights are often computed in float32. OF_TEXT is for text of about
+# seven digits.
 SLACK = {8: 2.0**-8, 11: 2.0**-11, 24: 2.0**-12}
 OF_TEXT = 1e-6
-# Decimals of text with fewer digits than that, and how far a whole row may be off for it.
+# The decimals of text with fewer digits, and the largest tolerance of a row of such text.
 DECIMALS = (4, 5, 6)
 OF_SHORT_TEXT = 1e-3
 SWEEPS = 100
