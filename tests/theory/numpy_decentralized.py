@@ -18,12 +18,60 @@ def _stack(rounds):
 # ---- without bias correction -------------------------------------------------------------------------------------
 
 
-def cta(W, G, X, lr, rounds):
+def atc(W, G, X, lr, rounds, local_steps=1, momentum=0.0):
+    """Adapt then combine, D-PSGD, Lian et al. 2017; row O1. The local heavy ball goes on from round to round."""
+    m, out = np.zeros_like(X), [X]
+    for t in range(rounds):
+        for k in range(local_steps):
+            m = momentum * m + G(X, t, k)
+            X = X - lr * m
+        X = W @ X
+        out.append(X)
+    return np.stack(out)
+
+
+def dgd(W, G, X, lr, rounds):
+    """Distributed gradient descent, Nedic & Ozdaglar 2009; row O2. The gradient is the one at the unmixed point."""
+    out = [X]
+    for t in range(rounds):
+        X = W @ X - lr * G(X, t)
+        out.append(X)
+    return np.stack(out)
+
+
+def push_sum(P, G, X, lr, rounds):
+    """Subgradient-push, row O8, whose P has columns that sum to one. The de-biased models, numerators and weights."""
+    w, out = np.ones(len(P)), [(X, X, np.ones(len(P)))]
+    for t in range(rounds):
+        Z = X / w[:, None]
+        X, w = P @ (X - lr * G(Z, t)), P @ w
+        out.append((X / w[:, None], X, w))
+    return _stack(out)
+
+
+def overlap_sgp(P, G, X, lr, rounds, local_steps=1):
+    """Overlap SGP, Assran et al. 2019, algorithm 2 (memory): what others sent arrives a round late."""
+    own, w = np.diag(np.diag(P)), np.ones(len(P))
+    off = P - own
+    sent_before, weight_before, Z, out = 0 * X, 0 * w, X, [X]
+    for t in range(rounds):
+        moved = Z
+        for k in range(local_steps):
+            moved = moved - lr * G(moved, t, k)
+        half = X + moved - Z
+        X, w, sent_before, weight_before = own @ half + off @ sent_before, own @ w + off @ weight_before, half, w
+        Z = X / w[:, None]
+        out.append(Z)
+    return np.stack(out)
+
+
+def cta(W, G, X, lr, rounds, local_steps=1):
     """Combine then adapt, Cattivelli & Sayed 2010; row O3. The gradient is the one at the mixed point."""
     out = [X]
     for t in range(rounds):
-        Psi = W @ X
-        X = Psi - lr * G(Psi, t, 0)
+        X = W @ X
+        for k in range(local_steps):
+            X = X - lr * G(X, t, k)
         out.append(X)
     return np.stack(out)
 
@@ -121,6 +169,32 @@ def dadam(W, G, X, lr, rounds, b1, b2, eps, atc=False):
     return np.stack(out)
 
 
+def amsgrad(W, G, X, lr, rounds, b1, b2, eps):
+    """Decentralized AMSGrad, Chen et al. 2021 (memory): second moments are tracked by gossip, without correction."""
+    m, v, peak, u, out = 0 * X, eps + 0 * X, eps + 0 * X, eps + 0 * X, [X]
+    for t in range(rounds):
+        g = G(X, t)
+        m, v, before = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2, peak
+        peak, mixed = np.maximum(peak, v), W @ u
+        X = W @ X - lr * m / np.sqrt(np.maximum(mixed, eps))
+        u = mixed - before + peak
+        out.append(X)
+    return np.stack(out)
+
+
+def scaled_local_sgd(W, G, X, lr, rounds, local_steps, beta, floor):
+    """Local SGD with scaling, Chezhegov et al. 2024 (memory), over gossip. Also the gossiped mean squares v."""
+    v, D, out = 0 * X, 1 + 0 * X, [(X, 0 * X)]
+    for t in range(rounds):
+        v = W @ (beta * v + (1 - beta) * G(X, t, 0) ** 2)
+        for k in range(local_steps):
+            X = X - lr * G(X, t, k) / D
+        X = W @ X
+        D = np.maximum(np.sqrt(v / (1 - beta ** (t + 1))), floor)
+        out.append((X, v))
+    return _stack(out)
+
+
 def dfedavgm(W, G, X, lr, rounds, local_steps, momentum):
     """DFedAvgM, Sun, Li & Wang 2021, algorithm 1; row O9. Local heavy ball in two points, forgotten every round."""
     out = [X]
@@ -191,6 +265,37 @@ def easgd(G, X, lr, rounds, alpha, centre=None):
     return _stack(out)
 
 
+def sampled_easgd(samples, G, x, lr, rounds, local_steps, n, alpha, beta):
+    """EASGD as above, of which samples[t] take part, after local steps. The centre, and the clients' models."""
+    X, z, out = np.tile(x, (n, 1)), x, [(x, np.tile(x, (n, 1)))]
+    for t in range(rounds):
+        ids, Y = samples[t], X
+        for k in range(local_steps):
+            Y = Y - lr * G(Y, t, k)
+        Y = Y - alpha * (X - z)
+        z = z + beta / n * (X[ids] - z).sum(0)
+        X = X.copy()
+        X[ids] = Y[ids]
+        out.append((z, X))
+    return _stack(out)
+
+
+def slowmo_in_cycles(Ws, G, X, lr, rounds, local_steps, slow_lr, slow_momentum, momentum=0.0):
+    """SlowMo around the heavy ball over the cycle of Ws: a slow step after the last, where local momentum is reset."""
+    slow, u, m, out = X, 0 * X, 0 * X, [X]
+    for t in range(rounds):
+        for k in range(local_steps):
+            m = momentum * m + G(X, t, k)
+            X = X - lr * m
+        X = Ws[t % len(Ws)] @ X
+        if t % len(Ws) == len(Ws) - 1:
+            u = slow_momentum * u + (slow - X) / lr
+            slow = slow - slow_lr * lr * u
+            X, m = slow, 0 * m
+        out.append(X)
+    return np.stack(out)
+
+
 def slowmo(W, G, X, lr, rounds, local_steps, slow_lr=1.0, slow_momentum=0.0):
     """SlowMo, Wang et al. 2020, algorithm 1; row S7. W None: the base is local SGD, else ATC with W at every step.
 
@@ -211,6 +316,41 @@ def slowmo(W, G, X, lr, rounds, local_steps, slow_lr=1.0, slow_momentum=0.0):
 # ---- bias-corrected ----------------------------------------------------------------------------------------------
 
 
+def d2(W, G, X, lr, rounds):
+    """D2, Tang et al. 2018; row B1, the two-term form, with the gradients of two rounds."""
+    old, g_old = X, G(X, 0)
+    X = W @ (X - lr * g_old)
+    out = [old, X]
+    for t in range(1, rounds):
+        g = G(X, t)
+        X, old, g_old = W @ (2 * X - old - lr * (g - g_old)), X, g
+        out.append(X)
+    return np.stack(out)
+
+
+def exact_diffusion(W, G, X, lr, rounds):
+    """Exact diffusion, Yuan et al. 2019; row B2: adapt, correct, combine, with (I + W) / 2."""
+    half, psi, out = (np.eye(len(W)) + W) / 2, X, [X]
+    for t in range(rounds):
+        psi_new = X - lr * G(X, t)
+        X, psi = half @ (psi_new + X - psi), psi_new
+        out.append(X)
+    return np.stack(out)
+
+
+def gradient_tracking(W, G, X, lr, rounds, mix_difference=False):
+    """Row B6; with `mix_difference` row B7, Aug-DGM. Also the trackers, those of round t made with its gradients."""
+    g = G(X, 0)
+    Y, out = g, [(X, g)]
+    for t in range(rounds):
+        X = W @ (X - lr * Y)
+        g_new = G(X, t + 1)
+        Y = W @ (Y + g_new - g) if mix_difference else W @ Y + g_new - g
+        g = g_new
+        out.append((X, Y))
+    return _stack(out)
+
+
 def extra(W, G, X, lr, rounds):
     """EXTRA, Shi et al. 2015, algorithm 1 with W~ = (I + W) / 2; row B4, two-term form."""
     old, g_old = X, G(X, 0, 0)
@@ -223,9 +363,10 @@ def extra(W, G, X, lr, rounds):
     return np.stack(out)
 
 
-def nids(W, G, X, lr, rounds):
-    """NIDS, Li, Shi & Yan 2019, algorithm 1 without prox, c = 1 / (2 lr); row B3. The first step does not mix."""
-    half = (np.eye(len(W)) + W) / 2
+def nids(W, G, X, lr, rounds, mixing=0.5):
+    """NIDS, Li, Shi & Yan 2019, algorithm 1 without prox, `mixing` = lr c; row B3. The first step does not mix."""
+    eye = np.eye(len(W), dtype=W.dtype)
+    half = eye - W.dtype.type(mixing) * (eye - W)
     old, g_old = X, G(X, 0, 0)
     X = X - lr * g_old
     out = [old, X]
@@ -308,6 +449,22 @@ def gt_sarah(W, G, X, lr, rounds, F, q, atc=False):
     return _stack(out)
 
 
+def gt_saga(W, G, X, lr, rounds, parts, draws):
+    """GT-SAGA, Xin, Khan & Kar 2020, adapt then combine, on data whose parts are all alike: what differs from part to
+    part is when it was drawn last. draws[t, i]: the part that node i draws in round t.
+    """
+    table = np.repeat(G(X)[:, None], parts, axis=1)
+    Y, g, out, rows = np.zeros_like(X), np.zeros_like(X), [X], np.arange(len(X))
+    for t in range(rounds):
+        fresh = G(X)
+        new = fresh - table[rows, draws[t]] + table.mean(axis=1)
+        table[rows, draws[t]] = fresh
+        Y, g = W @ (Y + new - g), new
+        X = W @ (X - lr * Y)
+        out.append(X)
+    return np.stack(out)
+
+
 def admm(W, A, b, X, rounds, rho):
     """Decentralized ADMM, Shi et al. 2014, on f_i = x'A_i x / 2 - b_i'x; row B9 with penalties rho W_ij. Also alpha.
 
@@ -325,6 +482,20 @@ def admm(W, A, b, X, rounds, rho):
         alpha = alpha + rho * (X - W @ X)
         out.append((X, alpha))
     return _stack(out)
+
+
+def admm_by_steps(W, G, X, lr, rounds, rho, local_steps):
+    """ADMM as above whose subproblem is approached by gradient steps from the last point, on minibatches."""
+    off = W - np.diag(np.diag(W))
+    degree, alpha, out = off.sum(1)[:, None], np.zeros_like(X), [X]
+    for t in range(rounds):
+        Y, centre = X, (degree * X + off @ X) / 2
+        for k in range(local_steps):
+            Y = Y - lr * (G(Y, t, k) + alpha + 2 * rho * (degree * Y - centre))
+        X = Y
+        alpha = alpha + rho * (degree * X - off @ X)
+        out.append(X)
+    return np.stack(out)
 
 
 def dlm(W, G, X, lr, rounds, rho, c=None):
@@ -400,7 +571,7 @@ def dproxsgt(W, G, X, lr, rounds, prox=None, mixed=True):
     return np.stack(out)
 
 
-def relaysgd(W, G, X, lr, rounds):
+def relaysgd(W, G, X, lr, rounds, local_steps=1):
     """RelaySGD, Vogels et al. 2021, algorithms 1 and 2; row T25. The links of W must be a tree; its values are unused.
 
     Checked in epfml/relaysgd: what has not arrived yet is replaced by the node's own x0.
@@ -410,7 +581,9 @@ def relaysgd(W, G, X, lr, rounds):
     m = {(i, j): np.zeros_like(X[0]) for i in range(n) for j in near[i]}
     c = {link: 0 for link in m}
     for t in range(rounds):
-        half = X - lr * G(X, t, 0)
+        half = X
+        for k in range(local_steps):
+            half = half - lr * G(half, t, k)
         m_new = {(i, j): half[i] + sum(m[k, i] for k in near[i] if k != j) for i, j in m}
         c_new = {(i, j): 1 + sum(c[k, i] for k in near[i] if k != j) for i, j in c}
         m, c, X = m_new, c_new, np.empty_like(X)
@@ -510,6 +683,32 @@ def opapc_constants(W, mu, L):
 
 
 # ---- compressed --------------------------------------------------------------------------------------------------
+
+
+def top(X, k=2):
+    """The k largest magnitudes of every row."""
+    out = np.zeros_like(X)
+    for i, row in enumerate(X):
+        keep = np.argsort(-np.abs(row), kind="stable")[:k]
+        out[i, keep] = row[keep]
+    return out
+
+
+def nearest(X, levels=127):
+    """Each row on the nearest of 255 levels."""
+    scale = np.abs(X).max(1, keepdims=True) / levels
+    return np.round(X / np.where(scale == 0, 1, scale)) * scale
+
+
+def choco_sgd(W, G, X, lr, rounds, gamma, C):
+    """CHOCO-SGD, Koloskova et al. 2019 (ICML), algorithm 2; row C2a. Copies start at 0."""
+    hat, out = np.zeros_like(X), [X]
+    for t in range(rounds):
+        half = X - lr * G(X, t)
+        hat = hat + C(half - hat)
+        X = half + gamma * (W @ hat - hat)
+        out.append(X)
+    return np.stack(out)
 
 
 def choco_sgd_iclr(W, G, X, lr, rounds, gamma, C, hat0=None):

@@ -59,6 +59,19 @@ class AdamW:
         return Y
 
 
+class HeavyBall:
+    """Momentum m <- decay m + g of every row, never reset."""
+
+    def __init__(self, shape, decay=0.5):
+        self.m, self.decay = np.zeros(shape), decay
+
+    def __call__(self, Y, g, lr, rows=slice(None)):
+        Y = Y.copy()
+        self.m[rows] = self.decay * self.m[rows] + g[rows]
+        Y[rows] -= lr * self.m[rows]
+        return Y
+
+
 def inner_loop(optimizer, G, Y, lr, t, local_steps, rows=slice(None)):
     for k in range(local_steps):
         Y = optimizer(Y, G(Y, t, k), lr, rows)
@@ -83,12 +96,14 @@ def fedsgd(samples, G, x, lr, rounds, n):
     return np.stack(out)
 
 
-def fedavg(samples, G, x, lr, rounds, local_steps, n, server_lr=1.0):
-    """FedAvg, McMahan et al. 2017, Algorithm 1 (rows 3.002, S1); `server_lr` as in row 1.002."""
-    out = [x]
+def fedavg(samples, G, x, lr, rounds, local_steps, n, server_lr=1.0, share=None):
+    """FedAvg, McMahan et al. 2017, Algorithm 1 (rows 3.002, S1); `server_lr` as in row 1.002. share: of each client,
+    before normalisation over the sample; None for equal ones."""
+    out, share = [x], np.ones(n) if share is None else np.asarray(share, float)
     for t in range(rounds):
         Y = local_sgd(G, spread(x, n), lr, t, local_steps)
-        x = x + server_lr * (Y[samples[t]].mean(0) - x)
+        p = share[samples[t]] / share[samples[t]].sum()
+        x = x + server_lr * p @ (Y[samples[t]] - x)
         out.append(x)
     return np.stack(out)
 
@@ -205,6 +220,24 @@ def fednova(samples, G, x, lr, rounds, taus, n, momentum=0.0):
             Y = np.where((k < taus)[:, None], Y - lr * m, Y)
         d = (x - Y) / (lr * a[:, None])
         x = x - lr * a[S].mean() * d[S].mean(0)
+        out.append(x)
+    return np.stack(out)
+
+
+def weighted_fednova(samples, G, x, lr, rounds, taus, n, momentum, share, server_lr=1.0):
+    """FedNova as above, client by client, where clients count by `share` and may have no step at all."""
+    out = [x]
+    for t in range(rounds):
+        ids = samples[t]
+        p, total, tau = share[ids] / share[ids].sum(), np.zeros_like(x), 0.0
+        for weight, i in zip(p, ids, strict=True):
+            y, m, steps = x, np.zeros_like(x), taus[i]
+            for k in range(steps):
+                m = momentum * m + G(spread(y, n), t, k)[i]
+                y = y - lr * m
+            a = (steps - momentum * (1 - momentum**steps) / (1 - momentum)) / (1 - momentum)
+            total, tau = total + (weight * (x - y) / (lr * a) if steps else 0), tau + weight * a
+        x = x - server_lr * lr * tau * total
         out.append(x)
     return np.stack(out)
 
@@ -404,6 +437,21 @@ def drfa(samples, snapshots, seconds, G, losses, x, lr, rounds, local_steps, n, 
     return tuple(np.stack(part) for part in zip(*out, strict=True))
 
 
+def drfa_by_shares(samples, snapshots, G, losses, x, lr, rounds, local_steps, n, lambda_lr):
+    """DRFA as above, where clients are drawn uniformly and weighed by lambda, and those that trained are evaluated."""
+    share, out = np.full(n, 1 / n), [(x, np.full(n, 1 / n))]
+    for t in range(rounds):
+        S, path = samples[t], [spread(x, n)]
+        for k in range(local_steps):
+            path.append(path[-1] - lr * G(path[-1], t, k))
+        p = share[S] / share[S].sum()
+        x, snapshot, v = p @ path[-1][S], p @ path[snapshots[t]][S], np.zeros(n)
+        v[S] = n / len(S) * losses(spread(snapshot, n), t)[S]
+        share = simplex(share + lambda_lr * local_steps * v)
+        out.append((x, share))
+    return tuple(np.stack(part) for part in zip(*out, strict=True))
+
+
 def fedlin(samples, G, x, lr, rounds, local_steps, n, F=None, taus=None):
     """FedLin without compression, Mitra et al. 2021, Algorithm 1: y <- y - lr_i (g_i(y) - g_i(x) + mean_S g_j(x)).
     g_i(x): F where given, else minibatch 0 of the round. `lr` may be a vector over clients, `taus` their own numbers of
@@ -523,15 +571,18 @@ def _merge(X, world, ids, alpha):
     return X
 
 
-def eager_diloco(W, G, X, lr, rounds, local_steps, outer_lr=0.7, outer_momentum=0.9, inner=SGD):
+def eager_diloco(W, G, X, lr, rounds, local_steps, outer_lr=0.7, outer_momentum=0.9, inner=SGD, nesterov_form=True):
     """Eager updates, Kale et al. 2025 (row 3.090), over W (paper: W = J): worker i steps its own copy by outer Nesterov
-    on W_ii Delta_i^t + sum_{j != i} W_ij Delta_j^{t-1}, Delta = own copy - own result; no stale part in round 0."""
+    on W_ii Delta_i^t + sum_{j != i} W_ij Delta_j^{t-1}, Delta = own copy - own result; no stale part in round 0.
+    `nesterov_form=False`: outer heavy ball."""
     own = np.diag(np.diag(W))
     b = stale = np.zeros_like(X)
     optimizer, out = inner(X.shape), [X]
     for t in range(rounds):
         delta = X - inner_loop(optimizer, G, X, lr, t, local_steps)
-        X, b = nesterov(X, b, own @ delta + (W - own) @ stale, outer_lr, outer_momentum)
+        change = own @ delta + (W - own) @ stale
+        b = outer_momentum * b + change
+        X = X - outer_lr * (change + outer_momentum * b if nesterov_form else b)
         stale = delta
         out.append(X)
     return np.stack(out)

@@ -46,22 +46,7 @@ def shrink(Z, lr):
     return np.sign(Z) * np.maximum(np.abs(Z) - 0.1 * lr, 0)
 
 
-def atc(W, G, X, lr, rounds, local_steps=1):
-    out = [X]
-    for t in range(rounds):
-        for k in range(local_steps):
-            X = X - lr * G(X, t, k)
-        X = W @ X
-        out.append(X)
-    return np.stack(out)
-
-
-def dgd(W, G, X, lr, rounds):
-    out = [X]
-    for t in range(rounds):
-        X = W @ X - lr * G(X, t)
-        out.append(X)
-    return np.stack(out)
+atc, dgd = ref.atc, ref.dgd
 
 
 def tracking(W, G, X, lr, rounds, Y=None):
@@ -301,6 +286,45 @@ def test_rows_8_and_23_slowmo():
     apart(ref.slowmo(RING, noisy, SAME, LR, ROUNDS, 4), local)
 
 
+def test_forms_of_the_corrected_methods():
+    """Exact diffusion, adapt-correct-combine, is D2's two-term form on half the way; trackers mix before or after."""
+    close(ref.exact_diffusion(RING, noisy, X0, LR, ROUNDS), ref.d2(LAZY, noisy, X0, LR, ROUNDS), 1e-11)
+    close(ref.d2(RING, noisy, X0, LR, ROUNDS), exact_diffusion(RING, noisy, X0, LR, ROUNDS), 1e-11)
+    close(ref.nids(RING, noisy, X0, LR, ROUNDS), ref.nids(LAZY, noisy, X0, LR, ROUNDS, mixing=1.0), 1e-11)
+    models, Y = ref.gradient_tracking(RING, noisy, X0, LR, ROUNDS)
+    close(models, tracking(RING, noisy, X0, LR, ROUNDS))
+    means = np.stack([noisy(models[t], t).mean(0) for t in range(ROUNDS + 1)])
+    np.testing.assert_allclose(Y.mean(1), means, rtol=0, atol=1e-12)
+    augmented = ref.gradient_tracking(RING, noisy, X0, LR, ROUNDS, mix_difference=True)[0]
+    apart(augmented, models)
+    one_part = ref.gt_saga(RING, F, X0, LR, ROUNDS, 1, np.zeros((ROUNDS, N), int))
+    close(one_part, ref.dproxsgt(RING, G, X0, LR, ROUNDS))
+    apart(one_part, ref.gt_saga(RING, F, X0, LR, ROUNDS, 2, np.zeros((ROUNDS, N), int)))
+
+
+def test_plain_gossip_in_its_options():
+    """Push-sum of a doubly stochastic matrix, CHOCO of nothing compressed, momentum between rounds, overlap alone."""
+    base = atc(RING, noisy, X0, LR, ROUNDS)
+    models, _, weights = ref.push_sum(RING, noisy, X0, LR, ROUNDS)
+    close(models, base)
+    np.testing.assert_allclose(weights, 1, rtol=0, atol=1e-12)
+    close(ref.choco_sgd(RING, noisy, X0, LR, ROUNDS, 1.0, same), base)
+    apart(ref.choco_sgd(RING, noisy, X0, LR, ROUNDS, 0.3, top2), base)
+    close(atc(J, G, SAME, LR, ROUNDS, momentum=0.9), ref.dsgdm(J, G, SAME, LR, ROUNDS, 0.9))
+    close(ref.overlap_sgp(EYE, noisy, X0, LR, ROUNDS, 3), atc(EYE, noisy, X0, LR, ROUNDS, 3))
+    close(
+        ref.scaled_local_sgd(RING, lambda X, t, k: 0.01 * noisy(X, t, k), X0, 5.0, ROUNDS, 3, 0.9, 1.0)[0],
+        atc(RING, lambda X, t, k: 0.01 * noisy(X, t, k), X0, 5.0, ROUNDS, 3),
+    )
+    everybody = [np.arange(N)] * ROUNDS
+    centre, clients = ref.sampled_easgd(everybody, noisy, X0[0], LR, ROUNDS, 1, N, 0.1, 0.1 * N)
+    models, z = ref.easgd(noisy, SAME, LR, ROUNDS, 0.1)
+    close(centre, z)
+    close(clients, models)
+    cycles = ref.slowmo_in_cycles([J], noisy, SAME, LR, ROUNDS, 4, 0.7, 0.6)
+    close(cycles, ref.slowmo(None, noisy, SAME, LR, ROUNDS, 4, 0.7, 0.6), 1e-11)
+
+
 def test_row_12_extra_in_two_forms():
     ours, X, Y = ref.extra(RING, noisy, X0, LR, ROUNDS), X0, np.zeros_like(X0)
     for t in range(ROUNDS):
@@ -417,6 +441,11 @@ def test_linearised_admm():
     at_optimum(models)
     np.testing.assert_allclose(alpha.sum(1), 0, rtol=0, atol=1e-10)
     close(ref.dlm(RING, noisy, X0, LR, ROUNDS, 0.0)[0], atc(EYE, noisy, X0, LR, ROUNDS))
+    # ADMM with one gradient step, of the rate that DLM's proximal term comes to. On a ring all degrees are equal.
+    one_step = ref.admm_by_steps(RING, noisy, X0, LR / (1 + 2 * LR * 0.7 * 2 / 3), ROUNDS, 0.7, 1)
+    close(one_step, ref.dlm(RING, noisy, X0, LR, ROUNDS, 0.7)[0])
+    exact = ref.admm(RING, A, B, X0, 20, 0.7)[0]
+    close(ref.admm_by_steps(RING, G, X0, 0.1, 20, 0.7, 300), exact, 1e-10)
     X, a, step = X0, np.zeros_like(X0), 1 / (2 * 1.5 * 2 / 3 + 9)
     ours, _ = ref.dlm(RING, noisy, X0, LR, ROUNDS, 1.5, c=9)
     for t in range(ROUNDS):

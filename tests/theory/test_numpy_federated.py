@@ -373,6 +373,42 @@ def test_fedac_with_one_step_reaches_the_optimum_faster():
     assert np.linalg.norm(fast[-1] - BEST) < 0.1 * np.linalg.norm(plain[-1] - BEST)
 
 
+def test_fedac_of_one_step_is_nesterovs_method_at_its_rate():
+    """FedAc-I with H = 1: ag+ = md - lr g(md), md = ag + (1 - q)/(1 + q)(ag - ag-), q = sqrt(lr mu)."""
+    values = np.linalg.eigvalsh(A.mean(0))
+    lr, mu = 1 / values.max(), values.min()
+    q, gamma = np.sqrt(lr * mu), np.sqrt(lr / mu)
+    old, new, out = X0, X0, [X0]
+    for _ in range(T):
+        md = new + (1 - q) / (1 + q) * (new - old)
+        old, new = new, md - lr * (A.mean(0) @ md - B.mean(0))
+        out.append(new)
+    alpha = 1 / (gamma * mu)
+    ours = nf.fedac(ALL, F, X0, lr, T, 1, N, alpha=alpha, beta=alpha + 1, gamma=gamma)[0]
+    same(ours, np.stack(out))
+    # Nesterov's bound: f - f* <= (1 - q)^t (f_0 - f* + mu/2 |x_0 - x*|^2).
+    gap = lambda x: (x - BEST) @ A.mean(0) @ (x - BEST) / 2
+    bound = gap(X0) + mu / 2 * np.sum((X0 - BEST) ** 2)
+    assert all(gap(y) <= (1 - q) ** t * bound + 1e-14 for t, y in enumerate(ours))
+
+
+def test_shares_of_clients():
+    """Means that count clients by shares are the uniform ones where shares are equal, and others where they are not."""
+    share = np.arange(1.0, N + 1)
+    plain = nf.fedavg(SAMPLES, G, X0, LR, T, K, N)
+    same(nf.fedavg(SAMPLES, G, X0, LR, T, K, N, share=np.full(N, 2.0)), plain)
+    differ(nf.fedavg(SAMPLES, G, X0, LR, T, K, N, share=share), plain)
+    taus = 1 + np.arange(N) % K
+    nova = nf.fednova(SAMPLES, G, X0, LR, T, taus, N, 0.6)
+    same(nf.weighted_fednova(SAMPLES, G, X0, LR, T, taus, N, 0.6, np.ones(N)), nova)
+    differ(nf.weighted_fednova(SAMPLES, G, X0, LR, T, taus, N, 0.6, share), nova)
+    stops = flips(T, 0.5) * 3 + 1
+    same(nf.drfa_by_shares(SAMPLES, stops, G, losses, X0, LR, T, K, N, 0.0)[0], plain)
+    moved, shares = nf.drfa_by_shares(ALL, stops, G, losses, X0, LR, T, K, N, 0.02)
+    np.testing.assert_allclose(shares[1], nf.drfa(ALL, stops, ALL, G, losses, X0, LR, 1, K, N, 0.02)[1][1], atol=1e-12)
+    differ(moved, nf.fedavg(ALL, G, X0, LR, T, K, N))
+
+
 def test_fedamd():
     everybody = np.arange(N)
     miners, anchors = np.zeros(N, bool), np.ones(N, bool)
