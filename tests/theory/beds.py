@@ -23,14 +23,7 @@ MEAN = np.full((N, N), 1 / N)
 # Numbers of examples, one of them zero, where clients do not count alike.
 COUNTS = np.array([1, 5, 2, 9, 0, 3, 4, 7])
 
-# Tiny programs gain nothing from being optimised.
-# XLA's emitters of fusions take twice as long to compile these programs as those before them.
-OPTIONS = {
-    "xla_backend_optimization_level": 0,
-    "xla_cpu_use_fusion_emitters": False,
-    "xla_cpu_parallel_codegen_split_count": 1,
-}
-jit = functools.partial(jax.jit, compiler_options=OPTIONS)
+jit = jax.jit  # the flags under which tests compile cheaply are in tests/conftest.py
 
 
 # ---- data --------------------------------------------------------------------------------------------------------

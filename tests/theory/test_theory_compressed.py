@@ -13,8 +13,7 @@ from table import LR, ROUNDS, WHOLE, X, soften, top
 import jdl
 from jdl import algorithms, exchange
 
-# One process runs what shares programs.
-pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.xdist_group("theory of peers")]
+pytestmark = pytest.mark.usefixtures("x64")
 RING = beds.ring()
 
 

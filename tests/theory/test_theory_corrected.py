@@ -18,7 +18,6 @@ from jdl.local.proximal import PROXES
 from jdl.oracle import DataOracle
 from jdl.types import BatchId
 
-pytestmark = pytest.mark.xdist_group("theory of peers")  # one process runs what shares programs
 X64 = pytest.mark.usefixtures("x64")
 ALPHA = 0.2
 

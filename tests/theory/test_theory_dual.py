@@ -14,7 +14,6 @@ import jdl
 from jdl import algorithms, exchange, topology
 from jdl.exchange.chebyshev import Chebyshev
 
-pytestmark = pytest.mark.xdist_group("theory of peers")  # one process runs what shares programs
 X64 = pytest.mark.usefixtures("x64")
 
 

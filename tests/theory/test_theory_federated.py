@@ -14,7 +14,6 @@ from table import LR, ROUNDS, H, x
 import jdl
 from jdl import algorithms, topology
 
-pytestmark = pytest.mark.xdist_group("theory of servers")  # one process runs what shares programs
 X64 = pytest.mark.usefixtures("x64")
 EVERYBODY = [np.arange(N)] * ROUNDS
 

@@ -16,8 +16,7 @@ import jdl
 from jdl import algorithms
 from jdl.oracle import DataOracle
 
-# One process runs what shares programs.
-pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.xdist_group("theory of servers")]
+pytestmark = pytest.mark.usefixtures("x64")
 HEIGHT = 3.0
 
 

@@ -16,7 +16,6 @@ from table import LR, ROUNDS, H, X
 import jdl
 from jdl import algorithms, schedule, topology
 
-pytestmark = pytest.mark.xdist_group("theory of peers")  # one process runs what shares programs
 X64 = pytest.mark.usefixtures("x64")
 W = beds.directed_doubly()
 

@@ -13,7 +13,6 @@ from table import LR, H, X
 import jdl
 from jdl import algorithms, oracle, topology
 
-pytestmark = pytest.mark.xdist_group("theory of peers")  # one process runs what shares programs
 X64 = pytest.mark.usefixtures("x64")
 EXACT = ["D2", "ExactDiffusion", "GradientTracking", "AugDGM"]
 

@@ -16,8 +16,7 @@ from jdl import algorithms, exchange
 from jdl.engine import sim as simulator
 from jdl.schedule import Availability, Matching, Sampling
 
-# One process runs what shares programs.
-pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.xdist_group("theory of servers")]
+pytestmark = pytest.mark.usefixtures("x64")
 EVERYBODY = [np.arange(N)] * ROUNDS
 PLAIN = {"outer_lr": 1.0, "outer_momentum": 0.0}
 

@@ -33,7 +33,6 @@ def proves(name, run, expected):
         assert most < tolerance, f"state {i} of {name} is {most} off"
 
 
-@pytest.mark.xdist_group("theory of peers")
 @pytest.mark.parametrize("name", PEERS)
 def test_every_iterate_of_every_node_is_the_references(name):
     problem = rows.problem_of(name, noise=NOISE)
@@ -42,7 +41,6 @@ def test_every_iterate_of_every_node_is_the_references(name):
         proves(name, run, ROWS[name].reference(Case(problem, W, before=run.before)))
 
 
-@pytest.mark.xdist_group("theory of servers")
 @pytest.mark.parametrize("name", SERVER)
 def test_every_iterate_of_the_server_is_the_references(name):
     problem, row = rows.problem_of(name, noise=NOISE), ROWS[name]
