@@ -25,9 +25,9 @@ from jdl.command import catalogue, flags
 from jdl.command.record import build, graph, record, topology_of
 from jdl.engine.placement import cores, find_devices, use_cores
 from jdl.runs import baselines
+from jdl.runs.place import Place
 from jdl.runs.result import Result
 from jdl.runs.run import run
-from jdl.runs.rundir import Place
 from jdl.show import plots, report
 from jdl.show.drawing import draw
 from jdl.show.graph_report import graph_report

@@ -1,3 +1,3 @@
-"""A run from parts to its result: checked, compiled, recorded, saved, resumed, compared."""
+"""Runs: parts are composed and checked, then run, recorded, saved, resumed and compared."""
 
 __all__ = []

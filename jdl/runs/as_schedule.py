@@ -1,4 +1,4 @@
-"""A schedule from anything that says who talks: a topology, a list of them, a networkx graph, a weight matrix."""
+"""Make a schedule from a topology, a list of topologies, a networkx graph or a weight matrix."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ __all__ = ["as_schedule"]
 
 
 def as_schedule(given: Any, algorithm: Algorithm | Federated, n: int, numbers: int, form: str) -> Schedule:
-    """The schedule that the caller's `topology` means.
+    """Make the schedule for the caller's `topology` argument.
 
     Args:
-      given: what the caller gave, or None: all clients in every round with a server, nobody for a method that does not
-        mix.
+      given: the caller's argument. None means that all clients take part in every round (with a server), or that no
+        node sends (for a method that does not mix).
       algorithm: the method.
       n: the number of nodes.
-      numbers: the size of one model, from which the cheapest form of a plan follows.
-      form: the form of a fixed plan, "auto" to choose it.
+      numbers: the number of parameters of one model, on which the cheapest form of a plan depends.
+      form: the form of a fixed plan; "auto" chooses the cheapest.
+
+    Returns:
+      The schedule.
 
     Raises:
-      InputError: if `given` is nothing that says who talks, or is missing.
+      InputError: if `given` is of none of these types, or is None for a method that mixes.
     """
     if given is None and isinstance(algorithm, Federated):
         return schedule.Sampling(n, participants=n)

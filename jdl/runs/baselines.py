@@ -1,17 +1,13 @@
-"""How a run compares: the same learning alone, and on all data in one place."""
+"""Two baselines for a run: every node learns alone, and one node learns on all data."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 from jdl.algorithms import LocalOnly
 from jdl.runs.result import Result
 from jdl.runs.run import run
 from jdl.types import Poolable
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["ALONE", "CENTRALISED", "baselines"]
 
@@ -19,17 +15,18 @@ ALONE, CENTRALISED = "alone (local-only)", "centralised, all data in one place"
 
 
 def baselines(result: Result, progress: bool | None = False) -> dict[str, Result]:
-    """What the nodes of a run would have learnt alone, and one node with all their data.
+    """Train every node alone, and one node on the data of all.
 
-    Local-only training of as many rounds, with the rate, local steps, optimizer and decay of the run's own algorithm
-    where it has them; evaluated at start and end.
+    Both baselines train for the same number of rounds as the run, with the rate, the local steps, the optimizer and the
+    decay of its algorithm, as far as it has them. They are evaluated at the start and at the end.
 
     Args:
       result: the run to compare with.
       progress: see `jdl.run`.
 
     Returns:
-      By label; without those that were interrupted. Learning alone is left out if that is what the run did.
+      The results by label, without those that were interrupted. The nodes do not train alone again if the run itself
+      was local-only training; data are not pooled if the problem has no `pooled`.
     """
     problem, algorithm, rounds = result.simulation.problem, result.simulation.algorithm, int(result.sim.t)
     own = {field.name for field in dataclasses.fields(algorithm)}

@@ -1,4 +1,4 @@
-"""Save and restore a run: the state by orbax, and beside it the history so far, in one atomic step."""
+"""Save and restore a run. orbax writes the state and the progress of a round in one atomic step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ FILES = "files.json"
 
 
 class Checkpoints:
-    """The checkpoints of one run, newest two kept: a crash while one is written leaves the one before."""
+    """The checkpoints of one run.
+
+    The newest two are kept, so that a crash during the writing of one leaves the one before.
+
+    Args:
+      directory: the directory of the checkpoints.
+    """
 
     def __init__(self, directory: Path):
         import orbax.checkpoint as ocp
@@ -32,11 +38,16 @@ class Checkpoints:
 
     @property
     def steps(self) -> list[int]:
-        """The rounds of the finished checkpoints, the newest first."""
+        """The rounds of the complete checkpoints, the newest first."""
         return sorted(self._manager.all_steps(), reverse=True)
 
     def save(self, sim: RunState, progress: dict[str, Any]) -> None:
-        """Write the state and `progress` (JSON); returns when both are on disk."""
+        """Write a checkpoint, and return when it is on disk.
+
+        Args:
+          sim: the state.
+          progress: what else the run needs to continue, as JSON.
+        """
         args, state = self._ocp.args, _named(sim)
         beside = {"progress": progress, "shapes": {name: _shape(state, name) for name in state}}
         items = args.Composite(state=args.StandardSave(state), progress=args.JsonSave(beside))
@@ -45,11 +56,18 @@ class Checkpoints:
             self._note_files(int(sim.t))
 
     def restore(self, step: int, like: RunState) -> tuple[RunState, dict[str, Any]]:
-        """The state of round `step`, in the structure of `like` (arrays or shapes), and its progress.
+        """Read the checkpoint of a round.
+
+        Args:
+          step: the round.
+          like: the state, or its shapes, whose structure the result has.
+
+        Returns:
+          The state and the progress.
 
         Raises:
-          InputError: if the checkpoint is of another configuration.
-          Exception: of any kind, if it is damaged.
+          InputError: if the checkpoint belongs to another configuration.
+          Exception: of any type, if the checkpoint is damaged.
         """
         self._check_files(step)
         args = self._ocp.args
@@ -71,7 +89,7 @@ class Checkpoints:
         return structure.unflatten(state), saved["progress"]
 
     def _note_files(self, step: int) -> None:
-        """Keep size and checksum of every file of a finished checkpoint, so that damage is seen before orbax reads."""
+        """Write the size and the checksum of every file of a checkpoint, so that damage is found before orbax reads."""
         folder = self._directory / str(step)
         files = {str(path.relative_to(folder)): _sum(path) for path in sorted(folder.rglob("*")) if path.is_file()}
         part = folder / f"{FILES}.part"
@@ -79,7 +97,11 @@ class Checkpoints:
         os.replace(part, folder / FILES)
 
     def _check_files(self, step: int) -> None:
-        """Raise ValueError if a file is missing or changed. A checkpoint killed before its note was made has none."""
+        """Check sizes and checksums. A run that was killed before it wrote them has none to check.
+
+        Raises:
+          ValueError: if a file is missing or has changed.
+        """
         folder = self._directory / str(step)
         if not (folder / FILES).exists():
             return
@@ -87,20 +109,20 @@ class Checkpoints:
             if not (folder / name).is_file():
                 raise ValueError(f"{name} is missing")
             if _sum(folder / name) != was:
-                raise ValueError(f"{name} is not what was saved")
+                raise ValueError(f"{name} has changed since it was saved")
 
     def forget(self, step: int) -> None:
-        """Remove a checkpoint, whole or damaged."""
+        """Remove a checkpoint, complete or damaged."""
         shutil.rmtree(self._directory / str(step), ignore_errors=True)
         self._manager.reload()
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Close the directory."""
         self._manager.close()
 
 
 def _named(sim: RunState) -> dict[str, Any]:
-    """Leaves by path. Empty arrays hold nothing to save, and orbax refuses them."""
+    """The leaves by path, without empty arrays, which hold nothing to save and which orbax refuses."""
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(sim) if leaf.size}
 
 

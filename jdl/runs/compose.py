@@ -1,4 +1,4 @@
-"""Parts into one checked `Simulation`. All that can be refused is refused here, on the host, before anything runs."""
+"""Compose parts into one checked `Simulation`. Every check of the input happens here, before anything runs."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from jdl.runs.as_schedule import as_schedule
 from jdl.runs.devices import check_devices, devices_for
 from jdl.runs.memory import fits_in_memory, shapes_of_model
 from jdl.runs.needs import REMEDIES, check_needs, reads_as
+from jdl.runs.users_errors import explained
+from jdl.runs.users_functions import check_functions
 from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Plan, Problem, Schedule
 
 __all__ = ["simulation"]
@@ -37,24 +39,28 @@ def simulation(
     mapping: Mapping = "auto",
     devices: int | str = "auto",
 ) -> Simulation:
-    """Compose a simulation, or refuse it with a sentence.
+    """Compose a simulation from its parts, and check that they fit together.
 
     Args:
-      problem: data of n nodes and a loss, e.g. `jdl.problems.digits(nodes=1024)`.
-      algorithm: e.g. `jdl.algorithms.DPSGD(lr=0.1)`.
-      topology: who talks: a `Topology`, a networkx graph, a weight matrix, a list of these (one period), or a
-        `Schedule`. None for a method that does not mix, and for a server with all clients in every round.
-      network: exchanges and compressors in the order in which a message meets them, nearest the sender first.
-      oracle: what the data say; `jdl.oracle.DataOracle()` by default, or a wrapper of it.
-      seed: of all randomness of the run. (Graphs and data have seeds of their own.)
-      mapping: "vmap", all nodes at once; a number of nodes at a time, for less memory; "loop", to debug (see
-        `jdl.run`); "auto" chooses between the first two, step by step, see `jdl.engine.mapping.choose`.
-      devices: how many devices share the nodes, a divisor of n; data are on each. "auto": on a CPU whose cores are
-        devices (`jdl.use_cores()`) as many as there are for networks with convolutions, which gain by it, and one for
-        all else: messages between devices cost a dense network more than they save.
+      problem: the data of n nodes and a loss, e.g. `jdl.problems.digits(nodes=1024)`.
+      algorithm: the method, e.g. `jdl.algorithms.DPSGD(lr=0.1)`.
+      topology: who sends to whom: a `Topology`, a networkx graph, a weight matrix, a list of these (one period), or a
+        `Schedule`. None for a method that does not mix, and for a server that asks all clients in every round.
+      network: exchanges and compressors in the order in which they act on a message: the first is nearest the sender.
+      oracle: where gradients come from; by default `jdl.oracle.DataOracle()`, the problem's own.
+      seed: the seed of all randomness of the run. (Graphs and data have seeds of their own.)
+      mapping: how the nodes are computed. "vmap" computes all at once; a number computes so many at a time, which needs
+        less memory; "loop" computes them one by one without compilation, to debug (see `jdl.run`); "auto" chooses
+        between the first two for each step of the method (see `jdl.engine.mapping.choose`).
+      devices: the number of devices that share the nodes, a divisor of n. Each device holds all data. "auto" uses one
+        device, with one exception: if the cores of a CPU are devices (see `jdl.use_cores`), a network with convolutions
+        uses as many as divide n. Dense networks would lose more by messages between devices than they gain.
+
+    Returns:
+      The simulation, for `jdl.simulate`, `jdl.tune` and the functions of `jdl.sim`.
 
     Raises:
-      InputError: what was got, what is needed, what to do.
+      InputError: if a part is unusable, or if the parts do not fit together.
     """
     key = _key(seed)
     refuse.kinds(problem, algorithm, network, oracle)
@@ -74,7 +80,7 @@ def simulation(
     schedule = as_schedule(topology, algorithm, problem.n, numbers, form)
     for part in (problem, algorithm, schedule, exchange, oracle):
         checks.fields(part)
-    refuse.functions(algorithm, model)
+    check_functions(algorithm, model)
     checks.require(
         schedule.n == problem.n,
         f"got a topology of {schedule.n} nodes and a problem of {problem.n}, need one number; make both with "
@@ -85,7 +91,7 @@ def simulation(
     plan = jax.eval_shape(_first_plan, built.schedule, built.key)
     built = built.replace(reads_as=reads_as(plan, algorithm, breaks_of(exchange)))
     check_needs(built, plan)
-    with refuse.explained(algorithm):
+    with explained(algorithm):
         round_ = _keeps_shape(built)
     mesh = placement.mesh_over(devices_for(problem.n, mapping, round_) if devices == "auto" else devices)
     if mesh is not None:
@@ -94,7 +100,7 @@ def simulation(
 
 
 def _key(seed: int) -> Key:
-    """The root of all randomness: another one for every seed of 64 bits. (JAX itself takes the lower 32.)"""
+    """The root key of a run, a different one for every seed of 64 bits. (JAX itself uses the lower 32 bits only.)"""
     seed = checks.whole("seed", seed, 0)
     checks.require(seed < 2**64, f"got seed={seed}, need one below 2**64; try seed={seed % 2**64}")
     key = jax.random.key(seed % 2**32)
@@ -106,15 +112,15 @@ def _first_plan(schedule: Schedule, key: Key) -> Plan:
 
 
 def _keeps_shape(built: Simulation) -> Jaxpr:
-    """Check that a round returns the state in the shape in which it came, without which no loop can be compiled.
+    """Check that a round keeps the shapes of the state; JAX cannot compile a loop over the rounds otherwise.
 
     Returns:
       The program of the round.
 
     Raises:
-      InputError: if a shape, a type or the structure of the state changes.
+      InputError: if a round changes a shape, a dtype or the structure of the state.
     """
-    if built.mapping == "loop":  # which cannot be traced
+    if built.mapping == "loop":  # a Python loop cannot be traced
         built = built.replace(mapping="vmap")
     before = jax.eval_shape(INIT, built)
     traced = STEP.trace(built, before)
@@ -130,6 +136,7 @@ def _keeps_shape(built: Simulation) -> Jaxpr:
         where = jax.tree_util.keystr(path)
         same = (was.shape, was.dtype) == (is_.shape, is_.dtype)
         checks.require(
-            same, f"got {name} whose round turns {where} from {was} into {is_}, need the same; cast it where it is made"
+            same,
+            f"got {name} whose round turns {where} from {was} into {is_}, need the same; cast it where it is computed",
         )
     return traced.jaxpr.jaxpr

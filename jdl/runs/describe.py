@@ -1,4 +1,4 @@
-"""A run in words and JSON: the fields of every object, versions, commit, device."""
+"""The configuration of a run as JSON: the fields of all parts, the versions, the commit and the device."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 from jdl.engine.state import Simulation
 from jdl.runs import fingerprint
 from jdl.runs.public_names import public_name, same_class
+from jdl.runs.users_code import is_users
 
 __all__ = ["describe", "differences", "environment", "part_name"]
 
@@ -23,9 +24,16 @@ PARTS = ("problem", "algorithm", "schedule", "exchange", "oracle")
 
 
 def describe(simulation: Simulation) -> dict[str, Any]:
-    """The type and fields of every part, as JSON: numbers by value, arrays by shape, dtype and SHA-256.
+    """Describe the type and the fields of every part as JSON.
 
-    Functions, and classes that are not jdl's own, by their name and a digest of what they do (`jdl.runs.fingerprint`).
+    A number is described by its value; an array by its shape, dtype and SHA-256; a function, or a class that is not
+    jdl's own, by its name and a digest of what it computes (see `jdl.runs.fingerprint`).
+
+    Args:
+      simulation: the composed simulation.
+
+    Returns:
+      A JSON object with a key for each part, and for the random key, the mapping and the devices.
     """
     parts = {name: _value(getattr(simulation, name)) for name in PARTS}
     devices = {} if simulation.mesh is None else {"devices": simulation.mesh.size}
@@ -53,13 +61,22 @@ def _value(value: Any) -> Any:
 
 
 def _type(kind: type) -> str:
-    """The public name of jdl's classes, whose files may move; with a digest, that of a class of the user's."""
+    """The public name of a class of jdl, whose file may move; the full name and a digest of a class of the user."""
     name = f"{kind.__module__}.{kind.__qualname__}"
-    return f"{name} #{fingerprint.of_value(kind)}" if fingerprint.is_users(kind) else public_name(kind)
+    return f"{name} #{fingerprint.of_value(kind)}" if is_users(kind) else public_name(kind)
 
 
 def differences(was: Any, now: Any, path: str = "") -> list[str]:
-    """Where two descriptions differ, e.g. `algorithm.lr was 0.1, is 0.2`."""
+    """List where two descriptions differ, for example `algorithm.lr was 0.1, is 0.2`.
+
+    Args:
+      was: the description that was saved.
+      now: the description of the run that is to resume.
+      path: the path of both in the whole description.
+
+    Returns:
+      One text for each difference.
+    """
     if isinstance(was, dict) and isinstance(now, dict):
         keys = sorted(was.keys() | now.keys())
         return [text for key in keys for text in differences(was.get(key), now.get(key), f"{path}.{key}".lstrip("."))]
@@ -68,7 +85,7 @@ def differences(was: Any, now: Any, path: str = "") -> list[str]:
 
 
 def environment() -> dict[str, Any]:
-    """Versions, commit and device: what a number may hang on beside its configuration."""
+    """The versions, the commit and the device: results may depend on them besides the configuration."""
     versions = {name: importlib.metadata.version(name) for name in ("jdl", "jax", "jaxlib", "flax", "optax", "numpy")}
     return {
         "versions": {"python": platform.python_version(), **versions},
@@ -78,7 +95,7 @@ def environment() -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit of jdl's own source where it runs from a checkout, with `-dirty` where that has changes."""
+    """The commit of jdl's source, with `-dirty` if it has changes; None if jdl does not run from a checkout."""
     here = Path(__file__).parents[1]
     if not (here.parent / ".git").exists():
         return None
@@ -90,7 +107,7 @@ def _commit() -> str | None:
 
 
 def part_name(part: Any) -> str:
-    """What a part is called: jdl's own by the file it is written in, others by their class.
+    """The name of a part: the name of its file for jdl's own parts, and of its class for others.
 
     >>> from jdl import algorithms
     >>> part_name(algorithms.DPSGD())

@@ -1,4 +1,4 @@
-"""The evaluations of a run, in columns, and their CSV form."""
+"""The evaluations of a run, in columns, and the CSV file that holds them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ Row = dict[str, Any]
 
 
 class History:
-    """Columns of evaluations: `history.mean_accuracy[-1]`, `history["round"]`, `history.frame`.
+    """The evaluations of a run, one array for each column.
+
+    A column is an attribute or an item: `history.mean_accuracy[-1]`, `history["round"]`. `history.frame` is a data
+    frame.
+
+    Args:
+      rows: the evaluations in the order of rounds, each a dict of the same columns.
 
     >>> history = History([{"round": 0, "mean_loss": 2.3}, {"round": 10, "mean_loss": 0.5}])
     >>> history
@@ -56,14 +62,21 @@ class History:
 
     @property
     def frame(self) -> pandas.DataFrame:
-        """The same as a pandas frame."""
+        """The evaluations as a pandas data frame."""
         import pandas
 
         return pandas.DataFrame(self.columns)
 
 
 def append_csv(path: Path, row: Row) -> None:
-    """Add a row, with a header if it is the first; numbers are written such that reading gives the same bits."""
+    """Append a row to a CSV file, after a header if it is the first row.
+
+    Numbers are written with enough digits that `read_csv` returns the same bits.
+
+    Args:
+      path: the file.
+      row: the columns of one evaluation.
+    """
     new = not path.exists() or path.stat().st_size == 0
     with path.open("a", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -73,7 +86,14 @@ def append_csv(path: Path, row: Row) -> None:
 
 
 def read_csv(path: Path) -> list[Row]:
-    """The rows of a history up to the first that is not whole: one that a crash cut short, or a disk damaged."""
+    """Read the rows of a history up to the first row that a crash or a disk has damaged.
+
+    Args:
+      path: the file, which need not exist.
+
+    Returns:
+      The rows; none if there is no file.
+    """
     text = path.read_bytes().decode(errors="replace") if path.exists() else ""
     header, *lines = text[: text.rfind("\n") + 1].replace("\0", "?").splitlines() or [""]
     names, rows = header.split(","), []

@@ -1,4 +1,4 @@
-"""Ctrl-C and termination, taken between two chunks of rounds, so that nothing is lost."""
+"""Interruption: Ctrl-C and SIGTERM end a run between two chunks of rounds, so that no work is lost."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Stop:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Stop]:
-    """Within, the first SIGINT or SIGTERM sets `stop.asked`; a second SIGINT interrupts at once, as usual.
+    """A context in which the first SIGINT or SIGTERM sets `stop.asked`; a second SIGINT interrupts at once, as usual.
 
-    Outside the main thread, where signals cannot be taken, nothing changes.
+    Only the main thread receives signals; in other threads the context has no effect.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""One process at a time: a lock on a directory that the system takes back when its holder ends, however it ends."""
+"""A lock on a directory, which the system releases when the process that holds it ends, however it ends."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ except ImportError:  # a system without it; see `Lock`
 
 
 class Lock:
-    """Holds `path`, a file, until `release` or the end of the process.
+    """Holds a lock on a file until `release`, or until the process ends.
 
-    The lock is the kernel's (`flock`), not the file's existence: that of a process that was killed is free at once,
-    and a copy of a directory is not locked. Where system or file system has no such locks, nothing is held.
+    The lock is a lock of the kernel (`flock`); the existence of the file means nothing. So the lock of a killed process
+    is free at once, and a copy of a directory is not locked. If the operating system or the file system has no such
+    locks, nothing is locked.
 
     Args:
-      path: the file; it names the holder for others, and is removed by `release`.
-      what: what is held, for the sentence.
+      path: the file. It holds the process and host of the holder, and `release` removes it.
+      what: what the lock protects, for the error sentence.
 
     Raises:
-      InputError: if another run holds it.
+      InputError: if another run holds the lock.
     """
 
     def __init__(self, path: Path, what: str) -> None:
@@ -53,7 +54,7 @@ class Lock:
                 os.truncate(file, 0)
                 os.write(file, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
                 return file
-            os.close(file)  # its holder has removed it since it was opened
+            os.close(file)  # its holder removed the file after we had opened it
 
     def _is_there(self, file: int) -> bool:
         with contextlib.suppress(FileNotFoundError):
@@ -61,7 +62,7 @@ class Lock:
         return False
 
     def release(self) -> None:
-        """Let others in."""
+        """Release the lock and remove its file."""
         if self.file is not None:
             self.path.unlink(missing_ok=True)
             os.close(self.file)

@@ -1,4 +1,4 @@
-"""The memory budget of a run: what it holds at its peak, and what is free."""
+"""The memory budget of a run: its peak, and the free memory."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ def shapes_of_model(problem: Problem) -> PyTree:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _model(classes: tuple, problem: Problem, key: Key) -> PyTree:
-    """One model. The classes stand among the arguments since two with equal fields are one to `jit`; see `state.py`."""
+    """One model. The classes are arguments because `jit` confuses two classes with equal fields; see `state.py`."""
     return problem.init(key)
 
 
 def memory_bytes(problem: Problem, copies: int = 4, data_copies: int = 1) -> int:
-    """An estimate of what a run holds at its peak, in bytes.
+    """Estimate the peak memory of a run.
 
     Args:
       problem: the data and the model.
-      copies: how many copies of all models exist at once: state, message, inbox, gradient.
-      data_copies: how many copies of the data exist.
+      copies: the number of copies of all models that exist at once: state, message, inbox and gradient.
+      data_copies: the number of copies of the data.
+
+    Returns:
+      The memory in bytes.
     """
     params = shapes_of_model(problem)
     one = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
@@ -40,7 +43,7 @@ def memory_bytes(problem: Problem, copies: int = 4, data_copies: int = 1) -> int
 
 
 def free_bytes() -> int | None:
-    """The bytes that a run can still take on the device, or None if the device does not say."""
+    """The free memory of the device in bytes, or None if the device does not report it."""
     stats = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
     return stats["bytes_limit"] - stats["bytes_in_use"] if stats else checks.available_memory()
 
@@ -50,10 +53,11 @@ def fits_in_memory(problem: Problem, devices: int = 1) -> None:
 
     Args:
       problem: the data and the model.
-      devices: how many devices share the nodes. Devices of a CPU share one memory, and each holds the data.
+      devices: the number of devices that share the nodes. The devices of a CPU share one memory, and each holds a copy
+        of the data.
 
     Raises:
-      InputError: if it does not fit, with the estimate.
+      InputError: if it does not fit; the sentence gives the estimate.
     """
     data_copies = devices if jax.default_backend() == "cpu" else 1
     checks.fits(memory_bytes(problem, data_copies=data_copies), f"{problem.n:,} nodes", free_bytes())

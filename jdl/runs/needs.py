@@ -1,4 +1,4 @@
-"""Whether the network and the data keep what an algorithm and its exchanges need."""
+"""Check that the topology, the network and the data provide what an algorithm and its exchanges need."""
 
 from __future__ import annotations
 
@@ -14,31 +14,36 @@ __all__ = ["REMEDIES", "STOCHASTIC", "check_needs", "reads_as"]
 
 STOCHASTIC = frozenset({"row_stochastic", "column_stochastic", "doubly_stochastic"})
 
-# What to do where a need is not met.
+# The advice for each need that is not met.
 REMEDIES = {
-    "doubly_stochastic": "use an undirected graph with Metropolis weights, or push_sum, which needs columns alone",
+    "doubly_stochastic": "use an undirected graph with Metropolis weights, or push_sum, which needs column sums alone",
     "column_stochastic": "give weights whose columns sum to one, and a linear exchange",
     "row_stochastic": "give weights whose rows sum to one, or use push_sum",
     "symmetric": "use an undirected graph, or gradient_tracking, which takes directed doubly stochastic weights",
     "reliable": "drop the lossy links, or compress without memory, e.g. with TopK",
-    "one_by_one": 'give a graph in slots, topology.plan("slots"), or one whose links into a node are bounded',
-    "tree": "give one graph without circles, e.g. jdl.topology.binary_tree(n)",
+    "one_by_one": 'give a graph in slots, topology.plan("slots"), or one whose nodes have few neighbours',
+    "tree": "give one graph without cycles, e.g. jdl.topology.binary_tree(n)",
     "fixed_links": "give one graph that does not change from round to round",
-    "per_link": "leave out compressors and rules that look at one message a node",
+    "per_link": "leave out compressors and rules that read one message per node",
     "peers": "give a graph, not a schedule of clients",
     "server": "give jdl.schedule.Sampling(n, participants)",
 }
 
 
 def reads_as(plan: Plan, algorithm: Algorithm | Federated, breaks: frozenset[str]) -> str | None:
-    """Which sums of W stay one, where a directed, doubly stochastic plan loses single messages.
+    """Whether the rows or the columns of W keep their sum of one if single messages of a directed plan are lost.
 
-    Only the sums over rows or over columns can stay one. A method that needs columns (push-sum) uses such a plan as
-    column-stochastic: the sender keeps the weight of what is lost. Others use it as row-stochastic: the receiver gives
-    that weight to its own model.
+    A directed, doubly stochastic plan cannot keep both sums. A method that needs the columns (push-sum) uses it as
+    column-stochastic: the sender keeps the weight of a lost message. All others use it as row-stochastic: the receiver
+    gives that weight to its own model.
+
+    Args:
+      plan: the plan of the first round.
+      algorithm: the method.
+      breaks: the needs that the network breaks.
 
     Returns:
-      "row", "column", or None for plans that stay what they are.
+      "row" or "column"; None for a plan that keeps its sums.
     """
     if plan.stochastic != "doubly" or plan.symmetric or "reliable" not in breaks or algorithm.needs & {"server"}:
         return None
@@ -46,14 +51,14 @@ def reads_as(plan: Plan, algorithm: Algorithm | Federated, breaks: frozenset[str
 
 
 def check_needs(built: Simulation, plan: Plan) -> None:
-    """Check what the algorithm and each exchange need.
+    """Check the needs of the algorithm and of each exchange.
 
     Args:
       built: the simulation.
       plan: the plan of its first round.
 
     Raises:
-      InputError: if something does not hold, with what to do.
+      InputError: if a need is not met; the sentence says what to change.
     """
     stochastic = plan.stochastic if built.reads_as is None else built.reads_as
     breaks, offers = breaks_of(built.exchange), built.oracle.offers
@@ -63,7 +68,7 @@ def check_needs(built: Simulation, plan: Plan) -> None:
     has -= breaks
     for part in (built.algorithm, *layers(built.exchange)):
         name = type(part).__name__
-        # "peers" and "server" come first: of a plan of the wrong sort nothing else need be said.
+        # "peers" and "server" come first: if the plan is of the wrong sort, other needs do not matter.
         for need in sorted(part.needs - has, key=lambda need: (need not in ("peers", "server"), need)):
             why = "which the network breaks" if need in breaks else "which these parts do not offer"
             do = REMEDIES.get(need, "choose another algorithm or problem")
@@ -71,10 +76,10 @@ def check_needs(built: Simulation, plan: Plan) -> None:
 
 
 def _is_tree(talk: schedule.Fixed) -> bool:
-    """Whether the links, both ways, connect all nodes without a circle."""
+    """Whether the links, used in both directions, form a tree."""
     near = plans.neighbours(talk.plan)
     rows, slots = np.nonzero(np.asarray(near.used))
-    import networkx  # only where a method asks for a tree: it takes a while to load
+    import networkx  # imported only for methods that need a tree, since the import is slow
 
     graph = networkx.empty_graph(talk.n)
     graph.add_edges_from(zip(rows.tolist(), np.asarray(near.ids)[rows, slots].tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a bar with the speed, the accuracy, and how far the models are apart."""
+"""The progress of a run: a bar with the speed, the time left, the accuracy and the consensus distance."""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Bar"]
 
-LINE_SECONDS = 10.0  # between two lines, where a bar cannot be drawn
+LINE_SECONDS = 10.0  # the time between two lines, if no bar can be drawn
 
 
 class Bar:
-    """A bar on a terminal; in a notebook one line that renews itself; a line now and then where output is kept."""
+    """Shows the progress: a bar on a terminal, one changing line in a notebook, a line every ten seconds in a file.
+
+    Args:
+      rounds: the number of rounds.
+      visible: whether to show it; None shows it on a terminal and in a notebook.
+      label: the name of the run.
+      console: the console to draw on; standard error by default.
+    """
 
     def __init__(self, rounds: int, visible: bool | None, label: str, console: rich.console.Console | None = None):
         import rich.console
@@ -33,7 +40,7 @@ class Bar:
             self._line = _notebook_line() if notebook else _log_line()
         whole = lambda text: rich.table.Column(no_wrap=True, min_width=len(text))
         rest = lambda share: rich.table.Column(no_wrap=True, overflow="ellipsis", ratio=share)
-        # On a narrow terminal the label and the metrics are cut short, not how far it is and how long it takes.
+        # A narrow terminal cuts the label and the metrics short, never the count of rounds and the time left.
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}", table_column=rest(1)),
             rich.progress.BarColumn(bar_width=8, table_column=whole("=" * 8)),
@@ -57,22 +64,27 @@ class Bar:
         self._bar.stop()
 
     def start(self, t: int) -> None:
-        """Compiled and at round `t`: speed is counted from here."""
+        """Start the clock: the program is compiled, and the run is at round `t`."""
         self._begun, self._start = time.monotonic(), t
 
     def update(self, t: int, row: dict[str, Any] | None) -> None:
-        """Round `t` is done; `row` is the newest evaluation, if there is one."""
+        """Show that round `t` is done.
+
+        Args:
+          t: the number of rounds that are done.
+          row: the newest evaluation, or None.
+        """
         speed = (t - self._start) / max(time.monotonic() - self._begun, 1e-9)
-        said = {"speed": _speed(speed), "left": _left((self._rounds - t) / speed) if speed > 0 else ""}
+        texts = {"speed": _speed(speed), "left": _left((self._rounds - t) / speed) if speed > 0 else ""}
         self._metrics = _metrics(row) if row else self._metrics
-        self._bar.update(self._task, completed=t, metrics=self._metrics, **said)
+        self._bar.update(self._task, completed=t, metrics=self._metrics, **texts)
         if self._line:
-            parts = [f"{self._label} {t}/{self._rounds}", *said.values(), self._metrics]
+            parts = [f"{self._label} {t}/{self._rounds}", *texts.values(), self._metrics]
             self._line(", ".join(part for part in parts if part), t >= self._rounds)
 
 
 def _speed(per_second: float) -> str:
-    """Rounds in a second, or the seconds of a round where it takes more than one.
+    """The rounds per second, or the seconds per round if a round takes longer than a second.
 
     >>> _speed(1234.5), _speed(2.345), _speed(0.04), _speed(0.0)
     ('1,234 rounds/s', '2.3 rounds/s', '25 s/round', '')
@@ -85,7 +97,7 @@ def _speed(per_second: float) -> str:
 
 
 def _left(seconds: float) -> str:
-    """The time that is left.
+    """The time that is left, in hours, minutes and seconds.
 
     >>> _left(3725.2), _left(9), _left(200_000)
     ('1:02:05 left', '0:00:09 left', '2 days, 7:33:20 left')
@@ -109,15 +121,15 @@ def _notebook_line() -> Callable[[str, bool], None]:
 
 
 def _log_line() -> Callable[[str, bool], None]:
-    told = -LINE_SECONDS
+    printed = -LINE_SECONDS
 
-    def tell(text, last):
-        nonlocal told
-        if last or time.monotonic() - told > LINE_SECONDS:
-            told = time.monotonic()
+    def print_line(text, last):
+        nonlocal printed
+        if last or time.monotonic() - printed > LINE_SECONDS:
+            printed = time.monotonic()
             print(text, file=sys.stderr, flush=True)
 
-    return tell
+    return print_line
 
 
 def _metrics(row: dict[str, Any]) -> str:

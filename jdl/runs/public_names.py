@@ -1,6 +1,7 @@
-"""The name under which users know a class of jdl, and when two such names mean one class.
+"""The public name of a class of jdl, and whether two names mean the same class.
 
-The configuration of a run names the classes of its parts. Modules move; what a package exports keeps its name.
+The configuration of a run names the classes of its parts by their public names, since files move but the names that a
+package exports do not.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 __all__ = ["public_name", "renewed", "same_class"]
 
-# What a class was called, and is called; what a field was called, and is called.
+# The former and the present names of classes, and of fields.
 CLASSES = {
     "jdl.oracle.Minibatch": "jdl.oracle.DataOracle",
     "jdl.schedule.Markov": "jdl.schedule.GilbertElliott",
@@ -22,7 +23,7 @@ FIELDS = {"jdl.types.Plan": {"kind": "stochastic"}}
 
 
 def public_name(kind: type) -> str:
-    """The name of a class in the package of jdl that exports it; module and name of every other class.
+    """The name of a class of jdl in the package that exports it; module and name for any other class.
 
     >>> from jdl.algorithms import DPSGD
     >>> public_name(DPSGD)
@@ -41,9 +42,14 @@ def public_name(kind: type) -> str:
 
 
 def same_class(was: Any, now: Any) -> bool:
-    """Whether two values are names of one class of jdl, whichever modules of a package held it when they were written.
+    """Whether two values are names of the same class of jdl, even if its file was moved within its package.
 
-    Where both name a module, the modules have one name, too: packages have helpers of one name in several modules.
+    If both names contain a module, the modules must have the same name: some packages have private classes of the same
+    name in several modules.
+
+    Args:
+      was: one name, or any other value.
+      now: the other.
 
     >>> same_class("jdl.algorithms.dpsgd.DPSGD", "jdl.algorithms.DPSGD")
     True
@@ -59,7 +65,10 @@ def same_class(was: Any, now: Any) -> bool:
 
 
 def renewed(described: Any) -> Any:
-    """A description of a run, or a part of one, in the words of this version, whichever version wrote it.
+    """Replace former names of classes and fields in the description of a run by their present names.
+
+    Args:
+      described: a description of a run, or a part of one, as any version of jdl wrote it.
 
     >>> renewed({"type": "jdl.schedule.markov.Markov", "fail": 0.1})
     {'type': 'jdl.schedule.GilbertElliott', 'fail': 0.1}
@@ -81,7 +90,7 @@ def renewed(described: Any) -> Any:
 
 
 def _parts(text: Any) -> list[str]:
-    """["jdl", "algorithms", "DPSGD"] or ["jdl", "algorithms", "dpsgd", "DPSGD"]; [] for what names no class of jdl."""
+    """The parts of the name of a class of jdl, such as ["jdl", "algorithms", "DPSGD"]; [] for any other value."""
     parts = text.split(".") if isinstance(text, str) else []
     is_name = len(parts) > 2 and parts[0] == "jdl" and all(part.isidentifier() for part in parts)
     return parts if is_name else []

@@ -1,56 +1,55 @@
-"""What is refused before anything is computed: parts that lack something, and what is wrong in code of the user's."""
+"""Checks of the parts of a simulation, before anything is computed."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import functools
 import inspect
-import linecache
-import re
-import traceback
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 
-from jdl import checks, local, tree
+from jdl import checks
 from jdl.compressors import Compressor
 from jdl.exchange.stack import is_compressor
-from jdl.runs.fingerprint import is_users_file
 from jdl.types import Algorithm, Continuing, Exchange, Federated, Oracle, Problem, PyTree
 
-__all__ = ["algorithm_parts", "draws", "explained", "finite", "functions", "kinds"]
+__all__ = ["algorithm_parts", "draws", "finite", "kinds", "members"]
 
 PYTREE = "put @flax.struct.dataclass above the class"
 
 
 def kinds(problem: Any, algorithm: Any, network: Any, oracle: Any) -> None:
-    """Check that each part is what its place asks for, by its class: no property is evaluated.
+    """Check that each part implements its protocol. The members are looked up; no property is evaluated.
+
+    Args:
+      problem: implements `jdl.types.Problem`.
+      algorithm: implements `jdl.types.Algorithm` or `jdl.types.Federated`.
+      network: a list of exchanges and compressors.
+      oracle: implements `jdl.types.Oracle`, or None.
 
     Raises:
-      InputError: for a class in place of an instance, an object that lacks a member (it says which), a class that JAX
-        does not know as a pytree, or one exchange in place of a list.
+      InputError: if a part is a class and not an instance, lacks a member (the sentence names it), or is not a pytree
+        for JAX; if `network` is not a list.
     """
-    _made("problem", problem, Problem, "make one with jdl.problems")
+    _check_part("problem", problem, Problem, "make one with jdl.problems")
     federated = inspect.getattr_static(algorithm, "client_init", None) is not None
-    _made("algorithm", algorithm, Federated if federated else Algorithm, "make one with jdl.algorithms")
+    _check_part("algorithm", algorithm, Federated if federated else Algorithm, "make one with jdl.algorithms")
     listed = isinstance(network, list | tuple)
     checks.require(listed, f"got network={network!r}, need a list of exchanges; put it in one: [...]")
     for part in network:
         compresses = is_compressor(part)
         kind, name = (Compressor, "compressor") if compresses else (Exchange, "exchange")
-        _made(name, part, kind, "make one, e.g. jdl.exchange.Lossy(0.1) or jdl.compressors.TopK(0.1)")
+        _check_part(name, part, kind, "make one, e.g. jdl.exchange.Lossy(0.1) or jdl.compressors.TopK(0.1)")
     if oracle is not None:
-        _made("oracle", oracle, Oracle, "make one, e.g. jdl.oracle.DataOracle()")
+        _check_part("oracle", oracle, Oracle, "make one, e.g. jdl.oracle.DataOracle()")
 
 
-def _made(name: str, part: Any, kind: type, do: str) -> None:
+def _check_part(name: str, part: Any, kind: type, do: str) -> None:
+    """Check that one part implements the protocol `kind`."""
     article = "an" if name[0] in "aeo" else "a"
     need = f"need {article} {name}"
     if isinstance(part, type):
@@ -67,12 +66,12 @@ def _made(name: str, part: Any, kind: type, do: str) -> None:
     lacks = " and ".join(f"`{member}`" for member in missing)
     checks.require(not missing, f"{got} that lacks {lacks}, need all that {kind_name} names; add it")
     known = not jax.tree_util.all_leaves([part])
-    checks.require(known, f"{got}, a class that JAX does not know as a pytree, need one that it does; {PYTREE}")
+    checks.require(known, f"{got}, a class that JAX does not know as a pytree, need a registered one; {PYTREE}")
 
 
 @functools.cache
 def members(kind: type) -> tuple[str, ...]:
-    """The names that a protocol asks for.
+    """The names of the members that a protocol requires.
 
     >>> members(Exchange)
     ('apply', 'breaks', 'init', 'needs')
@@ -86,25 +85,25 @@ def _has(part: Any, name: str) -> bool:
     try:
         inspect.getattr_static(part, name)
     except AttributeError:
-        return hasattr(type(part), "__getattr__") and hasattr(part, name)  # one that hands on what it is asked
+        return hasattr(type(part), "__getattr__") and hasattr(part, name)  # a wrapper that forwards its attributes
     return True
 
 
 def algorithm_parts(algorithm: Any, known: Iterable[str]) -> None:
-    """Check that the methods named in `phases` exist, and that `needs` holds words that mean something.
+    """Check that the methods named in `phases` exist, and that every need in `needs` is a known one.
 
     Args:
       algorithm: any method.
-      known: all that a method may need.
+      known: the names of all needs.
 
     Raises:
-      InputError: with the name that is wrong, and the nearest that is right.
+      InputError: if a name is unknown; the sentence suggests the nearest known name.
     """
     name = type(algorithm).__name__
     size, pattern = (3, '("broadcast", "client", "server")') if _served(algorithm) else (2, '("send", "recv")')
     phases = algorithm.phases
     right = isinstance(phases, tuple | list) and all(
-        isinstance(phase, tuple | list) and len(phase) == size and all(isinstance(one, str) for one in phase)
+        isinstance(phase, tuple | list) and len(phase) == size and all(isinstance(name, str) for name in phase)
         for phase in phases
     )
     checks.require(right and phases, f"got {name}.phases={phases!r}, need a tuple of {pattern}; write ({pattern},)")
@@ -125,10 +124,14 @@ def _served(algorithm: Any) -> bool:
 
 
 def draws(problem: Problem, algorithm: Algorithm | Federated) -> None:
-    """Check that a problem that goes on where the round before ended advances by as much as a round draws.
+    """Check that data in a fixed order advance in a round by as many minibatches as the method draws in it.
+
+    Args:
+      problem: any problem; only a `jdl.types.Continuing` one is checked.
+      algorithm: any method.
 
     Raises:
-      InputError: where rounds would skip minibatches, or see some twice.
+      InputError: if rounds would skip minibatches, or draw some twice.
     """
     advances = problem.advances if isinstance(problem, Continuing) else None
     if advances is None:
@@ -144,136 +147,18 @@ def draws(problem: Problem, algorithm: Algorithm | Federated) -> None:
     )
 
 
-def functions(algorithm: Any, params: PyTree) -> None:
-    """Check the functions among the fields of a method, and of methods inside it: optimizers and decays.
+def finite(what: str, values: PyTree) -> None:
+    """Check that all numbers of a pytree are finite.
 
     Args:
-      algorithm: any method.
-      params: shapes of one model.
+      what: the name of the argument, for the sentence.
+      values: a pytree of arrays.
 
     Raises:
-      InputError: for an optimizer that is none, that was not called, or that holds a rate of its own; a decay that is
-        no function of the round.
-    """
-    if not dataclasses.is_dataclass(algorithm):
-        return
-    hints = _hints(type(algorithm))
-    for field in dataclasses.fields(algorithm):
-        value, name = getattr(algorithm, field.name), f"{type(algorithm).__name__}.{field.name}"
-        if hints.get(field.name) == local.Optimizer or isinstance(value, optax.GradientTransformation):
-            _optimizer(name, value, params)
-        elif hints.get(field.name) == local.Decay | None and value is not None:
-            _decay(name, value)
-        elif dataclasses.is_dataclass(value):
-            functions(value, params)
-
-
-@functools.lru_cache(maxsize=256)
-def _hints(kind: type) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(kind)
-    except Exception:  # names that the class' module does not have, in code of the user's
-        return {}
-
-
-# Enough for a warm-up from a rate of zero to show its sign.
-PROBED_STEPS = 3
-
-
-def _optimizer(name: str, optimizer: Any, params: PyTree) -> None:
-    if isinstance(optimizer, str):
-        local.transform(optimizer)
-        return
-    given = getattr(optimizer, "__name__", None) or repr(optimizer)
-    names = ", ".join(sorted(local.OPTIMIZERS))
-    made = callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))
-    call = f"; call it: {given}(...)" if callable(optimizer) else f"; try one of {names}"
-    checks.require(made, f"got {name}={given}, need a name ({names}) or an optax transform without its rate{call}")
-    start, up = tree.zeros_like(params), jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), params)
-    try:
-        with jax.numpy_dtype_promotion("standard"):
-            state, along = optimizer.init(start), 0.0
-            for _ in range(PROBED_STEPS):
-                update, state = optimizer.update(up, state, start)
-                along += float(sum(jnp.sum(leaf) for leaf in jax.tree.leaves(update)))
-    except Exception as error:
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise checks.InputError(
-            f"got {name}, an optax transform that cannot be applied to a gradient of this model ({why}), need one that "
-            "takes gradient, state and model alone; choose another"
-        ) from error
-    checks.require(
-        not along < 0,
-        f"got {name}, an optax transform that holds a rate of its own: it turns the gradient around, and jdl "
-        "multiplies by lr itself and subtracts; give the transform without its rate (optax.identity() for optax.sgd, "
-        "optax.scale_by_adam() for optax.adam), and the rate as lr",
-    )
-
-
-def _decay(name: str, decay: Any) -> None:
-    need = "need a function of the round, t -> factor on lr, or None"
-    try_ = "try lambda t: 1 / (1 + 0.01 * t)"
-    checks.require(callable(decay), f"got {name}={decay!r}, {need}; {try_}")
-    try:
-        factor = jax.eval_shape(decay, jax.ShapeDtypeStruct((), jnp.int32))
-    except Exception as error:
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise checks.InputError(
-            f"got {name}, which fails where t is a traced array, i32[] ({type(error).__name__}: {why}), {need} that "
-            f"JAX can trace: jnp in place of float(t), math and `if`; {try_}"
-        ) from error
-    scalar = isinstance(factor, jax.ShapeDtypeStruct) and factor.shape == ()
-    got = f"of shape {factor.shape}" if isinstance(factor, jax.ShapeDtypeStruct) else repr(factor)
-    checks.require(scalar, f"got {name} that returns {got}, {need}; {try_}")
-
-
-def finite(what: str, values: PyTree) -> None:
-    """Check that all numbers are finite.
-
-    Raises:
-      InputError: if one is not.
+      InputError: if a number is infinite or NaN.
     """
     for leaf in jax.tree.leaves(values):
         array = np.asarray(leaf)
         good = not np.issubdtype(array.dtype, np.floating) or np.all(np.isfinite(array))
         need = f"got {what} with numbers that are not finite (NaN or infinite), need finite ones; look where they arise"
         checks.require(bool(good), need)
-
-
-@contextlib.contextmanager
-def explained(algorithm: Any) -> Iterator[None]:
-    """Within, an error in code of the user's becomes a sentence with its place.
-
-    Raises:
-      InputError: in place of any other exception that passed through a line of the user's.
-    """
-    try:
-        yield
-    except checks.InputError:
-        raise
-    except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        here = [frame for frame in frames if is_users_file(frame.filename)]
-        inside = next((i for i, frame in enumerate(frames) if frame.name == "_method"), len(frames))
-        here = [frame for frame in here if frame in frames[inside:]]
-        if not here:
-            raise
-        where, why = here[-1], (str(error).strip().splitlines() or [""])[0][:200]
-        line = linecache.getline(where.filename, where.lineno).strip()
-        hint = _hint(algorithm, here)
-        raise checks.InputError(
-            f"got {type(algorithm).__name__} whose `{here[0].name}` fails in line {where.lineno} of {where.filename} "
-            f"(`{line}`): {type(error).__name__}: {why}; {hint or 'mend it'}"
-        ) from error
-
-
-def _hint(algorithm: Any, frames: list[traceback.FrameSummary]) -> str | None:
-    """What is forgotten most often."""
-    methods = [method for _, method in inspect.getmembers(type(algorithm), inspect.isfunction)]
-    method = next((method for method in methods if method.__code__.co_name == frames[0].name), None)
-    with contextlib.suppress(OSError, TypeError):
-        for line in inspect.getsource(method).splitlines():
-            assigned, _, right = line.rpartition("=")
-            if re.search(r"node\.grad\([^()]*\)(?!\[)", right) and "," not in assigned:
-                return "node.grad returns (gradient, what the loss returns beside it): write node.grad(x)[0]"
-    return None

@@ -1,4 +1,4 @@
-"""What a run returns."""
+"""The result of a run."""
 
 from __future__ import annotations
 
@@ -23,10 +23,19 @@ __all__ = ["Result"]
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """A finished (or diverged, or interrupted) run.
+    """The result of a run, which has finished, diverged or been interrupted.
 
-    history: its evaluations, as arrays and as a frame. sim: its last state. status: "finished", "diverged" or
-    "interrupted"; message: the same in a sentence. seconds: of the loop, without compile_seconds. run_dir: its files.
+    Args:
+      name: the label of the run.
+      history: the evaluations, as arrays and as a data frame.
+      sim: the last state.
+      simulation: the composed simulation.
+      seed: the seed of the run.
+      status: "finished", "diverged" or "interrupted".
+      message: the status in a sentence.
+      seconds: the time of the rounds in seconds, without compilation.
+      compile_seconds: the time of compilation in seconds.
+      run_dir: the directory of the files, if there is one.
     """
 
     name: str
@@ -42,7 +51,7 @@ class Result:
 
     @property
     def models(self) -> PyTree:
-        """The models of all nodes, stacked: `[n, ...]`; with a server, its one model: `[1, ...]`."""
+        """The models of all nodes, stacked, `[n, ...]`; with a server, its one model, `[1, ...]`."""
         return jax.jit(simulator.models)(self.simulation, self.sim)
 
     @property
@@ -52,7 +61,7 @@ class Result:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The last evaluation and how the run ended, as JSON takes it: what is not finite, or not there, is null."""
+        """The last evaluation and the ending of the run as JSON. Missing values, and those not finite, are null."""
         last = self.history.rows[-1] if len(self.history) else {}
         metrics = {name: None for name in ("mean_model_accuracy", "mean_accuracy", "worst_accuracy")}
         metrics |= {name: value if math.isfinite(value) else None for name, value in last.items() if name != "seconds"}
@@ -69,7 +78,14 @@ class Result:
         }
 
     def plot(self, path: str | Path | None = None) -> matplotlib.figure.Figure:
-        """Learning curves; written to `path` if it is given. In a notebook the figure shows itself."""
+        """Draw the learning curves.
+
+        Args:
+          path: the file to write, if any; its ending gives the format.
+
+        Returns:
+          The figure, which a notebook displays.
+        """
         from jdl.show import plots
 
         return plots.curves({self.name: self.history}, path, nodes=self.simulation.problem.n)

@@ -17,9 +17,10 @@ from jdl.runs.describe import describe, environment, part_name
 from jdl.runs.driver import drive
 from jdl.runs.interrupt import interruptible
 from jdl.runs.message_range import check_start
+from jdl.runs.place import Place
 from jdl.runs.progress import Bar
 from jdl.runs.result import Result
-from jdl.runs.rundir import Place, RunDir
+from jdl.runs.rundir import RunDir
 from jdl.types import Algorithm, Exchange, Federated, Oracle, Problem, PyTree
 
 __all__ = ["run"]

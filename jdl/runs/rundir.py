@@ -1,4 +1,4 @@
-"""A run directory: config.json, history.csv, summary.json, curves.png, checkpoint/; a lock while the run goes on."""
+"""The run directory: config.json, history.csv, summary.json, curves.png, checkpoint/, and a lock during the run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 import shutil
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,104 +16,25 @@ from jdl.runs.checkpoint import Checkpoints
 from jdl.runs.describe import differences
 from jdl.runs.history import Row, append_csv, read_csv
 from jdl.runs.lock import Lock
+from jdl.runs.place import LOCK, Place
 from jdl.runs.public_names import renewed
 
-__all__ = ["Place", "RunDir"]
-
-LOCK = "lock"
-# What a run makes before its configuration is complete: a directory with no more than these is as good as empty.
-BEFORE = {LOCK, "config.json.part"}
-# Characters that orbax takes for patterns where it looks for its own files.
-PATTERNS = "*?["
-
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """Where a run is to be kept, in the words of whoever asked for it.
-
-    Args:
-      path: of the directory; "~" is the home.
-      numbered: take the first of `path`, `path-2`, `path-3`, ... that does not exist.
-      argument: what the caller calls the directory.
-      again: how the caller goes on with the run in `{path}`.
-    """
-
-    path: Path
-    numbered: bool = False
-    argument: str = "run_dir"
-    again: str = "jdl.run(..., run_dir={path!r}, resume=True)"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "path", checks.path(self.path))
-
-    @property
-    def named(self) -> str:
-        """The argument and its value."""
-        return f"{self.argument}={self.path}"
-
-    @property
-    def go_on(self) -> str:
-        """How the caller goes on with the run."""
-        return self.again.format(path=str(self.path))
-
-    def check(self) -> None:
-        """Check that a run directory can be made here.
-
-        Raises:
-          InputError: if it is in use, cannot be written, or has a name that checkpoints cannot be found under.
-        """
-        odd = sorted(set(PATTERNS) & set(str(self.path.absolute())))
-        need = f"need one without {' and '.join(odd)}, which checkpoints cannot be found under"
-        checks.require(not odd, f"got {self.argument}={self.path.absolute()}, {need}; {self.another}")
-        above = next(place for place in (self.path, *self.path.absolute().parents) if place.exists())
-        writable = above.is_dir() and os.access(above, os.W_OK | os.X_OK)
-        need = f"got {self.named}, need a directory that can be written ({above} cannot); {self.another}"
-        checks.require(writable, need)
-        if not self.numbered:
-            self.check_empty()
-
-    def check_empty(self) -> None:
-        """Check that the directory holds nothing.
-
-        Raises:
-          InputError: if it does.
-        """
-        held = {one.name for one in self.path.iterdir()} - BEFORE if self.path.is_dir() else ()
-        do = f"resume the run in it with `{self.go_on}`, or {self.another}"
-        checks.require(not held, f"got {self.named}, which is not empty, need a new directory; {do}")
-
-    @property
-    def another(self) -> str:
-        """What to do where this one cannot be used."""
-        return f"give another {self.argument}"
-
-    def make(self) -> Path:
-        """The directory, made if it is not there; one that nobody else has made, where it is `numbered`."""
-        try:
-            if not self.numbered:
-                self.path.mkdir(parents=True, exist_ok=True)
-                return self.path
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            path, number = self.path, 1
-            while True:
-                with contextlib.suppress(FileExistsError):
-                    path.mkdir()
-                    return path
-                number += 1
-                path = self.path.with_name(f"{self.path.name}-{number}")
-        except OSError as error:  # what no check foresees: a full disk, a file system of the kernel's
-            raise self.unwritable(error) from error
-
-    def unwritable(self, error: OSError) -> checks.InputError:
-        """The sentence for a directory that cannot be written after all."""
-        need = f"got {self.named}, need a directory that can be written ({error.strerror})"
-        return checks.InputError(f"{need}; {self.another}")
+__all__ = ["RunDir"]
 
 
 class RunDir:
-    """The files of one run, which nobody else writes. Rows are on disk before the checkpoint that counts on them.
+    """The files of one run, which no other run writes.
 
-    As a context: a run that fails before its first evaluation leaves no directory behind.
+    Rows of the history are on disk before the checkpoint that refers to them. A run directory is a context manager: a
+    run that fails before its first evaluation leaves no directory behind.
+
+    Args:
+      place: where the directory is, or will be made.
+      config: the configuration of the run, as JSON.
+      resume: whether the directory exists and holds this run.
+
+    Raises:
+      InputError: if the directory cannot be made, is not empty, is in use, or holds another run than the one to resume.
     """
 
     def __init__(self, place: Place, config: dict[str, Any], resume: bool):
@@ -128,7 +48,7 @@ class RunDir:
             self.path = place.make()
             self.lock = Lock(self.path / LOCK, place.named)
             try:
-                dataclasses.replace(place, path=self.path).check_empty()  # now that nobody else can write
+                dataclasses.replace(place, path=self.path).check_empty()  # again, now that no other run can write
                 self._write("config.json", text)
             except OSError as error:
                 self.lock.release()
@@ -140,7 +60,7 @@ class RunDir:
         self.checkpoints = Checkpoints(self.path / "checkpoint")
 
     def row(self, row: Row) -> None:
-        """Append an evaluation to the history."""
+        """Append an evaluation to history.csv."""
         self.fresh = False
         append_csv(self.path / "history.csv", row)
 
@@ -149,13 +69,20 @@ class RunDir:
         self.checkpoints.save(sim, progress)
 
     def restore(self, like: RunState) -> tuple[RunState, dict[str, Any], list[Row]] | None:
-        """The newest checkpoint that is whole and the history up to it, or None if the run was killed before its first.
+        """Read the newest complete checkpoint, and the history up to it.
 
-        Rows after the checkpoint are cut from the file: the run makes them again. A checkpoint that cannot be read, or
-        whose rows are not all there, is passed over with a note.
+        Later rows are removed from history.csv, since the run computes them again. A checkpoint that cannot be read, or
+        whose rows are not all in history.csv, is skipped with a note.
+
+        Args:
+          like: the state, or its shapes.
+
+        Returns:
+          The state, the progress that was saved with it, and the rows; None if the run was killed before its first
+          checkpoint.
 
         Raises:
-          InputError: if there are checkpoints and none can be used.
+          InputError: if there are checkpoints and none of them can be used.
         """
         found, faults = None, {}
         kept = read_csv(self.path / "history.csv")
@@ -164,7 +91,7 @@ class RunDir:
                 sim, progress = self.checkpoints.restore(step, like)
             except checks.InputError:
                 raise
-            except Exception as error:  # whatever orbax makes of files that were cut short
+            except Exception as error:  # orbax raises exceptions of many types for incomplete files
                 faults[step] = f"the checkpoint of round {step} is damaged ({_first_line(error)})"
                 continue
             rows = [row for row in kept if row["round"] <= int(sim.t)][: progress["rows"]]
@@ -198,10 +125,10 @@ class RunDir:
     def _write(self, name: str, text: str) -> None:
         part = self.path / f"{name}.part"
         part.write_text(text)
-        os.replace(part, self.path / name)  # never a half-written file
+        os.replace(part, self.path / name)  # so that no half-written file has this name
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Close the checkpoints and release the lock."""
         self.checkpoints.close()
         self.lock.release()
 
@@ -214,15 +141,15 @@ class RunDir:
             for name in ("config.json", "history.csv", "history.csv.new"):
                 (self.path / name).unlink(missing_ok=True)
             shutil.rmtree(self.path / "checkpoint", ignore_errors=True)
-            with contextlib.suppress(OSError):  # something of somebody else's is in it
+            with contextlib.suppress(OSError):  # the directory holds files that are not of this run
                 self.path.rmdir()
 
 
 def _same_configuration(place: Place, config: dict[str, Any]) -> None:
-    """Check that the directory holds the run that is described.
+    """Check that a directory holds the run that is to be resumed.
 
     Raises:
-      InputError: if it holds none, or another.
+      InputError: if it holds no run, or one with another configuration.
     """
     file = place.path / "config.json"
     do = "name the directory of a run, or begin anew"
@@ -244,7 +171,7 @@ def _json(content: dict[str, Any]) -> str:
         return json.dumps(content, indent=2) + "\n"
     except (TypeError, ValueError) as error:
         raise checks.InputError(
-            f"got a command that is no JSON ({error}), need text, numbers, lists and dictionaries; convert it"
+            f"got a command that cannot be written as JSON ({error}), need text, numbers, lists and dicts; convert it"
         ) from error
 
 

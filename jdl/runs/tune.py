@@ -1,4 +1,4 @@
-"""The best rate of a method on a problem: a grid of rates in one compiled program, then a finer one around the best."""
+"""Tune the rate of a method: try a grid of rates in one compiled program, then a finer grid around the best."""
 
 from __future__ import annotations
 
@@ -19,14 +19,21 @@ from jdl.types import PyTree
 
 __all__ = ["RATES", "Tuned", "rounds_until", "tune"]
 
-# From a rate at which nothing moves to one at which nearly everything diverges, two a factor of 2.
+# From a rate at which models hardly move to one at which nearly every run diverges; two values in each factor of 2.
 RATES = tuple(float(rate) for rate in np.geomspace(2**-9, 2**2, 23))
 
 Score = str | Callable[[dict[str, jax.Array]], jax.Array]
 
 
 class Tuned(NamedTuple):
-    """The best value, its score, and all that were tried, in order of value; the score of what diverged is infinite."""
+    """The result of `jdl.tune`.
+
+    Args:
+      value: the best value.
+      score: its score.
+      values: float[V], all values that were tried, in increasing order.
+      scores: float[V], their scores; a run that diverged has an infinite score.
+    """
 
     value: float
     score: float
@@ -51,26 +58,29 @@ def tune(
     params: PyTree | None = None,
     at_once: int = 8,
 ) -> Tuned:
-    """The value of one number of the algorithm, its rate by default, that gives the lowest score.
+    """Find the value of one number of the algorithm, by default its rate, that gives the lowest score.
 
-    All values run in one program, `at_once` at a time. Each refinement tries as many values again, evenly in their
-    logarithm, between the neighbours of the best one. At a tie, also one up to
-    rounding, the smallest value counts.
+    All values run in one program, `at_once` at a time. Each refinement tries the same number of values again, evenly
+    spaced in their logarithm, between the two neighbours of the best value. If several values have the lowest score, up
+    to rounding, the smallest of them is the best.
 
     Args:
       simulation: from `jdl.simulation(...)`.
-      rounds: how many rounds each value gets.
-      score: a column of the history (`jdl.metrics.COLUMNS`), whose last entry counts (the negative of an accuracy); or
-        a function of the history, a dict of arrays `[E]`, see `jdl.rounds_until`.
-      values: what to try, at least one, all positive.
-      field: the number of the algorithm to choose.
-      refinements: how often to look closer.
-      eval_every: how often to evaluate, in rounds; at start and end only by default.
-      params: the start of all nodes, see `jdl.sim.init`.
-      at_once: how many runs to hold in memory together.
+      rounds: the number of rounds for each value.
+      score: a column of the history (`jdl.metrics.COLUMNS`), whose last entry is the score (its negative for an
+        accuracy); or a function from the history, a dict of arrays `[E]`, to one number, see `jdl.rounds_until`.
+      values: the values to try: at least one, all positive.
+      field: the name of the number.
+      refinements: the number of refinements.
+      eval_every: the number of rounds between evaluations; by default only the start and the end are evaluated.
+      params: the initial models, see `jdl.sim.init`.
+      at_once: the number of runs that are in memory at once.
+
+    Returns:
+      The best value, its score, and all values with their scores.
 
     Raises:
-      InputError: if the algorithm has no such number, or if every value diverged.
+      InputError: if the algorithm has no such number, if the score is not a column, or if every value diverged.
 
     >>> import jdl
     >>> problem = jdl.problems.quadratic(nodes=4, dim=3, condition=1.0)  # curvature 1: a step of rate 1 is best
@@ -111,12 +121,12 @@ def tune(
     return Tuned(float(tried[best]), float(scores[best]), tried, scores)
 
 
-# Losses in float32 that differ by so few units in the last place differ by rounding alone.
+# Losses in float32 that differ by at most this factor, four units in the last place, differ by rounding only.
 ROUNDING = 4 * float(np.finfo(np.float32).eps)
 
 
 def _best(scores: np.ndarray, scale: float) -> int:
-    """The first of the scores that are lowest up to rounding, of numbers of size `scale` or their own."""
+    """The first index whose score is lowest up to rounding. Scores are differences of numbers of the size `scale`."""
     low = np.min(scores)
     if not np.isfinite(low):
         return 0
@@ -124,7 +134,7 @@ def _best(scores: np.ndarray, scale: float) -> int:
 
 
 def _scale(simulation: Simulation, score: Score) -> float:
-    """The size of the numbers that a score is a difference of: above the optimum, that of the loss there."""
+    """The size of the numbers whose difference a score is: suboptimality is the loss minus that of the optimum."""
     optimum = simulation.problem.optimum if score == "suboptimality" else None
     return 0.0 if optimum is None else abs(float(optimum.loss))
 
@@ -142,10 +152,10 @@ def _known_field(algorithm: Any, field: str) -> None:
 
 
 def _known_score(simulation: Simulation, score: Score, rounds: int, eval_every: int, params: PyTree) -> None:
-    """Check that the score is a column of the history, or a function of it that gives one number.
+    """Check that the score is a column of the history, or a function from the history to one number.
 
     Raises:
-      InputError: with the columns that there are.
+      InputError: if it is neither; the sentence lists the columns.
     """
     history = jax.eval_shape(lambda s: simulate(s, rounds, eval_every, params)[1], simulation)
     if not callable(score):
@@ -159,13 +169,21 @@ def _known_score(simulation: Simulation, score: Score, rounds: int, eval_every: 
         checks.known("column of the history", str(error.args[0]), history)
         raise
     shape = getattr(found, "shape", None)
-    checks.require(shape == (), f"got a score that gives {found}, need one number, f[]; try history[column][-1]")
+    checks.require(shape == (), f"got a score that returns {found}, need one number, f[]; try history[column][-1]")
 
 
 def rounds_until(column: str, target: float) -> Callable[[dict[str, jax.Array]], jax.Array]:
-    """A score for `tune`: the first round at which a column of the history is below `target`; infinite if none is.
+    """A score for `jdl.tune`: the first round in which a column of the history is below a target.
 
-    Evaluate every round (`eval_every=1`) to count to the round. The same object for the same arguments: one program.
+    Evaluate every round (`eval_every=1`) to find the exact round. Equal arguments give the same object, so that a
+    second call of `jdl.tune` does not compile again.
+
+    Args:
+      column: the name of the column.
+      target: the value to reach.
+
+    Returns:
+      The score, which is infinite if the target is not reached.
     """
     return _rounds_until(column, float(target))
 
@@ -182,7 +200,7 @@ def _rounds_until(column: str, target: float) -> Callable[[dict[str, jax.Array]]
 
 @functools.partial(jax.jit, static_argnames=("field", "rounds", "eval_every", "score", "at_once", "code"))
 def _scores(simulation, values, params, field, rounds, eval_every, score, at_once, code):
-    # `code` is the digest of `score`: a global that it reads may have changed since its program was made.
+    # `code` is the digest of `score`: the program is compiled again if a global that `score` reads has changed.
     def one(value):
         algorithm = simulation.algorithm.replace(**{field: value})
         sim, history = simulate(simulation.replace(algorithm=algorithm), rounds, eval_every, params)

@@ -85,7 +85,7 @@ def test_directed_doubly_stochastic_links_that_fail_are_not_doubly_stochastic():
 
 
 def test_a_server_method_on_a_graph():
-    words = ["'server'", "sampling"]
+    words = ["'server'", "Sampling"]
     all_refused(SERVERS, lambda name: words, lambda name: (cases.kind_of(name)(), topology.ring(N)))
 
 

@@ -53,7 +53,7 @@ def test_importing_jdl_touches_no_device_and_no_network_and_then_cores_become_de
 KILLED = """
 import sys, time, jdl
 sys.path.insert(0, sys.argv[2])
-from jdl import progress
+from jdl.runs import progress
 from test_run import parts
 update = progress.Bar.update
 

@@ -220,7 +220,7 @@ def test_sentences_are_in_words_of_python(base, tmp_path):
 
 @pytest.mark.parametrize("command", [{"a": np.float32(1)}, {"a": {1, 2}}, {(1, 2): 3}])
 def test_a_command_that_is_no_json_is_refused_and_leaves_nothing(tmp_path, command):
-    with pytest.raises(REFUSED, match="got a command that is no JSON"):
+    with pytest.raises(REFUSED, match="got a command that cannot be written as JSON"):
         jdl.run(**parts(), run_dir=tmp_path / "a", command=command)
     assert not (tmp_path / "a").exists()
 
