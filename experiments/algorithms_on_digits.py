@@ -105,7 +105,7 @@ def main(
     """
     known = catalogue.members("algorithms")
     names = [checks.known("algorithm", name, known) for name in names] or sorted(known)
-    problem = jdl.problems.digits(nodes=nodes, partition="dirichlet", alpha=alpha, batch_size=16)
+    problem = jdl.problems.digits(nodes=nodes, partition=jdl.data.partition.Dirichlet(alpha=alpha), batch_size=16)
     out.mkdir(parents=True, exist_ok=True)
     done = read(out / "table.csv")
     print("  ".join(COLUMNS))

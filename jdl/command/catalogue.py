@@ -11,8 +11,9 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from jdl import algorithms, checks, compressors, data, exchange, problems, schedule, topology
+from jdl import algorithms, checks, compressors, exchange, problems, schedule, topology
 from jdl.command.docstring import Docstring, docstring
+from jdl.data.partition.rules import RULES
 
 __all__ = ["KINDS", "Entry", "Option", "catalogue", "entry", "groups", "known", "make", "maker", "members", "options"]
 
@@ -28,7 +29,11 @@ KINDS = {
 }
 
 # Old name -> new name, for command lines and run directories of before.
-RENAMED = {"exchanges": {"narrow": "half_precision"}, "topologies": {"markov": "gilbert_elliott"}}
+RENAMED = {
+    "exchanges": {"narrow": "half_precision"},
+    "problems": {"learn": "supervised", "regress": "logistic_regression"},
+    "topologies": {"markov": "gilbert_elliott"},
+}
 
 PLAIN = (bool, int, float, str)
 
@@ -76,7 +81,7 @@ def members(kind: str) -> dict[str, Maker]:
     elif kind == "problems":
         found = {make.__name__: make for make in _listed(problems, inspect.isfunction)}
     else:
-        return {make.__name__: make for make in _listed(data.partition, inspect.isfunction)}
+        return dict(RULES)
     return {name: make for name, make in found.items() if _all_default(make)}
 
 
@@ -215,11 +220,15 @@ def _compressors() -> list[type]:
 
 
 def _says(thing: Maker) -> Docstring:
-    """What a thing says of itself: its class, where a method makes it, but for the arguments of that."""
+    """What a thing says of itself.
+
+    Where a method makes it, its class says all but the arguments. A problem of one data set has arguments of another.
+    """
     says, owner = docstring(inspect.getdoc(thing) or ""), getattr(thing, "__self__", None)
     if inspect.isclass(owner):
-        says = docstring(inspect.getdoc(owner) or "")._replace(arguments=says.arguments)
-    return says
+        return docstring(inspect.getdoc(owner) or "")._replace(arguments=says.arguments)
+    made_of = inspect.unwrap(thing)
+    return says if made_of is thing else says._replace(arguments=docstring(inspect.getdoc(made_of) or "").arguments)
 
 
 def _help(thing: Maker, name: str) -> str:

@@ -223,7 +223,7 @@ def flags_of(chosen: Chosen, base: type = Common) -> type:
 
 def usual(chosen: Chosen) -> dict[str, int]:
     """Numbers of a run that are others for this problem than those of `Common`."""
-    if chosen.problem not in problems.named.__all__:
+    if chosen.problem not in problems.named.DATA_SETS:
         return {}
     nodes = inspect.signature(maker("problems", chosen.problem)).parameters["nodes"].default
     return {"nodes": nodes, "rounds": DATA_ROUNDS}

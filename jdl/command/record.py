@@ -55,8 +55,8 @@ def build(command: Command) -> dict[str, Any]:
     network = [make("exchanges", **part) for part in command["network"]]
     for part in (algorithm, *network):
         checks.fields(part)
-    division = {"partition" if name == "name" else name: value for name, value in command.get("partition", {}).items()}
-    problem = make("problems", nodes=n, **command["problem"] | division)
+    division = {"partition": make("partitions", **command["partition"])} if "partition" in command else {}
+    problem = make("problems", nodes=n, **command["problem"], **division)
     fits_in_memory(problem)
     return {
         "problem": problem,
@@ -77,7 +77,7 @@ def topology_of(flags: Any, chosen: Chosen) -> Command | None:
         return part
     scheme = checks.known("weights", flags.weights, SCHEMES)
     # What makes a graph says so: others return a cycle of them, or a schedule.
-    one = name is not None and typing.get_type_hints(maker("topologies", name))["return"] is Topology
+    one = name is not None and typing.get_type_hints(maker("topologies", name)).get("return") is Topology
     need = f"need a topology that is one graph; leave it out, or give --{FLAG['topologies']} ring"
     checks.require(one, f"got --weights {scheme} with {name or 'no topology'}, {need}")
     return {**part, "weights": scheme}

@@ -1,11 +1,12 @@
 """What the nodes learn: the data of `n` nodes and a loss. Names in lower case build one, from `nodes=` on."""
 
+from jdl import checks
 from jdl.problems import named
-from jdl.problems.convex import regress
 from jdl.problems.digits import digits
 from jdl.problems.fitting import MODELS
-from jdl.problems.learn import learn
+from jdl.problems.from_data import supervised
 from jdl.problems.logistic import Logistic, logistic
+from jdl.problems.logistic_regression import logistic_regression
 from jdl.problems.named import (
     a9a,
     agaricus,
@@ -47,15 +48,17 @@ __all__ = [
     "femnist",
     "ijcnn1",
     "kmnist",
-    "learn",
     "logistic",
+    "logistic_regression",
     "mnist",
     "movielens_100k",
     "mushrooms",
     "named",
     "quadratic",
-    "regress",
     "shakespeare",
     "sst2",
+    "supervised",
     "w8a",
 ]
+
+checks.renamed(__name__, {"learn": "jdl.problems.supervised", "regress": "jdl.problems.logistic_regression"})

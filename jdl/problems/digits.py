@@ -11,12 +11,13 @@ from jdl import checks
 from jdl.data import Partition
 from jdl.data.readers.embedded import digits as load_digits
 from jdl.models import MLP, Linear
-from jdl.problems.division import divide, rule_of
+from jdl.problems.division import divide, rule_of, takes_options_of_partitions
 from jdl.problems.supervised import Supervised
 
 __all__ = ["digits"]
 
 
+@takes_options_of_partitions
 def digits(
     nodes: int = 1024,
     partition: str | Partition | Any = "iid",
@@ -24,29 +25,27 @@ def digits(
     batch_size: int = 0,
     test_fraction: float = 0.2,
     seed: int = 0,
-    **partition_options: Any,
 ) -> Supervised:
     """Handwritten digits of 8x8 pixels (1,437 to train on, 360 to test), classified by a small network.
 
     Args:
       nodes: n, how many nodes share the training examples; more nodes than examples leaves some without data.
-      partition: how they are shared: the name of a rule of `jdl.data.partition`, a function like these, or a
-        partition that is made, as `learn` takes them.
+      partition: how they are shared: a rule of `jdl.data.partition`, its name, or a partition that is made, as
+        `supervised` takes them.
       hidden: width of the hidden layer (64-hidden-10, relu); 0 for none, which is softmax regression.
       batch_size: examples a minibatch, drawn with replacement; 0 for all of the node's.
       test_fraction: share of the 1,797 images that is held out.
       seed: names the test set and the partition.
-      partition_options: of this rule: alpha=0.1, say, for "dirichlet".
 
     Raises:
-      InputError: an unknown partition (with the nearest names) or option of it, or a number out of range.
+      InputError: if there is no such partition (with the nearest names), or if a number is out of range.
 
     >>> problem = digits(nodes=100, hidden=0)
     >>> problem.n, problem.indices.shape, int(problem.num_examples.sum())
     (100, (100, 15), 1437)
     """
     hidden = checks.whole("hidden", hidden, 0)
-    rule = rule_of(partition, **partition_options)
+    rule = rule_of(partition)
     data = load_digits(test_fraction, seed)
     module = MLP(hidden=(hidden,), classes=data.num_classes) if hidden else Linear(classes=data.num_classes)
     model = jax.eval_shape(module.init, jax.random.key(0), jnp.asarray(data.train_x[:1]))

@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from jdl import checks
-from jdl.data import Dataset, Partition, partition
+from jdl.data import Dataset, Partition
 from jdl.data.partition.given import NEED, as_partition
+from jdl.data.partition.rules import RULES
 from jdl.data.partition.table import validated
 
-__all__ = ["divide", "rule_of"]
+__all__ = ["divide", "rule_of", "takes_options_of_partitions"]
+
+Rule = Callable[..., Partition]
 
 # What a rule may ask for in its first argument, and where a data set has it.
 ASKED = {"labels": "train_y", "features": "train_x", "owners": "train_owner"}
-RULES = {name: getattr(partition, name) for name in partition.__all__ if name != Partition.__name__}
 
 
-def rule_of(rule: Any, /, **options: Any) -> Callable[..., Partition]:
-    """A rule with its options: by its name, or the caller's own; or the one that gives the caller's own partition.
+def rule_of(rule: Any) -> Rule:
+    """What divides examples: a rule as it is, the one of a name with its defaults, or one that gives this partition.
 
-    A partition is a `Partition`, or what `as_partition` reads as one.
-
-    Asked before data are read, since an option may be a misspelt argument of the problem.
+    Args:
+      rule: a rule, its name, a `Partition`, or what `as_partition` reads as one.
 
     Raises:
-      InputError: an unknown name (with the nearest), no rule, or an option that the rule does not take.
+      InputError: if there is no rule of this name (with the nearest), or if it is none of these.
 
-    >>> rule_of("dirichlet", alpha=0.1)(np.zeros(8, int), nodes=2, seed=0).counts.sum().item()
-    8
-    >>> rule_of("iid", skew=0.5)  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    jdl.checks.InputError: got skew=0.5, ... the partition iid, which takes none; leave it out, or try ...'feature_skew'
+    >>> rule_of("dirichlet")
+    Dirichlet(alpha=0.5, minimum=0)
     """
+    if isinstance(rule, str):
+        return RULES[checks.known("partition", rule, RULES)]()
+    if isinstance(rule, type):
+        name = rule.__name__
+        raise checks.InputError(f"got the class {name} as a partition, need a partition; call it: {name}(...)")
 
     def given(labels: np.ndarray, nodes: int, seed: int) -> Partition:
         split = validated(rule, len(labels)) if isinstance(rule, Partition) else as_partition(rule, nodes, len(labels))
@@ -45,25 +50,17 @@ def rule_of(rule: Any, /, **options: Any) -> Callable[..., Partition]:
         return split
 
     made = rule if callable(rule) else given
-    if isinstance(rule, str):
-        made = RULES[checks.known("partition", rule, RULES)]
     takes = _arguments(made)
     good = takes[:1] and takes[0] in ASKED and {"nodes", "seed"} <= {*takes}
     checks.require(bool(good), f"got partition={rule!r}, {NEED}; try partition='iid'")
-    own = [one for one in takes[1:] if one not in ("nodes", "seed")]
-    need = f"need an argument of the problem or an option of the partition {_name(made)}, which takes"
-    for option, value in options.items():
-        others = [repr(name) for name, other in RULES.items() if option in _arguments(other)]
-        do = f"leave it out{', or try partition=' * bool(others)}{' or '.join(others)}"
-        checks.require(option in own, f"got {option}={value!r}, {need} {' and '.join(own) or 'none'}; {do}")
-    return functools.partial(made, **options)
+    return made
 
 
-def divide(data: Dataset, nodes: int, rule: Callable[..., Partition], seed: int = 0) -> Partition:
-    """The examples of `data` over `nodes` nodes by a rule of `rule_of`, which is given what it asks for.
+def divide(data: Dataset, nodes: int, rule: Rule, seed: int = 0) -> Partition:
+    """The examples of `data` over `nodes` nodes by a rule, which is given what it asks for in its first argument.
 
     Raises:
-      InputError: the rule asks for what the data do not have, or gives what is no partition of them.
+      InputError: if the rule asks for what the data do not have, or gives what is no partition of them.
 
     >>> zeros = Dataset(*[np.zeros(10, int)] * 4, num_classes=1, name="zeros", source="")
     >>> divide(zeros, 4, rule_of("iid")).counts.max().item()
@@ -84,13 +81,53 @@ def divide(data: Dataset, nodes: int, rule: Callable[..., Partition], seed: int 
     return split
 
 
-def _arguments(rule: Callable[..., Partition]) -> list[str]:
+def takes_options_of_partitions(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a problem so that it also takes the options of a partition that is given by its name.
+
+    That is how options were spelled before partitions were objects: `digits(partition="dirichlet", alpha=0.1)`.
+    """
+    signature = inspect.signature(make)
+
+    @functools.wraps(make)
+    def problem(*args: Any, **named: Any) -> Any:
+        options = {name: named.pop(name) for name in [*named] if name not in signature.parameters}
+        if not options:
+            return make(*args, **named)
+        bound = signature.bind_partial(*args, **named)
+        usual = signature.parameters["partition"].default
+        bound.arguments["partition"] = _with(options, bound.arguments.get("partition", usual), make.__name__)
+        return make(*bound.args, **bound.kwargs)
+
+    return problem
+
+
+def _with(options: dict[str, Any], rule: Any, problem: str) -> Rule:
+    """The rule of this name with these options.
+
+    Raises:
+      InputError: if there is no such option, which may be a misspelt argument of the problem.
+    """
+    cls = RULES[checks.known("partition", rule, RULES)] if isinstance(rule, str) else None
+    own = [field.name for field in dataclasses.fields(cls)] if cls else []
+    for option, value in options.items():
+        takers = [one.__name__ for one in RULES.values() if option in {field.name for field in dataclasses.fields(one)}]
+        ways = [f"partition=jdl.data.partition.{name}({option}={value!r})" for name in takers]
+        do = f"leave it out{', or give ' * bool(ways)}{' or '.join(ways)}"
+        checks.require(option in own, f"got {option}={value!r}, which is no argument of {problem}; {do}")
+    words = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    new = f"{problem}(partition=jdl.data.partition.{cls.__name__}({words}))"
+    warnings.warn(f"{problem}(partition={rule!r}, {words}) is spelled {new}", DeprecationWarning, stacklevel=3)
+    return cls(**options)
+
+
+def _arguments(rule: Rule) -> list[str]:
     try:
         return list(inspect.signature(rule).parameters)
     except ValueError:  # of what is built in, such as dict, Python may not know them
         return []
 
 
-def _name(rule: Callable[..., Partition]) -> str:
+def _name(rule: Rule) -> str:
     """What a rule, or the rule inside a partial, is called in a sentence."""
-    return getattr(getattr(rule, "func", rule), "__name__", "given")
+    name = getattr(getattr(rule, "func", rule), "__name__", None) or type(rule).__name__
+    return next((known for known, cls in RULES.items() if cls.__name__ == name), name)

@@ -222,7 +222,7 @@ DIVIDED = "run --algorithm local_only --nodes 20 --hidden 0 --rounds 4 --eval-ev
 @pytest.mark.parametrize("rule", catalogue.members("partitions"))
 def test_a_partition_brings_the_flags_of_its_rule(call, rule):
     _, out, _ = call(*DIVIDED, "--partition", rule.replace("_", "-").title(), "--help")
-    own = set(inspect.signature(getattr(jdl.data.partition, rule)).parameters) & OPTIONS
+    own = set(inspect.signature(catalogue.maker("partitions", rule)).parameters) & OPTIONS
     assert {name for name in OPTIONS if f"--{name.replace('_', '-')} " in out} == own
 
 
@@ -234,7 +234,7 @@ def test_a_partition_is_kept_and_comes_back(call, tmp_path, interrupt):
     assert call(*DIVIDED, *shards, "--no-progress", "--out", "a")[0] == 130
     command = json.loads((tmp_path / "a" / "config.json").read_text())["command"]
     assert command["partition"] == {"name": "shards", "shards_per_node": 3}
-    expected = jdl.problems.digits(20, "shards", shards_per_node=3, hidden=0, seed=4)
+    expected = jdl.problems.digits(20, jdl.data.partition.Shards(3), hidden=0, seed=4)
     np.testing.assert_array_equal(cli.build(command)["problem"].indices, expected.indices)
     interrupt.undo()
     code, out, _ = call("resume", "a", "--json")
@@ -362,7 +362,7 @@ def test_bad_input_is_one_sentence_and_code_2(name, call, tmp_path):
 
 
 def test_too_many_nodes_are_refused_with_the_estimate(call, monkeypatch):
-    monkeypatch.setattr(checks, "available_memory", lambda: 1024**2 * 10)
+    monkeypatch.setattr(checks.memory, "available_memory", lambda: 1024**2 * 10)
     code, _, err = call("run", "--nodes", "2000")
     assert code == 2 and "got nodes=2,000, which needs about 0.1 GiB; 0.0 GiB are available" in err
 

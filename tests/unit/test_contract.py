@@ -193,7 +193,7 @@ def test_a_schedule_sees_losses_before_and_distances_after_a_round():
 
 
 DIVISIBLE = {
-    "digits": lambda: jdl.problems.digits(nodes=5, partition="dirichlet", alpha=0.3, hidden=0),
+    "digits": lambda: jdl.problems.digits(nodes=5, partition=jdl.data.partition.Dirichlet(alpha=0.3), hidden=0),
     "logistic": lambda: jdl.problems.logistic(nodes=3, dim=4, examples=11),
     "quadratic": lambda: jdl.problems.quadratic(nodes=3, dim=4),
 }

@@ -26,7 +26,7 @@ class Small(nn.Module):
 def problem():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(32, 5, 5, 1)).astype(np.float32), rng.integers(0, 2, 32)
-    return jdl.problems.learn(Dataset(x, y, x[:7], y[:7], 2, "noise", ""), nodes=N, model=Small(), batch_size=4)
+    return jdl.problems.supervised(Dataset(x, y, x[:7], y[:7], 2, "noise", ""), nodes=N, model=Small(), batch_size=4)
 
 
 def run(**how):
@@ -114,7 +114,7 @@ def test_a_servers_arrays_are_copied_even_where_they_have_as_many_rows_as_there_
     rng = np.random.default_rng(0)
     data = Dataset(rng.normal(size=(64, 8)).astype(np.float32), rng.integers(0, 2, 64), None, None, 2, "noise", "")
     data = data._replace(test_x=data.train_x[:8], test_y=data.train_y[:8])
-    both = jdl.problems.learn(data, nodes=8, model="linear")
+    both = jdl.problems.supervised(data, nodes=8, model="linear")
     mesh = placement.mesh_over(8)
 
     def places(algorithm, topology):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -10,7 +11,7 @@ import numpy as np
 from jdl import checks
 from jdl.data.partition.table import Partition, examples_and_nodes, table
 
-__all__ = ["feature_skew"]
+__all__ = ["FeatureSkew"]
 
 STEPS, TOLERANCE = 16, 1e-3
 # Numbers in a block: 1 MiB in 32 bits. A step then reads the data once, 25 ms for 60,000 images of 784 pixels, with
@@ -19,11 +20,12 @@ BLOCK = 2**18
 SMALL, LARGE = 1e-12, 1e12  # spans of the values within which sums of squares need no other unit
 
 
-def feature_skew(features: np.ndarray, nodes: int, skew: float = 1.0, seed: int = 0) -> Partition:
+@dataclasses.dataclass(frozen=True)
+class FeatureSkew:
     """Examples in the order of their projection on the leading principal direction, cut into one piece a node.
 
     Sizes differ by at most one. A random share `1 - skew` of the examples changes places among itself before the cut,
-    so that `skew=0` is `iid`. Which node gets which piece is drawn.
+    so that `skew=0` is `IID`. Which node gets which piece is drawn.
 
     The direction is that of all the data, whatever the seed: up to 16 steps of Lanczos' method in 32 bits, until the
     residual is a thousandth of the variance along it. It is then off by at most 0.001 / (1 - s) radians, where s is the
@@ -32,16 +34,13 @@ def feature_skew(features: np.ndarray, nodes: int, skew: float = 1.0, seed: int 
     in 784 dimensions, 60,000 examples: 16 steps, 99.9 % of it).
 
     Args:
-      features: f[N, ...] or u8[N, ...], one row for each example.
-      nodes: how many nodes share them. More nodes than examples leaves random nodes without data.
       skew: share of the examples that keep their place, from 0 (iid) to 1.
-      seed: names the draw.
 
     Raises:
       InputError: a skew outside [0, 1], or features that are not finite numbers, at least one for each example.
 
     >>> features = np.stack([np.arange(8.0), np.zeros(8)], axis=1)
-    >>> split = feature_skew(features, nodes=2)
+    >>> split = FeatureSkew()(features, nodes=2)
     >>> sorted(sorted(row.tolist()) for row in split.indices)
     [[0, 1, 2, 3], [4, 5, 6, 7]]
 
@@ -50,30 +49,43 @@ def feature_skew(features: np.ndarray, nodes: int, skew: float = 1.0, seed: int 
       Operators", Journal of Research of the National Bureau of Standards 45, 1950. The bound: C. Davis and W. M. Kahan,
       "The Rotation of Eigenvectors by a Perturbation. III", SIAM Journal on Numerical Analysis 7, 1970.
     """
-    features, nodes = examples_and_nodes("features", features, nodes)
-    checks.bounded("skew", skew, 0, 1, 1.0)
-    checks.require(
-        features.dtype.kind in "fiub",
-        f"got features of type {features.dtype}, need numbers; try the partition iid, or by_owner",
-    )
-    examples = features.shape[0]
-    size = int(np.prod(features.shape[1:]))
-    need = f"got features of shape {features.shape}, need at least one number for each example"
-    checks.require(size > 0, f"{need}; try the partition iid")
-    rng = np.random.default_rng(checks.whole("seed", seed, 0))
-    flat = features.reshape(examples, size)
-    blocks = partial(_centred, flat, *_mean_and_unit(flat))
-    direction = _leading_direction(blocks, size)
-    place = np.concatenate([block @ direction for block in blocks()])
-    # Shuffled first, so that equal projections come in random order.
-    order = rng.permutation(examples)
-    order = order[np.argsort(place[order], kind="stable")]
-    free = np.flatnonzero(rng.permutation(examples) >= round(skew * examples))
-    order[free] = order[rng.permutation(free)]
-    # The pieces of one example more are spread over the line, since the nodes that get them are drawn.
-    owner = np.empty(examples, np.int64)
-    owner[order] = rng.permutation(nodes)[np.arange(examples) * nodes // examples]
-    return table(owner, nodes)
+
+    skew: float = 1.0
+
+    def __post_init__(self) -> None:
+        checks.bounded("skew", self.skew, 0, 1, 1.0)
+
+    def __call__(self, features: np.ndarray, nodes: int, seed: int = 0) -> Partition:
+        """Divide examples over nodes.
+
+        Args:
+          features: f[N, ...] or u8[N, ...], one row for each example.
+          nodes: how many nodes share them. More nodes than examples leaves random nodes without data.
+          seed: names the draw.
+        """
+        features, nodes = examples_and_nodes("features", features, nodes)
+        checks.require(
+            features.dtype.kind in "fiub",
+            f"got features of type {features.dtype}, need numbers; try the partition iid, or by_owner",
+        )
+        examples = features.shape[0]
+        size = int(np.prod(features.shape[1:]))
+        need = f"got features of shape {features.shape}, need at least one number for each example"
+        checks.require(size > 0, f"{need}; try the partition iid")
+        rng = np.random.default_rng(checks.whole("seed", seed, 0))
+        flat = features.reshape(examples, size)
+        blocks = partial(_centred, flat, *_mean_and_unit(flat))
+        direction = _leading_direction(blocks, size)
+        place = np.concatenate([block @ direction for block in blocks()])
+        # Shuffled first, so that equal projections come in random order.
+        order = rng.permutation(examples)
+        order = order[np.argsort(place[order], kind="stable")]
+        free = np.flatnonzero(rng.permutation(examples) >= round(self.skew * examples))
+        order[free] = order[rng.permutation(free)]
+        # The pieces of one example more are spread over the line, since the nodes that get them are drawn.
+        owner = np.empty(examples, np.int64)
+        owner[order] = rng.permutation(nodes)[np.arange(examples) * nodes // examples]
+        return table(owner, nodes)
 
 
 def _mean_and_unit(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

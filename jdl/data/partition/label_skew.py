@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from jdl import checks
 from jdl.data.partition.minimum import possible, with_minimum
 from jdl.data.partition.table import Partition, classes_and_nodes, concentration, table
 
-__all__ = ["classes_per_node", "dirichlet", "shards"]
+__all__ = ["ClassesPerNode", "Dirichlet", "Shards"]
 
 
-def dirichlet(labels: np.ndarray, nodes: int, alpha: float = 0.5, seed: int = 0, minimum: int = 0) -> Partition:
+@dataclasses.dataclass(frozen=True)
+class Dirichlet:
     """Each class split over the nodes in Dirichlet(alpha) proportions: small alpha, few labels a node.
 
     For each class with `N_c` examples, `p ~ Dirichlet(alpha, ..., alpha)` over the nodes, and node `i` gets
@@ -19,10 +22,7 @@ def dirichlet(labels: np.ndarray, nodes: int, alpha: float = 0.5, seed: int = 0,
     is drawn again, so with small alpha or many nodes some nodes hold no data, unless `minimum` says otherwise.
 
     Args:
-      labels: i32[N], the class of each example.
-      nodes: how many nodes share them.
       alpha: concentration, above 0: 100 is nearly the same mixture everywhere, 0.05 one or two labels a node.
-      seed: names the draw.
       minimum: examples that every node has at least. What is missing, no more, is drawn from what others have above
         it, so that the largest nodes give the most.
 
@@ -30,109 +30,149 @@ def dirichlet(labels: np.ndarray, nodes: int, alpha: float = 0.5, seed: int = 0,
       InputError: `alpha` is not a finite number above 0, more than N examples are asked for, or labels that are not
         classes.
 
-    >>> int(dirichlet(np.arange(1000) % 10, nodes=64, alpha=0.05).counts.sum())
+    >>> int(Dirichlet(alpha=0.05)(np.arange(1000) % 10, nodes=64).counts.sum())
     1000
 
     References:
       M. Yurochkin et al., "Bayesian Nonparametric Federated Learning of Neural Networks", ICML 2019, splits each
-      class so. (Hsu, Qi and Brown, 2019, draw each node's mixture of classes instead: `dirichlet_per_node`.)
+      class so. (Hsu, Qi and Brown, 2019, draw each node's mixture of classes instead: `DirichletPerNode`.)
     """
-    labels, nodes = classes_and_nodes(labels, nodes)
-    alpha, minimum = concentration(alpha), possible(minimum, nodes, labels.size)
-    rng = np.random.default_rng(checks.whole("seed", seed, 0))
-    owner = np.empty(labels.size, np.int64)
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        ends = np.cumsum(rng.dirichlet(np.full(nodes, alpha)))
-        # Equally spaced points, shifted at random: p_i of them, to within one, fall into node i's interval.
-        points = (np.arange(members.size) + rng.random()) / members.size
-        piece = np.minimum(np.searchsorted(ends, points, side="right"), nodes - 1)  # rounding may end below 1
-        # Without the permutation, nodes with close ids would never share a class when nodes outnumber examples.
-        owner[members] = rng.permutation(nodes)[piece]
-    return table(with_minimum(owner, nodes, minimum, rng), nodes)
+
+    alpha: float = 0.5
+    minimum: int = 0
+
+    def __post_init__(self) -> None:
+        concentration(self.alpha)
+        checks.whole("minimum", self.minimum, 0)
+
+    def __call__(self, labels: np.ndarray, nodes: int, seed: int = 0) -> Partition:
+        """Divide examples over nodes.
+
+        Args:
+          labels: i32[N], the class of each example.
+          nodes: how many nodes share them.
+          seed: names the draw.
+        """
+        labels, nodes = classes_and_nodes(labels, nodes)
+        minimum = possible(self.minimum, nodes, labels.size)
+        rng = np.random.default_rng(checks.whole("seed", seed, 0))
+        owner = np.empty(labels.size, np.int64)
+        for label in np.unique(labels):
+            members = rng.permutation(np.flatnonzero(labels == label))
+            ends = np.cumsum(rng.dirichlet(np.full(nodes, float(self.alpha))))
+            # Equally spaced points, shifted at random: p_i of them, to within one, fall into node i's interval.
+            points = (np.arange(members.size) + rng.random()) / members.size
+            piece = np.minimum(np.searchsorted(ends, points, side="right"), nodes - 1)  # rounding may end below 1
+            # Without the permutation, nodes with close ids would never share a class when nodes outnumber examples.
+            owner[members] = rng.permutation(nodes)[piece]
+        return table(with_minimum(owner, nodes, minimum, rng), nodes)
 
 
-def shards(labels: np.ndarray, nodes: int, shards_per_node: int = 2, seed: int = 0) -> Partition:
+@dataclasses.dataclass(frozen=True)
+class Shards:
     """Examples sorted by label and cut into shards, dealt at random: about `shards_per_node` labels a node.
 
     Args:
-      labels: i32[N], the class of each example.
-      nodes: how many nodes share them.
       shards_per_node: how many shards each node is dealt. Shards differ by at most one example in size.
-      seed: names the draw.
 
     Raises:
       InputError: there are more shards than examples, or labels that are not classes.
 
-    >>> shards(np.arange(1000) % 10, nodes=50).counts.tolist() == [20] * 50
+    >>> Shards()(np.arange(1000) % 10, nodes=50).counts.tolist() == [20] * 50
     True
 
     References:
       B. McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data", AISTATS 2017.
     """
-    labels, nodes = classes_and_nodes(labels, nodes)
-    shards_per_node = checks.whole("shards_per_node", shards_per_node, 1)
-    total, most = nodes * shards_per_node, labels.size // shards_per_node
-    fewer = f"nodes={most}" if most else f"shards_per_node={labels.size // nodes}"
-    remedy = f"try {fewer}" if most or nodes <= labels.size else f"try nodes={labels.size} with shards_per_node=1"
-    checks.require(
-        total <= labels.size,
-        f"got nodes={nodes} with shards_per_node={shards_per_node}, which makes {total} shards of {labels.size} "
-        f"examples; need at least one example a shard; {remedy}, or the partition iid or dirichlet",
-    )
-    rng = np.random.default_rng(checks.whole("seed", seed, 0))
-    dealt = rng.permutation(total) // shards_per_node
-    shard = np.arange(labels.size) * total // labels.size
-    owner = np.empty(labels.size, np.int64)
-    owner[np.argsort(labels, kind="stable")] = dealt[shard]
-    return table(owner, nodes)
+
+    shards_per_node: int = 2
+
+    def __post_init__(self) -> None:
+        checks.whole("shards_per_node", self.shards_per_node, 1)
+
+    def __call__(self, labels: np.ndarray, nodes: int, seed: int = 0) -> Partition:
+        """Divide examples over nodes.
+
+        Args:
+          labels: i32[N], the class of each example.
+          nodes: how many nodes share them.
+          seed: names the draw.
+        """
+        labels, nodes = classes_and_nodes(labels, nodes)
+        shards_per_node = self.shards_per_node
+        total, most = nodes * shards_per_node, labels.size // shards_per_node
+        fewer = f"nodes={most}" if most else f"shards_per_node={labels.size // nodes}"
+        remedy = f"try {fewer}" if most or nodes <= labels.size else f"try nodes={labels.size} with shards_per_node=1"
+        checks.require(
+            total <= labels.size,
+            f"got nodes={nodes} with shards_per_node={shards_per_node}, which makes {total} shards of {labels.size} "
+            f"examples; need at least one example a shard; {remedy}, or the partition iid or dirichlet",
+        )
+        rng = np.random.default_rng(checks.whole("seed", seed, 0))
+        dealt = rng.permutation(total) // shards_per_node
+        shard = np.arange(labels.size) * total // labels.size
+        owner = np.empty(labels.size, np.int64)
+        owner[np.argsort(labels, kind="stable")] = dealt[shard]
+        return table(owner, nodes)
 
 
-def classes_per_node(labels: np.ndarray, nodes: int, classes_per_node: int = 2, seed: int = 0) -> Partition:
-    """Each node exactly `classes_per_node` classes, drawn at random; a class is split evenly over its holders.
+@dataclasses.dataclass(frozen=True)
+class ClassesPerNode:
+    """Each node exactly `ClassesPerNode` classes, drawn at random; a class is split evenly over its holders.
 
     Every class has as many holders as any other, or one less, and no example is left out. Sizes differ as far as
-    classes do. Unlike `shards`, no node gets two pieces of one class, or a piece that crosses two.
+    classes do. Unlike `Shards`, no node gets two pieces of one class, or a piece that crosses two.
 
     Args:
-      labels: i32[N], the class of each example.
-      nodes: how many nodes share them.
       classes_per_node: how many classes each node holds.
-      seed: names the draw.
 
     Raises:
       InputError: more classes a node than there are, too few nodes to hold all classes, a class with fewer examples
         than holders, or labels that are not classes.
 
     >>> labels = np.arange(1000) % 10
-    >>> split = classes_per_node(labels, nodes=50, classes_per_node=3)
+    >>> split = ClassesPerNode(3)(labels, nodes=50)
     >>> {len(set(labels[row[:count]].tolist())) for row, count in zip(*split)}
     {3}
     """
-    labels, nodes = classes_and_nodes(labels, nodes)
-    each = checks.whole("classes_per_node", classes_per_node, 1)
-    classes, members = np.unique(labels, return_inverse=True)
-    sizes = np.bincount(members)
-    # The larger classes have the holder more, where not all have the same number.
-    rng = np.random.default_rng(checks.whole("seed", seed, 0))
-    rank = np.empty(classes.size, np.int64)
-    rank[np.lexsort((rng.random(classes.size), -sizes))] = np.arange(classes.size)
-    holders = nodes * each // classes.size + (rank < nodes * each % classes.size)
-    _can_hold(nodes, each, sizes, holders)
-    owner = np.empty(labels.size, np.int64)
-    free = np.full(nodes, each)
-    for done, label in enumerate(rng.permutation(classes.size)):
-        # Chosen with odds free : left - free, so a node that needs every class left is in, and a full one is out. A
-        # choice remains at every step: numbers of holders differ by one at most, and no node is free for more
-        # classes than are left (Gale and Ryser).
-        left = classes.size - done
-        with np.errstate(divide="ignore"):
-            score = np.log(free) - np.log(left - free) + rng.gumbel(size=nodes)
-        chosen = rng.permutation(np.argpartition(-score, holders[label] - 1)[: holders[label]])
-        free[chosen] -= 1
-        examples = rng.permutation(np.flatnonzero(members == label))
-        owner[examples] = chosen[np.arange(examples.size) % chosen.size]
-    return table(owner, nodes)
+
+    classes_per_node: int = 2
+
+    def __post_init__(self) -> None:
+        checks.whole("classes_per_node", self.classes_per_node, 1)
+
+    def __call__(self, labels: np.ndarray, nodes: int, seed: int = 0) -> Partition:
+        """Divide examples over nodes.
+
+        Args:
+          labels: i32[N], the class of each example.
+          nodes: how many nodes share them.
+          seed: names the draw.
+        """
+        labels, nodes = classes_and_nodes(labels, nodes)
+        each = self.classes_per_node
+        classes, members = np.unique(labels, return_inverse=True)
+        sizes = np.bincount(members)
+        # The larger classes have the holder more, where not all have the same number.
+        rng = np.random.default_rng(checks.whole("seed", seed, 0))
+        rank = np.empty(classes.size, np.int64)
+        rank[np.lexsort((rng.random(classes.size), -sizes))] = np.arange(classes.size)
+        holders = nodes * each // classes.size + (rank < nodes * each % classes.size)
+        _can_hold(nodes, each, sizes, holders)
+        owner = np.empty(labels.size, np.int64)
+        free = np.full(nodes, each)
+        for done, label in enumerate(rng.permutation(classes.size)):
+            # Chosen with odds free : left - free, so a node that needs every class left is in, and a full one is out. A
+            # choice remains at every step: numbers of holders differ by one at most, and no node is free for more
+            # classes than are left (Gale and Ryser).
+            left = classes.size - done
+            with np.errstate(divide="ignore"):
+                score = np.log(free) - np.log(left - free) + rng.gumbel(size=nodes)
+            chosen = rng.permutation(np.argpartition(-score, holders[label] - 1)[: holders[label]])
+            free[chosen] -= 1
+            examples = rng.permutation(np.flatnonzero(members == label))
+            owner[examples] = chosen[np.arange(examples.size) % chosen.size]
+        return table(owner, nodes)
 
 
 def _can_hold(nodes: int, each: int, sizes: np.ndarray, holders: np.ndarray) -> None:

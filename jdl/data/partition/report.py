@@ -73,8 +73,8 @@ def heterogeneity(split: Partition, labels: np.ndarray) -> Heterogeneity:
     """How far nodes are from each other, in labels and in sizes.
 
     The concentration is estimated by moments: the variance of the nodes' label distributions, weighted by size, is
-    `1 / (alpha + 1)` of `sum_c p_c (1 - p_c)`. It is that of `dirichlet_per_node`; with C classes of one size,
-    `dirichlet(alpha)` comes out near `C alpha`. What sampling does is not taken off: `m` examples a node, dealt iid,
+    `1 / (alpha + 1)` of `sum_c p_c (1 - p_c)`. It is that of `DirichletPerNode`; with C classes of one size,
+    `Dirichlet(alpha)` comes out near `C alpha`. What sampling does is not taken off: `m` examples a node, dealt iid,
     come out as about `m - 1`.
 
     Args:

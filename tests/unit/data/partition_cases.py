@@ -4,7 +4,7 @@ import inspect
 
 import numpy as np
 
-from jdl.data import partition
+from jdl.data.partition import rules
 
 N = 1200
 DRAWN = np.random.default_rng(7)
@@ -14,17 +14,17 @@ DATA = {
     "features": DRAWN.standard_normal((N, 3, 2)),
     "owners": DRAWN.permutation(np.arange(N) % 400).astype(np.int32),
 }
-RULES = [name for name in partition.__all__ if name != "Partition"]
+RULES = list(rules.RULES)
 WITH_MINIMUM = ["dirichlet", "log_normal", "power_law"]
 EVEN = ["along_graph", "by_cluster", "dirichlet_per_node", "feature_skew", "iid", "stratified"]
 
 
 def first_argument(rule):
-    return next(iter(inspect.signature(getattr(partition, rule)).parameters))
+    return next(iter(inspect.signature(rules.RULES[rule]()).parameters))
 
 
-def split_by(rule, nodes, data=DATA, **options):
-    return getattr(partition, rule)(data[first_argument(rule)], nodes, **options)
+def split_by(rule, nodes, data=DATA, seed=0, **options):
+    return rules.RULES[rule](**options)(data[first_argument(rule)], nodes, seed=seed)
 
 
 def held(split):

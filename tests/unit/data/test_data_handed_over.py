@@ -8,7 +8,7 @@ from scipy import sparse
 
 from jdl import checks
 from jdl.data import Dataset, Partition
-from jdl.data.partition import by_owner, dirichlet
+from jdl.data.partition import ByOwner, Dirichlet
 from jdl.data.partition.given import as_partition
 from jdl.data.partition.table import validated
 from jdl.data.readers.handed_over import as_dataset
@@ -179,7 +179,7 @@ def test_every_field_of_a_partition_is_checked(indices, counts, sentence):
         validated(Partition(indices, counts), 6)
 
 
-@pytest.mark.parametrize("rule", [by_owner, dirichlet])
+@pytest.mark.parametrize("rule", [ByOwner, Dirichlet])
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
@@ -190,4 +190,4 @@ def test_every_field_of_a_partition_is_checked(indices, counts, sentence):
 )
 def test_owners_and_labels_that_cannot_be_sorted_are_told(rule, values, sentence):
     with pytest.raises(checks.InputError, match=sentence):
-        rule(np.array(values, object), nodes=2, seed=0)
+        rule()(np.array(values, object), nodes=2, seed=0)

@@ -6,6 +6,7 @@ import pytest
 
 from jdl import checks
 from jdl.data import partition
+from jdl.data.partition.rules import RULES
 
 LABELS = np.random.default_rng(7).integers(0, 10, 1437).astype(np.int32)
 OF_LABELS = ["dirichlet", "iid", "shards"]
@@ -21,21 +22,9 @@ def labels_per_node(split):
 
 
 def test_rules_are_the_public_names():
-    assert partition.__all__ == [
-        "Partition",
-        "along_graph",
-        "by_cluster",
-        "by_owner",
-        "classes_per_node",
-        "dirichlet",
-        "dirichlet_per_node",
-        "feature_skew",
-        "iid",
-        "log_normal",
-        "power_law",
-        "shards",
-        "stratified",
-    ]
+    classes = {cls.__name__: cls for cls in RULES.values()}
+    assert sorted([*classes, "Partition"]) == sorted(partition.__all__)
+    assert all(getattr(partition, name) is cls for name, cls in classes.items())
 
 
 @pytest.mark.parametrize(
@@ -44,14 +33,14 @@ def test_rules_are_the_public_names():
 )
 def test_rules_of_the_first_release_draw_as_they_did(rule, digest):
     # Golden: SHA-256 of what jdl 0.1 drew, when the rules were one file.
-    split = getattr(partition, rule)(LABELS, 20, seed=3)
+    split = RULES[rule]()(LABELS, 20, seed=3)
     assert hashlib.sha256(split.indices.tobytes() + split.counts.tobytes()).hexdigest()[:16] == digest
 
 
 @pytest.mark.parametrize("rule", OF_LABELS)
 @pytest.mark.parametrize("nodes", [1, 7, 700])
 def test_every_example_goes_to_one_node(rule, nodes):
-    split = getattr(partition, rule)(LABELS, nodes)
+    split = RULES[rule]()(LABELS, nodes)
     assert split.indices.dtype == split.counts.dtype == np.int32
     assert split.indices.shape == (nodes, split.counts.max()) and split.counts.shape == (nodes,)
     np.testing.assert_array_equal(np.sort(np.concatenate(held(split))), np.arange(LABELS.size))
@@ -61,20 +50,20 @@ def test_every_example_goes_to_one_node(rule, nodes):
 
 @pytest.mark.parametrize("rule", OF_LABELS)
 def test_same_seed_same_partition(rule):
-    one, same, other = (getattr(partition, rule)(LABELS, 20, seed=seed) for seed in (3, 3, 4))
+    one, same, other = (RULES[rule]()(LABELS, 20, seed=seed) for seed in (3, 3, 4))
     np.testing.assert_array_equal(one.indices, same.indices)
     assert [r.tolist() for r in held(one)] != [r.tolist() for r in held(other)]
 
 
 @pytest.mark.parametrize("nodes", [10, 100, 1437, 5000])
 def test_iid_sizes_differ_by_at_most_one(nodes):
-    counts = partition.iid(LABELS, nodes).counts
+    counts = partition.IID()(LABELS, nodes).counts
     floor, extra = divmod(LABELS.size, nodes)
     np.testing.assert_array_equal(np.bincount(counts, minlength=floor + 2)[floor : floor + 2], [nodes - extra, extra])
 
 
 def test_iid_nodes_with_data_are_spread_over_the_ids():
-    counts = partition.iid(LABELS, 14370).counts  # a tenth of the nodes hold one example each
+    counts = partition.IID()(LABELS, 14370).counts  # a tenth of the nodes hold one example each
     first_half = counts[:7185].sum()
     assert abs(first_half - 1437 / 2) < 5 * np.sqrt(1437 / 4 * 0.9)
 
@@ -82,14 +71,14 @@ def test_iid_nodes_with_data_are_spread_over_the_ids():
 def test_iid_mixes_labels():
     # With five classes of equal size and four nodes of 250, a class count is hypergeometric: mean 50, sd 5.48.
     labels = np.repeat(np.arange(5), 200)
-    table = np.array([np.bincount(labels[examples], minlength=5) for examples in held(partition.iid(labels, 4))])
+    table = np.array([np.bincount(labels[examples], minlength=5) for examples in held(partition.IID()(labels, 4))])
     sd = np.sqrt(250 * 0.2 * 0.8 * (750 / 999))
     assert np.all(np.abs(table - 50) < 5 * sd) and table.std() > sd / 3
 
 
 def test_dirichlet_sizes_of_one_class_are_the_rounded_proportions():
     # Dirichlet(alpha) with alpha -> infinity is the equal split, and with one class that is the whole rule.
-    counts = partition.dirichlet(np.zeros(1000, int), 8, alpha=1e9).counts
+    counts = partition.Dirichlet(alpha=1e9)(np.zeros(1000, int), 8).counts
     np.testing.assert_array_equal(counts, 125)
 
 
@@ -97,7 +86,7 @@ def test_dirichlet_proportions_have_the_variance_of_the_law():
     # Var(p_i) = (1/n)(1 - 1/n) / (n alpha + 1); the mean over many independent classes of 10,000 examples.
     nodes, alpha, classes = 4, 0.5, 400
     labels = np.repeat(np.arange(classes), 1000)
-    split = partition.dirichlet(labels, nodes, alpha)
+    split = partition.Dirichlet(alpha)(labels, nodes)
     shares = np.stack([np.bincount(labels[examples], minlength=classes) / 1000 for examples in held(split)])
     expected = 0.25 * 0.75 / (nodes * alpha + 1)
     squares = (shares - 0.25) ** 2
@@ -107,56 +96,56 @@ def test_dirichlet_proportions_have_the_variance_of_the_law():
 
 
 def test_dirichlet_takes_examples_and_nodes_in_random_order():
-    few = partition.dirichlet(np.zeros(1000, int), 8, alpha=1e9)
+    few = partition.Dirichlet(alpha=1e9)(np.zeros(1000, int), 8)
     assert all(np.ptp(examples) > 500 for examples in held(few))  # not a run of 125
-    many = partition.dirichlet(np.zeros(100, int), 1000, alpha=1e9)
+    many = partition.Dirichlet(alpha=1e9)(np.zeros(100, int), 1000)
     assert np.unique(np.diff(np.flatnonzero(many.counts))).size > 5  # not every tenth node
 
 
 def test_small_alpha_gives_fewer_labels_a_node():
-    few, many = (labels_per_node(partition.dirichlet(LABELS, 20, alpha=alpha)) for alpha in (0.05, 100))
+    few, many = (labels_per_node(partition.Dirichlet(alpha=alpha)(LABELS, 20)) for alpha in (0.05, 100))
     assert few < 4 and many > 9.5
 
 
 def test_dirichlet_serves_thousands_of_nodes():
     start = time.perf_counter()
-    split = partition.dirichlet(LABELS, 4096, alpha=0.05)
+    split = partition.Dirichlet(alpha=0.05)(LABELS, 4096)
     assert time.perf_counter() - start < 2
     assert split.counts.sum() == LABELS.size and split.counts.min() == 0
 
 
 @pytest.mark.parametrize("alpha", [1e-300, 1e-3, 1e300])
 def test_dirichlet_survives_extreme_concentrations(alpha):
-    split = partition.dirichlet(LABELS, 64, alpha=alpha)
+    split = partition.Dirichlet(alpha=alpha)(LABELS, 64)
     np.testing.assert_array_equal(np.sort(np.concatenate(held(split))), np.arange(LABELS.size))
 
 
 def test_shards_bound_sizes_and_labels():
     labels = np.repeat(np.arange(10), 60)[np.random.default_rng(0).permutation(600)]
-    split = partition.shards(labels, 30, shards_per_node=2)  # sixty shards of ten: every shard has one label
+    split = partition.Shards(shards_per_node=2)(labels, 30)  # sixty shards of ten: every shard has one label
     np.testing.assert_array_equal(split.counts, 20)
     kinds = [np.unique(labels[examples]).size for examples in held(split)]
     assert max(kinds) == 2
-    uneven = partition.shards(LABELS, 100, shards_per_node=3).counts  # 1437 / 300 = 4.79
+    uneven = partition.Shards(shards_per_node=3)(LABELS, 100).counts  # 1437 / 300 = 4.79
     assert uneven.min() >= 12 and uneven.max() <= 15
 
 
 def test_refusals_say_what_to_do():
     with pytest.raises(checks.InputError, match=r"got nodes=0, .*at least 1; try nodes=1"):
-        partition.iid(LABELS, 0)
+        partition.IID()(LABELS, 0)
     with pytest.raises(checks.InputError, match=r"got labels of shape \(2, 2\), need one label for each example.*iid"):
-        partition.shards(np.zeros((2, 2)), 2)
+        partition.Shards()(np.zeros((2, 2)), 2)
     for alpha in (0, -1.0, float("nan"), float("inf")):
         with pytest.raises(checks.InputError, match=r"got alpha=.*above 0; try alpha=0.5"):
-            partition.dirichlet(LABELS, 4, alpha=alpha)
+            partition.Dirichlet(alpha=alpha)(LABELS, 4)
     with pytest.raises(checks.InputError, match=r"makes 2048 shards of 1437 examples.*try nodes=718, or"):
-        partition.shards(LABELS, 1024)
+        partition.Shards()(LABELS, 1024)
     with pytest.raises(checks.InputError, match=r"try shards_per_node=1437"):
-        partition.shards(LABELS, 1, shards_per_node=2000)
-    assert partition.shards(LABELS, 718).counts.min() >= 2  # the advice works
+        partition.Shards(shards_per_node=2000)(LABELS, 1)
+    assert partition.Shards()(LABELS, 718).counts.min() >= 2  # the advice works
 
 
 @pytest.mark.parametrize("rule", ["dirichlet", "iid"])
 def test_too_many_nodes_are_refused_before_anything_is_allocated(rule):
     with pytest.raises(checks.InputError, match=r"got nodes=1000000000000000, which needs about .* GiB"):
-        getattr(partition, rule)(LABELS, 10**15)
+        RULES[rule]()(LABELS, 10**15)

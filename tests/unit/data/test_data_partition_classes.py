@@ -10,7 +10,7 @@ from jdl.data import partition
 
 @pytest.mark.parametrize(("nodes", "each"), [(50, 1), (50, 3), (13, 7), (5, 10), (33, 9), (4, 3)])
 def test_nodes_hold_so_many_classes(nodes, each):
-    split = partition.classes_per_node(LABELS, nodes, each, seed=1)
+    split = partition.ClassesPerNode(each)(LABELS, nodes, seed=1)
     counts = histogram(split, LABELS)
     assert np.all(np.count_nonzero(counts, axis=1) == each)
     holders = np.count_nonzero(counts, axis=0)
@@ -21,13 +21,13 @@ def test_nodes_hold_so_many_classes(nodes, each):
 
 def test_the_larger_classes_have_the_holder_more():
     labels = np.repeat(np.arange(4), [40, 90, 41, 91])
-    assert np.count_nonzero(histogram(partition.classes_per_node(labels, 5), labels), axis=0).tolist() == [2, 3, 2, 3]
+    assert np.count_nonzero(histogram(partition.ClassesPerNode()(labels, 5), labels), axis=0).tolist() == [2, 3, 2, 3]
 
 
 def test_classes_are_dealt_in_all_pairs():
     # Dealing them in turn would pair each class with few others. 1,000 nodes, 45 pairs, about 22 of each.
     labels = np.arange(20000) % 10
-    has = histogram(partition.classes_per_node(labels, 1000), labels) > 0
+    has = histogram(partition.ClassesPerNode()(labels, 1000), labels) > 0
     together = (has.T.astype(int) @ has)[np.triu_indices(10, 1)]
     assert together.sum() == 1000 and np.all(np.abs(together - 1000 / 45) < 5 * np.sqrt(1000 / 45))
 
@@ -36,14 +36,14 @@ def test_what_classes_cannot_do_is_refused_with_what_can():
     with pytest.raises(
         checks.InputError, match=r"classes_per_node=11, but there are 10 classes; try classes_per_node=10"
     ):
-        partition.classes_per_node(LABELS, 50, 11)
+        partition.ClassesPerNode(11)(LABELS, 50)
     with pytest.raises(checks.InputError, match=r"hold 8 classes of 10, and no example is left out; try nodes=5"):
-        partition.classes_per_node(LABELS, 4)
+        partition.ClassesPerNode()(LABELS, 4)
     labels = np.repeat(np.arange(4), [100, 100, 100, 6])
     with pytest.raises(checks.InputError, match=r"makes 10 holders of a class of 6 examples.*try nodes=12"):
-        partition.classes_per_node(labels, 20)
-    partition.classes_per_node(labels, 12)
+        partition.ClassesPerNode()(labels, 20)
+    partition.ClassesPerNode()(labels, 12)
     labels = np.repeat(np.arange(5), [9, 9, 9, 9, 1])
     with pytest.raises(checks.InputError, match=r"try classes_per_node=1 with nodes=5"):
-        partition.classes_per_node(labels, 9, 3)
-    partition.classes_per_node(labels, 5, 1)
+        partition.ClassesPerNode(3)(labels, 9)
+    partition.ClassesPerNode(1)(labels, 5)

@@ -8,10 +8,11 @@ import pytest
 
 from jdl import checks
 from jdl.data import partition
+from jdl.data.partition import rules
 from jdl.show import partition_picture
 from jdl.show import partition_picture as drawing
 
-RULES = [name for name in partition.__all__ if inspect.isfunction(getattr(partition, name)) and name != "feature_skew"]
+RULES = [name for name in rules.RULES if name != "feature_skew"]
 DRAW = np.random.default_rng(0)
 DATA = {
     "far numbers": np.array([-5, 99, 2**40])[DRAW.integers(0, 3, 60)],
@@ -24,9 +25,9 @@ DATA = {
 }
 
 
-def split_by(rule, labels, nodes, **options):
-    taken = inspect.signature(getattr(partition, rule)).parameters
-    return getattr(partition, rule)(labels, nodes, **{name: one for name, one in options.items() if name in taken})
+def split_by(rule, labels, nodes, seed=0, **options):
+    taken = inspect.signature(rules.RULES[rule]).parameters
+    return rules.RULES[rule](**{name: one for name, one in options.items() if name in taken})(labels, nodes, seed=seed)
 
 
 def every_example_once(split, examples, nodes):
@@ -59,18 +60,18 @@ def test_extreme_numbers_are_taken(rule, number):
         every_example_once(split, 200, nodes)
 
 
-@pytest.mark.parametrize("name, rules", [("alpha", RULES[1:]), ("exponent", ["power_law"]), ("sigma", ["log_normal"])])
+@pytest.mark.parametrize("name, names", [("alpha", RULES[1:]), ("exponent", ["power_law"]), ("sigma", ["log_normal"])])
 @pytest.mark.parametrize("value", ["0.5", None, np.array([0.1, 0.2]), float("nan"), float("inf"), -1])
-def test_what_is_no_number_is_refused(name, rules, value):
-    for rule in rules:
-        if name in inspect.signature(getattr(partition, rule)).parameters:
+def test_what_is_no_number_is_refused(name, names, value):
+    for rule in names:
+        if name in inspect.signature(rules.RULES[rule]).parameters:
             with pytest.raises(checks.InputError, match=f"got {name}="):
                 split_by(rule, np.arange(20) % 2, 4, **{name: value})
 
 
 def test_a_spread_too_large_for_sizes_is_refused():
     with pytest.raises(checks.InputError, match=r"got sigma=1.7e\+308, need a finite .* at most 1e\+06; try sigma=1.0"):
-        partition.log_normal(np.zeros(10), 4, sigma=1.7e308)
+        partition.LogNormal(sigma=1.7e308)(np.zeros(10), 4)
 
 
 @pytest.mark.parametrize("rule", RULES)

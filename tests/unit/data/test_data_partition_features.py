@@ -19,7 +19,7 @@ def test_nodes_hold_neighbours_along_the_leading_direction():
     features = (draw.standard_normal((2000, 8)) * [2, 1, 1, 1, 0.5, 0.5, 0.1, 0.1]) @ rotation + 50
     line = np.linalg.svd(features - features.mean(axis=0), full_matrices=False)[2][0]
     place = np.argsort(np.argsort(features @ line)) // 100
-    split = partition.feature_skew(features.reshape(2000, 2, 4), 20)
+    split = partition.FeatureSkew()(features.reshape(2000, 2, 4), 20)
     own = [np.unique(place[examples], return_counts=True) for examples in held(split)]
     assert np.mean([counts.max() for _, counts in own]) > 97  # of 100: two directions of 32 and 64 bits
     assert len({int(kinds[counts.argmax()]) for kinds, counts in own}) == 20
@@ -63,7 +63,7 @@ def test_without_such_a_direction_nearly_the_largest_variance_is_found(kind):
 def test_numbers_of_any_kind_are_ordered(kind):
     features = np.ones((300, 2), kind)
     features[:, 1] = np.random.default_rng(4).integers(0, 2 if kind is bool else 200, 300)
-    both = np.minimum(*histogram(partition.feature_skew(features, 2), features[:, 1].astype(int)))
+    both = np.minimum(*histogram(partition.FeatureSkew()(features, 2), features[:, 1].astype(int)))
     assert np.count_nonzero(both) <= 1  # one value lies on both sides of the cut
 
 
@@ -72,7 +72,7 @@ def test_neither_unit_nor_offset_matters(unit, offset):
     # In 32 bits, whose numbers are 64 apart at 1e9, these would be all alike, and so would their mean be off by 30.
     features = np.random.default_rng(5).standard_normal((400, 4)) * [3, 1, 1, 1]
     place = np.argsort(np.argsort(features @ found(features)[0])) // 40
-    moved = partition.feature_skew(unit * features + offset, 10)
+    moved = partition.FeatureSkew()(unit * features + offset, 10)
     assert np.mean([np.bincount(place[examples]).max() for examples in held(moved)]) > 39
 
 
@@ -80,7 +80,7 @@ def test_the_data_are_read_where_they_are():
     features = np.random.default_rng(6).integers(0, 256, (10_000, 784), np.uint8)
     tracemalloc.start()
     start = time.perf_counter()
-    partition.feature_skew(features, 2000)
+    partition.FeatureSkew()(features, 2000)
     assert time.perf_counter() - start < 3  # of a busy machine; a tenth of a second alone
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -92,7 +92,7 @@ def test_skew_mixes_with_iid(skew):
     # A share `skew` of a piece of the line stays together, the rest is dealt evenly over ten nodes.
     features = np.arange(10_000.0)
     pieces = np.arange(10_000) // 1000
-    split = partition.feature_skew(features, 10, skew=skew)
+    split = partition.FeatureSkew(skew=skew)(features, 10)
     largest = [np.bincount(pieces[examples], minlength=10).max() / 1000 for examples in held(split)]
     expected = skew + (1 - skew) / 10
     error = 5 * np.sqrt(expected * (1 - expected) / 1000)
@@ -104,9 +104,9 @@ def test_skew_mixes_with_iid(skew):
 
 def test_features_alike_are_dealt_at_random():
     for alike in (np.zeros((1000, 5), np.uint8), np.full((1000, 2), 0.1, np.float32), 1e-300 * np.arange(1000)):
-        assert all(np.ptp(examples) > 500 for examples in held(partition.feature_skew(alike, 10)))
+        assert all(np.ptp(examples) > 500 for examples in held(partition.FeatureSkew()(alike, 10)))
     huge = np.array([1e38, -1e38, 1e38, -1e38])
-    assert {frozenset(row.tolist()) for row in partition.feature_skew(huge, 2).indices} == {
+    assert {frozenset(row.tolist()) for row in partition.FeatureSkew()(huge, 2).indices} == {
         frozenset({0, 2}),
         frozenset({1, 3}),
     }
@@ -115,11 +115,11 @@ def test_features_alike_are_dealt_at_random():
 def test_what_features_cannot_be():
     for bad in (np.nan, np.inf, 1e300):
         with pytest.raises(checks.InputError, match=r"not finite, or too large.*nan_to_num"):
-            partition.feature_skew(np.array([[1.0], [bad]]), 1)
+            partition.FeatureSkew()(np.array([[1.0], [bad]]), 1)
     with pytest.raises(checks.InputError, match=r"shape \(10, 0\), need at least one number for each example"):
-        partition.feature_skew(np.zeros((10, 0)), 3)
+        partition.FeatureSkew()(np.zeros((10, 0)), 3)
     with pytest.raises(checks.InputError, match=r"got features of type <U1, need numbers"):
-        partition.feature_skew(np.array(["a", "b"]), 1)
+        partition.FeatureSkew()(np.array(["a", "b"]), 1)
     for skew in (-0.1, 1.1, float("nan")):
         with pytest.raises(checks.InputError, match=r"got skew=.*between 0 and 1; try skew=1.0"):
-            partition.feature_skew(np.zeros(5), 2, skew=skew)
+            partition.FeatureSkew(skew=skew)(np.zeros(5), 2)

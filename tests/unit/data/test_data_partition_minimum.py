@@ -25,13 +25,13 @@ def test_a_minimum_is_honoured_with_few_changes(rule, minimum):
 
 
 def test_a_minimum_that_holds_already_changes_nothing():
-    free, kept = (partition.dirichlet(LABELS, 4, alpha=50.0, minimum=minimum) for minimum in (0, 10))
+    free, kept = (partition.Dirichlet(alpha=50.0, minimum=minimum)(LABELS, 4) for minimum in (0, 10))
     np.testing.assert_array_equal(free.indices, kept.indices)
 
 
 def test_what_a_minimum_takes_leaves_the_largest_nodes_large():
     labels = np.zeros(60_000, int)
-    free, kept = (partition.log_normal(labels, 10_000, minimum=minimum).counts for minimum in (0, 2))
+    free, kept = (partition.LogNormal(minimum=minimum)(labels, 10_000).counts for minimum in (0, 2))
     missing = np.maximum(2 - free, 0).sum()
     share = missing / np.maximum(free - 2, 0).sum()  # of what lies above the minimum, expected from each alike
     largest = free.argmax()

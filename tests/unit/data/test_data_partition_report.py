@@ -38,11 +38,11 @@ def test_heterogeneity_by_hand():
 
 
 def test_ends_of_the_scale():
-    one = report.heterogeneity(partition.iid(LABELS, 1), LABELS)
+    one = report.heterogeneity(partition.IID()(LABELS, 1), LABELS)
     assert one == pytest.approx((0, 0, np.exp(np.log(6) - (2 * np.log(2) + 3 * np.log(3)) / 6), 0, 0, np.inf))
-    alone = report.heterogeneity(partition.along_graph(np.arange(5), 5), np.arange(5))
+    alone = report.heterogeneity(partition.AlongGraph()(np.arange(5), 5), np.arange(5))
     assert alone == pytest.approx((0.8, 0.8, 1, 0, 0, 0), abs=1e-12)
-    same = report.heterogeneity(partition.iid(np.zeros(8, int), 3), np.zeros(8, int))
+    same = report.heterogeneity(partition.IID()(np.zeros(8, int), 3), np.zeros(8, int))
     assert same.total_variation == 0 and same.effective_classes == 1 and same.concentration == np.inf
     names = report.heterogeneity(BY_HAND, np.array(["a", "a", "b", "b", "b", "c"]))
     assert names == report.heterogeneity(BY_HAND, LABELS)
@@ -51,19 +51,19 @@ def test_ends_of_the_scale():
 @pytest.mark.parametrize("alpha", [0.1, 1.0, 10.0])
 def test_concentration_is_found_again(alpha):
     labels = np.arange(200_000) % 10
-    found = report.heterogeneity(partition.dirichlet_per_node(labels, 500, alpha), labels).concentration
+    found = report.heterogeneity(partition.DirichletPerNode(alpha)(labels, 500), labels).concentration
     # Of the share 1 / (alpha + 1), five standard errors over 500 nodes (measured spread below the share itself).
     assert abs(1 / (found + 1) * (alpha + 1) - 1) < 5 / np.sqrt(500)
-    by_class = report.heterogeneity(partition.dirichlet(labels, 500, alpha / 10), labels).concentration
+    by_class = report.heterogeneity(partition.Dirichlet(alpha / 10)(labels, 500), labels).concentration
     # By class, sizes weigh nodes unequally: the effective number is the square of the sum over the sum of squares.
-    counts = partition.dirichlet(labels, 500, alpha / 10).counts.astype(float)
+    counts = partition.Dirichlet(alpha / 10)(labels, 500).counts.astype(float)
     effective = counts.sum() ** 2 / np.sum(counts**2)
     assert abs(1 / (by_class + 1) * (alpha + 1) - 1) < 5 / np.sqrt(effective)
 
 
 def test_iid_reads_as_its_size():
     labels = np.arange(20_000) % 10
-    found = report.heterogeneity(partition.iid(labels, 1000), labels).concentration  # m = 20: the share is about 1/m
+    found = report.heterogeneity(partition.IID()(labels, 1000), labels).concentration  # m = 20: the share is about 1/m
     assert found == pytest.approx(19, rel=0.1)
 
 
@@ -93,7 +93,7 @@ def test_bubbles_have_areas_by_count(tmp_path):
 
 def test_thousands_are_stacked(tmp_path):
     labels = np.arange(9000) % 3
-    split = partition.dirichlet(labels, 3000, alpha=0.1)
+    split = partition.Dirichlet(alpha=0.1)(labels, 3000)
     figure = partition_picture.draw(split, labels, path=tmp_path / "many.png")
     shares, sizes = figure.axes
     assert [text.get_text() for text in shares.get_legend().get_texts()] == ["2", "1", "0"]
@@ -102,7 +102,7 @@ def test_thousands_are_stacked(tmp_path):
 
 
 def test_columns_are_means_of_nodes_with_one_main_label():
-    counts = report.label_histogram(partition.dirichlet(np.arange(9000) % 3, 3000, alpha=0.1), np.arange(9000) % 3)
+    counts = report.label_histogram(partition.Dirichlet(alpha=0.1)(np.arange(9000) % 3, 3000), np.arange(9000) % 3)
     main, shares, ends = partition_picture._columns(counts)
     np.testing.assert_allclose(shares.sum(axis=1), 1)
     assert 150 < main.size <= partition_picture.COLUMNS + 3
@@ -117,6 +117,6 @@ def test_many_classes_have_a_scale_and_an_axis_of_ones_own_is_used():
 
     labels = np.arange(5000) % 50
     axes = Figure().subplots()
-    figure = partition_picture.draw(partition.iid(labels, 500), labels, ax=axes)
+    figure = partition_picture.draw(partition.IID()(labels, 500), labels, ax=axes)
     assert figure is axes.figure and axes.get_legend() is None and figure.axes[1].get_ylabel() == "class"
-    partition_picture.draw(partition.iid(labels, 30), labels, ax=Figure().subplots())
+    partition_picture.draw(partition.IID()(labels, 30), labels, ax=Figure().subplots())

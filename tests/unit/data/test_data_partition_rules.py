@@ -7,17 +7,20 @@ import numpy as np
 import pytest
 from partition_cases import EVEN, RULES, WITH_MINIMUM, N, first_argument, held, is_lawful, split_by
 
+import jdl
 from jdl import checks
-from jdl.data import partition
+from jdl.data.partition import rules
 
 MORE_NODES_THAN_EXAMPLES = [*EVEN, *WITH_MINIMUM]
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_says_what_it_takes(rule):
-    arguments = list(inspect.signature(getattr(partition, rule)).parameters)
-    assert arguments[0] in ("labels", "features", "owners") and arguments[1] == "nodes" and "seed" in arguments
-    assert ("minimum" in arguments) == (rule in WITH_MINIMUM)
+    cls = rules.RULES[rule]
+    first, *arguments = inspect.signature(cls()).parameters
+    assert first in ("labels", "features", "owners") and arguments == ["nodes", "seed"]
+    assert ("minimum" in inspect.signature(cls).parameters) == (rule in WITH_MINIMUM)
+    assert getattr(jdl.data.partition, cls.__name__) is cls
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -82,10 +85,10 @@ def test_what_is_too_large_is_refused_before_anything_is_allocated(rule):
 @pytest.mark.parametrize("rule", ["iid", "log_normal", "power_law"])
 def test_rules_of_sizes_alone_need_no_classes(rule):
     for labels in (np.zeros((50, 7), np.int32), np.linspace(0, 1, 50), np.zeros((50, 2, 2))):
-        is_lawful(getattr(partition, rule)(labels, 6), 6, 50)
+        is_lawful(rules.RULES[rule]()(labels, 6), 6, 50)
     for labels in (np.zeros((0, 3)), 4.0):
         with pytest.raises(checks.InputError, match=r"got labels of shape .*need one row for each example"):
-            getattr(partition, rule)(labels, 6)
+            rules.RULES[rule]()(labels, 6)
 
 
 OF_CLASSES = [
@@ -104,10 +107,10 @@ def test_rules_of_classes_say_which_rules_do_without(rule):
     with pytest.raises(
         checks.InputError, match=r"got labels of shape \(5, 2\).*try the partition iid, power_law or log"
     ):
-        getattr(partition, rule)(np.zeros((5, 2), int), 1)
+        rules.RULES[rule]()(np.zeros((5, 2), int), 1)
     with pytest.raises(
         checks.InputError, match=r"got labels of type float64, need classes.*iid, power_law or log_normal"
     ):
-        getattr(partition, rule)(np.linspace(0, 1, 50), 1)
+        rules.RULES[rule]()(np.linspace(0, 1, 50), 1)
     names = np.array(["cat", "dog"] * 50)
-    is_lawful(getattr(partition, rule)(names, 4), 4, 100)
+    is_lawful(rules.RULES[rule]()(names, 4), 4, 100)

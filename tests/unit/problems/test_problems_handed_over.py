@@ -10,6 +10,7 @@ import pytest
 
 from jdl import checks, models, problems
 from jdl.data import Dataset
+from jdl.data.partition import Dirichlet
 from jdl.problems.division import divide, rule_of
 from jdl.problems.fitting import fit, say_scale
 from jdl.problems.losses import losses, right
@@ -23,7 +24,7 @@ DATA = Dataset(X[:30], Y[:30], X[30:], Y[30:], num_classes=2, name="t", source="
 BAD = DATA._replace(train_x=np.where(np.arange(150).reshape(30, 5) == 7, np.nan, X[:30]))
 
 
-@pytest.mark.parametrize("make", [problems.learn, problems.regress])
+@pytest.mark.parametrize("make", [problems.supervised, problems.logistic_regression])
 def test_problems_check_data_as_loaders_do(make):
     with pytest.raises(checks.InputError, match="got t with train_x that is not finite in 32 bits: nan in example 1"):
         make(BAD, nodes=2)
@@ -34,10 +35,12 @@ def test_problems_check_data_as_loaders_do(make):
 def test_problems_take_lists_and_pairs_and_partitions_of_ones_own():
     lists = DATA._replace(train_x=X[:30].tolist(), train_y=Y[:30].tolist())
     owner = np.arange(30) % 3
-    problem = problems.learn(lists, nodes=3, model="linear", partition=owner)
+    problem = problems.supervised(lists, nodes=3, model="linear", partition=owner)
     np.testing.assert_array_equal(problem.indices[1], np.flatnonzero(owner == 1))
     np.testing.assert_array_equal(problem.train_x, X[:30])
-    assert problems.regress((X, Y), nodes=2, partition=[range(20), list(range(20, 32))]).num_examples.tolist() == [
+    assert problems.logistic_regression(
+        (X, Y), nodes=2, partition=[range(20), list(range(20, 32))]
+    ).num_examples.tolist() == [
         20,
         12,
     ]
@@ -48,7 +51,9 @@ def test_problems_take_lists_and_pairs_and_partitions_of_ones_own():
 def test_bytes_are_scaled_in_logistic_regression_too():
     grey = RNG.integers(0, 256, (30, 5)).astype(np.uint8)
     grey[0] = 255
-    made = problems.regress(DATA._replace(train_x=grey, test_x=grey[:10], train_y=Y[:30].astype(np.uint8)), nodes=1)
+    made = problems.logistic_regression(
+        DATA._replace(train_x=grey, test_x=grey[:10], train_y=Y[:30].astype(np.uint8)), nodes=1
+    )
     expected = np.concatenate([grey / np.float32(255), np.ones((30, 1), np.float32)], axis=1)
     np.testing.assert_allclose(made.features[0], expected[made_order(made, expected)], rtol=1e-6)
     assert sorted(set(np.asarray(made.labels).ravel().tolist())) == [-1, 1]
@@ -98,7 +103,7 @@ class Chosen(nn.Module):
 )
 def test_models_that_cannot_be_learnt_are_told(module, sentence):
     with pytest.raises(checks.InputError, match=sentence):
-        problems.learn(DATA, nodes=2, model=module)
+        problems.supervised(DATA, nodes=2, model=module)
 
 
 def test_images_with_channels_first_are_told_to_named_models():
@@ -152,8 +157,8 @@ def test_features_of_unlike_scale_are_noted(scale, noted):
 def test_the_table_of_minibatches_has_a_width_that_many_seeds_share():
     """A width of its own for each seed of the data would be a program of its own to compile."""
     shapes = {
-        problems.learn(
-            DATA, nodes=3, model="linear", partition="dirichlet", alpha=1.0, batch_size=4, seed=seed
+        problems.supervised(
+            DATA, nodes=3, model="linear", partition=Dirichlet(alpha=1.0), batch_size=4, seed=seed
         ).indices.shape
         for seed in range(6)
     }
@@ -167,7 +172,7 @@ def test_the_table_of_minibatches_has_a_width_that_many_seeds_share():
 
 @pytest.mark.parametrize("sampling", ["replacement", "epochs"])
 def test_the_width_of_the_table_does_not_change_what_is_drawn(sampling):
-    problem = problems.learn(DATA, nodes=2, model="linear", batch_size=4, sampling=sampling)
+    problem = problems.supervised(DATA, nodes=2, model="linear", batch_size=4, sampling=sampling)
     narrow = problem.replace(indices=problem.indices[:, : int(problem.num_examples.max())])
     assert problem.indices.shape[1] == 16 and narrow.indices.shape[1] == 15 and isinstance(problem, Supervised)
     which = BatchId(key=jax.random.key(1), order_key=jax.random.key(9), t=jnp.int32(1), k=jnp.int32(0))

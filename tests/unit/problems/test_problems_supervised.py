@@ -1,4 +1,5 @@
 import itertools
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ from draws import draw
 
 from jdl import checks, types
 from jdl.data import Dataset, Partition
+from jdl.data.partition import Dirichlet, Shards
 from jdl.models import MLP, Linear
 from jdl.oracle import DataOracle
 from jdl.problems import Supervised, digits, quadratic
@@ -147,9 +149,9 @@ def test_digits_options():
     assert digits(nodes=8, hidden=0).module == Linear(classes=10)
     assert digits(nodes=8, test_fraction=0.5).test_y.shape == (899,)
     assert digits(nodes=8, batch_size=4).batch_size == 4
-    even, skewed = (digits(nodes=8, partition="dirichlet", alpha=a).num_examples for a in (1e6, 0.05))
+    even, skewed = (digits(nodes=8, partition=Dirichlet(alpha=a)).num_examples for a in (1e6, 0.05))
     assert np.ptp(even) < 25 < np.ptp(skewed)
-    assert digits(nodes=70, partition="shards", shards_per_node=20).num_examples.min() >= 20
+    assert digits(nodes=70, partition=Shards(shards_per_node=20)).num_examples.min() >= 20
     assert digits(nodes=2000).num_examples.min() == 0  # more nodes than examples
 
 
@@ -190,7 +192,7 @@ def test_refusals_say_what_to_do():
     with pytest.raises(checks.InputError, match=r"got batch_size=1.5, need a whole number of at least 0"):
         digits(nodes=4, batch_size=1.5)
     with pytest.raises(checks.InputError, match=r"got alpha=0, a Dirichlet distribution needs"):
-        digits(nodes=4, partition="dirichlet", alpha=0)
+        digits(nodes=4, partition=Dirichlet(alpha=0))
     with pytest.raises(checks.InputError, match=r"makes 2048 shards of 1437 examples"):
         digits(nodes=1024, partition="shards")
     with pytest.raises(checks.InputError, match=r"got nodes=1,000,000,000,000,000, which needs about"):
@@ -315,6 +317,6 @@ def test_large_test_sets_are_evaluated_in_parts(monkeypatch):
     params = start(problem)
     whole = problem.evaluate(params)
     for size in (1, 2, 3):
-        monkeypatch.setattr("jdl.problems.supervised.EVALUATED_AT_ONCE", size)
+        monkeypatch.setattr(sys.modules["jdl.problems.supervised"], "EVALUATED_AT_ONCE", size)
         for name, value in problem.evaluate(params).items():
             np.testing.assert_allclose(value, whole[name], rtol=1e-6)

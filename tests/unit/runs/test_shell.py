@@ -52,7 +52,7 @@ def test_a_run_begun_with_relative_paths_goes_on_from_anywhere(call, tmp_path, m
     y = (x[:, 0] > 0).astype(int)
     np.savez("m.npz", x_train=x, y_train=y, x_test=x, y_test=y)
     pathlib.Path("g.edges").write_text("0 1\n1 2\n2 0\n")
-    data = ["--problem", "learn", "--data", "npz:m.npz", "--topology", "from_file", "--path", "g.edges"]
+    data = ["--problem", "supervised", "--data", "npz:m.npz", "--topology", "from_file", "--path", "g.edges"]
     assert call("run", *data, *QUICK, "--out", "a") == 0
     command = json.loads(pathlib.Path("a/config.json").read_text())["command"]
     here = pathlib.Path.cwd()

@@ -259,7 +259,7 @@ def test_fields_of_truth_and_words():
 def walk(steps):
     x, y = np.eye(8, 3, dtype=np.float32), np.arange(8, dtype=np.int32) % 2
     data = jdl.data.Dataset(x, y, x, y, num_classes=2, name="eight", source="")
-    return jdl.problems.learn(data, nodes=N, model="linear", sampling="epochs", steps_per_round=steps)
+    return jdl.problems.supervised(data, nodes=N, model="linear", sampling="epochs", steps_per_round=steps)
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,15 @@ import numpy as np
 from jdl import checks
 from jdl.data import Dataset, Partition, load
 from jdl.data.readers.handed_over import as_dataset
-from jdl.problems.division import divide, rule_of
+from jdl.problems.division import divide, rule_of, takes_options_of_partitions
 from jdl.problems.fitting import VECTORS, kind_of, say_scale
 from jdl.problems.logistic import Logistic
 
-__all__ = ["regress"]
+__all__ = ["logistic_regression"]
 
 
-def regress(
+@takes_options_of_partitions
+def logistic_regression(
     data: str | Dataset | Any = "a9a",
     nodes: int = 100,
     partition: str | Partition | Any = "iid",
@@ -25,7 +26,6 @@ def regress(
     data_dir: str | None = None,
     download: bool = False,
     seed: int = 0,
-    **partition_options: Any,
 ) -> Logistic:
     """Regularised logistic regression on a data set of two classes: strongly convex, its optimum known.
 
@@ -33,27 +33,26 @@ def regress(
     (see `Logistic`); the test part of the data is not used.
 
     Args:
-      data: a name that `jdl.data.load` knows, or a data set of features and two classes, as `learn` takes them.
+      data: a name that `jdl.data.load` knows, or a data set of features and two classes, as `supervised` takes them.
       nodes: n, how many nodes share the training examples.
-      partition: how examples are shared: the name of a rule of `jdl.data.partition`, a function like these, or a
-        partition that is made, as `learn` takes them.
+      partition: how examples are shared: a rule of `jdl.data.partition`, its name, or a partition that is made, as
+        `supervised` takes them.
       regularization: of the squared norm, above 0, a lower bound of the curvature.
       batch_size: examples a minibatch, drawn with replacement; 0 for all of the node's.
       data_dir: where the files of data sets lie; JDL_DATA_DIR by default.
       download: whether the network may be asked (by data sets named tfds:...).
       seed: names the partition.
-      partition_options: of this rule: alpha=0.1, say, for "dirichlet".
 
     Raises:
       InputError: the data have other than two classes, or are no features; a number is out of range.
     """
     nodes = checks.whole("nodes", nodes, 1)
-    rule = rule_of(partition, **partition_options)
+    rule = rule_of(partition)
     data = load(data, data_dir, download) if isinstance(data, str) else as_dataset(data)
     kind = kind_of(data)
     checks.require(
         kind == VECTORS and data.num_classes == 2,
-        f"got {data.name}, {kind} of {data.num_classes} classes, need features of two; try the problem learn",
+        f"got {data.name}, {kind} of {data.num_classes} classes, need features of two; try the problem supervised",
     )
     say_scale(data)
     split = divide(data, nodes, rule, seed)

@@ -9,14 +9,15 @@ import numpy as np
 from jdl import checks
 from jdl.data import Dataset, Partition, load
 from jdl.data.readers.handed_over import as_dataset
-from jdl.problems.division import divide, rule_of
+from jdl.problems.division import divide, rule_of, takes_options_of_partitions
 from jdl.problems.fitting import fit, say_scale
 from jdl.problems.supervised import Supervised
 
-__all__ = ["learn"]
+__all__ = ["supervised"]
 
 
-def learn(
+@takes_options_of_partitions
+def supervised(
     data: str | Dataset | Any = "mnist",
     nodes: int = 100,
     model: str | Any | None = None,
@@ -29,9 +30,8 @@ def learn(
     data_dir: str | None = None,
     download: bool = False,
     seed: int = 0,
-    **partition_options: Any,
 ) -> Supervised:
-    """A data set learnt with a model, its examples divided over the nodes.
+    """Supervised learning of a data set by a model, with the examples divided over the nodes.
 
     Args:
       data: a name that `jdl.data.load` knows, a `jdl.data.Dataset`, or arrays: (x, y), of which a fifth is held out,
@@ -39,8 +39,9 @@ def learn(
       nodes: n, how many nodes share the training examples.
       model: by name, see `jdl.problems.MODELS`; or anything with `init` and `apply`; by default the usual one for data
         of this kind.
-      partition: how examples are shared: the name of a rule of `jdl.data.partition`, a function like these, or a
-        partition that is made: a list of examples for each node, masks, or the node of each example.
+      partition: how examples are shared: a rule of `jdl.data.partition`, `Dirichlet(alpha=0.1)`, or its name, which
+        has the defaults; a function like these; or a partition that is made: a list of examples for each node, masks,
+        or the node of each example.
       batch_size: examples a minibatch; 0 for all of the node's.
       sampling: how minibatches are drawn: "replacement", "round" (without replacement within a round), "epochs"
         (without replacement over rounds) or "stream" (in the order of the data).
@@ -51,13 +52,12 @@ def learn(
       data_dir: where the files of data sets lie; JDL_DATA_DIR by default.
       download: whether the network may be asked (by data sets named tfds:...).
       seed: names the partition and the test examples.
-      partition_options: of this rule: alpha=0.1, say, for "dirichlet".
 
     Raises:
       InputError: something is unknown, does not fit, or is not there; the sentence says what to do.
     """
     nodes = checks.whole("nodes", nodes, 1)
-    rule = rule_of(partition, **partition_options)
+    rule = rule_of(partition)
     data = load(data, data_dir, download) if isinstance(data, str) else as_dataset(data)
     module, shaped = fit(data, model)
     say_scale(data)
