@@ -32,7 +32,9 @@ pytestmark = pytest.mark.xdist_group("laws of topologies")  # these tests share 
 ROUNDS, DIM, LR = 5, 2, 0.2
 ROUGH = 0.35  # probability that a node sleeps, and that a link fails
 MAKE = members("topologies")
-RETURNS = {name: typing.get_type_hints(make)["return"] for name, make in sorted(MAKE.items())}
+RETURNS = {
+    name: typing.get_type_hints(make).get("return") for name, make in sorted(MAKE.items())
+}  # a class: a schedule
 STATIC = [name for name, made in RETURNS.items() if made is Topology]
 CYCLES = [name for name, made in RETURNS.items() if made == list[Topology]]
 DRAWN = [name for name in RETURNS if name not in STATIC + CYCLES]

@@ -137,7 +137,7 @@ def test_links_are_on_as_often_as_the_probabilities_say():
 
 
 def test_large_graphs_take_the_sparse_solver_and_agree(monkeypatch):
-    partners = matchings(random_regular(120, 4))
+    partners = matchings(random_regular(60, 4))
     p, _, bound = host.activation(partners, 0.5)
     alpha = host.best_step(partners, p)
     monkeypatch.setattr(host, "DENSE_NODES", 10)

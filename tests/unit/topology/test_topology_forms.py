@@ -8,7 +8,7 @@ import plan_reading
 import pytest
 from scipy.sparse import csr_array
 
-from jdl import checks, plan
+from jdl import plan
 from jdl.checks import InputError
 from jdl.topology import (
     Topology,
@@ -156,7 +156,7 @@ def test_refusals(monkeypatch):
     )
     with pytest.raises(InputError, match="got a plan with a server, which has no W; use a plan between peers"):
         to_dense(server)
-    monkeypatch.setattr(checks, "available_memory", lambda: 100)
+    monkeypatch.setattr("jdl.checks.memory.available_memory", lambda: 100)
     with pytest.raises(InputError, match=r'got form="dense" for n=20, which needs about'):
         ring(20).plan("dense")
     with pytest.raises(InputError, match=r'got form="slots" for n=20 and 2 links into one node, which needs about'):

@@ -11,11 +11,15 @@ from plan_reading import all_hold
 from scipy.sparse import csr_array
 
 from jdl.checks import InputError
-from jdl.topology.cycles.base_k import base_k, simple_base_k
+from jdl.topology.cycles.base_k import base_k as make_base_k
+from jdl.topology.cycles.base_k import simple_base_k as make_simple_base_k
 from jdl.topology.cycles.exponentials import k_peer_exponential, one_peer_exponential
 from jdl.topology.cycles.hyper_hypercube import hyper_hypercube, moshpit, one_peer_hypercube
 from jdl.topology.cycles.multigraph import multigraph, multigraph_of
 from jdl.topology.cycles.switching import switching
+
+# Several tests ask for the same cycles.
+base_k, simple_base_k = functools.cache(make_base_k), functools.cache(make_simple_base_k)
 
 CYCLES = [
     *(make(n) for make in (one_peer_exponential, base_k, simple_base_k, multigraph) for n in (1, 2, 3, 7, 12)),
