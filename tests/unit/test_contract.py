@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import advance, after
 from flax import struct
 
 import jdl
 from jdl import tree
-from jdl.engine.sim import advance, init
 from jdl.types import Adaptive, Sized, number
 
 N, DIM = 6, 3
@@ -45,7 +45,7 @@ class Halves:
 def test_a_packed_part_is_delivered_whole_and_counted_as_it_says():
     built = jdl.simulation(problem(), Halves(), jdl.topology.ring(N))
     start = np.random.default_rng(0).standard_normal((N, DIM)).astype(np.float32)
-    sim, info = advance(built, init(built, start), 3)
+    sim, info = after(built, 3, start)
     W = jdl.topology.ring(N).weights.toarray()
     np.testing.assert_allclose(sim.nodes, W @ W @ W @ start, atol=1e-6)
     # Two rounds with half the model, all three with one number beside it, to two neighbours.
@@ -65,7 +65,7 @@ class Silent(Halves):
 @pytest.mark.parametrize("network", [[], [jdl.compressors.TopK(0.4)], [jdl.exchange.Choco(0.5)]])
 def test_a_message_of_no_bits_is_no_message(network):
     built = jdl.simulation(problem(), Silent(), jdl.topology.ring(N), network)
-    sims = [advance(built, init(built), t)[0] for t in (1, 2, 3)]
+    sims = [after(built, t)[0] for t in (1, 2, 3)]
     messages = [float(sim.traffic.messages[0].sum()) for sim in sims]
     assert messages == [2 * N, 2 * N, 4 * N]
     assert float(sims[0].traffic.bits[0, 0]) == float(sims[1].traffic.bits[0, 0]) > 0
@@ -122,7 +122,7 @@ def test_two_exchanges_with_a_server_its_weights_and_reports():
     data = problem()
     built = jdl.simulation(data, Twice(), None)
     start = np.ones(DIM, np.float32)
-    first = advance(built, init(built, start), 1)[0]
+    first = after(built, 1, start)[0]
     sim = advance(built, first, 5)[0]
     A, b, x = np.asarray(data.A)[1:], np.asarray(data.b)[1:], start  # node 0 has no weight
     for _ in range(5):
@@ -150,7 +150,7 @@ class Coins(Halves):
 
 def test_a_common_coin_falls_alike_everywhere_and_anew_every_round():
     built = jdl.simulation(problem(), Coins(), None)
-    sims = [advance(built, init(built, np.zeros(DIM)), t) for t in (1, 2)]
+    sims = [after(built, t, np.zeros(DIM, np.float32)) for t in (1, 2)]
     tosses = np.asarray(sims[0][0].nodes), np.asarray(sims[1][0].nodes - sims[0][0].nodes)
     assert all(np.ptp(toss, axis=0).max() < 1e-6 for toss in tosses)
     assert np.abs(tosses[0] - tosses[1]).min() > 1e-3 and float(sims[0][1]["n"]) == N
@@ -183,7 +183,7 @@ def test_a_schedule_sees_losses_before_and_distances_after_a_round():
     assert isinstance(talk, Adaptive) and not isinstance(talk.inner, Adaptive)
     built = jdl.simulation(data, jdl.algorithms.DPSGD(lr=0.1), talk)
     start = np.random.default_rng(0).standard_normal((N, DIM)).astype(np.float32)
-    sim = advance(built, init(built, start), 1)[0]
+    sim = after(built, 1, start)[0]
     losses = np.einsum("ni,nij,nj->n", start, data.A, start) / 2 - np.sum(data.b * start, axis=1)
     np.testing.assert_allclose(sim.schedule_state["loss"], losses, rtol=1e-5)
     models = np.asarray(sim.nodes.x)
@@ -202,12 +202,18 @@ DIVISIBLE = {
 @pytest.mark.parametrize("name", DIVISIBLE)
 def test_the_mean_over_parts_is_the_full_gradient(name):
     data, oracle = DIVISIBLE[name](), jdl.oracle.DataOracle()
-    params = jax.tree.map(lambda x: x + 0.1, data.init(jax.random.key(0)))
+    shapes = jax.eval_shape(data.init, jax.random.key(0))
+    params = jax.tree.map(lambda x: 0.3 * np.random.default_rng(0).standard_normal(x.shape).astype(x.dtype), shapes)
+
+    @jax.jit
+    def gradients(id):
+        about = jdl.types.Data(data, id, jnp.int32(0), jax.random.key(0), jax.random.key(1))
+        return [oracle.part_grad(about, params, part, 4) for part in range(4)], oracle.full_grad(about, params)
+
     for id in range(2):
-        about = jdl.types.Data(data, jnp.int32(id), jnp.int32(0), jax.random.key(0), jax.random.key(1))
-        parts = [oracle.part_grad(about, params, part, 4) for part in range(4)]
-        mean = jax.tree.map(lambda *g: sum(g) / 4, *parts)
-        for ours, full in zip(*map(jax.tree.leaves, (mean, oracle.full_grad(about, params))), strict=True):
+        parts, whole = gradients(jnp.int32(id))
+        mean = jax.tree.map(lambda *g: sum(map(np.asarray, g)) / 4, *parts)
+        for ours, full in zip(*map(jax.tree.leaves, (mean, whole)), strict=True):
             np.testing.assert_allclose(ours, full, atol=2e-6)
         if name != "quadratic":
             assert np.abs(jax.tree.leaves(parts[0])[0] - jax.tree.leaves(parts[1])[0]).max() > 1e-3

@@ -1,6 +1,7 @@
 """The mixing engine against W on graphs drawn at random, hostile ones: irregular, tiny, empty, with hubs, with lies."""
 
 import functools
+import itertools
 import math
 
 import jax
@@ -27,6 +28,7 @@ from jdl.types import Edges, Groups, Plan, Server, Wire
 FORMS = ("dense", "slots", "edges", "hubs", "levels")
 KINDS = ("doubly", "row", "column")
 KEY = jax.random.key(3)
+SLOW = pytest.mark.slow
 
 
 def drawn(rng, n, kind, share):
@@ -70,26 +72,29 @@ def wire(plan, own, sent=None):
 # Programs are many and run for a moment: optimising them would cost more than it gains.
 compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 mix = compiled(mixing.mix)
+to_dense_of = compiled(to_dense)
+plan_at = compiled(lambda talk, t: talk((), t, KEY)[0])
 
 
-@compiled
-def seen(plan, own, sent):
+@functools.partial(compiled, static_argnames="lied")
+def seen(plan, own, sent, lies, lied):
     mixed = [mixing.mix(plan, own, sent)]
     if isinstance(plan.links, Groups):  # they tell `own` itself from a copy of it
         mixed.append(mixing.mix(plan, own, own))
-    return mixed, to_dense(plan), plans.degree(plan), plans.out_degree(plan)
+    hit = jax.vmap(lambda x: jnp.any(~jnp.isfinite(mixing.mix(plan, x, x)), axis=1))(lies) if lied else None
+    return mixed, to_dense(plan), plans.degree(plan), plans.out_degree(plan), hit
 
 
-def check(plan, W, own, sent, atol):
-    """Everything that is to be known of a plan is that of W; returns the degrees, which count links."""
-    answers, matrix, into, out = seen(plan, own, sent)
+def check(plan, W, own, sent, atol, lies=None):
+    """Everything that is to be known of a plan is that of W; returns the degrees, which count links, and who is hit."""
+    answers, matrix, into, out, hit = seen(plan, own, sent, lies, lies is not None)
     for mixed, given in zip(answers, (sent, own), strict=False):
         for key, leaf in own.items():
             assert (mixed[key].shape, mixed[key].dtype) == (leaf.shape, leaf.dtype)
             expected = product(W, leaf, given[key])
             np.testing.assert_allclose(np.asarray(mixed[key], np.float64), expected, rtol=0, atol=atol)
     np.testing.assert_allclose(matrix, W, rtol=0, atol=1e-5)
-    return into, out
+    return into, out, hit
 
 
 def check_degrees(degrees, W):
@@ -98,30 +103,73 @@ def check_degrees(degrees, W):
     np.testing.assert_array_equal(degrees[1], linked.sum(axis=0))
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_random_weights_in_every_form(kind, form):
+def some(*pairs):
+    """These pairs of a kind and a form by default, all others with the slow checks."""
+    every = itertools.product(KINDS, FORMS)
+    return pytest.mark.parametrize(
+        ("kind", "form"), [pytest.param(*pair, marks=[] if pair in pairs else [SLOW]) for pair in every]
+    )
+
+
+ROWS = [("row", form) for form in FORMS]
+
+
+@some(*ROWS, ("column", "slots"), ("column", "levels"), ("doubly", "dense"), ("doubly", "hubs"))
+def test_random_weights_in_every_form_and_a_node_that_is_no_number_reaches_its_hearers_alone(kind, form):
+    """But in a dense product, which spreads it to all."""
     rng = np.random.default_rng([KINDS.index(kind), 7])
-    for n, share in ((1, 0), (2, 1), (3, 0.5), (9, 0), (9, 0.3))[:: 1 if kind == "row" else 4]:
-        W = drawn(rng, n, kind, share)
-        plan, make = plan_of(W, kind, form), leaves if (n, kind) == (3, "row") else message
-        check_degrees(check(plan, W, make(rng, n), make(rng, n), 1e-5), W)
-        assert mixing.mix(plan, {}, {}) == {} and mixing.mix(plan, (), ()) == ()
+    W = drawn(rng, 9, kind, 0.3)
+    lies = np.tile(rng.standard_normal((9, 2)).astype(np.float32), (27, 1, 1))
+    for turn, (liar, value) in enumerate(itertools.product(range(9), (np.nan, np.inf, -np.inf))):
+        lies[turn, liar] = value
+    plan = plan_of(W, kind, form)
+    found = check(plan, W, message(rng, 9), message(rng, 9), 1e-5, lies)
+    check_degrees(found, W)
+    for turn, hit in enumerate(found[2]):
+        np.testing.assert_array_equal(hit, True if form == "dense" else W[:, turn // 3] != 0)
+    assert mixing.mix(plan, {}, {}) == {} and mixing.mix(plan, (), ()) == ()
+
+
+SMALL = [(2, 1), (3, 0.5), (9, 0)]
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "cases"),
+    [
+        ("row", [(1, 0), (3, 0.5)]),
+        *(pytest.param(kind, SMALL, marks=pytest.mark.slow) for kind in KINDS),
+    ],
+)
+def test_small_and_empty_graphs_in_every_form(kind, cases, form):
+    rng = np.random.default_rng([KINDS.index(kind), 8])
+    for n, share in cases:
+        W = drawn(rng, n, kind, share)
+        make = leaves if (n, kind) == (3, "row") else message
+        check_degrees(check(plan_of(W, kind, form), W, make(rng, n), make(rng, n), 1e-5), W)
+
+
+# Of the message and of what is sent; and how many digits of the sum are right.
+WIDTHS = {
+    "row": (jnp.float64, jnp.float64, 1e-13),
+    "column": (jnp.float64, jnp.bfloat16, 1e-13),
+    "doubly": (jnp.bfloat16, jnp.bfloat16, 0.1),
+}
+
+
+@some(*ROWS, ("column", "dense"), ("column", "slots"), ("doubly", "slots"), ("doubly", "hubs"))
 def test_wide_and_narrow_numbers(x64, kind, form):
     """Sums are in the type of the message, whatever that of the weights: float64 to its last digits."""
     rng = np.random.default_rng(4)
     W = drawn(rng, 9, kind, 0.4)
-    plan = plan_of(W, kind, form)
-    check(plan, W, message(rng, 9, jnp.float64), message(rng, 9, jnp.float64), 1e-13)
-    check(plan, W, message(rng, 9, jnp.bfloat16), message(rng, 9, jnp.bfloat16), 0.1)
-    check(plan, W, message(rng, 9, jnp.float64), message(rng, 9, jnp.bfloat16), 1e-13)
+    own, sent, digits = WIDTHS[kind]
+    own, sent = message(rng, 9, own), message(rng, 9, sent)
+    mixed = mix(plan_of(W, kind, form), own, sent)["x"]
+    assert mixed.dtype == own["x"].dtype
+    np.testing.assert_allclose(np.asarray(mixed, np.float64), product(W, own["x"], sent["x"]), rtol=0, atol=digits)
 
 
-@pytest.mark.parametrize("sizes", [[1], [3, 1, 2], [40, 3], [130, 2, 2]])
+@pytest.mark.parametrize("sizes", [[3, 1, 2], [130, 2, 2], *(pytest.param(s, marks=SLOW) for s in ([1], [40, 3]))])
 def test_groups_of_unequal_sizes(sizes):
     """Up to eight a group one by one, beyond in a loop, few large ones in teams: all are the mean of the group."""
     rng = np.random.default_rng(len(sizes))
@@ -129,7 +177,7 @@ def test_groups_of_unequal_sizes(sizes):
     made, own, sent = grouped("groups", groups), message(rng, len(groups)), message(rng, len(groups))
     plan, W = made.plan("groups"), made.weights.toarray()
     named = plans.one_by_one(plan)
-    for each in (plan, named):
+    for each in (plan, named)[: 2 if len(groups) < 100 else 1]:
         check_degrees(check(each, W, own, sent, 1e-5), W)
     np.testing.assert_array_equal(named.links.used, np.asarray(named.links.weights) != 0)
     # Places that are not used: of slots they point home, of groups they repeat the first member.
@@ -141,14 +189,14 @@ def test_groups_of_unequal_sizes(sizes):
         np.testing.assert_array_equal(np.where(used, home, places), np.broadcast_to(home, places.shape))
 
 
-@pytest.mark.parametrize("others", [[100, 100, 100], [180, 100, 20], [300]])
+@pytest.mark.parametrize("others", [[100, 100, 100], [180, 100, 20], pytest.param([300], marks=SLOW)])
 def test_a_cycle_of_groups_of_other_sizes(others):
     """As groups where all phases have as many of the same size, and the same W where they have not."""
     phases = [grouped("groups", np.repeat(np.arange(len(sizes)), sizes)) for sizes in ([100, 100, 100], others)]
     talk = schedule.Cyclic.of(phases)
     assert isinstance(talk.plans.links, Groups) == (others == [100, 100, 100])
     for t, phase in enumerate(phases):
-        np.testing.assert_allclose(to_dense(talk((), t, KEY)[0]), phase.weights.toarray(), rtol=0, atol=1e-6)
+        np.testing.assert_allclose(to_dense_of(plan_at(talk, t)), phase.weights.toarray(), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("sizes", [[2, 3, 2, 1], [130, 3, 1]])
@@ -162,21 +210,6 @@ def test_a_node_that_is_no_number_reaches_its_group_alone(sizes):
         lies[liar] = np.nan
         hit = np.isnan(np.asarray(mix(plan, jnp.asarray(lies), jnp.asarray(lies)))).all(axis=1)
         np.testing.assert_array_equal(hit, groups == groups[liar])
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_node_that_is_no_number_reaches_its_hearers_alone(kind, form, value):
-    """But in a dense product, which spreads it to all."""
-    rng = np.random.default_rng(6)
-    W = drawn(rng, 9, kind, 0.3)
-    plan, x = plan_of(W, kind, form), rng.standard_normal((9, 2)).astype(np.float32)
-    for liar in range(9):
-        lies = x.copy()
-        lies[liar] = value
-        hit = ~np.isfinite(np.asarray(mix(plan, jnp.asarray(lies), jnp.asarray(lies)))).all(axis=1)
-        np.testing.assert_array_equal(hit, True if form == "dense" else W[:, liar] != 0)
 
 
 def edges_of(rng, n, count, hub):
@@ -197,19 +230,22 @@ def edges_of(rng, n, count, hub):
     return Plan(links, jnp.asarray(np.diag(W), jnp.float32), stochastic="row"), W
 
 
-@pytest.mark.parametrize(("n", "count"), [(2, 0), (2, 9), (12, 200), (40, 41)])
+@pytest.mark.parametrize(
+    ("n", "count"), [(2, 0), (12, 200), *(pytest.param(*c, marks=SLOW) for c in ((2, 9), (40, 41)))]
+)
 def test_more_links_into_a_node_than_there_are_slots(n, count):
     """Four times the mean have slots of their own, the others are added one by one: hubs at the ends and inside."""
     rng = np.random.default_rng([n, count])
     for hub in (0, n // 2, n - 1):
         plan, W = edges_of(rng, n, count, hub)
         own, sent = message(rng, n), message(rng, n)
-        into, out = check(plan, W, own, sent, 1e-4)
+        into, out, _ = check(plan, W, own, sent, 1e-4)
         ends = (np.asarray(end)[np.asarray(plan.links.used)] for end in (plan.links.receivers, plan.links.senders))
         for counted, end in zip((into, out), ends, strict=True):
             np.testing.assert_array_equal(counted, np.bincount(end, minlength=n))
 
 
+@SLOW
 def test_every_link_of_a_list_into_one_node():
     rng = np.random.default_rng(0)
     n = 30
@@ -222,26 +258,25 @@ def test_every_link_of_a_list_into_one_node():
     np.add.at(W, (np.full(400, 3), np.asarray(links.senders)), weights)
     W[3, 3] = 1 - (W[3].sum() - 1)
     plan = plan.replace(links=links, self_weights=jnp.asarray(np.diag(W), jnp.float32))
-    np.testing.assert_allclose(mix(plan, own, own), W @ np.asarray(own, np.float64), rtol=0, atol=1e-4)
     many = compiled(jax.vmap(lambda scale: mixing.mix(plan, scale * own, scale * own)))(jnp.arange(3.0))
+    np.testing.assert_allclose(many[1], W @ np.asarray(own, np.float64), rtol=0, atol=1e-4)
     np.testing.assert_allclose(many[2], 2 * (W @ np.asarray(own, np.float64)), rtol=0, atol=3e-4)
 
 
 @pytest.mark.parametrize("form", ["slots", "dense", "edges", "hubs"])
-def test_more_slots_than_are_unrolled(form):
-    n = 70
-    for kind in KINDS:
-        rng = np.random.default_rng(1)
-        W = drawn(rng, n, kind, 1.0) / 8 + 7 / 8 * np.eye(n)
-        own, sent = (jnp.asarray(rng.standard_normal((n, 2)), jnp.float32) for _ in range(2))
-        mixed = mix(plan_of(W, kind, form), own, sent)
-        np.testing.assert_allclose(mixed, product(W, own, sent), rtol=0, atol=1e-4)
+@pytest.mark.parametrize("kind", ["row", *(pytest.param(kind, marks=SLOW) for kind in ("doubly", "column"))])
+def test_more_slots_than_are_unrolled(kind, form):
+    n, rng = 70, np.random.default_rng(1)
+    W = drawn(rng, n, kind, 1.0) / 8 + 7 / 8 * np.eye(n)
+    own, sent = (jnp.asarray(rng.standard_normal((n, 2)), jnp.float32) for _ in range(2))
+    mixed = mix(plan_of(W, kind, form), own, sent)
+    np.testing.assert_allclose(mixed, product(W, own, sent), rtol=0, atol=1e-4)
 
 
 def test_rolls_of_many_shifts():
     """Up to two as rolls, further ones as gathers, beyond 64 in a loop; negative, and beyond n, count modulo n."""
     rng = np.random.default_rng(2)
-    for n, shifts in ((7, (-3,)), (7, (9, -1)), (7, (1, -2, 3, 11)), (71, tuple(range(1, 70)))):
+    for n, shifts in ((7, (9, -1)), (7, (1, -2, 3, 11)), (71, tuple(range(1, 70)))):
         made, own = circulant("shifts", n, shifts), message(rng, n)
         W = made.weights.toarray()
         check_degrees(check(made.plan("circulant"), W, own, message(rng, n), 1e-5), W)
@@ -252,7 +287,7 @@ def test_each_shift_has_its_own_weight():
     W = 0.5 * np.eye(7) + 0.2 * turn + 0.3 * np.linalg.matrix_power(turn, 3)
     for shifts in ((1, 3), (3, 1), (-4, 8)):
         plan = Topology("two speeds", csr_array(W), shifts=shifts).plan("circulant")
-        np.testing.assert_allclose(to_dense(plan), W, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(to_dense_of(plan), W, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -260,13 +295,13 @@ def test_a_directed_plan_that_loses_a_link_says_what_is_left(kind):
     directed = topology.exponential(8).plan("slots").replace(stochastic=kind)
     lost = plans.drop(directed, jnp.arange(24).reshape(8, 3) != 5)
     assert lost.stochastic == ("row" if kind == "doubly" else kind)
-    sums = np.asarray(to_dense(lost)).sum(axis=0 if kind == "column" else 1)
+    sums = np.asarray(to_dense_of(lost)).sum(axis=0 if kind == "column" else 1)
     np.testing.assert_allclose(sums, 1, rtol=0, atol=1e-6)
     ring = plans.drop(topology.ring(8).plan("slots"), jnp.zeros((8, 2), bool))
     assert (ring.stochastic, ring.symmetric) == ("doubly", True)
 
 
-@pytest.mark.parametrize("shifts", [(2,), (1, -2, 3)])
+@pytest.mark.parametrize("shifts", [pytest.param((2,), marks=SLOW), (1, -2, 3)])
 def test_rolls_where_rolls_are_cheap(shifts, monkeypatch):
     """Other devices roll where a CPU gathers: the same sums, whichever is taken."""
     made, own = circulant("shifts", 7, shifts), jnp.asarray(np.random.default_rng(0).standard_normal((7, 2)))
@@ -280,7 +315,7 @@ def test_weights_of_a_column_are_not_centred():
     """Rows of a column-stochastic W sum to anything: a constant message shows it."""
     W = drawn(np.random.default_rng(8), 6, "column", 0.6)
     ones = jnp.ones((6, 1))
-    for form in FORMS:
+    for form in ("dense", "slots", "edges"):
         mixed = np.asarray(mix(plan_of(W, "column", form), ones, ones))[:, 0]
         np.testing.assert_allclose(mixed, W.sum(axis=1), rtol=0, atol=1e-5)
     assert np.abs(W.sum(axis=1) - 1).max() > 0.1
@@ -295,8 +330,15 @@ PLANS["groups"] = grouped("groups", np.array([0, 2, 0, 1, 1, 2, 0, 1, 3])).plan(
 EXCHANGES = sorted(members("exchanges"))
 
 
-@pytest.mark.parametrize("form", PLANS)
-@pytest.mark.parametrize("name", EXCHANGES)
+# Each exchange in one form beside the dense one, each form with two or three; all pairs run with the slow checks.
+OTHERS = [form for form in PLANS if form != "dense"]
+QUICK = {(name, OTHERS[2 * i % len(OTHERS)]) for i, name in enumerate(EXCHANGES)} | {("lossy", "edges")}
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [pytest.param(name, form, marks=[] if (name, form) in QUICK else [SLOW]) for name in EXCHANGES for form in PLANS],
+)
 def test_every_exchange_over_every_form_is_right_or_refused(name, form):
     """What a form cannot serve is refused with a sentence; what it can, it serves as the slots of the same W do."""
     network, plan = members("exchanges")[name](), PLANS[form]
@@ -328,11 +370,11 @@ def test_every_exchange_over_every_form_is_right_or_refused(name, form):
 def test_wrappers_hand_on_every_leaf(name):
     rng = np.random.default_rng(1)
     own, network = leaves(rng, 9), tree.numbers_to_arrays(exchange.stack([members("exchanges")[name]()]))
-    inbox, link, traffic = apply(network, network.init(own), wire(PLANS["dense"], own), KEY)
+    memory = jax.eval_shape(network.init, own)
+    inbox, link, traffic = jax.eval_shape(network.apply, memory, wire(PLANS["dense"], own), KEY)
     shapes = lambda x: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), x)
-    assert shapes(inbox) == shapes(own) and shapes(link) == shapes(network.init(own))
+    assert shapes(inbox) == shapes(own) and shapes(link) == shapes(memory)
     assert traffic.bits.shape == traffic.messages.shape == (9,)
-    np.testing.assert_array_equal(traffic.messages, np.multiply(GRAPH.degree, getattr(network, "times", 1)))
 
 
 # ---- what was wrong once ------------------------------------------------------------------------------------------
@@ -351,25 +393,28 @@ def test_whole_numbers_are_mixed_or_refused(form):
 
 @pytest.mark.parametrize("rule", [exchange.CoordinateMedian(), exchange.TrimmedMean(1)])
 def test_a_neighbourhood_of_nobody_is_oneself(rule):
-    plan, _ = schedule.RandomGroups.for_nodes(4, degree=0)((), 0, KEY)
-    own = jnp.arange(8.0).reshape(4, 2)
-    np.testing.assert_array_equal(rule.apply((), wire(plan, own), KEY)[0], own)
+    plan, own = plan_at(schedule.RandomGroups.for_nodes(4, degree=0), 0), jnp.arange(8.0).reshape(4, 2)
+    np.testing.assert_array_equal(apply(rule, (), wire(plan, own), KEY)[0], own)
 
 
-@pytest.mark.parametrize("form", ["circulant", "slots", "edges", "hubs"])
-@pytest.mark.parametrize("how", ["lost", "asleep"])
+@pytest.mark.parametrize(
+    ("how", "form"),
+    [("lost", "edges"), ("asleep", "slots")]
+    + [pytest.param("lost", form, marks=SLOW) for form in ("circulant", "slots", "hubs")]
+    + [pytest.param("asleep", form, marks=SLOW) for form in ("circulant", "edges", "hubs")],
+)
 def test_what_does_not_arrive_does_no_harm(form, how):
     own, plan = jnp.ones((6, 1)), topology.ring(6).plan(form)
     sent = own.at[2].set(jnp.nan)
     if how == "asleep":
-        plan = schedule.Sleeping(schedule.Fixed(plan), 1.0)((), 0, KEY)[0]
+        plan = plan_at(schedule.Sleeping(schedule.Fixed(plan), 1.0), 0)
         inbox = mix(plan, own, sent)
     else:
         inbox = apply(exchange.Lossy(jnp.float32(1)), (), wire(plan, own, sent), KEY)[0]
     np.testing.assert_array_equal(inbox, own)
 
 
-@pytest.mark.parametrize("form", ["slots", "edges", "hubs"])
+@pytest.mark.parametrize("form", ["slots", "edges", pytest.param("hubs", marks=SLOW)])
 def test_what_a_node_sends_does_not_reach_itself(form):
     """narrow("float16") sends inf for 70,000: the sender's own copy is fine."""
     own = jnp.ones((4, 1))
@@ -380,15 +425,16 @@ def test_what_a_node_sends_does_not_reach_itself(form):
 
 @pytest.mark.parametrize("held", [1e8, np.inf])
 def test_a_model_that_is_handed_over_arrives(held):
-    one = jnp.int32([0])
-    plan, x = handoff(2, one, one + 1, jnp.ones(1)), jnp.asarray([[0.1], [held]], jnp.float32)
-    np.testing.assert_allclose(mixing.mix(plan, x, x)[1], [0.1], rtol=1e-6)
+    one, x = jnp.int32([0]), jnp.float32([[0.1], [held]])
+    handed = compiled(lambda x: mixing.mix(handoff(2, one, one + 1, jnp.ones(1)), x, x))
+    np.testing.assert_allclose(handed(x)[1], [0.1], rtol=1e-6)
 
 
 @pytest.mark.parametrize("network", [TopK(), exchange.Choco()])
 def test_a_message_of_empty_leaves_costs_nothing(network):
     own = {"nothing": jnp.zeros((9, 0))}
-    _, _, traffic = network.apply(network.init(own), wire(PLANS["dense"], own), KEY)
+    network = exchange.stack([network])
+    _, _, traffic = apply(network, network.init(own), wire(PLANS["dense"], own), KEY)
     np.testing.assert_array_equal(traffic.bits, np.zeros(9))
 
 
@@ -399,16 +445,16 @@ def test_what_a_server_does_not_get_does_no_harm():
     np.testing.assert_allclose(mix(plan, sent, sent), [4.0], rtol=1e-6)
 
 
+SUMS = pytest.mark.xfail(strict=True, reason="W_ii = 0: a plain sum, and 3 x 1/3 is not 1")
+
+
 @pytest.mark.parametrize(
     "form",
     [
         "dense",
-        *(
-            pytest.param(
-                form, marks=pytest.mark.xfail(strict=True, reason="W_ii = 0: a plain sum, and 3 x 1/3 is not 1")
-            )
-            for form in ("slots", "edges", "hubs")
-        ),
+        pytest.param("slots", marks=SUMS),
+        pytest.param("edges", marks=[SUMS, SLOW]),
+        pytest.param("hubs", marks=[SUMS, SLOW]),
     ],
 )
 def test_equal_models_stay_equal_without_a_weight_of_their_own(form):

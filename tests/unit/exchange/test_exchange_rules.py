@@ -21,6 +21,11 @@ select = jax.jit(largest)
 
 def compress_rows(codec, message):
     """Every row of `M[m]` by itself."""
+    return _compressed(codec, message)
+
+
+@jax.jit
+def _compressed(codec, message):
     return jax.vmap(lambda row: codec(row, KEY))(message)
 
 
@@ -46,30 +51,29 @@ INPUTS = {
 }
 
 
-@pytest.mark.parametrize("k", [0, 1, 2, 8, 16, 17])
-@pytest.mark.parametrize("x", INPUTS.values(), ids=INPUTS)
-def test_top_k_is_a_stable_sort(x, k):
-    x = x.astype(np.float32)
-    np.testing.assert_array_equal(select(jnp.asarray(x), jnp.int32(k)), reference(x, k))
+def test_top_k_is_a_stable_sort():
+    x = np.concatenate([*INPUTS.values()]).astype(np.float32)
+    for k in (0, 1, 2, 8, 16, 17):
+        np.testing.assert_array_equal(select(jnp.asarray(x), jnp.int32(k)), reference(x, k), err_msg=f"k={k}")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_top_k_of_short_numbers(dtype):
     x = jnp.asarray(INPUTS["normal"], dtype)
-    np.testing.assert_array_equal(largest(x, jnp.int32(5)), reference(np.asarray(x, np.float64), 5))
+    np.testing.assert_array_equal(select(x, jnp.int32(5)), reference(np.asarray(x, np.float64), 5))
 
 
 def test_top_k_of_long_numbers(x64):
     x = INPUTS["normal"]
-    np.testing.assert_array_equal(largest(jnp.asarray(x), jnp.int32(5)), reference(x, 5))
-    close = 1 + np.arange(17)[None] * 1e-15  # float32 would see ties
-    np.testing.assert_array_equal(largest(jnp.asarray(close), jnp.int32(5)), reference(close, 5))
+    np.testing.assert_array_equal(select(jnp.asarray(x), jnp.int32(5)), reference(x, 5))
+    close = 1 + np.tile(np.arange(17), (6, 1)) * 1e-15  # float32 would see ties
+    np.testing.assert_array_equal(select(jnp.asarray(close), jnp.int32(5)), reference(close, 5))
 
 
 def test_no_number_is_the_largest():
     """A NaN must travel, not hide: the run should say that it diverged."""
     x = jnp.asarray([[1.0, np.nan, 3.0, np.inf]])
-    assert np.array_equal(largest(x, jnp.int32(2)), [[False, True, False, True]])
+    assert np.array_equal(select(x, jnp.int32(2)), [[False, True, False, True]])
 
 
 def test_the_fraction_is_traced():
@@ -89,11 +93,13 @@ def test_the_fraction_is_traced():
     assert len(traces) == 1
 
 
-@pytest.mark.parametrize(("d", "index_bits"), [(1, 0), (2, 1), (3, 2), (4, 2), (5, 3), (1024, 10), (1025, 11)])
-def test_bits_of_top_k(d, index_bits):
-    _, bits = compress_rows(TopK(0.5), jnp.ones((2, d)))
-    k = max(1, round(0.5 * d))
-    np.testing.assert_array_equal(bits, np.full(2, k * (32 + index_bits)))
+def test_bits_of_top_k():
+    """So many that they name one of d entries; arrays of a message count one by one."""
+    index_bits = {1: 0, 2: 1, 3: 2, 4: 2, 5: 3, 1024: 10, 1025: 11}
+    for sizes in ([1, 2, 3, 4, 5], [1024], [1025]):
+        _, bits = compress_rows(TopK(0.5), [jnp.ones((2, d)) for d in sizes])
+        expected = sum(max(1, round(0.5 * d)) * (32 + index_bits[d]) for d in sizes)
+        np.testing.assert_array_equal(bits, np.full(2, expected))
 
 
 def test_each_array_of_a_message_is_compressed_by_itself():
@@ -118,7 +124,7 @@ def test_a_node_keeps_its_own_copy_whole():
     own = jnp.asarray([[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]])
     plan = topology.from_weights([[0.25, 0.75], [0.75, 0.25]]).plan()
     wire = Wire(own=own, sent=own, bits=jnp.full(2, 96.0, jnp.float32), plan=plan)
-    inbox, _, traffic = exchange.Compressed(TopK(0.34)).apply((), wire, jax.random.key(0))
+    inbox, _, traffic = apply(exchange.Compressed(TopK(0.34)), (), wire)
     expected = 0.25 * np.asarray(own) + 0.75 * np.array([[0, 0, 32.0], [0, 0, 4.0]])
     np.testing.assert_allclose(inbox, expected)
     np.testing.assert_array_equal(traffic.bits, [34, 34])
@@ -141,7 +147,8 @@ def star(values, dtype=jnp.float32):
     return np.asarray(apply(exchange.CoordinateMedian(), (), wire)[0])
 
 
-@pytest.mark.parametrize("n", [2, 3, 4, 5, 8, 32, 33, 40])  # beyond 32 messages by another way
+# Beyond 32 messages by another way.
+@pytest.mark.parametrize("n", [2, 5, 8, 33, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 4, 32, 40))])
 def test_medians_of_odd_and_even_counts(n):
     values = np.random.default_rng(n).standard_normal((n, 7)).astype(np.float32)
     inbox = star(values)
@@ -160,17 +167,17 @@ def test_medians_stand_a_minority_of_anything(bad, liars):
 
 
 def test_medians_of_large_equal_numbers_do_not_overflow():
-    assert star(np.full((4, 1), 3e38))[0, 0] == np.float32(3e38)
+    assert np.all(star(np.full((8, 7), 3e38))[0] == np.float32(3e38))
 
 
 # ---- liars --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [1, 5, 8, 100])
-@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.25, 0.5, 1.0])
-def test_the_number_of_liars_is_exact(n, fraction):
-    liars, _ = exchange.SignFlip(fraction).init(jnp.zeros((n, 2)))
-    assert int(liars.sum()) == round(fraction * n)
+def test_the_number_of_liars_is_exact():
+    for n in (1, 8, 100):
+        for fraction in (0.0, 0.1, 0.25, 0.5, 1.0):
+            liars, _ = exchange.SignFlip(fraction).init(jnp.zeros((n, 2)))
+            assert int(np.asarray(liars).sum()) == round(fraction * n), (n, fraction)
 
 
 def test_liars_differ_by_seed_and_stay_the_same_over_rounds():
@@ -201,10 +208,9 @@ def test_liars_are_the_same_nodes_among_the_sampled_clients():
     liars = np.asarray(sim.exchange_state[0][0])
     step = jax.jit(jdl.sim.step)
     told = {}
+    drawn = jax.jit(lambda t: simulation.schedule((), t, jdl.sim.key_of(simulation.key, "schedule", t))[0].participants)
     for t in range(30):
-        plan, _ = simulation.schedule((), jnp.int32(t), jdl.sim.key_of(simulation.key, "schedule", t))
-        new, _ = step(simulation, sim)
-        node = int(plan.participants[0])
+        node, (new, _) = int(drawn(jnp.int32(t))[0]), step(simulation, sim)
         truth = -0.5 * (np.asarray(sim.server) - np.asarray(data.b)[node])
         told[node] = np.allclose(new.server - sim.server, -truth, atol=1e-6)
         assert told[node] or np.allclose(new.server - sim.server, truth, atol=1e-6)
@@ -268,7 +274,7 @@ def test_trimmed_mean_is_the_published_example():
     sent = jnp.asarray(np.concatenate([honest, -honest.mean(axis=0, keepdims=True)]))
     plan = topology.complete(4).plan("slots")
     given = Wire(own=sent, sent=sent, bits=jnp.ones(4, jnp.float32), plan=plan)
-    inbox, _, _ = exchange.TrimmedMean(1).apply((), given, jax.random.key(0))
+    inbox, _, _ = apply(exchange.TrimmedMean(1), (), given)
     np.testing.assert_array_equal(inbox, np.broadcast_to(np.float32([2.5, 3.5, 4.5]), (4, 3)))
 
 
@@ -281,7 +287,7 @@ def test_trimmed_mean_leaves_out_the_extremes_of_each_coordinate(n, trim):
     given = Wire(
         own=jnp.asarray(sent), sent=jnp.asarray(sent), bits=jnp.ones(n), plan=topology.complete(n).plan("slots")
     )
-    inbox, _, _ = exchange.TrimmedMean(trim).apply((), given, jax.random.key(0))
+    inbox, _, _ = apply(exchange.TrimmedMean(trim), (), given)
     cut = min(trim, (n - 1) // 2)
     with np.errstate(invalid="ignore"):
         expected = np.sort(sent, axis=0)[cut : n - cut].astype(np.float64).mean(axis=0)
@@ -296,9 +302,9 @@ def test_narrow_messages_are_rounded_on_the_way_only(dtype):
     plan = topology.ring(9).plan()
     network = exchange.stack([HalfPrecision(dtype)])
     given = Wire(own=x, sent=x, bits=jnp.full(9, 1600.0, jnp.float32), plan=plan)
-    inbox, _, traffic = network.apply(network.init(x), given, jax.random.key(0))
+    inbox, _, traffic = apply(network, network.init(x), given)
     np.testing.assert_array_equal(traffic.bits, np.full(9, 2 * 800.0))
-    W = np.asarray(topology.to_dense(plan), np.float64)
+    W = topology.ring(9).weights.toarray()
     rounded = np.asarray(x.astype(dtype).astype(jnp.float32), np.float64)
     expected = np.diag(W)[:, None] * np.asarray(x) + (W - np.diag(np.diag(W))) @ rounded
     np.testing.assert_allclose(inbox, expected, rtol=0, atol=1e-6)

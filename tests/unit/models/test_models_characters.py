@@ -14,6 +14,8 @@ from jdl.models.recurrent import GRU, LSTM
 
 FAMILIES = [CharLSTM, CharGRU]
 family = pytest.mark.parametrize("family", FAMILIES)
+# What both have in common is tried with the simpler one; with the other among the slow checks.
+sample = pytest.mark.parametrize("family", [pytest.param(CharLSTM, marks=pytest.mark.slow), CharGRU])
 
 
 def small(family):
@@ -108,7 +110,7 @@ def test_one_matrix_product_a_step(family):
     assert [sum(str(e.primitive) == "dot_general" for e in body.eqns) for body in bodies] == [1, 1]
 
 
-@family
+@sample
 def test_initial_loss_is_near_ln_classes(family):
     """The mean over all labels of `logsumexp(z) - z_y` exceeds ln K, by Jensen, and by half the variance s^2 of the
     logits at most on average. The last kernel is N(0, 1 / inputs), so s^2 is the mean square of h, which is below 1:
@@ -122,6 +124,7 @@ def test_initial_loss_is_near_ln_classes(family):
     assert 0 < mean - np.log(80) < 0.5
 
 
+@pytest.mark.slow
 def test_one_batch_is_overfitted():
     """Texts of `a 4 4 a`: after the second 4 comes what came first, which memory alone can tell."""
     module = CharLSTM(vocab=5, width=4, hidden=16, layers=1)
@@ -139,7 +142,7 @@ def test_one_batch_is_overfitted():
     assert values[0] > 1 and values[-1] < 0.05
 
 
-@family
+@sample
 def test_vmapped_equals_looped(family):
     module, x = small(family), text(3, 2, 6)
     variables = drawn(shapes(module, 1, 6), 3)
@@ -149,7 +152,7 @@ def test_vmapped_equals_looped(family):
     np.testing.assert_allclose(together(variables, x), np.stack(looped), rtol=1e-5, atol=1e-6)
 
 
-@family
+@sample
 def test_gradient_is_the_finite_difference(x64, family):
     module, x = small(family), text(2, 6)
     flat, unravel = ravel_pytree(drawn(shapes(module, 1, 6), dtype=np.float64))

@@ -18,6 +18,12 @@ SMALL = {
     "cnn": (McMahanCNN(classes=3, channels=(2, 3), hidden=7), (8, 8, 1)),
 }
 small = pytest.mark.parametrize(("module", "image"), SMALL.values(), ids=SMALL)
+# Of convolutions, normalisation, pooling and a dense layer together; the others are made of the same layers.
+one = pytest.mark.parametrize(
+    ("module", "image"),
+    [pytest.param(*made, marks=[] if name == "gn_lenet" else [pytest.mark.slow]) for name, made in SMALL.items()],
+    ids=SMALL,
+)
 
 
 def shapes(module, image, dtype=jnp.float32):
@@ -134,7 +140,11 @@ def test_logits_are_those_of_numpy(name):
 
 @pytest.mark.parametrize(
     ("module", "image", "variance"),
-    [(LeNet(), (28, 28, 1), 1), (GNLeNet(), (32, 32, 3), 1 / 3), (McMahanCNN(), (28, 28, 1), 1)],
+    [
+        pytest.param(LeNet(), (28, 28, 1), 1),
+        pytest.param(GNLeNet(), (32, 32, 3), 1 / 3),
+        pytest.param(McMahanCNN(), (28, 28, 1), 1, marks=pytest.mark.slow),
+    ],
 )
 def test_initial_loss_is_near_ln_classes(module, image, variance):
     """The mean over all labels of `logsumexp(z) - z_y` exceeds ln K, by Jensen, and by half the variance s^2 of the
@@ -148,6 +158,7 @@ def test_initial_loss_is_near_ln_classes(module, image, variance):
     assert 0 < mean - np.log(10) < 0.8 * variance
 
 
+@pytest.mark.slow
 def test_one_batch_is_overfitted():
     module, image = McMahanCNN(classes=4, channels=(8, 8), hidden=16), (8, 8, 3)
     x, y = images(image, 8), jnp.arange(8) % 4
@@ -164,7 +175,7 @@ def test_one_batch_is_overfitted():
     assert values[0] > 1 and values[-1] < 0.05
 
 
-@small
+@one
 def test_vmapped_equals_looped(module, image):
     variables, x = drawn(module, image, 3), images(image, 3, 2)
     together, alone = jax.jit(jax.vmap(module.apply)), jax.jit(module.apply)
@@ -173,7 +184,7 @@ def test_vmapped_equals_looped(module, image):
     np.testing.assert_allclose(together(variables, x), np.stack(looped), rtol=1e-4, atol=1e-5)
 
 
-@small
+@one
 def test_gradient_is_the_finite_difference(x64, module, image):
     flat, unravel = ravel_pytree(drawn(module, image, dtype=np.float64))
     x, y = images(image, 2, dtype=np.float64), jnp.array([0, 2])

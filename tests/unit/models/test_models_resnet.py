@@ -121,7 +121,7 @@ def test_logits_are_those_of_numpy(module, blocks):
     np.testing.assert_allclose(jax.jit(module.apply)(variables, x), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("module", [ResNet8(), ResNet20()])
+@pytest.mark.parametrize("module", [ResNet8(), pytest.param(ResNet20(), marks=pytest.mark.slow)])
 def test_initial_loss_is_near_ln_classes(module):
     """The mean over all labels of `logsumexp(z) - z_y` exceeds ln K, by Jensen, and by half the variance s^2 of the
     logits at most on average, whatever the depth. Blocks start as their shortcuts, which leave 16 of 64 features, each
@@ -133,6 +133,7 @@ def test_initial_loss_is_near_ln_classes(module):
     assert 0 < mean - np.log(10) < 0.021
 
 
+@pytest.mark.slow
 def test_vmapped_equals_looped():
     module, _ = SMALL["project"]
     variables, x = drawn(module, 3), images(3, 2)
@@ -142,6 +143,7 @@ def test_vmapped_equals_looped():
     np.testing.assert_allclose(together(variables, x), np.stack(looped), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pad", "project"])
 def test_gradient_is_the_finite_difference(x64, name):
     module, _ = SMALL[name]

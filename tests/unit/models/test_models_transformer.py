@@ -81,11 +81,13 @@ def test_large_scores_stay_finite():
     assert np.isfinite(logits) and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
 
 
+@pytest.mark.slow
 def test_the_gradient_is_the_slope(x64):
     by_gradient, by_difference = along(lambda params: cross_entropy(ONE.apply(params, TOKENS), NEXT), drawn(ONE))
     np.testing.assert_allclose(by_gradient, by_difference, rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_one_batch_is_learnt_by_heart():
     """Four rows of six tokens, for which the network has a thousand numbers."""
     before, after = descended(lambda params: cross_entropy(ONE.apply(params, TOKENS), NEXT), drawn(ONE))

@@ -197,7 +197,7 @@ def test_named_problems_are_those_of_one_data_set(name):
 
 
 def test_data_sets_from_the_command_line(tiny_mnist, tmp_path, capsys):
-    words = "run --problem mnist --model mlp --topology ring --nodes 4 --rounds 60 --lr 0.5 --batch-size 5"
+    words = "run --problem mnist --model linear --topology ring --nodes 4 --rounds 60 --lr 0.5 --batch-size 5"
     words = f"{words} --data-dir {tiny_mnist}"
     with pytest.raises(SystemExit) as done:
         main([*words.split(), "--no-baselines", "--no-progress", "--json", "--out", str(tmp_path / "run")])

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
-from draws import draw
+from draws import batch, draw, full_batch
 
 from jdl import checks, types
 from jdl.problems import Logistic, logistic
@@ -68,7 +68,7 @@ def test_optimum_against_scipy(x64, make):
 def test_optimum_in_single_precision_belongs_to_the_rounded_arrays():
     problem = logistic()
     assert {leaf.dtype for leaf in jax.tree.leaves(problem)} == {jnp.dtype("float32"), jnp.dtype("int32")}
-    grads = jax.vmap(lambda id: node_grad(problem, problem.optimum.params, id))(jnp.arange(16))
+    grads = jax.jit(jax.vmap(lambda id: node_grad(problem, problem.optimum.params, id)))(jnp.arange(16))
     assert np.linalg.norm(np.mean(grads, axis=0)) < 1e-6
 
 
@@ -84,7 +84,7 @@ def test_newton_converges_on_separable_data(x64, scale):
 
 def test_masked_gradient_equals_the_unpadded_one(x64):
     problem, x = uneven(fill=1e3), jnp.array([0.3, -1.0, 0.5])
-    grads = np.asarray(jax.vmap(lambda id: node_grad(problem, x, id))(jnp.arange(4)))
+    grads = np.asarray(jax.jit(jax.vmap(lambda id: node_grad(problem, x, id)))(jnp.arange(4)))
     for id, count in enumerate(COUNTS):
         if count == 0:
             np.testing.assert_array_equal(grads[id], 0)
@@ -150,7 +150,7 @@ def test_minibatch_gradients_are_unbiased(x64, pool):
     problem, x = uneven(batch_size=4), jnp.array([0.3, -1.0, 0.5])
     problem, id = (problem.pooled(), 0) if pool else (problem, 2)
     keys = jax.random.split(jax.random.key(0), draws)
-    grads = np.asarray(jax.vmap(lambda key: minibatch_grad(problem, x, id, key))(keys))
+    grads = np.asarray(jax.jit(jax.vmap(lambda key: minibatch_grad(problem, x, id, key)))(keys))
     error = grads.std(axis=0) / np.sqrt(draws)
     assert np.all(error > 0)
     assert np.all(np.abs(grads.mean(axis=0) - node_grad(problem, x, id)) < 5 * error)
@@ -159,14 +159,14 @@ def test_minibatch_gradients_are_unbiased(x64, pool):
 def test_minibatches_take_the_nodes_own_rows():
     problem = uneven(batch_size=4)
     for id in range(4):
-        features, labels, weights = problem.batch(id, draw(id))
+        features, labels, weights = batch(problem, id, draw(id))
         assert features.shape == (4, 3) and labels.shape == weights.shape == (4,)
         own = {row.tobytes() for row in np.asarray(problem.features)[id, : COUNTS[id]]}
         assert COUNTS[id] == 0 or {row.tobytes() for row in np.asarray(features)} <= own
         np.testing.assert_allclose(weights, np.full(4, 0.25 if COUNTS[id] else 0.0), rtol=1e-6)
     empty = minibatch_grad(problem, jnp.ones(3), 1, jax.random.key(0))
     np.testing.assert_array_equal(empty, np.zeros(3))
-    one, same, other = (problem.batch(2, draw(k))[0] for k in (1, 1, 2))
+    one, same, other = (batch(problem, 2, draw(k))[0] for k in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)
 
@@ -175,7 +175,7 @@ def test_minibatches_take_the_nodes_own_rows():
 def test_a_full_batch_draws_nothing(batch_size):
     problem = uneven(batch_size)
     assert "random" not in str(jax.make_jaxpr(problem.batch)(0, draw(0)))
-    for drawn, whole in zip(problem.batch(2, draw(0)), problem.full_batch(2), strict=True):
+    for drawn, whole in zip(batch(problem, 2, draw(0)), full_batch(problem, 2), strict=True):
         np.testing.assert_array_equal(drawn, whole)
 
 

@@ -11,11 +11,12 @@ from draws import draw
 from jdl.problems.minibatches import SAMPLING, batches, in_row, minibatch
 
 COUNTS = (0, 1, 4, 7)
+program = jax.jit(minibatch, static_argnums=(0, 3))
 
 
 def taken(sampling, count, size, steps, steps_per_round=1, t=0):
     """The real places of so many minibatches of one round, in their order."""
-    parts = (minibatch(sampling, draw(k=k, t=t), jnp.int32(count), size, steps_per_round) for k in range(steps))
+    parts = (program(sampling, draw(k=k, t=t), jnp.int32(count), size, steps_per_round) for k in range(steps))
     return [np.asarray(places)[np.asarray(real)].tolist() for places, real in parts]
 
 

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from draws import draw
+from draws import batch, draw, full_batch
 
 from jdl import checks, types
 from jdl.data import Dataset, Partition
@@ -58,12 +58,12 @@ def test_masked_loss_and_gradient_equal_the_unpadded_ones(x64):
     assert isinstance(problem, types.Problem) and problem.n == 4 and problem.optimum is None
     params = start(problem)
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float64")}
-    grads = jax.jit(jax.vmap(lambda id: grad(problem, params, problem.full_batch(id))))(jnp.arange(4))
+    grads = jax.jit(jax.vmap(lambda id: grad(problem, params, full_batch(problem, id))))(jnp.arange(4))
     for id in (0, 2, 3):
         rows = INDICES[id, : COUNTS[id]]
         x, y = np.asarray(problem.train_x)[rows], np.asarray(problem.train_y)[rows]
         value, kernel, bias = linear_loss_and_grad(params, x, y)
-        np.testing.assert_allclose(loss(problem, params, problem.full_batch(id)), value, rtol=1e-12)
+        np.testing.assert_allclose(loss(problem, params, full_batch(problem, id)), value, rtol=1e-12)
         np.testing.assert_allclose(grads["params"]["Dense_0"]["kernel"][id], kernel, rtol=1e-10, atol=1e-15)
         np.testing.assert_allclose(grads["params"]["Dense_0"]["bias"][id], bias, rtol=1e-10, atol=1e-15)
 
@@ -72,17 +72,17 @@ def test_masked_loss_and_gradient_equal_the_unpadded_ones(x64):
 def test_a_node_without_data_has_no_loss_and_no_gradient(batch_size):
     problem = small(batch_size, MLP(hidden=(4,), classes=3))
     params = start(problem)
-    batch = problem.batch(1, draw(1))
-    assert float(loss(problem, params, batch)) == 0
-    assert all(not leaf.any() for leaf in jax.tree.leaves(grad(problem, params, batch)))
+    nothing = batch(problem, 1, draw(1))
+    assert float(loss(problem, params, nothing)) == 0
+    assert all(not leaf.any() for leaf in jax.tree.leaves(grad(problem, params, nothing)))
 
 
 def test_large_logits_stay_finite():
     problem = small()
     params = jax.tree.map(lambda leaf: leaf * 1e6, start(problem))
-    batch = problem.full_batch(2)
-    assert np.isfinite(problem.loss(params, batch)[0])
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grad(problem, params, batch)))
+    whole = full_batch(problem, 2)
+    assert np.isfinite(loss(problem, params, whole))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grad(problem, params, whole)))
 
 
 def test_evaluate_on_the_test_set(x64):
@@ -108,7 +108,7 @@ def test_minibatches_take_the_nodes_own_rows_evenly():
 
 def test_minibatches_name_their_key_and_keep_labels_with_features():
     problem = small(batch_size=3)
-    one, same, other = (problem.batch(2, draw(k)) for k in (1, 1, 2))
+    one, same, other = (batch(problem, 2, draw(k)) for k in (1, 1, 2))
     np.testing.assert_array_equal(one[0], same[0])
     assert not np.array_equal(one[0], other[0])
     for features, label in zip(one[0], one[1], strict=True):
@@ -121,7 +121,7 @@ def test_a_full_batch_draws_nothing(batch_size):
     problem = small(batch_size)
     assert "random" not in str(jax.make_jaxpr(problem.batch)(0, draw(0)))
     assert "random" in str(jax.make_jaxpr(small(4).batch)(0, draw(0)))
-    for drawn, whole in zip(problem.batch(0, draw(0)), problem.full_batch(0), strict=True):
+    for drawn, whole in zip(batch(problem, 0, draw(0)), full_batch(problem, 0), strict=True):
         np.testing.assert_array_equal(drawn, whole)
 
 
@@ -131,8 +131,8 @@ def test_pooled_weighs_every_example_alike(x64):
     params = start(problem)
     assert pooled.n == 1 and pooled.num_examples.tolist() == [9]
     assert sorted(pooled.indices[0].tolist()) == sorted([8, 1, 2, 3, 4, 5, 6, 7, 0])
-    losses = [float(loss(problem, params, problem.full_batch(id))) for id in range(4)]
-    np.testing.assert_allclose(loss(pooled, params, pooled.full_batch(0)), np.average(losses, weights=COUNTS))
+    losses = [float(loss(problem, params, full_batch(problem, id))) for id in range(4)]
+    np.testing.assert_allclose(loss(pooled, params, full_batch(pooled, 0)), np.average(losses, weights=COUNTS))
     assert [small(size).pooled().batch_size for size in (0, 2, 5)] == [0, 2, 0]
 
 
@@ -161,7 +161,7 @@ def test_softmax_regression_learns_the_digits():
 
     @jax.jit
     def step(params):
-        return jax.tree.map(lambda x, g: x - 0.5 * g, params, grad(problem, params, problem.full_batch(0)))
+        return jax.tree.map(lambda x, g: x - 0.5 * g, params, grad(problem, params, full_batch(problem, 0)))
 
     for _ in range(200):
         params = step(params)
@@ -175,7 +175,7 @@ def test_two_partitions_of_one_shape_are_one_program():
     @jax.jit
     def first(problem, params):
         traces.append(1)
-        return problem.loss(params, problem.full_batch(0))[0]
+        return problem.loss(params, full_batch(problem, 0))[0]
 
     params = start(digits(nodes=50))
     values = [first(digits(nodes=50, seed=seed), params) for seed in (0, 1)]
@@ -205,7 +205,7 @@ def walked(sampling, id, steps, t=0, steps_per_round=1):
     found = []
     for step in range(steps):
         round_, k = (t, step) if sampling == "round" else divmod(step, steps_per_round)
-        x, _, mask = problem.batch(id, draw(0, t=round_, k=k))
+        x, _, mask = batch(problem, jnp.int32(id), draw(0, t=round_, k=k))
         rows = [np.flatnonzero(np.all(np.asarray(problem.train_x) == one, axis=1))[0] for one in np.asarray(x)[mask]]
         found.append([int(row) for row in rows])
     return found
@@ -300,15 +300,15 @@ class Flat:
 def test_bfloat16_computes_narrow_and_keeps_wide():
     wide, narrow = small(), small().replace(precision="bfloat16")
     params = start(wide)
-    program = str(jax.make_jaxpr(lambda params: narrow.loss(params, narrow.full_batch(2))[0])(params))
+    program = str(jax.make_jaxpr(lambda params: narrow.loss(params, full_batch(narrow, 2))[0])(params))
     assert "bf16" in program and "bf16" not in str(
-        jax.make_jaxpr(lambda p: wide.loss(p, wide.full_batch(2))[0])(params)
+        jax.make_jaxpr(lambda p: wide.loss(p, full_batch(wide, 2))[0])(params)
     )
-    grads = grad(narrow, params, narrow.full_batch(2))
+    grads = grad(narrow, params, full_batch(narrow, 2))
     assert {leaf.dtype for leaf in jax.tree.leaves(grads)} == {jnp.dtype("float32")}
     # Eight bits of mantissa: products and sums of two terms are off by some 2^-8 of their size.
     np.testing.assert_allclose(
-        loss(narrow, params, narrow.full_batch(2)), loss(wide, params, wide.full_batch(2)), rtol=2e-2
+        loss(narrow, params, full_batch(narrow, 2)), loss(wide, params, full_batch(wide, 2)), rtol=2e-2
     )
 
 
