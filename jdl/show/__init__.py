@@ -1,3 +1,3 @@
-"""Pictures and tables of runs, graphs and partitions. They take arrays, graphs and partitions, and run nothing."""
+"""Pictures and tables of runs, graphs and partitions, made from data that exist: nothing here runs a simulation."""
 
 __all__ = []

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array
+from scipy.sparse import csr_array
 
 from jdl import checks
-from jdl.show.plots import INK, STYLE
-from jdl.show.style import save
+from jdl.show.layout import circle, springs
+from jdl.show.plots import STYLE
+from jdl.show.style import INK, display_in_notebooks, save
 from jdl.topology import Topology, forms
 from jdl.topology.spectrum.distances import links_of_cycle
 from jdl.topology.spectrum.periods import cycle_of
@@ -28,27 +27,33 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-PANELS = 6  # phases of a cycle, at most
-SAMPLED = 3  # rounds of a schedule
-MOST_LINKS = 60_000  # more would only blacken the page, and take a minute
-STIFF, LOOSE = 300, 2000  # nodes up to which a layout by springs takes a second, and ten
-NUMBERED = 64
+PANELS = 6  # the greatest number of rounds of a cycle that are drawn
+SAMPLED = 3  # the number of rounds of a schedule that are drawn
+MOST_LINKS = 60_000  # more links would cover the page, and take a minute
+NUMBERED = 64  # the greatest number of nodes that are numbered
 LINK = "#6b6b6b"
-ARROWS = 600  # links up to which a direction can be seen
+ARROWS = 600  # the greatest number of links that are drawn as arrows; in larger graphs no direction can be seen
 
 
 def draw(
     topology: Topology | Sequence[Topology] | Schedule, path: str | Path | None = None, *, seed: int = 0
 ) -> Figure:
-    """Nodes and links, nodes coloured by the links into them; a panel for each round of a cycle or of a sample.
+    """Draw the nodes and links of a topology, with one panel for each round of a cycle or of a schedule.
 
-    Nodes lie where the topology says; else on a circle where W is circulant; else where springs along the links pull
-    them (in a cycle, the links of all rounds). Of a cycle the first six rounds are drawn, of a schedule three.
+    The colour of a node shows the number of links into it. Nodes lie at the topology's own positions if it has some; on
+    a circle if W is circulant, or for a schedule; otherwise where springs along the links (of all rounds of a cycle)
+    pull them. The first six rounds of a cycle are drawn, and the first three of a schedule.
 
     Args:
-      topology: one, one period of a cycle, or a schedule.
-      path: where to write the picture, if anywhere; its ending says in which format.
-      seed: of the rounds of a schedule, as in a run.
+      topology: a topology, the topologies of one period of a cycle, or a schedule.
+      path: the file to write, if any; its ending gives the format.
+      seed: the seed of the rounds of a schedule, as in a run.
+
+    Returns:
+      The figure, which a notebook displays.
+
+    Raises:
+      InputError: if a round has more than 60,000 links, or if the file cannot be written.
 
     >>> from jdl.topology import one_peer_exponential
     >>> [axes.get_title() for axes in draw(one_peer_exponential(8)).axes[:3]]
@@ -80,17 +85,17 @@ def draw(
         figure.suptitle(title, fontsize=11)
         if path is not None:
             save(figure, path, dpi=160)
-    figure._repr_png_ = functools.partial(_png, figure)
+    display_in_notebooks(figure)
     return figure
 
 
 def _parts(topology: Topology | Sequence[Topology] | Schedule, seed: int) -> tuple[list[csr_array], np.ndarray, str]:
-    """The links of each round to draw, where nodes lie, and the title."""
+    """The links of each round to draw, the positions of the nodes, `[n, 2]`, and the title."""
     if not isinstance(topology, Topology | list | tuple):
         rounds = [forms.off_diagonal(W) for W in sample_rounds(topology, SAMPLED, seed)]
         title = f"{type(topology).__name__}, {topology.n:,} nodes: the first {SAMPLED} rounds"
         _few(max(links.nnz for links in rounds))
-        return rounds, _circle(topology.n), title
+        return rounds, circle(topology.n), title
     phases = cycle_of(topology)
     _few(max(int(phase.degree.sum()) for phase in phases[:PANELS]))
     first, n, every = phases[0], phases[0].n, len(phases)
@@ -100,9 +105,9 @@ def _parts(topology: Topology | Sequence[Topology] | Schedule, seed: int) -> tup
     if first.positions is not None:
         positions = np.asarray(first.positions, float)
     elif all(phase.shifts is not None for phase in phases) or all(phase.groups is not None for phase in phases):
-        positions = _circle(n)
+        positions = circle(n)
     else:
-        positions = _springs(links_of_cycle(phases))
+        positions = springs(links_of_cycle(phases))
     return [forms.off_diagonal(phase.weights) for phase in phases[:PANELS]], positions, title
 
 
@@ -111,42 +116,10 @@ def _few(links: int) -> None:
     checks.require(links <= MOST_LINKS, need)
 
 
-def _circle(n: int) -> np.ndarray:
-    angle = np.pi / 2 - 2 * np.pi * np.arange(n) / n  # node 0 on top, clockwise
-    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
-
-
-def _springs(links: csr_array) -> np.ndarray:
-    """A layout that suits the size: stiff springs for few nodes, loose ones for more, and smooth vectors for many."""
-    import networkx as nx
-
-    both = csr_array(links + links.T)
-    n, graph = both.shape[0], nx.from_scipy_sparse_array(both)
-    if 2 < n <= STIFF and nx.is_connected(graph):
-        placed = nx.kamada_kawai_layout(graph)
-    elif n <= LOOSE:
-        placed = nx.spring_layout(graph, pos=dict(enumerate(_smooth(both))), iterations=50, seed=0)
-    else:
-        return _smooth(both)
-    return np.stack([placed[node] for node in range(n)])
-
-
-def _smooth(links: csr_array) -> np.ndarray:
-    """Two vectors that vary slowly along links, by some steps of a lazy walk; as ranks, so that they fill a square."""
-    n = links.shape[0]
-    walk = diags_array(1 / np.maximum(1, links.sum(axis=1))) @ links
-    x = np.random.default_rng(0).standard_normal((n, 2))
-    for _ in range(20):
-        for _ in range(10):
-            x = (x + walk @ x) / 2
-        x = np.linalg.qr(x - x.mean(axis=0, keepdims=True))[0]
-    return 2 * np.argsort(np.argsort(x, axis=0), axis=0) / max(1, n - 1) - 1
-
-
 def _panel(
     axes: Axes, links: csr_array, positions: np.ndarray, degree: np.ndarray, span: tuple[int, int]
 ) -> PathCollection:
-    """One round: links below, nodes above, smaller and fainter the more there are."""
+    """Draw one round: nodes above links, both smaller and fainter in larger graphs."""
     from matplotlib.collections import LineCollection
 
     n, pairs = len(degree), np.stack(links.tocoo().coords, axis=1)
@@ -182,9 +155,16 @@ def _panel(
 
 
 def _around(positions: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """`float[e, points, 2]`, the course of each link; bowed where it would run along an axis through other nodes.
+    """The course of each link; bent if a straight line would run along an axis through other nodes.
 
-    Those are the links by which a torus wraps around, and which a straight line would hide.
+    The links by which a torus wraps around are such links; straight lines would be hidden behind the nodes.
+
+    Args:
+      positions: float[n, 2], the positions of the nodes.
+      pairs: int[e, 2], the two nodes of each link.
+
+    Returns:
+      float[e, points, 2].
     """
     ends = positions[pairs]
     step = ends[:, 1] - ends[:, 0]
@@ -199,9 +179,3 @@ def _around(positions: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     t = np.linspace(0, 1, 25)[None, :, None]
     across = np.stack([-step[:, 1], step[:, 0]], axis=1)[:, None, :] * bowed[:, None, None]
     return ends[:, :1] + t * step[:, None, :] + 0.12 * np.sin(np.pi * t) * across
-
-
-def _png(figure: Figure) -> bytes:
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
-    return picture.getvalue()

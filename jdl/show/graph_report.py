@@ -1,4 +1,4 @@
-"""What can be said of a graph before anything is learnt over it."""
+"""The properties of a graph that matter for learning over it: distances, eigenvalues, rounds to agree."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ from jdl.types import Schedule
 
 __all__ = ["graph_report"]
 
-NOT_NORMAL = "W is not normal: lambda_2 is what one round may leave, over many rounds each leaves {:.4g}"
-DEPENDENT = "rounds depend on what was before: lambda_2, and what follows from it, supposes that they do not"
-SAMPLED_NUMBERS = 4e7  # of all sampled rounds together: some hundred MB
-DISCONNECTED = "disconnected: {:,} parts, each of which agrees with itself alone; add links"
+NOT_NORMAL = (
+    "W is not normal: one round leaves at most lambda_2 of the disagreement; over many rounds each leaves {:.4g}"
+)
+DEPENDENT = "rounds depend on earlier rounds; lambda_2, and all that follows from it, assumes independent rounds"
+SAMPLED_NUMBERS = 4e7  # the greatest number of weights in all sampled rounds together: some hundred MB
+DISCONNECTED = "disconnected: {:,} parts, each of which agrees only within itself; add links"
 OSCILLATES = "the smallest eigenvalue is -1: gossip oscillates and never agrees; try other weights, such as lazy"
-STANDS = "some disagreement is as large after a {} as before; see whether more of them shrink it, or add links"
+STANDS = "some disagreement is as large after a {0} as before; check whether several {0}s shrink it, or add links"
 
 
 def graph_report(
@@ -36,21 +38,24 @@ def graph_report(
     rounds: int = 100,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Size, distances, eigenvalues, effective neighbours and rounds to agree, of any topology that a run takes.
+    """Report the size, distances, eigenvalues, effective neighbours and rounds to agree of a topology or schedule.
 
-    A cycle: degrees and messages are those of a round; edges, connectedness and diameter those of all rounds together;
-    `lambda_2` is the geometric mean over a period. A schedule: `lambda_2` is the root of the expected contraction of
-    a round, estimated from sampled rounds, as all else is; what has no meaning is None.
+    For a cycle, degrees and messages are those of one round; edges, connectedness and diameter those of all rounds
+    together; `lambda_2` is the geometric mean over a period. For a schedule everything is estimated from sampled
+    rounds: `lambda_2` is the square root of the expected contraction of a round. Values that do not apply are None.
 
     Args:
-      topology: one, one period of a cycle, or a schedule.
-      gamma: decay for the effective number of neighbours, see `jdl.topology.effective_neighbours`.
-      eps: what rounds of gossip are to shrink disagreement to, see `jdl.theory.predicted_rounds`.
-      rounds: how many rounds of a schedule are sampled (fewer where they are large), and from which seed.
-      seed: how many rounds of a schedule are sampled (fewer where they are large), and from which seed.
+      topology: a topology, the topologies of one period of a cycle, or a schedule.
+      gamma: the decay of the effective number of neighbours, see `jdl.topology.effective_neighbours`.
+      eps: the factor to which the rounds of gossip are to shrink disagreement, see `jdl.theory.predicted_rounds`.
+      rounds: the number of rounds of a schedule that are sampled; large rounds are sampled less often.
+      seed: the seed of the sampled rounds.
 
     Returns:
-      Plain JSON. `notes` say what was estimated or left out, `warnings` what is wrong with the graph.
+      A JSON object. `notes` list what was estimated or left out, `warnings` what is wrong with the graph.
+
+    Raises:
+      InputError: if `topology` is none of these, or if gamma or eps is out of range.
 
     >>> from jdl.topology import ring
     >>> report = graph_report(ring(32), gamma=0.951)
@@ -70,12 +75,12 @@ def _of_cycle(phases: list[Topology], gamma: float, eps: float) -> dict[str, Any
     n, degrees = first.n, np.stack([phase.degree for phase in phases])
     parts, far = components(phases), diameter(phases)
     if far is not None and not far.exact:
-        notes.append("the diameter is a lower bound: the furthest nodes that some searches found")
+        notes.append("the diameter is a lower bound: the largest distance found from some of the nodes")
     factor = _or_note(lambda: lambda_2(first) if single else contraction(phases).round, notes)
     ends = _or_note(lambda: extremes(first), notes) if single and first.symmetric else None
     near = effective_neighbours(phases, gamma)
     if near.error:
-        notes.append(f"effective neighbours are estimated: a node's standard error is {near.error:.1%}")
+        notes.append(f"effective neighbours are estimated: the standard error for one node is {near.error:.1%}")
     exact = exact_after_rounds(phases)
     if single and first.stochastic == "doubly" and not first.symmetric and first.shifts is None and first.spectrum:
         rate = np.sort(np.abs(first.spectrum()))[-2:][0] if n > 1 else 0.0
@@ -119,9 +124,9 @@ def _of_schedule(schedule: Schedule, gamma: float, eps: float, rounds: int, seed
     rate = expected_contraction(sample)
     near = effective_neighbours_of_rounds(sample, gamma, plan.stochastic == "doubly")
     edges = float(np.mean([W.nnz for W in links])) / (2 if plan.symmetric else 1)
-    what = f"all is estimated from {rounds} sampled rounds, edges and messages as means over them"
+    what = f"everything is estimated from {rounds} sampled rounds; edges and messages are means over them"
     memory = jax.tree.leaves(jax.eval_shape(schedule.init, jax.random.key(0)))
-    between = f"lambda_2 has a standard error of {rate.error:.2g}; an estimate from above is {rate.at_most:.4g}"
+    between = f"lambda_2 has a standard error of {rate.error:.2g}; an upper estimate is {rate.at_most:.4g}"
     return {
         "name": type(schedule).__name__,
         "nodes": schedule.n,
@@ -148,7 +153,7 @@ def _of_schedule(schedule: Schedule, gamma: float, eps: float, rounds: int, seed
 
 
 def _degrees(degree: np.ndarray) -> dict[str, Any]:
-    """Of `int[T, n]`, the links into each node in each round; a message travels on each."""
+    """Degrees and messages from int[T, n], the number of links into each node in each round."""
     messages = float(degree.sum(axis=1).mean())
     return {
         "degree_min": int(degree.min()),
@@ -167,12 +172,12 @@ def _neighbours(near: EffectiveNeighbours, gamma: float) -> dict[str, Any]:
 
 
 def _weakest(phases: list[Topology]) -> str:
-    """What all phases have in common."""
+    """The sums of W that are one in all phases: those of rows, of columns, or both ("doubly")."""
     return next((phase.stochastic for phase in phases if phase.stochastic != "doubly"), "doubly")
 
 
 def _edges_of(phases: list[Topology]) -> int:
-    """Links of all phases together, a pair once where all are symmetric."""
+    """The number of links in all phases together; a pair counts once if all phases are symmetric."""
     return links_of_cycle(phases).nnz // (2 if all(phase.symmetric for phase in phases) else 1)
 
 
@@ -184,7 +189,7 @@ def _between(name: str, value: Any, usual: float, zero: bool = False) -> float:
 
 
 def _or_note(compute: Callable[[], Any], notes: list[str]) -> Any:
-    """What can be computed; else None, and why not among the notes."""
+    """The computed value; if it cannot be computed, None, and a note that says why."""
     try:
         return compute()
     except checks.InputError as error:

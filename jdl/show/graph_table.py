@@ -1,4 +1,4 @@
-"""A graph's report as a table for people."""
+"""The report of a graph as a table on the terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ __all__ = ["graph_table"]
 
 
 def graph_table(report: Mapping[str, Any]) -> rich.table.Table:
-    """What `jdl.graph_report` found, a line for each thing, warnings and notes last.
+    """Make a table of a report, one row for each number, then the warnings and the notes.
+
+    Args:
+      report: the result of `jdl.graph_report`; its key "weights", if present, names the rule of the weights.
 
     >>> from jdl.show.graph_report import graph_report
     >>> from jdl.topology import ring
@@ -43,13 +46,13 @@ def graph_table(report: Mapping[str, Any]) -> rich.table.Table:
 
 
 def _lines(report: Mapping[str, Any]) -> dict[str, str | None]:
-    """Every line in words; None for one that says nothing of this graph."""
+    """The rows by name; None for a row that does not apply to this graph."""
     low, high = report["degree_min"], report["degree_max"]
     cycle, sampled = (report["period"] or 1) > 1, report["sampled_rounds"] is not None
     edges = "edges" if report["symmetric"] else "directed links"
     where = " in a round" if sampled else " of all rounds" if cycle else ""
     error = report["effective_neighbours_error"]
-    about = f" (one node's: to {error:.1%})" if error else ""
+    about = f" (standard error {error:.1%} for one node)" if error else ""
     diameter = "none: some nodes never reach some others"
     if report["diameter"] is not None:
         diameter = f"{'' if report['diameter_is_exact'] else 'at least '}{report['diameter']:,}"
@@ -70,7 +73,7 @@ def _lines(report: Mapping[str, Any]) -> dict[str, str | None]:
         "exact mean after rounds": None if sampled else never if exact is None else f"{exact:,}",
         f"rounds to shrink disagreement to {report['eps']:g}": "never" if rounds is None else f"{rounds:,}",
         f"effective neighbours, gamma {report['gamma']:g}": _number(report["effective_neighbours_mean"], 4) + about,
-        "of the node that has fewest": _number(report["effective_neighbours_worst"], 4),
+        "effective neighbours, worst node": _number(report["effective_neighbours_worst"], 4),
     }
 
 
@@ -79,4 +82,4 @@ def _number(value: float | None, digits: int = 6) -> str | None:
         return None
     if isinstance(value, int):
         return f"{value:,}"
-    return "0" if abs(value) < 1e-14 else f"{value:,.{digits}g}"  # nothing here is known any better
+    return "0" if abs(value) < 1e-14 else f"{value:,.{digits}g}"  # every number here is exact to 1e-14 at best

@@ -17,27 +17,33 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-BUBBLES = 100  # nodes, at most
-COLUMNS = 200  # of stacked shares, about
-TABLE = 20  # classes with a name of their own in the legend
+BUBBLES = 100  # the greatest number of nodes that are drawn as bubbles
+COLUMNS = 200  # about how many columns of stacked shares are drawn
+TABLE = 20  # the greatest number of classes that the legend names one by one
 
 
 def draw(split: Partition, labels: np.ndarray, ax: Axes | None = None, path: str | Path | None = None) -> Figure:
-    """Labels by node: bubbles for up to 100 nodes, stacked shares of sorted nodes for more.
+    """Draw which labels each node holds: as bubbles for up to 100 nodes, as stacked shares for more.
 
-    Bubbles: a column a node, a row a class, areas in proportion to the number of examples, but for the smallest, which
-    would not be seen. Stacked: nodes with data, sorted by the label they hold most of (one of them at random, where it
-    is several) and by its share, which is at the bottom, other labels above it; a column is the mean over nodes that
-    follow each other, so many that there are 200 columns or so.
+    Bubbles: each node has a column and each class a row. The area of a bubble is proportional to the number of
+    examples, except that the smallest bubbles are enlarged to be visible.
+
+    Stacked shares: the nodes that have data are sorted by their main label, the one they hold most of (a random one of
+    several), and then by its share. A column shows the main label at the bottom and the other labels above it. It is
+    the mean over neighbouring nodes in this order, so that there are about 200 columns.
 
     Args:
-      split: of `n` nodes.
+      split: the partition, of n nodes.
       labels: i32[N], the class of each example: whole numbers or names.
-      ax: where to draw; by default a figure of its own, which for more than 100 nodes shows sizes as well.
-      path: where to write the picture, if anywhere.
+      ax: the axes to draw on; by default a new figure, which for more than 100 nodes also shows the numbers of
+        examples.
+      path: the file to write, if any.
 
     Returns:
-      the figure.
+      The figure.
+
+    Raises:
+      InputError: if the labels are not classes, or if the file cannot be written.
 
     >>> labels = np.array([0, 0, 1, 1])
     >>> figure = draw(Partition(np.array([[0, 1], [2, 3]], np.int32), np.array([2, 2], np.int32)), labels)
@@ -60,11 +66,13 @@ def draw(split: Partition, labels: np.ndarray, ax: Axes | None = None, path: str
                 ax = figure.subplots()
             else:
                 ax, sizes = figure.subplots(2, 1, height_ratios=(4, 1))
-            told = heterogeneity(split, labels)
+            skew = heterogeneity(split, labels)
             title = f"{counts.shape[0]:,} node{'s' * (len(counts) > 1)}, {counts.sum():,} examples"
             title += f"; largest circle: {counts.max():,}" if few else ""
-            told = f"effective classes a node: {told.effective_classes:.1f}; without data: {told.empty_nodes:,}"
-            figure.suptitle(f"{title}\n{told}", fontsize=10.5)
+            facts = (
+                f"effective classes per node: {skew.effective_classes:.1f}; nodes without data: {skew.empty_nodes:,}"
+            )
+            figure.suptitle(f"{title}\n{facts}", fontsize=10.5)
         (_bubbles if few else _stacked)(ax, counts, names)
         if sizes is not None:
             _sizes(sizes, np.sort(split.counts)[::-1])
@@ -83,7 +91,7 @@ def _bubbles(ax: Axes, counts: np.ndarray, names: np.ndarray) -> None:
     nodes, rows = counts.shape
     ax.set(xlim=(-0.7, nodes - 0.3), ylim=(-0.7, rows - 0.3), xlabel="node", ylabel="class")
     node, label = np.nonzero(counts)
-    # The largest bubble has twice the area of a cell, in points, unless rows are close; the smallest can be seen.
+    # In points: the largest bubble has twice the area of a cell, unless rows are close; the smallest is still visible.
     box = ax.get_position()
     wide, high = ax.figure.get_size_inches() * (box.width, box.height) * 72 / (nodes + 0.4, rows + 0.4)
     largest = min(2 * wide * high, (1.1 * high) ** 2, 36.0**2)
@@ -102,7 +110,7 @@ def _stacked(ax: Axes, counts: np.ndarray, names: np.ndarray) -> None:
     rest[columns, main] = 0
     ends = bottom[:, None] + np.cumsum(rest, axis=1)
 
-    def fill(low, high, colour, name=None):  # steps, not slopes: columns
+    def fill(low, high, colour, name=None):  # with steps, so that each column has a flat top
         low, high = np.append(low, low[-1]), np.append(high, high[-1])
         ax.fill_between(at, low, high, step="post", color=colour, linewidth=0, label=name, antialiased=False)
 
@@ -119,10 +127,14 @@ def _stacked(ax: Axes, counts: np.ndarray, names: np.ndarray) -> None:
 
 
 def _columns(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The main label i64[k] and mean shares f64[k, C] of runs of nodes with one main label, and their ends f64[k+1]."""
+    """Group the sorted nodes into columns of the same main label.
+
+    Returns:
+      The main label of each column, i64[k]; the mean shares, f64[k, C]; the bounds of the columns, f64[k + 1].
+    """
     held = counts[counts.any(axis=1)]
     shares = held / held.sum(axis=1, keepdims=True)
-    # Of labels held equally often any may be the main one: always the first would make it look frequent.
+    # Ties are broken at random: if the first label always won, it would look more frequent than it is.
     most = held == held.max(axis=1, keepdims=True)
     main = (most * np.random.default_rng(0).random(held.shape)).argmax(axis=1)
     order = np.lexsort((-shares.max(axis=1), main))
@@ -141,12 +153,12 @@ def _sizes(ax: Axes, sizes: np.ndarray) -> None:
 
 
 def _grid(ax: Axes) -> None:
-    ax.set_axisbelow(True)  # an axis of the caller's may have it above
+    ax.set_axisbelow(True)  # the caller's axes may draw the grid above the data
     ax.grid(True, color=GRID, linewidth=0.8)
 
 
 def _scale(ax: Axes, names: np.ndarray) -> None:
-    """What colour is what class, as a bar, where there are too many for a list."""
+    """Add a colour bar of the classes, if there are too many for a legend."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, NoNorm
 
@@ -158,7 +170,7 @@ def _scale(ax: Axes, names: np.ndarray) -> None:
 
 
 def _colours(many: int) -> Any:
-    """f64[C, 4], one colour a class."""
+    """The colours of the classes, f64[C, 4]."""
     from matplotlib import colormaps
 
     if many <= TABLE:
@@ -167,6 +179,6 @@ def _colours(many: int) -> Any:
 
 
 def _ticks(names: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Names of classes along an axis, of some where there are many."""
+    """Positions and names of classes along an axis; if there are many, only some of them."""
     places = np.arange(0, names.size, -(-names.size // TABLE))
     return places, [str(name) for name in names[places]]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import io
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -12,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from jdl.show import style
+from jdl.show.axes import accuracy_limits, label_at_ends, log_ticks
 from jdl.show.style import COLOURS, GRID, INK
 
 if TYPE_CHECKING:
@@ -44,17 +42,20 @@ def curves(
     references: Mapping[str, Columns] | None = None,
     nodes: int | None = None,
 ) -> Figure:
-    """How learning went, left, and how far the models are apart, right.
+    """Draw the learning curves of one or several runs, and the distance between their models.
 
-    Left: test accuracy; without one, the loss above the optimum; without that, the loss. Line: mean over nodes; band:
-    from the worst node to the best; dashes: the mean model. Right: consensus distance; the loss where all nodes share
-    one model.
+    The left panel shows the test accuracy; if there is none, the loss above the optimum; if the optimum is unknown, the
+    loss. A solid line is the mean over nodes, the band reaches from the worst node to the best, and the dashed line is
+    the mean model. The right panel shows the consensus distance, or the loss if all nodes share one model.
 
     Args:
-      histories: label -> evaluations, a `History` or a dict of arrays.
-      path: where to write the picture, if anywhere.
-      references: label -> evaluations, of which the last is drawn as a level to compare with.
-      nodes: how many; with it, a second axis says what each has sent.
+      histories: the evaluations of each run by its label, a `History` or a dict of arrays.
+      path: the file to write, if any.
+      references: the evaluations of runs to compare with, by label; the last one of each is drawn as a level line.
+      nodes: the number of nodes; if given for a single run, a second axis shows the megabytes that each node has sent.
+
+    Returns:
+      The figure, which a notebook displays.
 
     >>> t = np.array([1, 2])
     >>> losses = {"mean_model_loss": 1 / t, "mean_loss": 2 / t}
@@ -80,8 +81,7 @@ def curves(
             _sent(left, *histories.values(), nodes)
         if path is not None:
             style.save(figure, path, dpi=160)
-    # A notebook shows a figure by itself only once pyplot was imported there, and jdl leaves pyplot alone.
-    figure._repr_png_ = functools.partial(_png, figure)
+    style.display_in_notebooks(figure)
     return figure
 
 
@@ -111,13 +111,13 @@ def _learning(axes: Axes, histories: Mapping[str, Columns], references: Mapping[
     if any(np.any(history[f"mean_{metric}"] != history[f"mean_model_{metric}"]) for history in histories.values()):
         _legend(axes)
     if metric == "accuracy":
-        _accuracy_limits(axes)
-    _log_ticks(axes)
-    _label(axes, labels, form)
+        accuracy_limits(axes)
+    log_ticks(axes)
+    label_at_ends(axes, labels, form)
 
 
 def _values(history: Columns, name: str, axes: Axes) -> np.ndarray:
-    """A column, or that of the mean over nodes where it is not kept; above the optimum, on a log axis."""
+    """A column of the history, or the mean over nodes if it lacks that column; minus the optimum on a log axis."""
     values = history[name if name in history else f"mean_{name.rpartition('_')[2]}"]
     if axes.get_yscale() == "log":
         return _positive(values - (history["mean_model_loss"] - history["suboptimality"]))
@@ -142,9 +142,9 @@ def _apart(axes: Axes, histories: Mapping[str, Columns]) -> None:
         values = history[name] if one_model else _positive(history[name])
         axes.plot(history["round"], values, color=colour, linewidth=2.2)
         labels.append((values, label, colour))
-    _log_ticks(axes)
+    log_ticks(axes)
     if len(histories) > 1:
-        _label(axes, labels, "{:.2g}")
+        label_at_ends(axes, labels, "{:.2g}")
 
 
 def _colours(histories: Mapping[str, Columns]) -> list[str]:
@@ -152,7 +152,7 @@ def _colours(histories: Mapping[str, Columns]) -> list[str]:
 
 
 def _legend(axes: Axes) -> None:
-    """What line, dashes and band mean, told by those of the first run, below the axes, where no curve is."""
+    """Explain the solid line, the dashed line and the band of the first run, below the axes."""
     handles, names = axes.get_legend_handles_labels()
     order = [names.index(name) for name in ("mean over nodes", "mean model", "worst to best node")]
     axes.figure.legend(
@@ -165,50 +165,8 @@ def _legend(axes: Axes) -> None:
     )
 
 
-def _accuracy_limits(axes: Axes) -> None:
-    """The tenths that hold all that is drawn, a fifth at least; of 0 and 1 no more than there is."""
-    low, high = axes.dataLim.intervaly
-    if not (np.isfinite(low) and np.isfinite(high)):
-        low, high = 0.0, 1.0
-    bottom, top = np.floor(10 * low) / 10, np.ceil(10 * high) / 10
-    axes.set_ylim(max(0.0, min(bottom, top - 0.2)), min(1.0, max(top, bottom + 0.2)))
-
-
-def _log_ticks(axes: Axes) -> None:
-    """Within two decades, ticks at 1, 2, 5 times powers of ten, as plain numbers, and limits at two of them."""
-    low, high = axes.dataLim.intervaly
-    if axes.get_yscale() != "log" or not 0 < low <= high < np.inf or high > 100 * low:
-        return
-    exponents = np.arange(np.floor(np.log10(low)) - 1, np.ceil(np.log10(high)) + 2)
-    marks = np.sort(np.outer(10.0**exponents, (1, 2, 5)).ravel())
-    marks = marks[np.searchsorted(marks, low, "right") - 1 : np.searchsorted(marks, high, "left") + 1]
-    if len(marks) < 2:  # a level line at one of them
-        return
-    axes.set_ylim(marks[0], marks[-1])
-    axes.set_yticks(marks, [f"{mark:g}" for mark in marks])
-    axes.set_yticks([], minor=True)
-
-
-def _label(axes: Axes, labels: list[tuple[np.ndarray, str, str]], form: str) -> None:
-    """Names and last values beside the ends of lines, pushed apart where lines end close together."""
-    axes.get_ylim()  # limits are settled lazily
-    to_axes = axes.transScale + axes.transLimits
-    ends = [(values[np.isfinite(values)][-1:], name, colour) for values, name, colour in labels]
-    ends = sorted(((end[0], name, colour) for end, name, colour in ends if end.size), key=lambda end: end[0])
-    texts = [textwrap.fill(f"{name} {form.format(end)}", 22) for end, name, _ in ends]
-    heights = np.array([to_axes.transform((0, end))[1] for end, *_ in ends])
-    halves = np.array([0.036 * (1 + text.count("\n")) for text in texts])  # of the axes, at this height and font
-    for _ in range(100):
-        overlap = np.maximum(0, halves[1:] + halves[:-1] - np.diff(heights)) / 2
-        heights[1:] += overlap
-        heights[:-1] -= overlap
-        heights = np.maximum(heights, halves)
-    for height, text, (_, _, colour) in zip(heights, texts, ends, strict=True):
-        axes.text(1.015, height, text, color=colour, transform=axes.transAxes, va="center", linespacing=1.05)
-
-
 def _sent(axes: Axes, history: Columns, nodes: int) -> None:
-    """A second axis in MB, where traffic is the same in every round."""
+    """Add an axis of the megabytes that a node has sent, if it sends the same amount in every round."""
     rounds, sent = history["round"], history["bits_sent"] / 8e6 / nodes if "bits_sent" in history else np.zeros(1)
     if sent[-1] <= 0:
         return
@@ -219,9 +177,3 @@ def _sent(axes: Axes, history: Columns, nodes: int) -> None:
         above.set_xlabel(f"sent, {unit} a node")
         above.tick_params(length=0)
         above.spines["top"].set_visible(False)
-
-
-def _png(figure: Figure) -> bytes:
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
-    return picture.getvalue()

@@ -1,4 +1,4 @@
-"""A run in words, and the table that compares runs."""
+"""The label of a run, and the table that compares runs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ __all__ = ["Summarised", "label", "table"]
 
 
 class Summarised(Protocol):
-    """What has run, and sums up how it ended: a `jdl.Result`."""
+    """Anything with a summary, such as a `jdl.Result`."""
 
     @property
     def summary(self) -> dict[str, Any]: ...
 
 
 def label(command: Mapping[str, Any]) -> str:
-    """A run in words, from its resolved flags.
+    """The label of a run: its algorithm, topology and network.
+
+    Args:
+      command: the record of a run, see `jdl.command.record`.
 
     >>> label({"algorithm": {"name": "dpsgd"}, "topology": {"name": "ring"}, "network": [], "nodes": 8})
     'gossip: dpsgd on ring(8)'
@@ -41,7 +44,11 @@ def _call(part: Mapping[str, Any], first: list[str]) -> str:
 
 
 def table(results: Mapping[str, Summarised]) -> rich.table.Table:
-    """Runs on one problem side by side, one a row: accuracies where the problem has them, losses elsewhere."""
+    """A table with one row for each run: accuracies if the problem has them, losses otherwise.
+
+    Args:
+      results: the runs, on one problem, by label.
+    """
     import rich.table
 
     rows = {name: result.summary for name, result in results.items()}

@@ -1,7 +1,9 @@
-"""How all pictures look."""
+"""The style of all pictures, and how they are written and displayed."""
 
 from __future__ import annotations
 
+import functools
+import io
 import os
 from typing import TYPE_CHECKING
 
@@ -10,9 +12,9 @@ from jdl import checks
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "GRID", "INK", "STYLE", "save"]
+__all__ = ["COLOURS", "GRID", "INK", "STYLE", "display_in_notebooks", "save"]
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart too.
+# The palette of Okabe and Ito, whose colours colour-blind readers can distinguish.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK, GRID = "#404040", "#e4e4e4"
 
@@ -31,13 +33,29 @@ STYLE = {
 
 
 def save(figure: Figure, path: str | os.PathLike[str], dpi: int) -> None:
-    """Write a picture; the ending of `path` says in which format, "~" is the home.
+    """Write a picture to a file.
+
+    Args:
+      figure: the picture.
+      path: the file; its ending gives the format, "~" is the home directory.
+      dpi: the resolution, in dots per inch.
 
     Raises:
-      InputError: if it cannot be written there, or has an ending that matplotlib does not know.
+      InputError: if the file cannot be written, or if matplotlib does not know its ending.
     """
     try:
         figure.savefig(checks.path(path), dpi=dpi)
     except (OSError, ValueError) as error:
         need = "need a file that can be written, with an ending such as .png, .svg or .pdf; try graph.png"
         raise checks.InputError(f"got path={str(path)!r} ({error}), {need}") from error
+
+
+def display_in_notebooks(figure: Figure) -> None:
+    """Let notebooks display a figure. They do so by themselves only after an import of pyplot, which jdl avoids."""
+    figure._repr_png_ = functools.partial(_png, figure)
+
+
+def _png(figure: Figure) -> bytes:
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    return picture.getvalue()

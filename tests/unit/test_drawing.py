@@ -6,7 +6,7 @@ import pytest
 
 from jdl.checks import InputError
 from jdl.schedule import Matching
-from jdl.show import drawing
+from jdl.show import drawing, layout
 from jdl.show.drawing import draw
 from jdl.topology import Topology, complete, from_graph, one_peer_exponential, random_regular, ring
 
@@ -48,8 +48,8 @@ def test_a_panel_a_round():
 
 @pytest.mark.parametrize("n", [9, 15, 60], ids=["stiff springs", "loose springs", "smooth vectors"])
 def test_many_nodes_are_placed_apart(monkeypatch, n):
-    monkeypatch.setattr(drawing, "STIFF", 10)
-    monkeypatch.setattr(drawing, "LOOSE", 20)
+    monkeypatch.setattr(layout, "STIFF", 10)
+    monkeypatch.setattr(layout, "LOOSE", 20)
     nodes = draw(from_graph(nx.barabasi_albert_graph(n, 2, seed=0))).axes[0].collections[-1].get_offsets()
     assert len(np.unique(np.round(nodes, 6), axis=0)) == n and np.all(np.isfinite(nodes))
 

@@ -84,7 +84,7 @@ def test_one_node_and_directed_graphs():
 
 def test_warnings():
     apart = graph_report(from_graph(nx.empty_graph(3), allow_disconnected=True))
-    assert apart["warnings"] == ["disconnected: 3 parts, each of which agrees with itself alone; add links"]
+    assert apart["warnings"] == ["disconnected: 3 parts, each of which agrees only within itself; add links"]
     assert apart["diameter"] is apart["predicted_rounds"] is None and not apart["connected"]
     swap = graph_report(from_weights([[0.0, 1.0], [1.0, 0.0]]))
     assert "gossip oscillates" in swap["warnings"][0] and "warning" in text_of(swap)
