@@ -66,3 +66,14 @@ __all__ = [
     "types",
     "use_cores",
 ]
+
+# The module of types imports nothing of jdl, so its old names are here.
+checks.renamed(
+    types.__name__,
+    {
+        "Draw": "jdl.types.BatchId",
+        "Link": "jdl.types.ExchangeState",
+        "Memory": "jdl.types.ScheduleState",
+        "Packed": "jdl.types.Sized",
+    },
+)

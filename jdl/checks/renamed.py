@@ -12,21 +12,21 @@ from typing import Any
 __all__ = ["renamed", "renamed_arguments"]
 
 
-def renamed(module: str, table: Mapping[str, str | tuple[str, Callable[..., Any]]]) -> None:
+def renamed(module: str, table: Mapping[str, str | tuple[str, Callable[..., Any] | None]]) -> None:
     """Keep old names of a module working: each forwards to the new spelling, with a `DeprecationWarning`.
+
+    An old name of a function, in lower case, becomes a function that warns when it is called: a submodule of that name
+    would hide it otherwise. Old names of classes and modules are looked up, with the warning, when they are asked for.
 
     Args:
       module: the full name of the module, which is imported already.
-      table: for each old name the full new one, "jdl.exchange.Lossy"; or, where arguments have changed too, the new
-        spelling in words and a function that takes the old arguments.
-
-    An old name in lower case becomes a function, which warns when it is called: a submodule of that name would hide it
-    otherwise. The other names (classes, modules) are looked up, and warned of, when they are asked for.
+      table: for each old name the full new one, "jdl.exchange.Lossy". Where arguments have changed too, it is the new
+        spelling in words and a function that takes the old arguments; for a module, its full name and None.
     """
     namespace, asked = vars(sys.modules[module]), {}
     for old, new in table.items():
-        spelling, make = (new, None) if isinstance(new, str) else new
-        if make is None and not old.islower():
+        spelling, make = (new, _at_call(new)) if isinstance(new, str) else new
+        if make is None or (isinstance(new, str) and not old.islower()):
             asked[old] = spelling
         else:
             namespace[old] = _forward(f"{module}.{old}", spelling, make)
@@ -46,10 +46,15 @@ def _at(name: str) -> Any:
     return pkgutil.resolve_name(f"{package}:{last}")
 
 
-def _forward(old: str, spelling: str, make: Callable[..., Any] | None) -> Callable[..., Any]:
+def _at_call(name: str) -> Callable[..., Any]:
+    """What has this full name, looked up when it is called."""
+    return lambda *args, **options: _at(name)(*args, **options)
+
+
+def _forward(old: str, spelling: str, make: Callable[..., Any]) -> Callable[..., Any]:
     def forward(*args: Any, **options: Any) -> Any:
         _warn_renamed(f"{old}(...) is spelled {spelling}{'' if '(' in spelling else '(...)'}", 3)
-        return (make or _at(spelling))(*args, **options)
+        return make(*args, **options)
 
     forward.__name__ = forward.__qualname__ = old.rpartition(".")[2]
     forward.__doc__ = f"The old name of {spelling}."

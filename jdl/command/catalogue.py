@@ -15,7 +15,20 @@ from jdl import algorithms, checks, compressors, exchange, problems, schedule, t
 from jdl.command.docstring import Docstring, docstring
 from jdl.data.partition.rules import RULES
 
-__all__ = ["KINDS", "Entry", "Option", "catalogue", "entry", "groups", "known", "make", "maker", "members", "options"]
+__all__ = [
+    "KINDS",
+    "RENAMED",
+    "Entry",
+    "Option",
+    "catalogue",
+    "entry",
+    "groups",
+    "known",
+    "make",
+    "maker",
+    "members",
+    "options",
+]
 
 Maker = Callable[..., Any]
 

@@ -21,8 +21,9 @@ import tyro
 
 import jdl
 from jdl import checks
-from jdl.command import catalogue, flags
+from jdl.command import catalogue, choices, defaults, flags
 from jdl.command.record import build, graph, record, topology_of
+from jdl.command.unknown import refuse
 from jdl.engine.placement import cores, find_devices, use_cores
 from jdl.runs import baselines
 from jdl.runs.place import Place
@@ -110,19 +111,20 @@ def _main(argv: list[str]) -> int:
         print(f"jdl {jdl.__version__}")
         return 0
     commands, chosen, quiet, usual = dict(COMMANDS), None, False, {}
+    argv = choices.with_new_names(argv)
     if argv and not argv[0].startswith("-"):
         argv[0] = checks.known("command", argv[0], COMMANDS)
-        first, _ = _parse(flags.Choices, argv[1:], argv[0], add_help=False)
+        first, _ = _parse(choices.Choices, argv[1:], argv[0], add_help=False)
         quiet = first.json
         if argv[0] == "run":
-            chosen = flags.choose(first)
-            commands["run"], usual = flags.flags_of(chosen), flags.usual(chosen)
+            chosen = choices.choose(first)
+            commands["run"], usual = flags.flags_of(chosen), defaults.usual(chosen.problem)
         elif argv[0] == "topo":
-            chosen = flags.choose_graph(_parse(flags.FirstGraph, argv[1:], "topo", add_help=False)[0])
+            chosen = choices.choose_graph(_parse(choices.FirstGraph, argv[1:], "topo", add_help=False)[0])
             commands["topo"] = flags.flags_of(chosen, flags.Graph)
-    defaults = {"run": {"baselines": not quiet, **usual}, "resume": {"dir": tyro.MISSING, "baselines": not quiet}}
+    given = {"run": {"baselines": not quiet, **usual}, "resume": {"dir": tyro.MISSING, "baselines": not quiet}}
     named = [
-        Annotated[kind, tyro.conf.subcommand(name, default=kind(**defaults.get(name, {})))]
+        Annotated[kind, tyro.conf.subcommand(name, default=kind(**given.get(name, {})))]
         for name, kind in commands.items()
     ]
     command = argv[0] if argv and argv[0] in COMMANDS else ""
@@ -134,7 +136,7 @@ def _main(argv: list[str]) -> int:
         case Resume():
             _no_more(unknown, "resume", ": a run goes on as it was begun, and one of other settings is begun anew")
             return _resume(given)
-    flags.refuse(unknown, chosen, type(given))
+    refuse(unknown, chosen, type(given))
     if isinstance(given, flags.Graph):
         return _topo(given, chosen)
     return _run(given, record(given, chosen))
@@ -188,7 +190,7 @@ def _list(names: tuple[str, ...], as_json: bool) -> int:
     return 0
 
 
-def _topo(given: Any, chosen: flags.Chosen) -> int:
+def _topo(given: Any, chosen: choices.Chosen) -> int:
     find_devices()
     nodes = checks.whole("nodes", given.nodes, 1)
     part = topology_of(given, chosen)

@@ -7,7 +7,8 @@ from typing import Any
 
 from jdl import checks
 from jdl.command.catalogue import make, maker
-from jdl.command.flags import FLAG, Chosen, options_of, spelled
+from jdl.command.choices import Chosen
+from jdl.command.flags import FLAG, options_of, spelled
 from jdl.data.load import absolute
 from jdl.runs.memory import fits_in_memory
 from jdl.topology import Topology
@@ -30,7 +31,8 @@ def record(flags: Any, chosen: Chosen) -> Command:
     Raises:
       InputError: a number of rounds, say, that is less than it may be.
 
-    >>> from jdl.command.flags import Choices, choose, flags_of
+    >>> from jdl.command.choices import Choices, choose
+    >>> from jdl.command.flags import flags_of
     >>> chosen = choose(Choices(topology="ring", problem="quadratic"))
     >>> record(flags_of(chosen)(nodes=8), chosen)["topology"]
     {'name': 'ring'}

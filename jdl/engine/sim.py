@@ -141,3 +141,6 @@ def _start(params: PyTree, like: PyTree, n: int, has_server: bool) -> PyTree:
         return p
 
     return jax.tree.map(leaf, params, like)
+
+
+checks.renamed(__name__, {"Sim": "jdl.engine.sim.RunState"})

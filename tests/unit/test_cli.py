@@ -8,7 +8,7 @@ import pytest
 
 import jdl
 from jdl import checks
-from jdl.command import catalogue, cli, flags
+from jdl.command import catalogue, choices, cli, flags
 from jdl.runs.describe import describe
 from jdl.runs.history import read_csv
 from jdl.runs.run import run
@@ -395,7 +395,7 @@ def test_too_many_nodes_are_refused_with_the_estimate(call, monkeypatch):
 
 def test_defaults_are_better_on_problems_that_need_it_where_the_algorithm_has_the_usual_ones():
     def rates(problem, algorithm):
-        chosen = flags.choose(flags.Choices(problem=problem, algorithm=algorithm))
+        chosen = choices.choose(choices.Choices(problem=problem, algorithm=algorithm))
         made = getattr(flags.flags_of(chosen)(), algorithm)
         return made.lr, getattr(made, "optimizer", None)
 

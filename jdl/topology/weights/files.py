@@ -32,6 +32,7 @@ LISTS = {
 }
 
 
+@checks.renamed_arguments(kind="stochastic")
 def from_file(n: int, path: str, stochastic: str = "doubly") -> Topology:
     """A graph of your own, from a file: a weight matrix, or a list of edges or neighbours.
 

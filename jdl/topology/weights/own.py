@@ -50,6 +50,7 @@ def check_weights(W: Any, stochastic: str = "doubly") -> None:
     _checked(W, stochastic)
 
 
+@checks.renamed_arguments(kind="stochastic")
 def from_weights(
     W: Any, stochastic: str = "doubly", name: str = "weights", allow_disconnected: bool = False
 ) -> Topology:

@@ -1,0 +1,50 @@
+"""Words of a command that no part takes: a sentence says which part would, or which flag was meant."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from jdl import checks
+from jdl.command.catalogue import maker, members, options
+from jdl.command.choices import Chosen
+from jdl.command.flags import FLAG, Common, options_of, spelled
+
+__all__ = ["refuse"]
+
+# What is meant most often where a flag belongs to several parts.
+USUAL = ("dpsgd", "fedavg", "dsgdm", "random_regular", "torus", "dirichlet", "shards", "top_k", "lossy", "beer")
+
+
+def refuse(unknown: list[str], chosen: Chosen, flags: type) -> None:
+    """A sentence for arguments that no part chosen takes: which one would, or which flag was meant."""
+    if not unknown:
+        return
+    word, command = unknown[0].partition("=")[0], "run" if issubclass(flags, Common) else "topo"
+    see, what = f"see `jdl {command} --help`", "this run" if command == "run" else "this graph"
+    checks.require(word.startswith("--"), f"got {word!r}, which follows no flag; {see}")
+    plain = word[2:].replace("_", "-").removeprefix("no-")
+    takers = [part for *part, flag in _all_flags() if flag == plain and (command == "run" or part[0] == "topologies")]
+    if takers:
+        takers.sort(key=lambda part: USUAL.index(part[1]) if part[1] in USUAL else len(USUAL))
+        kind, name = takers[0]
+        names = " and ".join(name for _, name in takers[:3]) + f" and {len(takers) - 3} others" * (len(takers) > 3)
+        others = ", ".join(name for _, name in chosen.parts)
+        do = f"leave it out, or give --{FLAG[kind]} {name}"
+        raise checks.InputError(f"got {word}, which belongs to {names}, not to {others}; {do}")
+    groups = {name for _, name in chosen.parts}
+    common = [one.name.replace("_", "-") for one in dataclasses.fields(flags) if one.name not in groups]
+    own = [flag for kind, name, flag in _all_flags() if (kind, name) in chosen.parts]
+    near = " or --".join(checks.nearest(plain, [*common, *own])[:2])
+    raise checks.InputError(f"got {word}, which is no flag of {what}; did you mean --{near}? S{see[1:]}")
+
+
+def _all_flags() -> Iterable[tuple[str, str, str]]:
+    """(kind, name, flag) of every option of every part; a server's sample counts with the algorithms that have one."""
+    parts = [(kind, name, options_of(kind, name)) for kind in FLAG for name in members(kind)]
+    served = [name for name, algorithm in members("algorithms").items() if "server" in algorithm.needs]
+    parts += [("algorithms", name, options(maker("topologies", "sampling"))) for name in served]
+    parts.append(("topologies", "from_file", options(maker("topologies", "from_file"))))
+    for kind, name, found in parts:
+        for option in found:
+            yield kind, name, (f"{name}." * (kind == "exchanges") + spelled(kind, option)).replace("_", "-")
