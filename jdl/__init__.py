@@ -1,6 +1,6 @@
-"""jdl: JAX decentralized learning. Thousands of peers that train together without a server, as one compiled program.
+"""jdl: JAX decentralized learning. It simulates thousands of peers that train together, as one compiled program.
 
-Importing jdl computes nothing and touches no device.
+Importing jdl computes nothing and does not use any device.
 """
 
 import importlib.metadata
@@ -33,7 +33,7 @@ from jdl.show.drawing import draw
 from jdl.show.graph_report import graph_report
 from jdl.show.partition_picture import draw as draw_partition
 
-# `jdl.run` is a function, and was a module, which scripts import by `importlib.import_module("jdl.run")`.
+# `jdl.run` is a function; scripts for earlier versions import a module of this name by `importlib.import_module`.
 sys.modules[f"{__name__}.run"] = sys.modules[run.__module__]
 
 __version__ = importlib.metadata.version("jdl")

@@ -1,4 +1,4 @@
-"""Algebra on pytrees, for algorithms (one node) and for the simulator (rows of nodes)."""
+"""Algebra on pytrees, for algorithms (the arrays of one node) and for the engine (a row for each node)."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def axpy(a: float | jax.Array, x: PyTree, y: PyTree) -> PyTree:
 
 
 def cast(x: PyTree, like: PyTree) -> PyTree:
-    """`x` in the dtypes of `like`."""
+    """`x` with the dtypes of `like`."""
     return jax.tree.map(lambda x, like: x.astype(like.dtype), x, like)
 
 
 def zeros_like(x: PyTree) -> PyTree:
-    """Zeros of the shapes of `x`, which may be a tree of `ShapeDtypeStruct`."""
+    """Zeros with the shapes and dtypes of `x`, whose leaves may be `ShapeDtypeStruct`."""
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), x)
 
 
@@ -69,13 +69,13 @@ def dot(x: PyTree, y: PyTree) -> jax.Array:
 
 
 def _total(x: PyTree) -> jax.Array:
-    """The sum of scalars, in their own type; the default one where there is none."""
+    """The sum of the leaves, which are scalars, in their own dtype; a zero of the default dtype if there are none."""
     scalars = jax.tree.leaves(x)
     return sum(scalars[1:], start=scalars[0]) if scalars else jnp.zeros(())
 
 
 def where(condition: jax.Array, x: PyTree, y: PyTree) -> PyTree:
-    """`x` where the scalar `condition` holds, else `y`, leaf by leaf."""
+    """`x` if the scalar `condition` is true, otherwise `y`, leaf by leaf."""
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), x, y)
 
 
@@ -90,35 +90,36 @@ def mean_rows(x: PyTree) -> PyTree:
 
 
 def take_rows(x: PyTree, rows: jax.Array | None) -> PyTree:
-    """Rows `rows: i32[m]` of every leaf; all of them where `rows` is None."""
+    """The rows `rows: i32[m]` of every leaf; all rows if `rows` is None."""
     return x if rows is None else jax.tree.map(lambda x: x[rows], x)
 
 
 def put_rows(x: PyTree, rows: jax.Array | None, new: PyTree) -> PyTree:
-    """`x` with rows `rows` replaced by those of `new`; `new` itself where `rows` is None."""
+    """`x` with its rows `rows` replaced by those of `new`; `new` itself if `rows` is None."""
     return new if rows is None else jax.tree.map(lambda x, new: x.at[rows].set(new), x, new)
 
 
 def where_rows(mask: jax.Array | None, x: PyTree, y: PyTree) -> PyTree:
-    """Rows of `x` where `mask: bool[m]` is true, of `y` elsewhere; `x` where `mask` is None."""
+    """The rows of `x` where `mask: bool[m]` is true, and those of `y` elsewhere; `x` if `mask` is None."""
     return x if mask is None else jax.tree.map(lambda x, y: jnp.where(column(mask, x), x, y), x, y)
 
 
 def size_bits(message: PyTree) -> int:
-    """Size in bits of one message, uncompressed: numbers times their width."""
+    """The size in bits of one uncompressed message: the number of its entries times their width."""
     return sum(leaf.size * leaf.dtype.itemsize * 8 for leaf in jax.tree.leaves(message))
 
 
 def bits(message: PyTree) -> int:
-    """Size in bits of one row of a stacked message `M[m]`, uncompressed: numbers times their width."""
+    """The size in bits of one row of an uncompressed stacked message `M[m]`."""
     return sum(leaf.size // leaf.shape[0] * leaf.dtype.itemsize * 8 for leaf in jax.tree.leaves(message))
 
 
 def numbers_to_arrays(x: PyTree) -> PyTree:
-    """Convert Python numbers and 0-d floating arrays to 0-d arrays of the default float type. Other arrays stay.
+    """Convert Python numbers and 0-d floating arrays to 0-d arrays of the default float type.
 
-    A float, an int and an array in the same leaf would be three programs. Integers that count something are static
-    fields, so that a bare number in a leaf is always a real hyper-parameter.
+    JAX would compile one program for a float in a leaf, another for an int and a third for an array. Integers that
+    count something are static fields, so that a number in a leaf is always a real hyper-parameter. Other arrays stay as
+    they are.
     """
 
     def convert(leaf):

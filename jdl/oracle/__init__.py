@@ -1,4 +1,4 @@
-"""What a node's data say: gradients and losses on its minibatches, and wrappers that disturb them."""
+"""Oracles: the gradients and losses that a node obtains from its data, and wrappers that add noise to them."""
 
 from jdl import checks
 from jdl.oracle.gradient_noise import GradientNoise

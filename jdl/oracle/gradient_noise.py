@@ -1,4 +1,4 @@
-"""Noise on gradients, around any oracle."""
+"""An oracle that adds noise to the gradients of another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ __all__ = ["GradientNoise"]
 
 @struct.dataclass
 class GradientNoise:
-    """Adds `sigma N(0, I)` to every minibatch gradient; losses and full gradients stay clean."""
+    """Adds `sigma N(0, I)` to every minibatch gradient. Losses and full gradients have no noise.
+
+    Args:
+      sigma: the standard deviation of the noise in each coordinate, at least 0.
+      inner: the oracle whose gradients get the noise.
+    """
 
     sigma: float = number(1.0, minimum=0)
     inner: Oracle = DataOracle()
@@ -26,7 +31,7 @@ class GradientNoise:
     def grad(self, data: Data, params: PyTree, k: int | jax.Array) -> tuple[PyTree, PyTree]:
         grads, aux = self.inner.grad(data, params, k)
         leaves, structure = jax.tree.flatten(grads)
-        # Apart from what a problem makes of the minibatch's own key, fold_in(data.key, k), by splits and small folds.
+        # These keys differ from those that a problem derives from the minibatch's key, fold_in(data.key, k).
         keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(data.key, k), NOISE), len(leaves))
         noisy = [
             g + jnp.asarray(self.sigma, g.dtype) * jax.random.normal(key, g.shape, g.dtype)

@@ -1,4 +1,4 @@
-"""What a node's own data say: gradients and losses on this round's minibatches."""
+"""The oracle of the problem's own minibatches."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ __all__ = ["DataOracle"]
 
 @struct.dataclass
 class DataOracle:
-    """The problem's own minibatches: batch k of a round is drawn by (seed, round, node, k), never by the algorithm.
+    """Computes gradients and losses on the problem's minibatches.
+
+    Minibatch k of a round depends only on the seed, the round, the node and k, so that all algorithms see the same
+    minibatches.
 
     Args:
-      epochs: passes over its own examples that a node takes in a round: the budget of local steps is that many times
-        the minibatches of a pass, at most as many steps as the algorithm asks for. None: as many as it asks for.
+      epochs: the number of passes over its own examples that a node may take in a round. A node stops its local steps
+        when it has taken them, or after the algorithm's own number of local steps, whichever comes first. None sets no
+        such limit.
     """
 
     epochs: float | None = number(None, minimum=0)
@@ -41,10 +45,10 @@ class DataOracle:
 
     def part_grad(self, data: Data, params: PyTree, part: int | jax.Array, parts: int) -> PyTree:
         name = type(data.problem).__name__
-        need = f"got the problem {name}, whose data cannot be visited part by part; give it a method `part`"
+        need = f"got the problem {name}, whose data cannot be divided into parts; give it a method `part`"
         checks.require(isinstance(data.problem, Divisible), need)
         batch, share = data.problem.part(data.id, jnp.asarray(part, jnp.int32), parts)
-        # Weighted by its share, so that the mean over all parts is the full gradient, be they of one size or not.
+        # The weight makes the mean over all parts equal to the full gradient, even if parts differ in size.
         return tree.scale(parts * share, jax.grad(data.problem.loss, has_aux=True)(params, batch)[0])
 
     def prox(self, data: Data, params: PyTree, step: float | jax.Array) -> PyTree:
@@ -57,7 +61,7 @@ class DataOracle:
         if self.epochs is None:
             return None
         name = type(data.problem).__name__
-        need = f"got epochs of the problem {name}, whose minibatches make no passes; give it a method `batches`"
+        need = f"got epochs of the problem {name}, which does not count its minibatches; give it a method `batches`"
         checks.require(isinstance(data.problem, Passing), need)
         batches = data.problem.batches(data.id).astype(jnp.result_type(float))
         return jnp.ceil(self.epochs * batches).astype(jnp.int32)
@@ -70,5 +74,5 @@ def _batch(data: Data, k: int | jax.Array) -> PyTree:
     )
 
 
-# Names the key of the noise; the ASCII codes of "nois".
+# Folded into the key of the noise; the ASCII codes of "nois".
 NOISE = 0x6E6F6973

@@ -1,4 +1,4 @@
-"""Models by name, made to fit a data set: how many classes, words or users it has."""
+"""Models by name, built for the number of classes, words or users of a data set."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ from jdl.data.readers.pixels import channels_first
 
 __all__ = ["MODELS", "Fit", "fit", "kind_of", "say_scale"]
 
-# Features that vary by more than this, or by this many times more than the middle one, are learnt badly as they are.
+# Features are badly scaled if the standard deviation of one is above WIDE, or above TIMES_WIDER times the median.
 WIDE, TIMES_WIDER = 100, 1000
 
 
 class Fit(NamedTuple):
-    """kinds: of data that the model takes. make: the model for a data set."""
+    """How to build a model for a data set.
+
+    Args:
+      kinds: the kinds of data that the model takes.
+      make: builds the model for a data set.
+    """
 
     kinds: tuple[str, ...]
     make: Callable[[Dataset], Any]
 
 
 def _classes(model: Any, **fields: Any) -> Callable[[Dataset], Any]:
-    return lambda data: model(classes=data.num_classes or 1, **fields)  # real targets: one output
+    return lambda data: model(classes=data.num_classes or 1, **fields)  # real targets have one output
 
 
 def _text(model: Any, **fields: Any) -> Callable[[Dataset], Any]:
@@ -65,11 +70,11 @@ USUAL = {VECTORS: "mlp", IMAGES: "lenet", TEXT: "transformer", WORDS: "bag_of_wo
 
 
 def kind_of(data: Dataset) -> str:
-    """What sort of examples a data set holds, from shapes and types alone."""
+    """The kind of the examples of a data set, from their shapes and types."""
     x, y = data.train_x, data.train_y
     if x.ndim == 4:
         return IMAGES
-    if x.dtype.kind == "f" or x.dtype == np.uint8:  # bytes are of pixels
+    if x.dtype.kind == "f" or x.dtype == np.uint8:  # bytes are pixels
         return VECTORS
     if y.dtype.kind == "f":
         return RATINGS
@@ -77,17 +82,24 @@ def kind_of(data: Dataset) -> str:
 
 
 def fit(data: Dataset, model: str | Any | None = None) -> tuple[Any, Dataset]:
-    """The model of this name (or the usual one, or a model as it is), and the data in the shape that it takes.
+    """Build the model of a name for a data set, and bring the data into the shape that it takes.
+
+    Args:
+      data: the data set.
+      model: a name in `MODELS`; None for the usual model of this kind of data; or a model, which stays as it is.
+
+    Returns:
+      The model and the data.
 
     Raises:
-      InputError: an unknown name, a model for data of another kind, or data that do not say how many words, users or
-        items there are.
+      InputError: if the name is unknown, if the model is for another kind of data, or if the data set lacks the list of
+        its words, users or items.
     """
     kind = kind_of(data)
     if model is not None and not isinstance(model, str):
         return model, data
     name = USUAL[kind] if model is None else checks.known("model", model, MODELS)
-    fitting = [other for other, one in MODELS.items() if kind in one.kinds]
+    fitting = [other for other, entry in MODELS.items() if kind in entry.kinds]
     turned = kind == IMAGES and channels_first(data.train_x.shape)
     got = f"got images of {data.train_x.shape} in {data.name}, channels first"
     checks.require(not turned, f"{got}, need [N, height, width, channels]; try np.moveaxis(x, 1, -1)")
@@ -96,18 +108,23 @@ def fit(data: Dataset, model: str | Any | None = None) -> tuple[Any, Dataset]:
         f"got model {name!r} for {data.name}, whose examples are {kind}; need one of {', '.join(fitting)}; "
         f"try model={USUAL[kind]!r}",
     )
-    told = {WORDS: ("vocabulary",), RATINGS: ("users", "items")}.get(kind, ())
-    lacking = " and ".join(repr(one) for one in told if one not in (data.truth or {}))
+    lists = {WORDS: ("vocabulary",), RATINGS: ("users", "items")}.get(kind, ())
+    lacking = " and ".join(repr(key) for key in lists if key not in (data.truth or {}))
     checks.require(
         not lacking,
         f"got {data.name}, whole numbers that are read as {kind}, without a list of {lacking} in data.truth, need it "
-        f"for the size of model {name!r}; give it, a model of your own, or features as floats: x.astype(np.float32)",
+        f"for the size of model {name!r}; add it, give a model of your own, or features as floats: "
+        "x.astype(np.float32)",
     )
     return MODELS[name].make(data), _flat(data) if VECTORS in MODELS[name].kinds else data
 
 
 def say_scale(data: Dataset) -> None:
-    """Note features of unlike or large scale: gradient steps that fit one of them are useless to the others."""
+    """Warn of features on very different or very large scales: no step size suits all of them.
+
+    Args:
+      data: the data set.
+    """
     x = data.train_x
     if kind_of(data) != VECTORS or x.dtype.kind != "f" or x.ndim != 2:
         return
@@ -117,11 +134,11 @@ def say_scale(data: Dataset) -> None:
         widest = int(np.argmax(spread))
         checks.note(
             f"features of {data.name} vary by {varying.min():.3g} (standard deviation) to {varying.max():.3g} (feature "
-            f"{widest}); models learn such features badly as they are; scale them first: (x - x.mean(0)) / x.std(0)"
+            f"{widest}); gradient steps cannot suit all of them; scale them first: (x - x.mean(0)) / x.std(0)"
         )
 
 
 def _flat(data: Dataset) -> Dataset:
-    """Images, grey ones f[N, H, W] too, as rows of pixels."""
+    """Images as rows of pixels, grey images f[N, H, W] included."""
     train_x, test_x = (x.reshape(len(x), -1) for x in (data.train_x, data.test_x))
     return data._replace(train_x=train_x, test_x=test_x)

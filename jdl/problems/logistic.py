@@ -1,4 +1,4 @@
-"""Regularised logistic regression: strongly convex but not quadratic, with its optimum found once on the host."""
+"""Regularised logistic regression, which is strongly convex. The optimum is computed once, on the host."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ __all__ = ["Logistic", "logistic"]
 
 Batch = tuple[jax.Array, jax.Array, jax.Array]
 
-# A GPU may round float32 products to ten bits, which would hide the optimum.
+# A GPU may otherwise round float32 products to ten bits, too coarsely to reach the optimum.
 PRECISION = "highest"
 
 
 @struct.dataclass
 class Logistic:
-    """Binary logistic regression with an l2 penalty; the optimum belongs to these very arrays.
+    """Binary logistic regression with an l2 penalty, and its optimum for these data.
 
     `f_i(x) = sum_j w_ij (log(1 + exp(-y_ij a_ij . x)) + reg / 2 ||x||^2)`, where `w_ij = 1 / num_examples_i` on
     node i's examples and zero on its padding. A node without data has `f_i = 0`, penalty included. The global
-    objective is the mean of `f_i` over the nodes that have data, each with the same weight: it has the minimiser
-    of the mean over all nodes.
+    objective is the mean of `f_i` over the nodes that have data, each with the same weight. The mean over all nodes has
+    the same minimiser.
 
-    A minibatch draws `batch_size` of the node's own examples with replacement; if `batch_size` is 0, or at least
-    `m`, it is all of them and nothing is drawn.
+    A minibatch consists of `batch_size` examples of the node, drawn with replacement; if `batch_size` is 0, or at least
+    `m`, it consists of all of them.
 
     Args:
-      features: f[n, m, d], `a_ij`, padded to the largest node.
+      features: f[n, m, d], `a_ij`, padded to the size m of the largest node.
       labels: f[n, m], `y_ij`, -1 or 1.
       weights: f[n, m], `w_ij`.
-      num_examples: i32[n], how many rows of each node are real; they come first.
-      regularization: f[], reg. Another value has another optimum: make another problem.
+      num_examples: i32[n], the number of examples of each node; they come before the padding.
+      regularization: f[], reg. The optimum depends on it: for another value, make another problem.
       optimum: the global minimum.
-      batch_size: examples a minibatch, 0 for all of the node's.
+      batch_size: the number of examples of a minibatch; 0 for all examples of the node.
     """
 
     features: jax.Array
@@ -62,10 +62,21 @@ class Logistic:
         regularization: float = 0.1,
         batch_size: int = 0,
     ) -> Self:
-        """The problem on given data f[n, m, d], labels [n, m] in {-1, 1} and counts i[n]; finds the optimum.
+        """Make the problem from data, and compute its optimum.
+
+        Args:
+          features: f[n, m, d], the features of each node, padded to the size m of the largest node.
+          labels: [n, m], -1 or 1.
+          num_examples: i[n], the number of examples of each node.
+          regularization: the weight of the l2 penalty, above 0.
+          batch_size: the number of examples of a minibatch; 0 for all examples of the node.
+
+        Returns:
+          The problem.
 
         Raises:
-          InputError: shapes or labels do not fit, no node has data, or the optimum is out of reach.
+          InputError: if shapes or labels do not fit, if no node has data, or if Newton's method cannot reach the
+            optimum.
         """
         dtype = jnp.result_type(float)
         features, labels = np.asarray(features, dtype), np.asarray(labels, dtype)
@@ -88,7 +99,7 @@ class Logistic:
         checks.require(not odd.any(), f"{got}, need finite numbers; leave those examples out, or fill them in")
         checks.require(
             bool(np.all(np.abs(labels[real]) == 1)),
-            "got labels other than -1 and 1, need the two classes so named; try 2 * labels - 1",
+            "got labels other than -1 and 1, need -1 and 1 for the two classes; try 2 * labels - 1",
         )
         checks.require(
             np.isfinite(regularization) and regularization > 0,
@@ -100,7 +111,7 @@ class Logistic:
         share = weights[real] / np.sum(counts > 0)
         optimum = minimise(features[real], labels[real], share, float(regularization))
         return cls(
-            features=jnp.array(features),  # a copy: the caller may go on to change its own
+            features=jnp.array(features),  # a copy, since the caller may change its own array later
             labels=jnp.array(labels),
             weights=jnp.asarray(weights, dtype),
             num_examples=jnp.array(counts),
@@ -123,7 +134,7 @@ class Logistic:
 
     @property
     def strong_convexity(self) -> jax.Array:
-        """mu, f[]: the penalty alone, a lower bound for every node with data."""
+        """mu, f[]: reg, a lower bound of the curvature of every node with data."""
         return self.regularization
 
     @property
@@ -137,25 +148,25 @@ class Logistic:
         return jnp.sum(squares) / self._holders()
 
     def init(self, key: Key) -> jax.Array:
-        """A start `f[d]`, standard normal."""
+        """The initial model, f[d], standard normal."""
         return jax.random.normal(key, self.features.shape[2:], self.features.dtype)
 
     def batch(self, id: jax.Array, batch_id: BatchId) -> Batch:
-        """Minibatch of node `id`: features f[B, d], labels f[B] and weights f[B]."""
+        """A minibatch of node `id`: features f[B, d], labels f[B] and weights f[B]."""
         if not 0 < self.batch_size < self.features.shape[1]:
             return self.full_batch(id)
         count = self.num_examples[id]
         slots = jax.random.randint(batch_id.key, (self.batch_size,), 0, jnp.maximum(count, 1), jnp.int32)
-        # Each slot has probability 1 / count, so this keeps the gradient unbiased whatever the weights.
+        # Each slot is drawn with probability 1 / count, so that the gradient is unbiased for any weights.
         weights = self.weights[id, slots] * (count.astype(self.weights.dtype) / self.batch_size)
         return self.features[id, slots], self.labels[id, slots], weights
 
     def full_batch(self, id: jax.Array) -> Batch:
-        """All of the examples of node `id`, with weight zero on the padding."""
+        """All examples of node `id`; the padding has weight zero."""
         return self.features[id], self.labels[id], self.weights[id]
 
     def part(self, id: jax.Array, part: jax.Array, parts: int) -> tuple[Batch, jax.Array]:
-        """Examples `part`, `part + parts`, ... of node `id`, reweighted to a mean of their own, and their share."""
+        """The examples `part`, `part + parts`, ... of node `id`, with weights that sum to one, and their share."""
         slots = part + parts * jnp.arange(-(-self.features.shape[1] // parts), dtype=jnp.int32)
         features, labels, weights = (
             x.at[id, slots].get(mode="fill", fill_value=0) for x in (self.features, self.labels, self.weights)
@@ -204,24 +215,27 @@ def logistic(
     batch_size: int = 0,
     seed: int = 0,
 ) -> Logistic:
-    """Synthetic binary logistic regression, with its optimum found to a gradient norm of 1e-10.
+    """Draw synthetic binary logistic regression. The optimum is computed to a gradient norm of 1e-10.
 
     Node i draws features `a ~ N(heterogeneity u_i, I) / sqrt(dim)`, about of unit norm, and labels 1 with
     probability `1 / (1 + exp(-a . (v + heterogeneity v_i)))`, else -1; `u_i`, `v` and `v_i` are standard normal.
-    With heterogeneity 0, nodes differ by sampling alone. `Logistic.from_arrays` takes other data.
+    With heterogeneity 0, the nodes differ only by sampling. `Logistic.from_arrays` takes other data.
 
     Args:
-      nodes: n, how many nodes.
-      dim: d, how many parameters.
-      examples: how many examples each node holds.
-      heterogeneity: how far features and teachers differ between nodes, at least 0. What matters to theory, zeta^2
-        at the optimum, is measured: `problem.heterogeneity`.
-      regularization: reg, above 0, a lower bound of the curvature.
-      batch_size: examples a minibatch, drawn with replacement; 0 for all of the node's.
-      seed: names the draw.
+      nodes: n, the number of nodes.
+      dim: d, the number of parameters.
+      examples: the number of examples of each node.
+      heterogeneity: how much features and teachers differ between nodes, at least 0. The heterogeneity that theory
+        uses, zeta^2 at the optimum, is `problem.heterogeneity`.
+      regularization: reg, the weight of the l2 penalty, above 0; a lower bound of the curvature.
+      batch_size: the number of examples of a minibatch, drawn with replacement; 0 for all examples of the node.
+      seed: the seed of the draw.
+
+    Returns:
+      The problem.
 
     Raises:
-      InputError: a number is out of range, or the arrays `[nodes, examples, dim]` do not fit in memory.
+      InputError: if a number is out of range, or if the arrays `[nodes, examples, dim]` do not fit in memory.
 
     >>> problem = logistic(nodes=4, dim=3)
     >>> abs(float(problem.evaluate(problem.optimum.params)["loss"] - problem.optimum.loss)) < 1e-6

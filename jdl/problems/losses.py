@@ -1,4 +1,4 @@
-"""What a model is measured by, one example at a time: cross-entropy for classes and tokens, squares for numbers."""
+"""The loss and the accuracy of each example: cross-entropy for classes and tokens, squared error for numbers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,26 @@ __all__ = ["losses", "right"]
 
 
 def losses(outputs: jax.Array, targets: jax.Array) -> jax.Array:
-    """The loss of each example: f[B].
+    """Compute the loss of each example.
 
-    Whole targets are classes, `-log softmax(outputs)[target]` for outputs f[B, ..., classes] and targets i32[B, ...],
-    averaged over the axes between (the tokens of a text). Real targets are numbers, `(outputs - targets)^2` for targets
-    f[B, ...] and outputs of this shape or f[B, ..., 1], averaged over all axes but the first. Outputs of less than 32
-    bits are measured in 32: a mean in bfloat16 moves in steps of 2^-8.
+    Integer targets are classes or tokens: the loss is `-log softmax(outputs)[target]`, averaged over all axes between
+    the first and the last (the tokens of a text). Real targets are numbers: the loss is `(outputs - targets)^2`,
+    averaged over all axes but the first. Losses are computed in float32 at least, since a mean in bfloat16 has steps of
+    2^-8.
+
+    Args:
+      outputs: f[B, ..., classes] for integer targets; f[B, ...] or f[B, ..., 1] for real targets.
+      targets: i32[B, ...] or f[B, ...].
+
+    Returns:
+      f[B].
 
     >>> losses(jnp.array([[1.0], [2.0]]), jnp.array([1.0, 0.0]))
     Array([0., 4.], dtype=float32)
     """
     outputs = _wide(outputs)
     if jnp.issubdtype(targets.dtype, jnp.floating):
-        # Reshaped: [B, 1] less [B] would be a table of all differences.
+        # Without the reshape, [B, 1] minus [B] would be a table of all B x B differences.
         each = jnp.square(outputs.reshape(targets.shape).astype(targets.dtype) - targets)
         return jnp.mean(each, axis=tuple(range(1, each.ndim)))
     # A product with the one-hot target fuses into the pass over the outputs; a gather, backward a scatter, does not.
@@ -31,7 +38,15 @@ def losses(outputs: jax.Array, targets: jax.Array) -> jax.Array:
 
 
 def right(outputs: jax.Array, targets: jax.Array) -> jax.Array | None:
-    """The share of each example's targets that has the largest output: f[B]; None for real targets."""
+    """Compute the accuracy of each example: the share of its targets whose output is the largest.
+
+    Args:
+      outputs: f[B, ..., classes].
+      targets: i32[B, ...] or f[B, ...].
+
+    Returns:
+      f[B], or None for real targets.
+    """
     if jnp.issubdtype(targets.dtype, jnp.floating):
         return None
     hits = (jax.lax.argmax(outputs, outputs.ndim - 1, jnp.int32) == targets).astype(_wide(outputs).dtype)
@@ -39,5 +54,5 @@ def right(outputs: jax.Array, targets: jax.Array) -> jax.Array | None:
 
 
 def _wide(outputs: jax.Array) -> jax.Array:
-    """Outputs in float32 at least, whatever the model computes in."""
+    """The outputs in float32 or a wider type, whatever type the model computes in."""
     return outputs if jnp.finfo(outputs.dtype).bits >= 32 else outputs.astype(jnp.float32)

@@ -1,6 +1,6 @@
-"""Which of its own examples a node takes for a minibatch: their places in its row of the table, and a mask.
+"""Choose the examples of a minibatch: their places in the node's row of the table of examples, and a mask.
 
-The same program for nodes with few and with many examples: a row has `count` real places, then padding.
+A row has `count` examples and then padding, so that one program serves nodes with few and with many examples.
 """
 
 from __future__ import annotations
@@ -15,21 +15,24 @@ __all__ = ["SAMPLING", "batches", "in_row", "minibatch"]
 
 Places = tuple[jax.Array, jax.Array]
 
-# How minibatches are drawn. "replacement": each example at random. "round": without replacement, an order drawn anew
-# for each round, in which local steps follow each other. "epochs": the same over rounds, of `steps_per_round` steps.
-# "stream": in the order of the data, as it comes in over time.
+# "replacement" draws each example at random. "round" draws without replacement: the local steps of a round follow a
+# random order that is drawn anew for each round. "epochs" does the same, but the order continues over rounds of
+# `steps_per_round` steps. "stream" follows the order of the data.
 SAMPLING = ("replacement", "round", "epochs", "stream")
 
 
 def minibatch(sampling: str, batch_id: BatchId, count: jax.Array, size: int, steps_per_round: int = 1) -> Places:
-    """The places of a minibatch of `size` examples among `count`, i32[size], and which of them are real, bool[size].
+    """Choose a minibatch among the examples of a node.
 
     Args:
-      sampling: a word of `SAMPLING`.
-      draw: names the minibatch.
-      count: i32[], examples of the node; with none of them no place is real.
-      size: examples a minibatch, at least 1; the last of a pass has what is left.
-      steps_per_round: minibatches that a round takes, for "epochs" and "stream".
+      sampling: one of `SAMPLING`.
+      batch_id: identifies the minibatch, and holds its random keys.
+      count: i32[], the number of examples of the node. If it is 0, no place is real.
+      size: the number of examples of a minibatch, at least 1; the last minibatch of a pass has the remaining examples.
+      steps_per_round: the number of minibatches of a round, for "epochs" and "stream".
+
+    Returns:
+      The places, i32[size], and which of them are examples and not padding, bool[size].
 
     >>> draw = BatchId(key=jax.random.key(0), order_key=jax.random.key(1), t=jnp.int32(0), k=jnp.int32(2))
     >>> places, real = minibatch("stream", draw, jnp.int32(5), size=2)
@@ -50,7 +53,14 @@ def minibatch(sampling: str, batch_id: BatchId, count: jax.Array, size: int, ste
 
 
 def batches(count: jax.Array, size: int) -> jax.Array:
-    """How many minibatches a pass over `count` examples takes, i32[]: one of all where `size` is 0, none without data.
+    """Count the minibatches of a pass over the data.
+
+    Args:
+      count: i32[], the number of examples.
+      size: the number of examples of a minibatch; 0 for all, in one minibatch.
+
+    Returns:
+      i32[]; 0 if there are no examples.
 
     >>> batches(jnp.int32(5), 2).item(), batches(jnp.int32(5), 0).item()
     (3, 1)
@@ -59,7 +69,16 @@ def batches(count: jax.Array, size: int) -> jax.Array:
 
 
 def in_row(count: jax.Array, width: int, part: jax.Array | int = 0, parts: int = 1) -> Places:
-    """The places `part`, `part + parts`, ... of a row of `width`, by default all, and which of them are real.
+    """List every `parts`-th place of a row, beginning with place `part`; by default all places.
+
+    Args:
+      count: i32[], the number of examples in the row.
+      width: the length of the row.
+      part: the first place.
+      parts: the distance between places.
+
+    Returns:
+      The places, i32[ceil(width / parts)], and which of them are examples and not padding.
 
     >>> places, real = in_row(jnp.int32(4), width=6, part=1, parts=2)
     >>> places.tolist(), real.tolist()

@@ -1,7 +1,7 @@
-"""Whether a model goes with the data, told from shapes before anything is learnt.
+"""Check that a model fits the data, by shapes alone, before anything is computed.
 
-What does not would now and then run all the same, and learn something else: NumPy's rules stretch outputs f[B, 1] over
-targets f[B] to a table of B x B differences. What the data must be by themselves is `jdl.data.validate`.
+Some models that do not fit would run and learn something else: NumPy's broadcasting turns outputs f[B, 1] minus targets
+f[B] into a table of B x B differences. `jdl.data.validate` checks the data themselves.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ from jdl.types import Key, PyTree
 
 __all__ = [
     "Model",
+    "model_errors_explained",
     "require_frozen",
     "require_model",
     "require_outputs",
     "require_variables",
-    "told",
 ]
 
 
 @runtime_checkable
 class Model(Protocol):
-    """What is learnt, as flax.linen modules are: variables from a key and inputs, outputs from variables and inputs."""
+    """The interface of flax.linen modules.
+
+    `init` makes the variables from a key and inputs; `apply` computes the outputs from variables and inputs.
+    """
 
     def init(self, key: Key, x: jax.Array) -> PyTree: ...
 
@@ -39,7 +42,14 @@ class Model(Protocol):
 
 
 def require_model(module: Any) -> None:
-    """A sentence unless `module` is an instance with `init` and `apply`, which `jit` can tell from others."""
+    """Check that a model has `init` and `apply`, and can be hashed.
+
+    Args:
+      module: the caller's model.
+
+    Raises:
+      InputError: if it lacks a method, is a class and not an instance, or cannot be hashed.
+    """
     got = f"got a model of type {type(module).__name__}"
     if isinstance(module, type):
         got = f"got the class {module.__name__}, not a model made of it"
@@ -49,25 +59,41 @@ def require_model(module: Any) -> None:
     try:
         hash(module)
     except TypeError as error:
-        sentence = f"{got}, which cannot be hashed ({error}), need one that can, to know its compiled program by; "
+        sentence = (
+            f"{got}, which cannot be hashed ({error}), need one that can: its hash identifies its compiled program; "
+        )
         raise checks.InputError(f"{sentence}make its fields tuples and numbers, its class frozen") from error
 
 
 def require_variables(variables: Any) -> None:
-    """A sentence unless `variables` are collections by name, among them "params", of real numbers."""
+    """Check that the variables of a model have a collection "params" of real numbers.
+
+    Args:
+      variables: the variables, or their shapes.
+
+    Raises:
+      InputError: if there is no such collection, or if it holds numbers that are not real.
+    """
     good = isinstance(variables, Mapping) and "params" in variables
     got = f"got a model with the variables {sorted(variables) if isinstance(variables, Mapping) else type(variables)}"
-    checks.require(good, f"{got}, need a dict with 'params', what is learnt; is there nothing to learn?")
+    checks.require(good, f"{got}, need a dict with 'params', the parameters to learn; give the model some")
     odd = [(path, leaf) for path, leaf in _leaves(variables["params"]) if not jnp.issubdtype(leaf.dtype, jnp.floating)]
     name = jax.tree_util.keystr(odd[0][0], simple=True, separator="/") if odd else ""
     got = f"got a model with the parameter {name} of type {odd[0][1].dtype if odd else ''}"
-    do = "put what is not learnt into the collection 'frozen': self.variable('frozen', ...)"
+    do = "put variables that are not learnt into the collection 'frozen': self.variable('frozen', ...)"
     checks.require(not odd, f"{got}, need real numbers, which have gradients; {do}")
 
 
 @contextlib.contextmanager
-def told(module: Any) -> Iterator[None]:
-    """A sentence where flax refuses what is asked of `module`, or `module` wants more arguments than the inputs."""
+def model_errors_explained(module: Any) -> Iterator[None]:
+    """A context in which errors of a model become `InputError`.
+
+    Args:
+      module: the model.
+
+    Raises:
+      InputError: if flax refuses a call of the model, or if the model needs more arguments than the inputs.
+    """
     try:
         yield
     except TypeError as error:
@@ -78,22 +104,30 @@ def told(module: Any) -> Iterator[None]:
             "alone; give its other arguments defaults, such as train=False"
         ) from error
     except errors.FlaxError as error:
-        said = str(error).partition(" (https://")[0].rstrip(".")
+        message = str(error).partition(" (https://")[0].rstrip(".")
         raise checks.InputError(
-            f"got {type(module).__name__}, of which flax says: {said}. Need a model that is called with the inputs "
+            f"got {type(module).__name__}, of which flax says: {message}. Need a model that is called with the inputs "
             "alone, without keys, changes no variable, and whose parameters do not depend on the number of examples; "
-            "build it with dropout off, say"
+            "for example, build it without dropout"
         ) from error
 
 
 def require_frozen(given: PyTree, made: PyTree) -> None:
-    """A sentence unless what is given as `frozen` has the names and shapes of what the model makes."""
+    """Check that the frozen variables have the names and shapes of those that the model makes.
+
+    Args:
+      given: the caller's frozen variables.
+      made: the shapes of the model's own.
+
+    Raises:
+      InputError: if a name or a shape differs.
+    """
     names = lambda tree: {jax.tree_util.keystr(k, simple=True, separator="/"): v.shape for k, v in _leaves(tree)}
     got, need = names(given), names(made)
     odd = sorted(name for name in {*got, *need} if got.get(name) != need.get(name))
     listed = "; ".join(f"{name} of shape {got.get(name)} for {need.get(name)}" for name in odd[:3])
     sentence = f"got frozen variables that differ from the model's in {len(odd)} arrays ({listed})"
-    checks.require(not odd, f"{sentence}; give the collections of module.init(key, x) but for 'params', or None")
+    checks.require(not odd, f"{sentence}; give all collections of module.init(key, x) except 'params', or None")
 
 
 def _leaves(tree: PyTree) -> list:
@@ -101,7 +135,15 @@ def _leaves(tree: PyTree) -> list:
 
 
 def require_outputs(outputs: Any, data: Dataset) -> None:
-    """A sentence unless `outputs`, shapes for two examples, can be held against the targets, see `losses`."""
+    """Check that the outputs of a model fit the targets, see `losses`.
+
+    Args:
+      outputs: the shapes of the outputs for two examples.
+      data: the data set.
+
+    Raises:
+      InputError: if the shape does not fit, if the outputs are not real, or if there are fewer outputs than classes.
+    """
     one = isinstance(outputs, jax.ShapeDtypeStruct)
     got = f"got a model that returns a {type(outputs).__name__}, need one array"
     checks.require(one, f"{got}; wrap it: models.Functions(start, run) with a `run` that returns one")
@@ -112,7 +154,9 @@ def require_outputs(outputs: Any, data: Dataset) -> None:
     fits = outputs.shape in ((2, *own), (2, *own, 1)) if real else outputs.shape[:-1] == (2, *own)
     got = f"got outputs of {list(outputs.shape)} for two examples with targets of {[2, *own]}"
     need = "a number for each target" if real else f"{len(own) + 2} axes, the last for the classes"
-    checks.require(fits, f"{got}, need {need}; try another model, or inputs reshaped for it")
+    checks.require(fits, f"{got}, need {need}; try another model, or reshape its inputs")
     high = max(int(y.max()) for y in ys)
     got = f"got classes from 0 to {high} and a model with {outputs.shape[-1]} outputs"
-    checks.require(real or high < outputs.shape[-1], f"{got}, need an output for each class; give the model more")
+    checks.require(
+        real or high < outputs.shape[-1], f"{got}, need an output for each class; give the model more outputs"
+    )

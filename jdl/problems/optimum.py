@@ -1,4 +1,4 @@
-"""The global minimum of a problem that knows it."""
+"""The global minimum of a problem, where it is known."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ __all__ = ["Optimum"]
 
 
 class Optimum(NamedTuple):
-    """Where the global objective is least: `params`, shaped as one node's, and `loss: f[]`, its value there."""
+    """The global minimum of the objective.
+
+    Args:
+      params: the minimiser, in the shape of one model.
+      loss: f[], the value of the objective there.
+    """
 
     params: PyTree
     loss: jax.Array

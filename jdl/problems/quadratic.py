@@ -1,4 +1,4 @@
-"""Quadratics: the problem on which every rate, fixed point and bias of a decentralized method is known exactly."""
+"""Quadratic objectives, for which the rate, the fixed point and the bias of every method are known exactly."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from jdl.types import BatchId, Key, number
 
 __all__ = ["Quadratic", "quadratic"]
 
-# A GPU may round float32 products to ten bits, which would drown the constants that this problem is for.
+# A GPU may otherwise round float32 products to ten bits, which would falsify the known constants.
 PRECISION = "highest"
 
 
 @struct.dataclass
 class Quadratic:
-    """One quadratic a node: `f_i(x) = x^T A_i x / 2 - b_i^T x`; the global objective is their mean over nodes.
+    """A quadratic objective for each node, `f_i(x) = x^T A_i x / 2 - b_i^T x`; the global objective is their mean.
 
     A minibatch is `(A_i, b_i - noise z)` with `z ~ N(0, I)` drawn from its key, so that its gradient is
     `A_i x - b_i + noise z`: unbiased, with variance `noise^2` in each of the `d` coordinates.
 
     Args:
-      A: f[n, d, d], symmetric and positive definite.
-      b: f[n, d].
-      noise: f[], standard deviation of each coordinate of a minibatch gradient; none in the full gradient.
+      A: f[n, d, d], the symmetric and positive definite matrix of each node.
+      b: f[n, d], the linear term of each node.
+      noise: f[], the standard deviation of each coordinate of a minibatch gradient. A full gradient has no noise.
     """
 
     A: jax.Array
@@ -41,7 +41,7 @@ class Quadratic:
 
     @property
     def num_examples(self) -> jax.Array:
-        """i32[n], all ones: every node weighs the same."""
+        """i32[n], all ones: every node has the same weight."""
         return jnp.ones(self.n, jnp.int32)
 
     @property
@@ -68,20 +68,20 @@ class Quadratic:
         return jnp.mean(jnp.sum(jnp.square(jnp.matmul(self.A, x, precision=PRECISION) - self.b), axis=1))
 
     def init(self, key: Key) -> jax.Array:
-        """A start `f[d]`, standard normal."""
+        """The initial model, f[d], standard normal."""
         return jax.random.normal(key, self.b.shape[1:], self.b.dtype)
 
     def batch(self, id: jax.Array, batch_id: BatchId) -> tuple[jax.Array, jax.Array]:
-        """The quadratic of node `id`, tilted by noise: `f[d, d]` and `f[d]`."""
+        """The matrix f[d, d] of node `id`, and its linear term f[d] plus noise."""
         A, b = self.full_batch(id)
         return A, b - self.noise * jax.random.normal(batch_id.key, b.shape, b.dtype)
 
     def full_batch(self, id: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The quadratic of node `id` itself."""
+        """The matrix and the linear term of node `id`, without noise."""
         return self.A[id], self.b[id]
 
     def part(self, id: jax.Array, part: jax.Array, parts: int) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
-        """A quadratic has no examples to be parted: every part is the quadratic itself, of share `1 / parts`."""
+        """The whole quadratic with the share `1 / parts`, since it has no examples that could be divided into parts."""
         return self.full_batch(id), jnp.asarray(1 / parts, self.b.dtype)
 
     def prox(self, id: jax.Array, params: jax.Array, step: jax.Array) -> jax.Array:
@@ -101,7 +101,7 @@ class Quadratic:
         return {"loss": loss}
 
     def pooled(self) -> Quadratic:
-        """The global objective held by one node, whose minibatch gradient is as noisy as one node's was."""
+        """The global objective as the objective of one node, with the same noise of a minibatch gradient."""
         return self.replace(A=jnp.mean(self.A, axis=0, keepdims=True), b=jnp.mean(self.b, axis=0, keepdims=True))
 
 
@@ -113,7 +113,7 @@ def quadratic(
     noise: float = 0.0,
     seed: int = 0,
 ) -> Quadratic:
-    """Random quadratics whose optimum, curvature and heterogeneity are known exactly.
+    """Draw random quadratics whose optimum, curvature and heterogeneity are known exactly.
 
     `A_i = Q_i diag(1, ..., 1 / condition) Q_i^T` with eigenvalues in geometric progression, the same for every
     node, and random rotations `Q_i`: `L = 1`, `mu = 1 / condition`. With a random `x*` and random `g_i` that sum
@@ -121,15 +121,18 @@ def quadratic(
     `grad f_i(x*) = g_i`.
 
     Args:
-      nodes: n, how many nodes.
-      dim: d, how many parameters. `dim=1` has the one eigenvalue 1.
-      condition: L / mu of every node, at least 1; with 1, all `A_i = I`.
-      heterogeneity: zeta^2, the mean over nodes of `||grad f_i(x*)||^2`; zero whatever is asked when nodes=1.
-      noise: standard deviation of each coordinate of a minibatch gradient, at least 0.
-      seed: names the draw.
+      nodes: n, the number of nodes.
+      dim: d, the number of parameters. With `dim=1` the only eigenvalue is 1.
+      condition: the condition number L / mu of every node, at least 1; with 1, all `A_i = I`.
+      heterogeneity: zeta^2, the mean over nodes of `||grad f_i(x*)||^2`. A single node always has zero.
+      noise: the standard deviation of each coordinate of a minibatch gradient, at least 0.
+      seed: the seed of the draw.
+
+    Returns:
+      The problem.
 
     Raises:
-      InputError: a number is out of range, or the arrays `[nodes, dim, dim]` do not fit in memory.
+      InputError: if a number is out of range, or if the arrays `[nodes, dim, dim]` do not fit in memory.
 
     >>> problem = quadratic(nodes=4, dim=3, condition=5.0, heterogeneity=2.0)
     >>> [round(float(c), 4) for c in (problem.smoothness, problem.strong_convexity, problem.heterogeneity)]

@@ -1,4 +1,4 @@
-"""Learning from examples with a model: the data is held once, and each node has a row of a table of examples."""
+"""Supervised learning: the examples are held once, and each node has a row of a table of its examples."""
 
 from __future__ import annotations
 
@@ -16,53 +16,61 @@ from jdl.data.readers.handed_over import as_dataset
 from jdl.models import without_batch_statistics
 from jdl.problems.losses import losses, right
 from jdl.problems.minibatches import SAMPLING, batches, in_row, minibatch
-from jdl.problems.model_checks import require_frozen, require_model, require_outputs, require_variables, told
+from jdl.problems.model_checks import (
+    model_errors_explained,
+    require_frozen,
+    require_model,
+    require_outputs,
+    require_variables,
+)
 from jdl.types import BatchId, Key, PyTree
 
 __all__ = ["PRECISIONS", "SAMPLING", "Supervised"]
 
 Batch = tuple[jax.Array, jax.Array, jax.Array]
 
-# What a model computes in; its parameters, gradients and loss are kept in the default type.
+# The types that a model computes in; its parameters, gradients and loss are in the default type.
 PRECISIONS = {"float32": None, "bfloat16": jnp.bfloat16}
 
-# Test examples that a model is evaluated on at a time: their activations are what an evaluation holds.
+# The number of test examples that are evaluated at once, which bounds the memory for activations.
 EVALUATED_AT_ONCE = 1000
 
 
-# Tables of examples up to this size are padded, see `_widened`.
+# The largest size of a table of examples that is padded, see `_widened`.
 WIDENED_BYTES = 2**26
 
 
 @struct.dataclass
 class Supervised:
-    """The loss of a model, averaged over the examples of a node.
+    """The loss of a model, averaged over the examples of each node.
 
-    `f_i(x) = sum_j mask_j loss(model(x, a_j), y_j) / max(sum_j mask_j, 1)`: exactly zero, with its gradient, for a node
-    without data. The loss is cross-entropy for classes and tokens, squared error for numbers (see `losses`).
+    `f_i(x) = sum_j mask_j loss(model(x, a_j), y_j) / max(sum_j mask_j, 1)`. For a node without data, loss and gradient
+    are zero. The loss is cross-entropy for classes and tokens, and squared error for numbers (see `losses`).
 
-    Minibatches of `batch_size` are drawn inside the program by `sampling`, the same way for nodes with few and with
-    many examples: "replacement"; "round", where the local steps k = 0, 1, ... of a round walk through a random order of
-    the node's own examples, the last batch of each pass being what is left; "epochs", where rounds go on with that
-    walk, `steps_per_round` batches each; "stream", in the order in which the node holds them, from the first to the
-    last and again. If `batch_size` is 0, or at least `m` (and nothing streams), a batch is all of the node's examples.
+    The compiled program draws the minibatches in one of four ways. "replacement" draws each example at random. "round"
+    draws without replacement: the local steps k = 0, 1, ... of a round follow a random order of the node's examples,
+    and the last minibatch of a pass has the remaining examples. "epochs" does the same, but the order continues over
+    rounds, each of `steps_per_round` minibatches. "stream" follows the order in which the node holds its examples, and
+    begins again after the last. If `batch_size` is 0, or is at least `m` (except for "stream"), a minibatch consists of
+    all examples of the node.
 
     Args:
-      train_x: f[N, ...] (or u8, i32) and i32[N, ...] or f[N], all nodes' examples, held once. u8 are images: the model
-        is given x / 255.
-      train_y: f[N, ...] (or u8, i32) and i32[N, ...] or f[N], all nodes' examples, held once. u8 are images: the model
-        is given x / 255.
-      test_x: the same for T examples.
-      test_y: the same for T examples.
-      indices: i32[n, m], the examples of each node, padded with zeros (to a power of two for minibatches).
-      num_examples: i32[n], how many of each row of `indices` are real.
-      frozen: variables of the model that are not learnt, held once: collections of flax other than "params".
-      module: the model: `init(key, x) -> variables`, `apply(variables, x) -> outputs`, as flax modules have.
-      batch_size: examples a minibatch, 0 for all of the node's.
-      sampling: how they are drawn, a word of `SAMPLING`.
-      steps_per_round: minibatches that a round takes, for "epochs" and "stream": the local steps of the algorithm. With
-        fewer here than there, rounds overlap, and examples come again before the pass is over.
-      precision: "float32", or "bfloat16" for what the model computes in, where the device is faster with it.
+      train_x: f[N, ...], u8[N, ...] or i32[N, ...], the training examples of all nodes. u8 are images, which the model
+        receives as x / 255.
+      train_y: i32[N, ...] or f[N, ...], their targets.
+      test_x: the T test examples, of the same shape.
+      test_y: their targets.
+      indices: i32[n, m], the rows of `train_x` that each node holds, padded with zeros (to a power of two for
+        minibatches).
+      num_examples: i32[n], the number of examples of each node.
+      frozen: the variables of the model that are not learnt, all collections of flax other than "params"; all nodes
+        share them.
+      module: the model, with `init(key, x) -> variables` and `apply(variables, x) -> outputs`, like a flax module.
+      batch_size: the number of examples of a minibatch; 0 for all examples of the node.
+      sampling: how minibatches are drawn, one of `SAMPLING`.
+      steps_per_round: the number of minibatches of a round, for "epochs" and "stream". It should equal the number of
+        local steps of the algorithm: if it is smaller, rounds overlap, and examples return before the end of a pass.
+      precision: the type in which the model computes, "float32" or "bfloat16", which some devices compute faster.
     """
 
     train_x: jax.Array
@@ -91,14 +99,25 @@ class Supervised:
         frozen: PyTree | None = None,
         seed: int = 0,
     ) -> Self:
-        """The problem of learning `data`, divided by `split`, with `module`.
+        """Make the problem from a data set, a partition and a model.
 
-        `frozen` are the values of what the model has but does not learn (the base under LoRA adapters); where there is
-        such and it is None, it is drawn by `seed`.
+        Args:
+          data: the data set.
+          split: the partition of its training examples over the nodes.
+          module: the model, see `Supervised`.
+          batch_size: see `Supervised`.
+          sampling: see `Supervised`.
+          steps_per_round: see `Supervised`.
+          precision: see `Supervised`.
+          frozen: the variables of the model that are not learnt, such as the base of LoRA adapters; None draws them.
+          seed: the seed of that draw.
+
+        Returns:
+          The problem.
 
         Raises:
-          InputError: an unknown word, a model with batch statistics, or examples, division, model and `frozen` that do
-            not go together: see `jdl.data.validate` and `jdl.problems.model_checks`.
+          InputError: if a word is unknown, if the model has batch statistics, or if data, partition, model and `frozen`
+            do not fit together (see `jdl.data.validate` and `jdl.problems.model_checks`).
         """
         data = as_dataset(data)
         split = validated(split, len(data.train_x))
@@ -106,7 +125,7 @@ class Supervised:
         sampling = checks.known("sampling", sampling, SAMPLING)
         precision = checks.known("precision", precision, PRECISIONS)
         batch_size = checks.whole("batch_size", batch_size, 1 if sampling == "stream" else 0)
-        made = cls(  # of copies: the caller may go on to change its own
+        problem = cls(  # copies the arrays, since the caller may change its own later
             train_x=_array(data.train_x),
             train_y=_targets(data.train_y),
             test_x=_array(data.test_x),
@@ -119,15 +138,16 @@ class Supervised:
             steps_per_round=checks.whole("steps_per_round", steps_per_round, 1),
             precision=precision,
         )
-        one, two = (jax.ShapeDtypeStruct((size, *made.train_x.shape[1:]), made.train_x.dtype) for size in (1, 2))
-        with told(module):
+        shape, dtype = problem.train_x.shape[1:], problem.train_x.dtype
+        one, two = (jax.ShapeDtypeStruct((size, *shape), dtype) for size in (1, 2))
+        with model_errors_explained(module):
             shapes = without_batch_statistics(module, jax.eval_shape(_inputs, one))
             require_variables(shapes)
-            require_outputs(jax.eval_shape(made._outputs, shapes, two), data)
+            require_outputs(jax.eval_shape(problem._outputs, shapes, two), data)
         if frozen is None:
-            frozen = _rest(jax.jit(made._variables)(jax.random.key(seed))) if _rest(shapes) else {}
+            frozen = _rest(jax.jit(problem._variables)(jax.random.key(seed))) if _rest(shapes) else {}
         require_frozen(frozen, _rest(shapes))
-        return made.replace(frozen=frozen)
+        return problem.replace(frozen=frozen)
 
     @property
     def n(self) -> int:
@@ -136,48 +156,48 @@ class Supervised:
 
     @property
     def optimum(self) -> None:
-        """Not known."""
+        """None: the optimum is not known."""
         return None
 
     @property
     def advances(self) -> int | None:
-        """How many minibatches a round takes of a walk that the next goes on with; None where each starts anew."""
+        """The number of minibatches by which the order advances in a round; None if every round begins a new order."""
         return self.steps_per_round if self.sampling in ("epochs", "stream") else None
 
     def init(self, key: Key) -> PyTree:
-        """The model's own random start: what is learnt of its variables."""
+        """The initial parameters, as the model draws them."""
         return {"params": self._variables(key)["params"]}
 
     def batch(self, id: jax.Array, batch_id: BatchId) -> Batch:
-        """A minibatch of node `id`: f[B, ...], i32[B] and the mask bool[B]."""
+        """A minibatch of node `id`: examples f[B, ...], targets i32[B, ...] or f[B, ...], and the mask bool[B]."""
         if self.sampling != "stream" and not 0 < self.batch_size < self.indices.shape[1]:
             return self.full_batch(id)
         count = self.num_examples[id]
         return self._examples(id, *minibatch(self.sampling, batch_id, count, self.batch_size, self.steps_per_round))
 
     def batches(self, id: jax.Array) -> jax.Array:
-        """How many minibatches a pass over the examples of node `id` takes, i32[]; none without data."""
+        """The number of minibatches of a pass over the examples of node `id`, i32[]; 0 without data."""
         return batches(self.num_examples[id], self.batch_size)
 
     def full_batch(self, id: jax.Array) -> Batch:
-        """All of the examples of node `id`, padded: f[m, ...], i32[m] and the mask bool[m]."""
+        """All examples of node `id`, padded: f[m, ...], their targets, and the mask bool[m]."""
         return self._examples(id, *in_row(self.num_examples[id], self.indices.shape[1]))
 
     def part(self, id: jax.Array, part: jax.Array, parts: int) -> tuple[Batch, jax.Array]:
-        """Examples `part`, `part + parts`, ... of node `id`, padded, and their share of all its examples."""
+        """The examples `part`, `part + parts`, ... of node `id`, padded, and their share of all its examples."""
         count = self.num_examples[id]
         places, mask = in_row(count, self.indices.shape[1], part, parts)
         return self._examples(id, places, mask), jnp.sum(mask) / jnp.maximum(count, 1)
 
     def loss(self, params: PyTree, batch: Batch) -> tuple[jax.Array, tuple[()]]:
-        """The loss, averaged over the examples where the mask is true."""
+        """The loss, averaged over the examples whose mask is true."""
         x, y, mask = batch
         each = losses(self._outputs(params, x), y)
         mask = mask.astype(each.dtype)
         return jnp.sum(mask * each) / jnp.maximum(jnp.sum(mask), 1), ()
 
     def evaluate(self, params: PyTree) -> dict[str, jax.Array]:
-        """The loss of one model on the test set, as "loss", and for classes the accuracy."""
+        """The loss of one model on the test set and, for classes, its accuracy."""
 
         def measured(x, y):
             outputs = self._outputs(params, x)
@@ -193,9 +213,10 @@ class Supervised:
         return {name: jnp.mean(jnp.concatenate([part[name].reshape(-1) for part in parts])) for name in parts[0]}
 
     def pooled(self) -> Supervised:
-        """The same examples held by one node, each with the same weight: `f = sum_i num_examples_i f_i / N`.
+        """Give all examples to one node: `f = sum_i num_examples_i f_i / N`.
 
-        A full batch stays full; a minibatch keeps its size. For concrete arrays, not inside `jit`.
+        Minibatches keep their size, and full batches remain full. This function needs concrete arrays; it cannot be
+        called inside `jit`.
         """
         width = self.indices.shape[1]
         real = np.arange(width) < np.asarray(self.num_examples)[:, None]
@@ -223,10 +244,10 @@ class Supervised:
 
 
 def _widened(indices: np.ndarray, batch_size: int) -> np.ndarray:
-    """The table padded to a width of 2^k, where minibatches are drawn from it and it stays small.
+    """Pad the table of examples to a width of 2^k, unless it is large, or minibatches consist of all examples.
 
-    Partitions by other seeds have other widths, and each width is another program to compile. Which examples are drawn
-    does not depend on the width, but whether a batch is all of a node's examples does: that stays as it is.
+    Partitions drawn from different seeds have different widths, and each width needs a program of its own. The draw of
+    examples does not depend on the width.
     """
     nodes, width = indices.shape
     wider = 1 << (width - 1).bit_length()
@@ -236,7 +257,7 @@ def _widened(indices: np.ndarray, batch_size: int) -> np.ndarray:
 
 
 def _array(x: np.ndarray) -> jax.Array:
-    """A copy on the device: images as they are, tokens as i32, numbers in the default type."""
+    """A copy on the device: images as u8, tokens as i32, numbers in the default type."""
     x = np.asarray(x)
     return jnp.array(x, jnp.uint8) if x.dtype == np.uint8 else _targets(x)
 
@@ -248,9 +269,10 @@ def _targets(y: np.ndarray) -> jax.Array:
 
 
 def _inputs(x: jax.Array) -> jax.Array:
-    """What the model is given: images from 0 to 1 in the default type, anything else as it is."""
+    """The inputs of the model: images become numbers from 0 to 1, all else stays as it is."""
     return x.astype(jnp.result_type(float)) / 255 if x.dtype == jnp.uint8 else x
 
 
 def _rest(variables: PyTree) -> PyTree:
+    """All collections of variables except "params"."""
     return {name: values for name, values in variables.items() if name != "params"}

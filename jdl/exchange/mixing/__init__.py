@@ -1,4 +1,4 @@
-"""How rows meet: weighted sums in the form that a plan asks for, messages one by one, and what they cost on links."""
+"""Mixing: weighted sums of neighbours' messages in every form of a plan, single messages, and the traffic on links."""
 
 from jdl.exchange.mixing.delivery import deliver, neighbourhood
 from jdl.exchange.mixing.mix import mix, require_real

@@ -1,4 +1,4 @@
-"""Messages one by one: what each neighbour sent to a row alone, and every row's neighbourhood."""
+"""Single messages: those for one neighbour only, and all messages that arrive at a row."""
 
 from __future__ import annotations
 
@@ -13,26 +13,40 @@ __all__ = ["deliver", "neighbourhood"]
 
 
 def deliver(plan: Plan, own: PerLink, sent: PerLink) -> PerLink:
-    """To every row what each of its neighbours sent to it alone: leaves `[m, k, ...]`, zeros for what is lost.
+    """Deliver messages that are addressed to single neighbours.
 
-    What is sent may be of a narrower type than what is kept; it arrives in the type of `own`.
+    Args:
+      plan: the plan, whose links are named one by one.
+      own: the messages as the nodes keep them; their dtype is that of the result.
+      sent: the messages as they were sent, perhaps in a narrower type; leaves `[m, k, ...]`, one for each neighbour.
+
+    Returns:
+      The messages that each row receives from its neighbours, leaves `[m, k, ...]`; zeros for lost ones.
     """
     links = plans.one_by_one(plan).links
-    who, which = plans.senders(links), plans.back(links)
+    who, place = plans.senders(links), plans.back(links)
     arrived = links.weights != 0
 
-    def given(own, sent):
+    def received(own, sent):
         mask = arrived.reshape(arrived.shape + (1,) * (sent.ndim - 2))
-        return jnp.where(mask, sent[who, which].astype(own.dtype), jnp.zeros((), own.dtype))
+        return jnp.where(mask, sent[who, place].astype(own.dtype), jnp.zeros((), own.dtype))
 
-    return PerLink(jax.tree.map(given, own.content, sent.content), arrived)
+    return PerLink(jax.tree.map(received, own.content, sent.content), arrived)
 
 
 def neighbourhood(plan: Plan, own: jax.Array, sent: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Every row's messages one by one, its own first: values `[m, k+1, ...]` and `bool[m, k+1]`, what arrived.
+    """Collect the messages that arrive at each row, with the row's own first.
 
-    For rules that need more than a sum (medians, clipping). Costs k+1 times the memory of a message. A `Server` has
-    one neighbourhood, of all m messages and none of its own: `[1, m, ...]`. `Edges` have none: see `provides`.
+    Rules that need more than a weighted sum (medians, clipping) use it. It takes k + 1 times the memory of a message.
+
+    Args:
+      plan: the plan, whose links are named one by one; a list of `Edges` is not, see `jdl.plan.provides`.
+      own: [m, ...], the row's own messages.
+      sent: [m, ...], the messages as they were sent.
+
+    Returns:
+      The values, `[m, k + 1, ...]`, and which of them arrived, `bool[m, k + 1]`. A `Server` receives all m messages and
+      has none of its own: `[1, m, ...]`.
     """
     plan = plans.one_by_one(plan)
     links, m = plan.links, plans.rows(plan)

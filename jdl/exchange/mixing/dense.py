@@ -1,4 +1,4 @@
-"""Weighted sums as a product with the whole matrix of weights."""
+"""Weighted sums as a product with the dense matrix of weights."""
 
 from __future__ import annotations
 
@@ -13,11 +13,22 @@ __all__ = ["by_product"]
 
 
 def by_product(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
-    """`W_ii own_i + sum_j W_ij sent_j`, centred on the mean, so that products carry differences and not models."""
+    """Compute `W_ii own_i + sum_j W_ij sent_j` by a matrix product.
+
+    The mean is subtracted before the product, so that rounding is relative to the differences between models.
+
+    Args:
+      plan: a plan with `Dense` links.
+      own: f[m, ...], the models of the rows.
+      sent: f[m, ...], the messages.
+
+    Returns:
+      f[m, ...], the sums.
+    """
     weights, sent = plan.links.weights.astype(own.dtype), sent.astype(own.dtype)
     if plan.stochastic == "column":
         return beginning(plan, own)[0] + jnp.tensordot(weights, sent, axes=1, precision="highest")
-    centre = own[:1] + jnp.mean(own - own[:1], axis=0, keepdims=True)  # exactly the models, where all are equal
+    centre = own[:1] + jnp.mean(own - own[:1], axis=0, keepdims=True)  # equals the models exactly if all are equal
     total = jnp.tensordot(weights, sent - centre, axes=1, precision="highest")
     base = jnp.where(tree.column(plan.self_weights, own) != 0, own, centre)
     return base + total - tree.column(jnp.sum(weights, axis=1), own) * (base - centre)

@@ -1,4 +1,4 @@
-"""Weighted sums over lists of links: in any order, or laid out in levels for the sake of hubs."""
+"""Weighted sums over lists of links, in any order, or arranged in levels for graphs with hubs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,20 @@ from jdl.types import Edges, Plan, Slots
 
 __all__ = ["Arranged", "arranged", "by_edges", "by_levels"]
 
-# Slots for each link that a row of a list has on average: of 4 random links a row, one row in a million has over 16.
+# The number of slots per link that a row has on average. With 4 random links on average, that is 16 slots, and one row
+# in a million has more links.
 SPARE = 4
 
 
 class Arranged(NamedTuple):
-    """A list of links in the order of their receivers, as slots, and what does not fit these: `late`, one by one."""
+    """A list of links that is sorted by receiver.
+
+    Args:
+      slots: the first links of each row, in slots.
+      edges: all links, sorted by receiver.
+      late: i32[e], the indices of the links that do not fit the slots; they are added one by one.
+      count: i32[], the number of those links.
+    """
 
     slots: Slots
     edges: Edges
@@ -29,7 +37,15 @@ class Arranged(NamedTuple):
 
 
 def arranged(links: Edges, m: int) -> Arranged:
-    """In the order of receivers; a list without links counts as one link of weight zero, from row 0 to itself."""
+    """Sort a list of links by receiver.
+
+    Args:
+      links: the list. An empty list becomes one link of weight zero, from row 0 to itself.
+      m: the number of rows.
+
+    Returns:
+      The sorted links.
+    """
     if not links.weights.shape[0]:
         links = jax.tree.map(lambda x: jnp.zeros((1,), x.dtype), links)
     e = links.weights.shape[0]
@@ -50,9 +66,18 @@ def arranged(links: Edges, m: int) -> Arranged:
 
 
 def by_edges(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
-    """As slots, made in the round from the order of the links by receiver, and one by one what does not fit them.
+    """Sum over a list of links: those in slots at once, and the remaining ones one by one.
 
-    Sums have an order of their own, so that two runs agree bit for bit where a scatter with atomic adds would not.
+    The order of the additions is fixed, so that two runs agree to the last bit; a scatter with atomic additions would
+    not guarantee this.
+
+    Args:
+      plan: a plan with `Arranged` links.
+      own: f[m, ...], the models of the rows.
+      sent: f[m, ...], the messages.
+
+    Returns:
+      f[m, ...], the sums.
     """
     slots, edges, late, count = plan.links
     _, base = beginning(plan, own)
@@ -67,7 +92,16 @@ def by_edges(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
 
 
 def by_levels(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
-    """Slots of moderate width, and the rest of what hubs hear summed up apart."""
+    """Sum over links in levels: slots of moderate width for all rows, and a separate sum for the further links of hubs.
+
+    Args:
+      plan: a plan with `Edges` that have levels.
+      own: f[m, ...], the models of the rows.
+      sent: f[m, ...], the messages.
+
+    Returns:
+      f[m, ...], the sums.
+    """
     links, levels, m = plan.links, plan.links.levels, plans.rows(plan)
     cut = m * levels.width
     parts = (links.weights, links.used, links.senders)
@@ -80,10 +114,10 @@ def by_levels(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
     parts = jnp.zeros_like(hubs)
     for slot in range(levels.hub_width):
         parts = parts + term(weights[:, slot], rows(sent, senders[:, slot]), hubs)
-    for which in levels.sums:
+    for places in levels.sums:
 
-        def add_parts(slot, total, which=which, parts=parts):
-            return total + parts.at[which[:, slot]].get(mode="fill", fill_value=0)
+        def add_parts(slot, total, places=places, parts=parts):
+            return total + parts.at[places[:, slot]].get(mode="fill", fill_value=0)
 
-        parts = xla.accumulate(which.shape[1], add_parts, jnp.zeros((which.shape[0], *own.shape[1:]), own.dtype))
+        parts = xla.accumulate(places.shape[1], add_parts, jnp.zeros((places.shape[0], *own.shape[1:]), own.dtype))
     return total + parts.at[levels.extra].get(mode="fill", fill_value=0)

@@ -12,17 +12,26 @@ from jdl.types import Groups, Plan
 
 __all__ = ["by_groups"]
 
-# Groups of up to this many members are summed in one pass, see `jdl.engine.xla.accumulate`.
+# Groups with at most this many members are summed in one pass, see `jdl.engine.xla.accumulate`.
 FEW = 8
-# Rows that a step of a loop should have at least to keep a machine busy.
+# The least number of rows in a step of a loop that keeps all cores busy.
 TEAMS = 128
 
 
 def by_groups(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
-    """The mean of each group, measured from its first member, so that equal models stay equal."""
+    """Compute the mean of each group, as its first member plus the mean difference, so that equal models stay equal.
+
+    Args:
+      plan: a plan with `Groups`.
+      own: f[m, ...], the models of the rows.
+      sent: f[m, ...], the messages.
+
+    Returns:
+      f[m, ...], the sums.
+    """
     links: Groups = plan.links
     count, r = links.members.shape
-    # A few large groups are cut into teams, so that each step of the loop has rows enough to keep the machine busy.
+    # A few large groups are divided into teams, so that each step of the loop has enough rows.
     teams = min(r, -(-TEAMS // count))
     size = -(-r // teams)
     spare = ((0, 0), (0, teams * size - r))
@@ -34,7 +43,7 @@ def by_groups(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
 
     def add(slot, total):
         difference = rows(sent, members[:, slot]).astype(own.dtype) - firsts
-        # A place that is not used is left out, not multiplied by zero: its row may hold what is no number.
+        # An unused place is left out and not multiplied by zero, since its row may be NaN.
         return total + jnp.where(tree.column(used[:, slot], own), tree.column(share[:, slot], own) * difference, 0)
 
     total = xla.accumulate(size, add, jnp.zeros_like(firsts), FEW)

@@ -1,12 +1,12 @@
-"""Weighted sums of what neighbours sent, in the form that a plan asks for.
+"""Weighted sums of neighbours' messages, for every form of a plan.
 
-Where rows of W sum to one, mixing is computed as `own + sum_j w_ij (sent_j - own)`: equal models stay equal to the
-last bit, and with symmetric weights the mean over nodes is kept to rounding of the *differences*, however badly a
-weight such as 1/3 is represented. Integrated over thousands of rounds that is the difference between an exact
-method that stays at the optimum in float32 and one that drifts away from it (D2, EXTRA).
+If the rows of W sum to one, mixing is computed as `own + sum_j w_ij (sent_j - own)`. Equal models then stay equal to
+the last bit, and with symmetric weights the mean over nodes changes only by rounding of the *differences*, although a
+weight such as 1/3 has no exact representation. Over thousands of rounds this decides whether an exact method (D2,
+EXTRA) stays at the optimum in float32 or drifts away from it.
 
-Sums are over the leading axis alone, leaf by leaf, and nothing of size [n, k, d] is made. What is sent may be of a
-narrower type than what is kept; sums are in the type of `own`.
+Sums run over the leading axis, leaf by leaf, and no array of size [n, k, d] is made. Messages may have a narrower type
+than models; sums have the type of `own`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,19 @@ BACKENDS = {
 
 
 def mix(plan: Plan, own: Message, sent: Message) -> Message:
-    """`own_i W_ii + sum_j W_ij sent_j` for every row; for a `Server` the weighted mean of `sent`, without row axis."""
+    """Compute `own_i W_ii + sum_j W_ij sent_j` for every row.
+
+    Args:
+      plan: the plan of the round.
+      own: the messages as the nodes keep them, leaves `[m, ...]`.
+      sent: the messages as they were sent, leaves `[m, ...]`.
+
+    Returns:
+      The sums, leaves `[m, ...]`; for a `Server` the weighted mean of `sent`, without the axis of rows.
+
+    Raises:
+      InputError: if a message holds integers.
+    """
     if isinstance(plan.links, Server):
         return _server_mean(plan.links, own, sent)
     if any(isinstance(part, PerLink) for part in jax.tree.leaves(own, is_leaf=_per_link)):
@@ -47,14 +59,14 @@ def mix(plan: Plan, own: Message, sent: Message) -> Message:
         )  # fmt: skip
     require_real(own)
     if isinstance(plan.links, Edges) and plan.links.levels is None:
-        plan = plan.replace(links=arranged(plan.links, plans.rows(plan)))  # once for all leaves
+        plan = plan.replace(links=arranged(plan.links, plans.rows(plan)))  # sorted once for all leaves
     backend = BACKENDS[type(plan.links)]
     return jax.tree.map(lambda own, sent: backend(plan, own, sent), own, sent)
 
 
 def _server_mean(links: Server, own: Message, sent: Message) -> Message:
     total = jnp.sum(links.weights)
-    weights = links.weights / jnp.where(total > 0, total, 1)  # nothing arrived: the mean change is zero
+    weights = links.weights / jnp.where(total > 0, total, 1)  # if nothing arrived, the mean change is zero
 
     def mean(own, sent):
         arrived = tree.where_rows(weights != 0, sent.astype(own.dtype), jnp.zeros_like(own))
@@ -68,7 +80,14 @@ def _per_link(part: Message) -> bool:
 
 
 def require_real(message: Message) -> None:
-    """A sentence for whole numbers, whose averages would be cut off."""
+    """Check that a message holds real numbers: the average of integers would be rounded down.
+
+    Args:
+      message: a pytree of arrays.
+
+    Raises:
+      InputError: if an array holds integers.
+    """
     for leaf in jax.tree.leaves(message):
-        need = f"got a message of {leaf.dtype} numbers, neighbours are averaged as real ones; send it as float32"
+        need = f"got a message of {leaf.dtype} numbers, need real numbers to average them; send it as float32"
         checks.require(jnp.issubdtype(leaf.dtype, jnp.inexact), need)

@@ -1,4 +1,4 @@
-"""Weighted sums over slots and rolls."""
+"""Weighted sums over slots, and over the shifts of circulant graphs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ __all__ = ["by_slots", "heard"]
 
 
 def by_slots(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
-    """One gather or roll and one multiply-add a slot, fused into one pass over the rows."""
+    """Sum over slots: a gather (or a roll) and a multiply-add for each slot, fused into one pass over the rows.
+
+    Args:
+      plan: a plan with `Slots` or `Circulant` links.
+      own: f[m, ...], the models of the rows.
+      sent: f[m, ...], the messages.
+
+    Returns:
+      f[m, ...], the sums.
+    """
     links = plan.links
 
     start, base = beginning(plan, own)
@@ -26,11 +35,11 @@ def by_slots(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
 
 
 def heard(links: Slots | Circulant, sent: jax.Array, slot: int | jax.Array) -> jax.Array:
-    """What every row hears in one slot."""
+    """The message that every row receives in one slot, [m, ...]."""
     if isinstance(links, Slots):
         return rows(sent, links.senders[:, slot])
-    # On a CPU rolls cost more than gathers of consecutive rows: on two cores, 1.3 copies instead of 1.1 for two shifts,
-    # 2.4 instead of 1.35 for four. Between devices a roll is an exchange with neighbours.
+    # On a CPU, rolls cost more than gathers of consecutive rows: on two cores the time of 1.3 copies instead of 1.1 for
+    # two shifts, and of 2.4 instead of 1.35 for four. Between devices, a roll is an exchange with neighbours.
     if isinstance(slot, int) and jax.default_backend() != "cpu":
         return jnp.roll(sent, -links.shifts[slot], axis=0)
     n = sent.shape[0]

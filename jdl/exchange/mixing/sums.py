@@ -1,4 +1,4 @@
-"""The pieces of which every form of a plan makes its sums."""
+"""The terms of the sums, common to all forms of a plan."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ __all__ = ["beginning", "rows", "term"]
 
 
 def beginning(plan: Plan, own: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """What a sum over links begins with, and what is taken off each message: `base + sum_j w_ij (sent_j - base)`.
+    """The start and the base of the sum `start + sum_j w_ij (sent_j - base)`.
 
-    Both are `own` where rows of W sum to one. But where W_ii = 0 nothing of a row's own may be left in it, be it large
-    or no number: there, and where columns sum to one, plain sums are made.
+    If the rows of W sum to one, both are `own`. There are two exceptions, in which plain sums are computed: rows with
+    W_ii = 0, whose own model must not enter the sum (it may be large or NaN), and plans whose columns sum to one.
+
+    Args:
+      plan: the plan.
+      own: f[m, ...], the models of the rows.
+
+    Returns:
+      The start and the base, f[m, ...]; the base of plain sums is zero.
     """
     weight = tree.column(plan.self_weights.astype(own.dtype), own)
     if plan.stochastic == "column":
@@ -25,11 +32,17 @@ def beginning(plan: Plan, own: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def term(weight: jax.Array, heard: jax.Array, base: jax.Array) -> jax.Array:
-    """What links of these weights add. A weight of zero hears nothing: what does not arrive may be no number."""
+    """The terms `w (heard - base)` of the sum. A weight of zero gives zero, even if the message is NaN.
+
+    Args:
+      weight: f[m], the weight of a link into each row.
+      heard: f[m, ...], its message.
+      base: see `beginning`.
+    """
     weight = tree.column(weight.astype(base.dtype), heard)
     return jnp.where(weight != 0, weight * (heard.astype(base.dtype) - base), 0)
 
 
 def rows(x: jax.Array, index: jax.Array) -> jax.Array:
-    """Rows of x. The indices of a plan are within bounds."""
+    """The rows of x with these indices, which are within bounds in every plan."""
     return x.at[index].get(mode="promise_in_bounds")
