@@ -51,12 +51,11 @@ def test_vmap_over_rates_is_one_trace_and_equals_the_loop(name):
 
 # A norm, a sum or a compressor over parameters is the method's own, so more methods than one of a class are tried.
 @pytest.mark.parametrize("shape", ["dict", pytest.param("nested", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", classes.one_of_each(cases.law("array by array", ALGORITHMS), more=6))
+@pytest.mark.parametrize("name", classes.one_of_each(cases.law("array by array", ALGORITHMS), more=12))
 def test_parameters_may_be_a_tree(name, shape):
     bed = beds.bed(name, plain=True)  # compressors look at an array at a time
     data = cases.TreeQuadratic(bed.data, shape)
-    built = cases.build(name, data=data, plain=True)
-    _, models = cases.advance(built, cases.init(built, data.split(bed.start)), jnp.int32(6))
+    models = cases.whole(cases.build(name, data=data, plain=True), data.split(bed.start), jnp.int32(6))
     np.testing.assert_allclose(data.join(models), bed.run(6), rtol=1e-5, atol=1e-6)
 
 

@@ -47,13 +47,13 @@ REFUSED = [pair for pair in PAIRS if not allowed(pair)]
 
 def one_copy_bits(message, network) -> float:
     """Bits of one copy of a node's message: full size, or what a compressor or a narrower type makes of it."""
-    width = 4
-    for layer in layers(jdl.exchange.stack(network)):
-        half = isinstance(getattr(layer, "compressor", None), getattr(jdl.compressors, "HalfPrecision", ()))
-        if "compressor" in layer.__dataclass_fields__ and jax.tree.leaves(message) and not half:
-            zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), message)
-            return float(layer.compressor(zeros, jax.random.key(0))[1])
-        width = 2 if half else min(width, jnp.dtype(getattr(layer, "dtype", "float32")).itemsize)
+    stack = layers(jdl.exchange.stack(network))
+    compressors = [layer.compressor for layer in stack if "compressor" in layer.__dataclass_fields__]
+    half = any(isinstance(compressor, jdl.compressors.HalfPrecision) for compressor in compressors)
+    if compressors and not half and jax.tree.leaves(message):
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), message)
+        return float(compressors[0](zeros, jax.random.key(0))[1])
+    width = 2 if half else 4
     each = isinstance(message, PerLink)  # a row for each link, of which one travels on each
     beside = 32.0 * isinstance(network[0], jdl.exchange.VarianceCorrected)  # an array
     return sum(8.0 * width * np.prod(leaf.shape[each:]) + beside for leaf in jax.tree.leaves(message))
@@ -70,13 +70,25 @@ def remembers(exchange) -> bool:
     return bool(jax.tree.leaves(jax.eval_shape(jdl.exchange.stack(cases.network_of_one(exchange)).init, message)))
 
 
-def some(pairs):
-    """Every kind of message in every exchange, every class of methods in those that remember, and a few pairs more; the
-    rest in the slow suite.
+def met_by(exchange) -> frozenset[str]:
+    """The methods that meet an exchange: of each class where it remembers, else of each kind of message; of exchanges
+    of one class (a compressor each) this holds for the one that is drawn, and the others meet fewer.
     """
-    kinds, each = classes.representatives(classes.of_messages), classes.representatives()
-    memory = {exchange for exchange in cases.EXCHANGES if remembers(exchange)}
-    rest = [(name, exchange) for name, exchange in pairs if name not in (each if exchange in memory else kinds)]
+    if remembers(exchange):
+        return classes.representatives()
+    alike = [other for other in cases.EXCHANGES if class_of(other) is class_of(exchange)]
+    drawn = exchange == alike[classes.SEED % len(alike)]
+    return classes.representatives(classes.of_messages if drawn else classes.of_rows)
+
+
+def class_of(exchange) -> type:
+    return type(jdl.exchange.stack(cases.network_of_one(exchange)))
+
+
+def some(pairs):
+    """Every exchange with the methods that it meets, and a few pairs more; the rest in the slow suite."""
+    met = {exchange: met_by(exchange) for exchange in cases.EXCHANGES}
+    rest = [(name, exchange) for name, exchange in pairs if name not in met[exchange]]
     slow = {rest[i] for i in np.random.default_rng(classes.SEED).permutation(len(rest))[MORE:]}
     return [pytest.param(*pair, marks=pytest.mark.slow) if pair in slow else pair for pair in pairs]
 
