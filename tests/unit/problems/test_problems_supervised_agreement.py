@@ -9,7 +9,7 @@ from flax import nnx
 
 from jdl import checks, models
 from jdl.data import Dataset, Partition
-from jdl.problems import Supervised, learn
+from jdl.problems import Supervised, supervised
 
 RNG = np.random.default_rng(0)
 X, CLASSES = RNG.standard_normal((12, 4)).astype(np.float32), (np.arange(12) % 3).astype(np.int32)
@@ -58,7 +58,7 @@ def test_several_numbers_an_example_are_averaged_within_it(x64):
 
 @pytest.mark.parametrize("name", ["linear", "mlp"])
 def test_models_by_name_learn_real_targets_with_one_output(name):
-    problem = learn(Dataset(X, REAL, X[:5], REAL[:5], 0, "real", ""), nodes=3, model=name)
+    problem = supervised(Dataset(X, REAL, X[:5], REAL[:5], 0, "real", ""), nodes=3, model=name)
     assert problem.module.classes == 1
     assert jax.eval_shape(problem.evaluate, jax.eval_shape(problem.init, jax.random.key(0)))["loss"].shape == ()
 
@@ -74,7 +74,7 @@ def test_classes_of_any_whole_type_are_the_same_classes(dtype):
 def test_grey_images_and_bytes_are_pixels():
     grey = RNG.integers(0, 256, (12, 4, 4)).astype(np.uint8)
     for x in (grey, grey.reshape(12, 16)):
-        problem = learn(Dataset(x, CLASSES, x[:5], CLASSES[:5], 3, "grey", ""), nodes=3, model="mlp")
+        problem = supervised(Dataset(x, CLASSES, x[:5], CLASSES[:5], 3, "grey", ""), nodes=3, model="mlp")
         assert problem.train_x.shape == (12, 16) and problem.train_x.dtype == jnp.uint8
 
 
@@ -170,4 +170,4 @@ def test_data_that_do_not_say_how_many_words_there_are():
     for y, lacking in ((CLASSES, "'vocabulary'"), (REAL, "'users' and 'items'")):
         classes = 3 if y is CLASSES else 0
         with pytest.raises(checks.InputError, match=rf"got made, whole numbers .* without a list of {lacking}"):
-            learn(Dataset(whole, y, whole[:5], y[:5], classes, "made", ""), nodes=2)
+            supervised(Dataset(whole, y, whole[:5], y[:5], classes, "made", ""), nodes=2)
