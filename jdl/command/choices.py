@@ -1,4 +1,4 @@
-"""Which parts a command names, since each part brings flags of its own."""
+"""The parts that a command names. They are read first, since each part has flags of its own."""
 
 from __future__ import annotations
 
@@ -18,37 +18,46 @@ __all__ = ["Choices", "Chosen", "FirstGraph", "choose", "choose_graph", "with_ne
 
 @dataclasses.dataclass(frozen=True)
 class Choices:
-    """What decides which further flags there are."""
+    """The flags that name parts, on which all further flags depend."""
 
     algorithm: Annotated[str, note(one_of(members("algorithms")))] = "dpsgd"
-    """the method"""
+    """learning method; `jdl list` describes each one"""
     topology: Annotated[
-        str | None, note(one_of(members("topologies")), "random_regular, or a tree, if the method mixes")
+        str | None,
+        note(
+            one_of(members("topologies")),
+            "random_regular, or a tree for methods that need one; none for methods that do not mix",
+        ),
     ] = None
-    """who talks to whom"""
+    """graph, cycle of graphs or random schedule that says which peers exchange messages"""
     network: Annotated[
         tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]], note(one_of(members("exchanges")) + " ...", "linear")
     ] = ()
-    """what happens to messages, in the order in which a message meets it"""
+    """exchanges that act on messages (compression, loss, attacks), in this order"""
     problem: Annotated[str, note(one_of(members("problems")))] = "digits"
-    """what is learnt"""
+    """data set and loss to learn"""
     partition: Annotated[str | None, note(one_of(members("partitions")), "the problem's own, mostly iid")] = None
-    """how the examples of a data set are shared"""
+    """how the examples of the data set are divided among the peers"""
     json: bool = False
     """print one JSON object, and nothing else, on standard output"""
 
 
 @dataclasses.dataclass(frozen=True)
 class FirstGraph:
-    """What is read first, of all flags of `jdl topo`."""
+    """The flag of `jdl topo` that is read first."""
 
     graph: Annotated[str, note(aliases=["--topology"])] = "random_regular"
 
 
 class Chosen(NamedTuple):
-    """Names of parts that exist. topology: None where nobody mixes, "sampling" where a server talks to clients.
+    """The names of the parts of a run.
 
-    partition: None where the problem's data are not divided.
+    Args:
+      algorithm: the method.
+      topology: None if the method does not mix; "sampling" if a server samples clients.
+      problem: the problem.
+      partition: None if the problem does not divide a data set.
+      network: the exchanges, in their order.
     """
 
     algorithm: str
@@ -59,13 +68,22 @@ class Chosen(NamedTuple):
 
     @property
     def parts(self) -> list[tuple[str, str]]:
-        """(kind, name) of each part, once."""
+        """The kind and the name of each part, without repetitions."""
         one_each = zip(("algorithms", "topologies", "problems", "partitions"), self[:4], strict=True)
         return [part for part in one_each if part[1]] + [("exchanges", name) for name in dict.fromkeys(self.network)]
 
 
 def choose(choices: Choices) -> Chosen:
-    """The names as they are spelled; a sentence for one that does not exist.
+    """Find the parts that the user means, and correct the spelling of their names.
+
+    Args:
+      choices: the flags that name parts.
+
+    Returns:
+      The names of the parts.
+
+    Raises:
+      InputError: if a part does not exist, or does not go with another.
 
     >>> chosen = choose(Choices(algorithm="gradient-tracking", network=(("top_k", "lossy"),)))
     >>> chosen.algorithm, chosen.topology, chosen.partition, chosen.network
@@ -76,8 +94,8 @@ def choose(choices: Choices) -> Chosen:
     topology = choices.topology and _known_topology(choices.topology)
     checks.require(
         not topology or "server" not in needs,
-        f"got topology {topology!r} with {algorithm}, which has a server in place of one; leave --topology out, and "
-        "give --participants for the number of clients in a round",
+        f"got topology {topology!r} with {algorithm}, which has a server and no topology; leave --topology out, and "
+        "set the number of clients in a round by --participants",
     )
     if "server" in needs:
         topology = "sampling"
@@ -94,7 +112,7 @@ def choose(choices: Choices) -> Chosen:
 
 
 def with_new_names(words: list[str]) -> list[str]:
-    """The words of a command, in which flags of an exchange carry its new name.
+    """Replace former names of exchanges in the flags of a command by their present names.
 
     >>> with_new_names(["run", "--network", "narrow", "--narrow.dtype=float16"])
     ['run', '--network', 'narrow', '--half_precision.dtype=float16']
@@ -105,7 +123,7 @@ def with_new_names(words: list[str]) -> list[str]:
 
 
 def choose_graph(first: FirstGraph) -> Chosen:
-    """The one part of `jdl topo`, its name as it is spelled."""
+    """Find the topology that `jdl topo` names."""
     return Chosen("", _known_topology(first.graph), "", None, ())
 
 

@@ -1,4 +1,4 @@
-"""The command line: `jdl run`, `jdl topo`, `jdl list`, `jdl resume`. Flags become objects; the rest is the library."""
+"""The command line: `jdl run`, `jdl topo`, `jdl list` and `jdl resume`. It turns flags into objects of the library."""
 
 from __future__ import annotations
 
@@ -39,38 +39,47 @@ __all__ = ["main"]
 
 @dataclasses.dataclass(frozen=True)
 class List:
-    """Name all algorithms, topologies, exchanges, problems and partitions, with a line on each; or all about some."""
+    """List all algorithms, topologies, exchanges, problems and partitions, or describe those that are named."""
 
     names: Annotated[
         tyro.conf.Positional[tuple[str, ...]],
-        tyro.conf.arg(metavar="[NAME ...]", help="what to say more about: what is sent, and where it was published"),
+        tyro.conf.arg(metavar="[NAME ...]", help="names to describe: what is sent, what is kept, and the publication"),
     ] = ()
     json: bool = False
-    """everything that is known of each, as JSON"""
+    """print the whole list as JSON"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Resume:
-    """Go on with a run from its last checkpoint. It ends bit for bit as if it had never stopped."""
+    """Resume a run from its last checkpoint. The results are the same to the last bit as without the interruption."""
 
-    dir: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DIR", help="the directory of the run")]
+    dir: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DIR", help="directory of the run")]
     json: bool = False
     """print one JSON object, and nothing else, on standard output"""
     baselines: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: on; off with --json)")] = True
-    """train alone, and on all data in one place, to compare"""
+    """for comparison, also train every node alone, and one node on all data"""
     progress: bool = True
-    """show how the run goes, on standard error"""
+    """show the progress on standard error"""
     compile_cache: bool = True
-    """keep compiled programs for the next run of the same shapes"""
+    """keep compiled programs, so that the next run with the same shapes starts faster"""
 
 
-ABOUT = "Simulate decentralized learning: thousands of peers that train together. `jdl run` shows it at once."
+ABOUT = (
+    "Simulate decentralized learning: thousands of peers that train together without a server. "
+    "Begin with `jdl run`, which takes about a minute."
+)
 
 COMMANDS = {"run": flags.Common, "topo": flags.Graph, "list": List, "resume": Resume}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one command and exit: 0 if it could be done (a run may diverge), 2 for bad input, 130 if interrupted."""
+    """Run one command and exit.
+
+    The exit status is 0 if the command was carried out (even if a run diverged), 2 for bad input, 130 if interrupted.
+
+    Args:
+      argv: the words of the command; by default those of the process.
+    """
     with warnings.catch_warnings():
         warnings.showwarning = functools.partial(_print_note, warnings.showwarning)
         try:
@@ -81,25 +90,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-# What a shell reports of `cat` or `ls` whose reader left: 128 and the number of SIGPIPE.
+# The exit status of a program that writes into a closed pipe: 128 plus the number of SIGPIPE.
 CLOSED_PIPE = 141
 
 
 def _quiet_where_nobody_reads(argv: list[str]) -> int:
-    """Run one command; a reader that left, as `head` does, ends it without a word."""
+    """Run one command. If the reader of its output has left, as `head` does, the command ends silently."""
     try:
         try:
             return _main(argv)
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        with contextlib.suppress(OSError, ValueError):  # what is still held back goes nowhere
+        with contextlib.suppress(OSError, ValueError):  # discards the output that is still buffered
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
 
 
 def _print_note(usual: Callable[..., None], message: Warning | str, category: type[Warning], *place: Any) -> None:
-    """Print a note of jdl's own as one line on standard error; any other warning as Python does."""
+    """Print a note of jdl as one line on standard error, and any other warning as Python does."""
     if issubclass(category, checks.Note):
         print(f"jdl: {message}", file=sys.stderr)
     else:
@@ -134,7 +143,9 @@ def _main(argv: list[str]) -> int:
             _no_more(unknown, "list")
             return _list(given.names, given.json)
         case Resume():
-            _no_more(unknown, "resume", ": a run goes on as it was begun, and one of other settings is begun anew")
+            _no_more(
+                unknown, "resume", ": a run resumes with the settings it began with; begin a new run for other settings"
+            )
             return _resume(given)
     refuse(unknown, chosen, type(given))
     if isinstance(given, flags.Graph):
@@ -143,7 +154,14 @@ def _main(argv: list[str]) -> int:
 
 
 def _parse(kind: Any, argv: list[str], command: str, add_help: bool = True) -> tuple[Any, list[str]]:
-    """The arguments as an object, and those that it has no place for. What tyro draws in a box becomes a sentence."""
+    """Parse the arguments.
+
+    Returns:
+      The arguments as an object, and the unknown ones.
+
+    Raises:
+      InputError: if tyro refuses an argument; its message is taken out of the box that tyro draws.
+    """
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
@@ -151,16 +169,16 @@ def _parse(kind: Any, argv: list[str], command: str, add_help: bool = True) -> t
     except SystemExit as stop:
         if not stop.code:
             raise
-        said = _unboxed(complaint.getvalue())
-        raise checks.InputError(f"{said}; see `{f'jdl {command}'.strip()} --help`") from None
+        message = _unboxed(complaint.getvalue())
+        raise checks.InputError(f"{message}; see `{f'jdl {command}'.strip()} --help`") from None
 
 
 def _unboxed(box: str) -> str:
-    """The first paragraph under the title of what tyro draws, with lines of box characters or without."""
+    """The first paragraph under the title of a message of tyro, which may be drawn in a box."""
     _, *lines = (line.strip("│ ") for line in box.strip().splitlines())
     paragraphs = itertools.groupby(lines, key=lambda line: bool(line.strip("─-╭╮╰╯ ")))
-    said = next((list(paragraph) for real, paragraph in paragraphs if real), [])
-    return " ".join(" ".join(said).split()).rstrip(".")
+    lines = next((list(paragraph) for real, paragraph in paragraphs if real), [])
+    return " ".join(" ".join(lines).split()).rstrip(".")
 
 
 def _no_more(unknown: list[str], command: str, why: str = "") -> None:
@@ -235,12 +253,12 @@ def _resume(given: Resume) -> int:
         raise checks.InputError(f"got {config}, which cannot be read ({error}); restore it, or run anew") from error
     checks.require(
         command is not None,
-        f"got run directory {out}, whose run was made from Python; go on there, with the same objects and "
+        f"got run directory {out}, whose run was made from Python; resume it there, with the same objects and "
         f"jdl.run(..., run_dir={str(out)!r}, resume=True)",
     )
-    with contextlib.suppress(ValueError, KeyError, TypeError, OSError):  # none yet, or one that was cut short
+    with contextlib.suppress(ValueError, KeyError, TypeError, OSError):  # there is no summary yet, or it is incomplete
         if json.loads((out / "summary.json").read_text())["status"] == "finished":
-            print(f"the run in {out} is finished; here is what it gave", file=sys.stderr)
+            print(f"the run in {out} is finished; these are its results", file=sys.stderr)
     return _simulate(given, command, _place(out), resume=True)
 
 
@@ -248,7 +266,7 @@ def _simulate(given: Any, command: dict[str, Any], place: Place, resume: bool) -
     if not given.compile_cache:
         os.environ["JDL_COMPILE_CACHE"] = "off"
     devices = command.get("devices")
-    with contextlib.suppress(checks.InputError):  # called from a program that has computed already: its devices stay
+    with contextlib.suppress(checks.InputError):  # a program that has already computed keeps its devices
         use_cores(max(cores(), devices) if isinstance(devices, int) else None)
     find_devices()
     label, others = report.label(command), {}
@@ -265,7 +283,7 @@ def _simulate(given: Any, command: dict[str, Any], place: Place, resume: bool) -
 
 
 def _show(given: Any, command: dict[str, Any], label: str, result: Result, others: dict[str, Result]) -> None:
-    """The curves as a file; the numbers as JSON, or as a table for people."""
+    """Write the curves to a file, and print the numbers as JSON or as a table."""
     run_dir = result.run_dir
     if len(result.history):
         references = {name: other.history for name, other in others.items()}

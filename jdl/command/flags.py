@@ -1,4 +1,4 @@
-"""The flags of `jdl run` and `jdl topo`: their own, and those of the parts chosen, derived from their signatures."""
+"""The flags of `jdl run` and `jdl topo`: common ones, and those of the chosen parts, derived from their signatures."""
 
 from __future__ import annotations
 
@@ -18,77 +18,79 @@ from jdl.topology.weights.weighted import SCHEMES
 
 __all__ = ["FLAG", "Common", "Graph", "flags_of", "options_of", "spelled"]
 
-# The words for a seed of a part, since --seed is that of the run.
+# The flags for the seeds of parts, since --seed is the seed of the run.
 SEEDS = {"topologies": "graph_seed", "problems": "data_seed"}
 
 FLAG = KINDS | {"exchanges": "network"}
 
-# What a part is given by another: a partition its seed by the problem, and the problem its partition by --partition.
+# Options that have no flag, since another part sets them: the problem sets the seed of the partition, and --partition
+# sets the partition of the problem.
 GIVEN = {"partitions": "seed", "problems": "partition"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Common(Choices):
-    """Simulate a run: show how it goes, how it compares, and where it is kept. Each part brings flags of its own."""
+    """Run a simulation, compare it with two baselines, and save the results. Each part has flags of its own."""
 
     nodes: int = 1024
-    """how many peers"""
+    """number of peers"""
     rounds: int = 3000
-    """each is one send, exchange and absorb of every node"""
+    """number of rounds; in a round every peer sends, and receives from its neighbours"""
     seed: int = 0
-    """of all randomness of the run; graph and data have their own"""
+    """seed of the run; graph and data have seeds of their own"""
     weights: Annotated[str | None, note(one_of(SCHEMES), "the topology's own")] = None
-    """how neighbours weigh, where the topology is one graph"""
-    eval_every: Annotated[int | None, note("INT", "a 25th of all")] = None
-    """rounds between evaluations"""
-    checkpoint_every: Annotated[int | None, note("INT", "at evaluations, every ten seconds at most")] = None
-    """rounds between checkpoints"""
+    """rule for the weights of neighbours, if the topology is a single graph"""
+    eval_every: Annotated[int | None, note("INT", "a 25th of all rounds")] = None
+    """number of rounds between evaluations"""
+    checkpoint_every: Annotated[int | None, note("INT", "at evaluations, at most every ten seconds")] = None
+    """number of rounds between checkpoints"""
     mapping: Annotated[str, note("{auto,vmap,loop,INT}")] = "auto"
-    """all nodes at once; a Python loop, to debug; so many nodes at a time; or chosen by size (auto)"""
+    """vmap: all peers at once; INT: this many at a time, for less memory; loop: uncompiled, to debug; auto: by size"""
     devices: Annotated[str, note("{auto,INT}")] = "auto"
-    """how many share the nodes, cores of a CPU among them; all for networks with convolutions there, else one (auto)"""
+    """devices that share the peers, a divisor of --nodes; auto: one, or all CPU cores for models with convolutions"""
     out: Annotated[str | None, note("DIR", "runs/ALGORITHM-TOPOLOGY-NODES")] = None
-    """where the run is kept: a directory that is new or empty"""
+    """directory for the results; it must be new or empty"""
     baselines: Annotated[bool, note(default="on; off with --json")] = True
-    """train alone, and on all data in one place, to compare"""
+    """for comparison, also train every peer alone, and one peer on all data"""
     progress: bool = True
-    """show how the run goes, on standard error"""
+    """show the progress on standard error"""
     compile_cache: bool = True
-    """keep compiled programs for the next run of the same shapes"""
+    """keep compiled programs, so that the next run with the same shapes starts faster"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """What a graph is like before anything is learnt over it: how far, how fast, at how many messages."""
+    """Report the properties of a topology: distances, eigenvalues, messages, and the rounds until nodes agree."""
 
-    graph: Annotated[str, note(one_of(members("topologies")), aliases=["--topology"], help="who talks to whom")] = (
-        "random_regular"
-    )
+    graph: Annotated[
+        str,
+        note(one_of(members("topologies")), aliases=["--topology"], help="graph, cycle of graphs or random schedule"),
+    ] = "random_regular"
     nodes: int = 1024
-    """how many peers"""
+    """number of peers"""
     weights: Annotated[str | None, note(one_of(SCHEMES), "the graph's own")] = None
-    """how neighbours weigh, where it is one graph"""
+    """rule for the weights of neighbours, if it is a single graph"""
     gamma: float = 0.95
-    """decay for the effective number of neighbours; 1 / (1 - gamma) rounds count"""
+    """decay of the effective number of neighbours; about 1 / (1 - gamma) rounds count"""
     eps: float = 1e-3
-    """what gossip is to shrink disagreement to"""
+    """factor to which gossip is to shrink disagreement"""
     sampled_rounds: int = 100
-    """of a random schedule, to estimate from"""
+    """number of sampled rounds of a random schedule, from which its numbers are estimated"""
     seed: int = 0
-    """of these rounds, as in a run; a random graph has its own"""
+    """seed of the sampled rounds; a random graph has a seed of its own"""
     plot: Annotated[str | None, note("FILE", "none")] = None
-    """draw it: graph.png, say, or .svg or .pdf"""
+    """draw the graph to this file, e.g. graph.png, .svg or .pdf"""
     json: bool = False
     """print one JSON object, and nothing else, on standard output"""
 
 
 def options_of(kind: str, name: str) -> list[Option]:
-    """The options of a part that are flags of its own."""
+    """The options of a part that have flags."""
     return [option for option in options(maker(kind, name)) if option.name != GIVEN.get(kind)]
 
 
 def flags_of(chosen: Chosen, base: type = Common) -> type:
-    """The dataclass of all flags of these parts: those of `base`, and a group for each part that has some."""
+    """Make the dataclass of all flags: those of `base`, and a group for each part that has options."""
     groups = [_group(kind, name, chosen) for kind, name in chosen.parts if options_of(kind, name)]
     made = dataclasses.make_dataclass("Flags", groups, bases=(base,), frozen=True)
     made.__doc__ = base.__doc__
@@ -96,17 +98,17 @@ def flags_of(chosen: Chosen, base: type = Common) -> type:
 
 
 def _group(kind: str, name: str, chosen: Chosen) -> tuple[str, Any, Any]:
-    """The flags of one part, as a field of the whole. Those of an exchange carry its name."""
+    """Make the field with the flags of one part. The flags of an exchange begin with its name."""
     fields, found = [], options_of(kind, name)
     tuned = better(chosen.problem, found) if kind == "algorithms" else {}
     for option in found:
         hint, default, says = option.type, option.default, note(help=option.help or None)
         names = words().get(option.name) if kind == "problems" else None
         if option.name == "optimizer":
-            says = note(one_of(local.OPTIMIZERS), help="what turns gradients into steps")
+            says = note(one_of(local.OPTIMIZERS), help="optimizer of the local steps")
         if names:
             says = note(one_of(names), help=option.help)
-        if default is inspect.Parameter.empty or default is None:  # left to the part itself
+        if default is inspect.Parameter.empty or default is None:  # the part itself decides
             hint, default = hint | None, None
             value = metavar(option.type)
             default_said = "all" if name == "sampling" else "none" if value == "TEXT" else "its own choice"
@@ -121,7 +123,7 @@ def _group(kind: str, name: str, chosen: Chosen) -> tuple[str, Any, Any]:
 
 
 def spelled(kind: str, option: Option) -> str:
-    """The name of a part's option as a flag: an algorithm's says so where data or graphs have one of its name."""
+    """The flag of an option. An algorithm's begins with `algorithm` if data or graphs have an option of its name."""
     if kind == "algorithms" and option.name in _names_elsewhere():
         return f"algorithm_{option.name}"
     return SEEDS[kind] if option.name == "seed" and kind in SEEDS else option.name
