@@ -255,7 +255,7 @@ def test_seeds_that_are_none_are_refused(name):
 
 
 def test_too_many_owners_are_refused_before_anything_is_drawn(monkeypatch):
-    monkeypatch.setattr(checks, "available_memory", lambda: 2**30)
+    monkeypatch.setattr(checks.memory, "available_memory", lambda: 2**30)
     monkeypatch.setattr(np.random, "default_rng", lambda seed: None)  # no draw can be taken from it
     with pytest.raises(checks.InputError, match="got 1000000000 owners, which needs about"):
         generators.synthetic(owners=10**9)
