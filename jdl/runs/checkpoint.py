@@ -17,6 +17,8 @@ from jdl.engine.sim import RunState
 __all__ = ["Checkpoints"]
 
 FILES = "files.json"
+# What fields of the state were called in checkpoints of older versions, and are called.
+RENAMED = {".talk": ".schedule_state", ".link": ".exchange_state"}
 
 
 class Checkpoints:
@@ -73,19 +75,18 @@ class Checkpoints:
         args = self._ocp.args
         saved = self._manager.restore(step, args=args.Composite(progress=args.JsonRestore()))["progress"]
         target = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in _named(like).items()}
-        odd = [
-            name
-            for name in sorted(saved["shapes"].keys() | target)
-            if saved["shapes"].get(name) != _shape(target, name)
-        ]
+        names = {_renewed(name): name for name in saved["shapes"]}
+        shapes = {name: saved["shapes"][was] for name, was in names.items()}
+        odd = [name for name in sorted(shapes.keys() | target) if shapes.get(name) != _shape(target, name)]
         checks.require(
             not odd,
             f"got a checkpoint of another configuration (it differs in {', '.join(odd[:2])}), need that of this run; "
             "start anew in another directory",
         )
-        got = self._manager.restore(step, args=args.Composite(state=args.StandardRestore(target)))["state"]
+        asked = args.StandardRestore({names[name]: leaf for name, leaf in target.items()})
+        got = self._manager.restore(step, args=args.Composite(state=asked))["state"]
         leaves, structure = jax.tree_util.tree_flatten_with_path(like)
-        state = [got[jax.tree_util.keystr(path)] if leaf.size else leaf for path, leaf in leaves]
+        state = [got[names[jax.tree_util.keystr(path)]] if leaf.size else leaf for path, leaf in leaves]
         return structure.unflatten(state), saved["progress"]
 
     def _note_files(self, step: int) -> None:
@@ -124,6 +125,14 @@ class Checkpoints:
 def _named(sim: RunState) -> dict[str, Any]:
     """The leaves by path, without empty arrays, which hold nothing to save and which orbax refuses."""
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(sim) if leaf.size}
+
+
+def _renewed(name: str) -> str:
+    """The path of a leaf as this version writes it."""
+    for before, now in RENAMED.items():
+        if name == before or name.startswith((f"{before}[", f"{before}.")):
+            return now + name[len(before) :]
+    return name
 
 
 def _shape(leaves: dict[str, Any], name: str) -> str | None:

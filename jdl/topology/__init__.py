@@ -3,6 +3,7 @@
 `W[i, j]` is the weight that receiver i gives to sender j.
 """
 
+from jdl import checks
 from jdl.topology.cycles.base_k import base_k, simple_base_k
 from jdl.topology.cycles.exponentials import k_peer_exponential, one_peer_exponential
 from jdl.topology.cycles.hyper_hypercube import hyper_hypercube, moshpit, one_peer_hypercube
@@ -93,3 +94,5 @@ __all__ = [
     "watts_strogatz",
     "weighted",
 ]
+
+checks.renamed(__name__, {"Neighbours": "jdl.topology.EffectiveNeighbours"})

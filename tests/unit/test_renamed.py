@@ -13,6 +13,7 @@ from jdl.command import catalogue, choices, cli
 from jdl.command.record import build
 from jdl.compressors import HalfPrecision, TopK
 from jdl.exchange import Chebyshev, Choco, Compressed, Lossy
+from jdl.runs import checkpoint
 from jdl.runs.describe import describe, differences
 from jdl.runs.public_names import renewed
 from jdl.schedule import Availability, EventTriggered, GilbertElliott, Matcha, Matching, Sampling, Windowed
@@ -74,6 +75,7 @@ FOUND = {
     "schedule.WhenApart": EventTriggered,
     "oracle.Minibatch": jdl.oracle.DataOracle,
     "sim.Sim": jdl.sim.RunState,
+    "topology.Neighbours": jdl.topology.EffectiveNeighbours,
     "types.Draw": jdl.types.BatchId,
     "types.Packed": jdl.types.Sized,
     "data.picture": importlib.import_module("jdl.show.partition_picture"),
@@ -170,3 +172,17 @@ def test_a_description_by_an_older_version_is_of_the_same_run():
     assert differences(renewed(before), now) == [
         "exchange.compressor.dtype was 'bfloat16', is 'float16'",
     ]
+
+
+def test_a_checkpoint_by_an_older_version_is_read(tmp_path, monkeypatch):
+    parts = jdl.problems.quadratic(nodes=6, dim=2), jdl.algorithms.DPSGD(), GilbertElliott.for_nodes(6)
+    sim = jdl.sim.init(jdl.simulation(*parts, network=[Choco()]))
+    named = checkpoint._named(sim)
+    old = {name.replace(".schedule_state", ".talk").replace(".exchange_state", ".link"): named[name] for name in named}
+    assert len(old.keys() - named.keys()) > 1
+    saved, read = (checkpoint.Checkpoints(tmp_path / "checkpoint") for _ in range(2))
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "_named", lambda state: old)
+        saved.save(sim, {"rows": 3})
+    found, progress = read.restore(0, jax.eval_shape(lambda: sim))
+    assert same(found, sim) and progress == {"rows": 3}
