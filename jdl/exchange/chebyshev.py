@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl import tree
+from jdl import checks, tree
 from jdl.exchange.linear import Linear
 from jdl.exchange.repeated import steps
 from jdl.types import Exchange, ExchangeState, Key, Message, Traffic, Wire, number, static
@@ -37,6 +37,9 @@ class Chebyshev:
       rho: largest modulus of an eigenvalue of W but the first, `jdl.topology.lambda_2(topology)`, 0 to 1.
       inner: the exchange that makes one gossip step.
 
+    Raises:
+      InputError: if rho is None, as it is for a graph whose eigenvalues are not known.
+
     References:
       Scaman, Bach, Bubeck, Lee, Massoulie 2017, Optimal Algorithms for Smooth and Strongly Convex Distributed
       Optimization in Networks, Algorithm 2.
@@ -50,6 +53,10 @@ class Chebyshev:
     needs: ClassVar[frozenset[str]] = frozenset({"peers"})
     # Some of its weights are negative: x / w of push-sum would mean nothing.
     breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link"})
+
+    def __post_init__(self) -> None:
+        need = "need the largest modulus of an eigenvalue of W but the first; take jdl.topology.lambda_2(topology)"
+        checks.require(self.rho is not None, f"got rho=None, {need}")
 
     def init(self, message: Message) -> ExchangeState:
         return self.inner.init(message)

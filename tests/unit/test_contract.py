@@ -250,7 +250,7 @@ class OnTrees(Halves):
 
 def test_graphs_with_circles_and_graphs_that_change_are_refused():
     jdl.simulation(problem(), OnTrees(), jdl.topology.tree(N))
-    with pytest.raises(jdl.checks.InputError, match=r"'tree'.*without circles"):
+    with pytest.raises(jdl.checks.InputError, match=r"'tree'.*without cycles"):
         jdl.simulation(problem(), OnTrees(), jdl.topology.ring(N))
     with pytest.raises(jdl.checks.InputError, match="'fixed_links'"):
         jdl.simulation(problem(), OnTrees(), jdl.schedule.Matching(N))

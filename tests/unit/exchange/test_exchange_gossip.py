@@ -267,4 +267,4 @@ def test_modules_that_do_not_fit_are_refused():
         PerModule.of({"c": np.zeros(N, int)}).init(message())
     with pytest.raises(jdl.checks.InputError, match="for 3 nodes, need one for each of 9"):
         PerModule.of({"a": np.zeros(3, int)}).init(message())
-    assert PerModule().needs == {"peers"}
+    assert PerModule.needs == {"peers"}
