@@ -259,7 +259,7 @@ def test_relaysgd_reaches_all_on_a_tree_and_refuses_what_is_none():
     for _ in range(10):
         sim, info = step(built, sim)
     np.testing.assert_array_equal(info["reached"], np.full(N, N))
-    with pytest.raises(jdl.checks.InputError, match="without circles"):
+    with pytest.raises(jdl.checks.InputError, match="without cycles"):
         jdl.simulation(problem, rows.method("RelaySGD"), topology.ring(N))
 
 
