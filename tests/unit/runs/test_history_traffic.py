@@ -1,0 +1,21 @@
+"""The history counts every bit, where a sum in float32 would round."""
+
+import types
+
+import jax.numpy as jnp
+
+from jdl.engine.totals import tally
+from jdl.runs import driver
+from jdl.types import Traffic
+
+ODD, ROUNDS = 12_345_677, 3
+
+
+def test_the_history_has_the_exact_total():
+    """Three times this odd number needs 26 bits, and a float32 has 24."""
+    traffic = Traffic(bits=jnp.zeros((2, 2)), messages=jnp.zeros((2, 2)))
+    for _ in range(ROUNDS):
+        traffic = tally(traffic, Traffic(bits=jnp.array([ODD, 0], jnp.float32), messages=jnp.ones(2)), None)
+    row = driver._row({}, types.SimpleNamespace(t=ROUNDS, traffic=traffic), 0.0)
+    assert row["bits_sent"] == ROUNDS * ODD
+    assert row["messages_sent"] == ROUNDS * 2
