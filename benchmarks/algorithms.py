@@ -1,4 +1,4 @@
-"""What each algorithm adds to its gradients and exchanges; and what a server's round costs as n grows.
+"""The time of a round of each algorithm beyond its gradients and exchanges, and of a server's round as n grows.
 
     python benchmarks/algorithms.py [--names dpsgd scaffold] [--out benchmarks/results/algorithms.json]
 
@@ -52,7 +52,7 @@ def problem(n: int) -> Supervised:
 
 
 def build(name: str, n: int, clients: int) -> jdl.sim.Simulation:
-    """The algorithm of this name over who it talks to, with a rate at which nothing diverges."""
+    """Build the algorithm of this name on a topology that suits it, with a rate at which nothing diverges."""
     kind = catalogue.members("algorithms")[name]
     if "server" in kind.needs:
         talk = jdl.schedule.Sampling(n, clients)
@@ -64,7 +64,8 @@ def build(name: str, n: int, clients: int) -> jdl.sim.Simulation:
 
 
 def multiply_adds(program: Jaxpr) -> int:
-    """Of the matrix products of a program; bodies of scans count as often as they run, of branches the largest."""
+    """Count the multiply-adds of the matrix products of a program: bodies of scans as often as they run, and of several
+    branches the largest."""
     total = 0
     for equation in program.eqns:
         inner = [getattr(value, "jaxpr", value) for value in equation.params.values()]
@@ -82,12 +83,12 @@ def multiply_adds(program: Jaxpr) -> int:
 
 
 def work_of(function: Callable[..., Any], *args: Any) -> int:
-    """Multiply-adds of `function(*args)`."""
+    """Count the multiply-adds of `function(*args)`."""
     return multiply_adds(jax.make_jaxpr(function)(*args).jaxpr)
 
 
 class Alone:
-    """The parts of one algorithm's round, each as a function rounds -> seconds a round."""
+    """The parts of a round of one algorithm, each as a function from rounds to seconds per round."""
 
     def __init__(self, simulation: jdl.sim.Simulation):
         self.simulation = simulation
@@ -150,13 +151,13 @@ class Alone:
         return (time.perf_counter() - start) / times
 
     def ratio(self, times: int) -> tuple[float, float]:
-        """Round over the sum of its parts, and the share of exchanges in that sum."""
+        """The time of a round divided by that of its parts, and the share of exchanges in the latter."""
         parts, whole = (self.gradients * self.gradient(times), self.exchange(times)), self.round(times)
         return whole / sum(parts), parts[1] / sum(parts)
 
 
 def of_its_parts(name: str, repeats: int, times: int) -> dict[str, float]:
-    """The figures of one algorithm."""
+    """Measure one algorithm."""
     alone = Alone(build(name, NODES, NODES // 4))
     alone.ratio(2)
     ratios = [alone.ratio(times) for _ in range(repeats)]
@@ -168,7 +169,7 @@ def of_its_parts(name: str, repeats: int, times: int) -> dict[str, float]:
 
 
 def of_many_clients(name: str, repeats: int, times: int) -> dict[str, float]:
-    """A round of 100 clients of 10,000, over one of 100 of 200; and the state of the former, in models."""
+    """Measure a round of 100 of 10,000 clients against one of 100 of 200, and the size of its state in models."""
     sides = [Alone(build(name, n, CLIENTS)) for n in (10_000, 2 * CLIENTS)]
     model = sum(leaf.nbytes for leaf in jax.tree.leaves(sides[0].simulation.problem.init(jax.random.key(0))))
     state = sum(
@@ -189,7 +190,10 @@ def main(
     """Measure, print, and write the figures.
 
     Args:
-      names: algorithms, all by default. repeats: turns of each part. times: rounds a turn. out: where the JSON goes.
+      names: the algorithms; all by default.
+      repeats: the number of turns of each part.
+      times: the number of rounds in a turn.
+      out: the JSON file to write.
     """
     known = catalogue.members("algorithms")
     chosen = [checks.known("algorithm", name, known) for name in names] or sorted(known)

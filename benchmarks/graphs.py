@@ -1,4 +1,4 @@
-"""How long graphs take to build, and to ask for their spectral gap: seconds, of every graph on the command line.
+"""The seconds that it takes to build each static graph, and to find its spectral gap.
 
 python benchmarks/graphs.py [--out benchmarks/results/graphs.json]
 """
@@ -22,7 +22,7 @@ LARGE = ("ring", "torus", "random_regular")
 
 
 def built(name: str, n: int) -> tuple[Topology, float, int]:
-    """A static graph of about n nodes (those it needs), the seconds that it took, and its n."""
+    """Build a static graph of about n nodes; return it, the seconds that it took, and its number of nodes."""
     for size in (n, n - 16, 8192, 12288, 32):  # a square, a power of two, three times one, the social network
         start = time.perf_counter()
         try:
@@ -36,7 +36,8 @@ def main(out: Path = Path("benchmarks/results/graphs.json"), nodes: int = 10_000
     """Measure, print, and write the figures.
 
     Args:
-      out: where the JSON goes. nodes: of each graph, about.
+      out: the JSON file to write.
+      nodes: the approximate number of nodes of each graph.
     """
     import networkx  # noqa: F401 (its import is not part of a graph)
 

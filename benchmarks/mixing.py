@@ -1,4 +1,4 @@
-"""What gossip costs: every form of a plan against one plain copy of the parameters, and against SciPy and `W @ X`.
+"""The time of gossip in every form of a plan, against one copy of the parameters, SciPy and `W @ X`.
 
     python benchmarks/mixing.py [--nodes 4096 16384] [--out benchmarks/results/mixing.json]
 
@@ -88,7 +88,7 @@ def ratio(function: Callable, x: jax.Array, way: Callable, repeats: int) -> floa
 
 
 def row(topology: Topology, form: str, x: jax.Array, repeats: int) -> dict[str, float]:
-    """The figures of one form of one graph."""
+    """Measure one form of one graph."""
     plan = topology.plan(form)
     function = lambda x: mix(plan, x, x)
     temporary = jax.jit(function).lower(x).compile().memory_analysis().temp_size_in_bytes
@@ -102,14 +102,14 @@ def row(topology: Topology, form: str, x: jax.Array, repeats: int) -> dict[str, 
 
 
 def narrowed(x: jax.Array, repeats: int) -> dict[str, float]:
-    """Random 8-regular gossip whose messages travel as bfloat16: made narrow, then heard."""
+    """Measure gossip over a random 8-regular graph whose messages are sent as bfloat16."""
     plan = jdl.topology.random_regular(len(x), 8).plan("slots")
     function = lambda x: mix(plan, x, x.astype(jnp.bfloat16))
     return {"fresh": ratio(function, x, fresh, repeats), "reused": ratio(function, x, reused, repeats)}
 
 
 def others(x: jax.Array, repeats: int) -> dict[str, dict[str, float]]:
-    """Half the bytes; and 4-regular gossip by SciPy on the host, and by a dense product, against a fresh copy."""
+    """Measure messages of half the bytes, and 4-regular gossip by SciPy and a dense product, against a fresh copy."""
     topology = jdl.topology.random_regular(len(x), 4)
     W, host = topology.weights.astype(np.float32), np.asarray(x)
     copy = fresh(plain_copy, x)
@@ -137,7 +137,10 @@ def main(
     """Measure, print, and write the figures.
 
     Args:
-      out: where the JSON goes. nodes: rows. numbers: float32 a row. repeats: turns of each pair.
+      out: the JSON file to write.
+      nodes: the numbers of rows.
+      numbers: the number of float32 in a row.
+      repeats: the number of turns of each pair.
     """
     device = jax.devices()[0]
     figures = {

@@ -1,4 +1,4 @@
-"""What a training step costs: many models as one program, against PyTorch's eager loop over them.
+"""The time of a training step of many models as one program, against a PyTorch loop over the models.
 
     pip install torch
     python benchmarks/models.py [--out benchmarks/results/models.json] [--repeats 9]
@@ -99,7 +99,7 @@ def ours(case: Case, devices: int) -> tuple[Callable[[], float], Any, int]:
 
 
 def torch_model(name: str):
-    """The same network."""
+    """The same network in PyTorch."""
     from torch.nn import Conv2d, Flatten, GroupNorm, Linear, MaxPool2d, ReLU, Sequential
 
     def convolution(inputs, features, groups):
@@ -158,7 +158,7 @@ def peak() -> Callable[[], float]:
 
 
 def measured(name: str, case: Case, repeats: int) -> dict[str, Any]:
-    """One case: all contestants in turns."""
+    """Measure one case: jdl and PyTorch take turns."""
     convolves = len(case.shape) == 3
     one, chosen, size = ours(case, 1)
     mine, chosen, size = ours(case, cores()) if convolves else (one, chosen, size)
@@ -190,7 +190,9 @@ def main(out: Path = Path("benchmarks/results/models.json"), repeats: int = 9, c
     """Measure, print, and write the figures.
 
     Args:
-      out: where the JSON goes. repeats: turns of each case. cases: which ones.
+      out: the JSON file to write.
+      repeats: the number of turns of each case.
+      cases: the cases to measure.
     """
     use_cores()
     figures: dict = {"machine": f"{os.cpu_count()} cores, {platform.machine()}, jax {jax.__version__}"}

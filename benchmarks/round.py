@@ -1,4 +1,4 @@
-"""What one round costs: the contract against a hand-written loop, and the time per node-step against n.
+"""The time of a round: jdl against a hand-written loop, and the time per node and step against n.
 
     python benchmarks/round.py [--out benchmarks/results/round.json]
 
@@ -42,7 +42,7 @@ def problem(n: int) -> Supervised:
 
 
 def contract(n: int):
-    """rounds -> seconds, through the contract."""
+    """A function from rounds to seconds, for jdl."""
     graph = jdl.topology.random_regular(n, degree=4)
     simulation = jdl.simulation(problem(n), jdl.algorithms.DPSGD(lr=0.1), graph)
     advance = jax.jit(lambda s, sim, k: simulator.advance(s, sim, sim.t + k)[0], donate_argnums=1)
@@ -58,7 +58,7 @@ def contract(n: int):
 
 
 def by_hand(n: int):
-    """rounds -> seconds, of the loop that somebody would write for just this job."""
+    """A function from rounds to seconds, for a loop written by hand for this task only."""
     task = problem(n)
     links = jdl.topology.random_regular(n, degree=4).plan("slots").links
     one = task.init(jax.random.key(0))
@@ -125,7 +125,8 @@ def main(out: Path = Path("benchmarks/results/round.json"), repeats: int = 7) ->
     """Measure, print, and write the figures.
 
     Args:
-      out: where the JSON goes. repeats: turns of each variant.
+      out: the JSON file to write.
+      repeats: the number of turns of each variant.
     """
     n = 1024
     ours, theirs = contract(n), by_hand(n)

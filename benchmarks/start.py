@@ -1,4 +1,4 @@
-"""What a newcomer waits for, and what the main job takes: cold start, whole duration, peak memory.
+"""The time until a new user sees the first evaluation, the duration of `jdl run`, and its peak memory.
 
     python benchmarks/start.py [--out benchmarks/results/start.json]
 
@@ -27,7 +27,7 @@ def main(out: Path = Path("benchmarks/results/start.json")) -> None:
     """Measure, print, and write the figures.
 
     Args:
-      out: where the JSON goes.
+      out: the JSON file to write.
     """
     with tempfile.TemporaryDirectory() as place:
         run = Path(place) / "run"

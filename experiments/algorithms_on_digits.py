@@ -44,7 +44,7 @@ COLUMNS = {
 
 
 def build(name: str, problem: Any) -> jdl.sim.Simulation:
-    """The algorithm of this name with its defaults, over who it talks to."""
+    """Build the algorithm of this name with its defaults, on a topology that suits it."""
     kind, n = catalogue.members("algorithms")[name], problem.n
     if "server" in kind.needs:
         talk = jdl.schedule.Sampling(n, max(1, n // 4))
@@ -60,7 +60,7 @@ def build(name: str, problem: Any) -> jdl.sim.Simulation:
 def train(
     simulation: jdl.sim.Simulation, rate: jax.Array, rounds: int
 ) -> tuple[jdl.sim.RunState, dict[str, jax.Array]]:
-    """A run of so many rounds with this rate, evaluated at its end."""
+    """Run the algorithm with this rate, and evaluate it at the end."""
     algorithm = simulation.algorithm.replace(lr=rate)
     return simulate(simulation.replace(algorithm=algorithm), rounds, eval_every=rounds)
 
@@ -98,10 +98,10 @@ def main(
 
     Args:
       names: algorithms, all by default.
-      nodes: how many nodes share the data.
-      alpha: of the Dirichlet partition.
-      rounds: of every run, in tuning too.
-      out: where table.csv and table.md go, and are read from.
+      nodes: the number of nodes.
+      alpha: the concentration of the Dirichlet partition.
+      rounds: the number of rounds of every run, also in tuning.
+      out: the directory of table.csv and table.md, which are read first if they exist.
     """
     known = catalogue.members("algorithms")
     names = [checks.known("algorithm", name, known) for name in names] or sorted(known)
@@ -118,7 +118,7 @@ def main(
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:
-    """Rows that a run before this one left."""
+    """Read the rows of an earlier run."""
     if not path.exists():
         return {}
     with path.open(newline="") as file:
@@ -127,7 +127,7 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def write(out: Path, rows: dict[str, dict[str, Any]]) -> None:
-    """table.csv, and table.md with the best mean accuracy first."""
+    """Write table.csv, and table.md with the best mean accuracy first."""
     with (out / "table.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(COLUMNS))
         writer.writeheader()

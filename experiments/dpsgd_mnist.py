@@ -1,4 +1,4 @@
-"""D-PSGD on MNIST: what the graph costs when nodes hold all digits, and when they hold few.
+"""D-PSGD on MNIST: the effect of the graph if nodes hold all digits, and if they hold few.
 
     python experiments/dpsgd_mnist.py --data-dir D [--nodes 100] [--rounds 300] [--out results/dpsgd_mnist]
 
@@ -32,7 +32,7 @@ COLUMNS = ("partition", "graph", "mean", "worst", "mean_model", "consensus_dista
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Of the experiment."""
+    """The settings of the experiment."""
 
     data_dir: str | None = None
     """where the files of MNIST lie; JDL_DATA_DIR by default"""
@@ -96,7 +96,7 @@ def main(settings: Settings) -> None:
 
 
 def draw(histories: dict[tuple[str, str], History], path: Path) -> None:
-    """Mean accuracy over nodes, with the band from worst to best, a panel for each partition."""
+    """Draw the mean accuracy over nodes with a band from worst to best, in one panel for each partition."""
     with plt.rc_context(STYLE):
         partitions, graphs = (list(dict.fromkeys(names)) for names in zip(*histories, strict=True))
         size = (5.2 * len(partitions), 4)

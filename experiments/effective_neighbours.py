@@ -75,7 +75,7 @@ class NoisyGossip:
 
 
 def graph_of(name: str, nodes: int) -> Topology:
-    """With the weights of the paper, 1 / (1 + largest degree) on every link."""
+    """A graph with the weights of the paper, 1 / (1 + largest degree) on every link."""
     return weighted(GRAPHS[name](nodes), "max_degree")
 
 
@@ -95,7 +95,7 @@ def simulated(graph: Topology, gammas: np.ndarray, spans: int, dim: int, seed: i
 
 
 def table(nodes: int) -> list[tuple[str, float, float]]:
-    """What, as published for 32 nodes, and what the library says."""
+    """A table of published numbers for 32 nodes, and those of jdl."""
     rows = []
     for name, published in NEIGHBOURS.items():
         rows.append((f"n_W({GAMMA}), {name}", published, effective_neighbours(graph_of(name, nodes), GAMMA).mean))
@@ -106,7 +106,7 @@ def table(nodes: int) -> list[tuple[str, float, float]]:
 
 
 def picture(curves: dict[str, dict[str, Any]], nodes: int, path: Path) -> None:
-    """A line for theory, dots for the simulation."""
+    """Draw theory as a line and the simulation as dots."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -138,13 +138,13 @@ def main(
     """Measure, print, and write.
 
     Args:
-      nodes: of every graph, a power of two from 16 on; the published numbers are for 32.
-      spans: rounds over which a variance is averaged, in units of 1 / (1 - gamma).
-      dim: independent copies of the process.
+      nodes: the number of nodes of every graph, a power of two of at least 16; the published numbers are for 32.
+      spans: the number of rounds over which a variance is averaged, in units of 1 / (1 - gamma).
+      dim: the number of independent copies of the process.
       longest: the largest 1 / (1 - gamma) that is simulated.
-      points: how many gammas are simulated.
-      seed: of the noise.
-      out: directory of neighbours.csv and neighbours.png.
+      points: the number of gammas that are simulated.
+      seed: the seed of the noise.
+      out: the directory of neighbours.csv and neighbours.png.
     """
     begun = time.monotonic()
     if nodes == PUBLISHED_NODES:

@@ -32,7 +32,7 @@ RATES = {"iid": (0.05, 0.1, 0.2), "shards": (0.025, 0.05, 0.1)}
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Of the experiment; the defaults are the paper's."""
+    """The settings of the experiment; the defaults are those of the paper."""
 
     data_dir: str | None = None
     """where the files of MNIST lie; JDL_DATA_DIR by default"""
@@ -129,7 +129,7 @@ def write(settings: Settings, curves: dict, table: list[tuple]) -> None:
 
 
 def draw(settings: Settings, curves: dict) -> None:
-    """Best accuracy so far over rounds, a panel for each partition, the published crossing marked."""
+    """Draw the best accuracy so far over rounds, with the published crossing, in one panel for each partition."""
     with plt.rc_context(STYLE):
         panels = len(settings.partitions)
         figure, axes = plt.subplots(1, panels, figsize=(5.2 * panels, 4), squeeze=False, layout="constrained")

@@ -1,4 +1,4 @@
-"""Rounds to the optimum of random quadratics, rate tuned for each draw: the table of RelaySGD's paper, computed anew.
+"""The rounds to the optimum of random quadratics, at a rate tuned for each draw: the table of the RelaySGD paper.
 
     python experiments/relay_quadratics.py [--nodes 6 12 24 48] [--seeds 10] [--out results/relay]
 
@@ -129,7 +129,7 @@ def rounds(case: Case, nodes: int, seed: int) -> tuple[float, float]:
 
 
 def table(nodes: tuple[int, ...], seeds: int) -> list[dict[str, object]]:
-    """A row for each case and n: medians over seeds, and the ratio of what the published search finds to its own."""
+    """Compute a row for each case and n: medians over seeds, and the ratio to the published numbers."""
     rows = []
     with jax.enable_x64(True):
         for case, n in ((each, n) for each in CASES for n in each.published if n in nodes):
@@ -153,9 +153,9 @@ def main(
     """Compute the table.
 
     Args:
-      nodes: which n of the published ones.
-      seeds: draws of the quadratics, whose median counts.
-      out: where table.csv goes.
+      nodes: the numbers of nodes, among the published ones.
+      seeds: the number of draws of the quadratics, of which the median is taken.
+      out: the directory of table.csv.
     """
     rows = table(nodes, seeds)
     out.mkdir(parents=True, exist_ok=True)

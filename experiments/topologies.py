@@ -1,4 +1,4 @@
-"""What agreement costs over every topology: rounds and messages until all nodes hold the same value, by simulation.
+"""The cost of agreement over every topology: simulated rounds and messages until all nodes hold the same value.
 
     python experiments/topologies.py [--names ring torus base_k] [--nodes 64] [--out results/topologies]
 
@@ -38,7 +38,7 @@ SAME = 1e-9  # the mean has not moved but for rounding
 
 @struct.dataclass
 class Gossip:
-    """Gossip and nothing else: x_i <- sum_j W_ij x_j."""
+    """An algorithm that only gossips: x_i <- sum_j W_ij x_j."""
 
     needs = frozenset({"peers", "row_stochastic"})
     phases = (("send", "recv"),)
@@ -85,7 +85,7 @@ def built(name: str, nodes: int) -> tuple[Any, int]:
 
 
 def measured(name: str, kind: str, nodes: int, gamma: float, eps: float, most_rounds: int, seed: int) -> dict[str, Any]:
-    """One row of the table."""
+    """Compute one row of the table."""
     topology, n = built(name, nodes)
     with jax.enable_x64(True):
         simulation = jdl.simulation(jdl.problems.quadratic(nodes=n, dim=DIM), Gossip(), topology, seed=seed)
@@ -109,7 +109,7 @@ def measured(name: str, kind: str, nodes: int, gamma: float, eps: float, most_ro
 
 
 def line(row: dict[str, Any]) -> str:
-    """A row as it is printed."""
+    """Format a row for printing."""
     rounds = "never" if row["rounds"] is None else f"{row['rounds']:,}"
     sent = "" if row["messages_per_node"] is None else f"{row['messages_per_node']:,.1f}"
     moved = f"  on a value {row['mean_moved_by']:.2f} off the mean" if row["mean_moved_by"] > SAME else ""
@@ -163,7 +163,7 @@ def picture(rows: list[dict[str, Any]], eps: float, path: Path) -> None:
 
 
 def _labels(axes: Axes, places: dict[tuple[float, float], list[str]]) -> None:
-    """A label beside every point, at the first of some places around it that hides no point and no other label."""
+    """Write a label beside every point, at the first place around it that hides neither a point nor another label."""
     from matplotlib.text import Text
 
     axes.figure.draw_without_rendering()
@@ -201,12 +201,12 @@ def main(
 
     Args:
       names: as `jdl list` has them; all of them by default.
-      nodes: of each graph, about: each topology gets the closest number that it accepts.
+      nodes: the number of nodes; each topology gets the closest number that it accepts.
       gamma: decay for the effective number of neighbours.
-      eps: the share of disagreement that may be left.
-      most_rounds: rounds after which a topology is given up.
-      seed: of the values to average and of schedules.
-      out: directory of table.csv and messages.png.
+      eps: the fraction of disagreement that may be left.
+      most_rounds: the number of rounds after which a topology is given up.
+      seed: the seed of the values to average, and of schedules.
+      out: the directory of table.csv and messages.png.
     """
     kinds = {one.name: kind for kind, entries in catalogue.groups().items() for one in entries if "topologies" in kind}
     checks.whole("nodes", nodes, 2)
