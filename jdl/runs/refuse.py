@@ -54,10 +54,8 @@ def _check_part(name: str, part: Any, kind: type, do: str) -> None:
     need = f"need {article} {name}"
     if isinstance(part, type):
         raise checks.InputError(f"got the class {part.__name__}, {need}; call it: {part.__name__}(...)")
-    checks.require(
-        not isinstance(part, types.FunctionType | types.BuiltinFunctionType | types.ModuleType),
-        f"got {getattr(part, '__name__', part)!r}, {need}; {do}",
-    )
+    if isinstance(part, types.FunctionType | types.BuiltinFunctionType | types.ModuleType):
+        raise checks.InputError(f"got {part.__name__!r}, {need}; {do}")
     missing = [member for member in members(kind) if not _has(part, member)]
     kind_name = f"jdl.types.{kind.__name__}"
     got = f"got {article} {name} of type {type(part).__name__}"

@@ -17,7 +17,7 @@ from jdl.types import PerLink
 PAIRS = list(itertools.product(cases.ALGORITHMS, cases.EXCHANGES))
 ROUNDS, PARTICIPANTS = 5, 6
 # Pairs drawn beside those of each kind of message and each exchange.
-MORE = 12
+MORE = 6
 
 
 def parts(name):

@@ -38,7 +38,7 @@ class Counted:
         return state
 
 
-@pytest.mark.parametrize("mapping", ["auto", "vmap", 3])
+@pytest.mark.parametrize("mapping", ["auto", 3])
 def test_a_run_and_all_runs_of_its_shapes_trace_a_method_once(mapping):
     # Counters of `itertools` do not show their value, which would otherwise be part of what the method does.
     counts = tuple(itertools.count() for _ in range(3))

@@ -61,7 +61,13 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in ("GradientTracking", "FedAvg") else name
+        for name in METHODS
+    ],
+)
 def test_a_round_draws_as_many_minibatches_as_the_method_says(name):
     method = METHODS[name]()
     talk = None if "server" in method.needs else jdl.topology.ring(2)
