@@ -51,7 +51,7 @@ def test_vmap_over_rates_is_one_trace_and_equals_the_loop(name):
 
 # A norm, a sum or a compressor over parameters is the method's own, so more methods than one of a class are tried.
 @pytest.mark.parametrize("shape", ["dict", pytest.param("nested", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", classes.one_of_each(cases.law("array by array", ALGORITHMS), more=12))
+@pytest.mark.parametrize("name", classes.one_of_each(cases.law("array by array", ALGORITHMS), more=4))
 def test_parameters_may_be_a_tree(name, shape):
     bed = beds.bed(name, plain=True)  # compressors look at an array at a time
     data = cases.TreeQuadratic(bed.data, shape)
