@@ -55,11 +55,29 @@ def test_it_runs_in_a_notebook_and_does_what_it_says():
     np.testing.assert_allclose(after(simulation, start), X, rtol=0, atol=1e-5)
 
 
+# The rest of the docstring, as the skeleton asks for it.
+MORE = """
+
+    Sends:
+      the model after the step, once a round.
+
+    Memory:
+      1 model per node.
+
+    Args:
+      lr: size of a step in each coordinate.
+
+    References:
+      The page "A new algorithm in fifteen lines".
+    \"\"\""""
+
+
 def write_steps_1_and_2(library: pathlib.Path) -> None:
     """The skeleton, filled in with the page's class, in the folder of its family; and its export."""
     folder = library / "algorithms"
     text = (folder / "_skeleton.py").read_text()
     head, tail = text.split("class State(NamedTuple)")[0], ALGORITHM[ALGORITHM.index("@struct.dataclass") :]
+    tail = tail.replace('."""', f".{MORE}", 1)
     head = head.replace('"Skeleton"', '"SignGossip"')
     head = head.replace("from flax", "import jax\nimport jax.numpy as jnp\nfrom flax")
     (folder / "gossip" / "sign_gossip.py").write_text(head + tail)
@@ -128,9 +146,9 @@ def test_all_four_steps_leave_the_suite_green(tmp_path):
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
         return done.stdout
 
-    shown = run("experiments/algorithms_on_digits.py", "--names", "sign_gossip", "--rounds", "20")
+    shown = run("experiments/algorithms_on_digits.py", "--names", "sign_gossip")
     row = "| " + " | ".join(shown.splitlines()[-1].split()) + " |\n"
-    mean = float(row.split(" | ")[1])
+    mean = float(row.split(" | ")[2])
     pages = tmp_path / "jdl" / "algorithms" / "README.md", tmp_path / "benchmarks/results/algorithms_on_digits/table.md"
     for page, start in zip(pages, ("### gossip", "| algorithm"), strict=True):
         before, text = page.read_text().split(start, 1)
@@ -138,9 +156,11 @@ def test_all_four_steps_leave_the_suite_green(tmp_path):
         first = next(i for i, line in enumerate(lines) if line.startswith("| ---")) + 1
         place = next(i for i in range(first, len(lines)) if not lines[i].startswith("| ") or below(lines[i], mean))
         page.write_text(before + "".join([*lines[:place], row, *lines[place:]]))
+    if mean < 0.8:
+        edit(pages[0], ("\n- `", "\n- `sign_gossip` takes steps of one size, which do not settle.\n- `"))
     chosen = "SignGossip or every_method or page or public or layers or catalogue or first_gradient"
     print(run("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, "tests"))
 
 
 def below(line: str, mean: float) -> bool:
-    return float(line.split(" | ")[1]) < mean
+    return float(line.split(" | ")[2]) < mean
