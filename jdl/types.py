@@ -88,7 +88,7 @@ def static(default: Any = dataclasses.MISSING, *, minimum: float | None = None, 
 
 
 class OfOptions:
-    """A read-only property that a class answers too, for its default options, such as `needs`."""
+    """A read-only property, such as `needs`, that can be read from the class too; it has the default options then."""
 
     def __init__(self, get: Callable[[Any], Any]) -> None:
         self.get = get
@@ -145,7 +145,7 @@ class Circulant:
 
 @struct.dataclass
 class Levels:
-    """The layout of a list of links in which no row has many links in one place; see `jdl.topology.forms.as_hubs`.
+    """The layout of a list of links in which every row has the same few slots; see `jdl.topology.forms.as_hubs`.
 
     The first `m * width` links are slots of the m rows. The others are slots of extra rows, whose sums are added up
     level by level for hubs, which have more links than slots.
@@ -188,9 +188,10 @@ class Edges:
 
 @struct.dataclass
 class Groups:
-    """Disjoint groups whose members average: W_ij = 1 / r for the r members of one group. With one group W = J.
+    """Disjoint groups whose members average: W_ij = 1 / r for the r members of one group.
 
-    These links have no weights of their own. `jdl.plan.one_by_one` lists them all, where single links can fail.
+    With a single group all entries of W are 1 / m. These links have no weights of their own. If single links can fail,
+    `jdl.plan.one_by_one` turns the groups into a list of all links.
 
     Attributes:
       members: i32[g, r], the rows of each group. Places that are not used repeat the first member.
@@ -311,8 +312,8 @@ class Data:
       problem: the data of all nodes.
       id: i32[], the node.
       t: i32[], the round.
-      key: folded with (round, id). It differs from the algorithm's key.
-      order_key: folded with id, the same in all rounds.
+      key: a random key folded with (round, id). It differs from the algorithm's key.
+      order_key: a random key folded with id, the same in all rounds.
     """
 
     problem: Problem
@@ -416,15 +417,16 @@ class Node:
 class Algorithm(Protocol):
     """A decentralized method, written for one node: a frozen flax dataclass whose numbers are leaves, the rest static.
 
-    A message is any pytree. Parts of it may be `Sized` (of a size of their own) or `PerLink` (another one for each
-    neighbour).
+    A message is any pytree. Parts of it may be `Sized` (they state their size) or `PerLink` (they differ from neighbour
+    to neighbour).
 
     Attributes:
       needs: what must hold of the network and the data, e.g. {"doubly_stochastic", "grad"}. A simulation in which it
         does not hold is refused.
       phases: the names of the (send, recv) methods of each exchange of a round; one pair in most methods.
-      draws_per_round: may be left out, and is 1 then: how many minibatches a node draws in a round, a property of local
-        steps most often; None where their number varies. Data that go on where the round before ended rely on it.
+      draws_per_round: the number of minibatches that a node draws in a round, usually the number of local steps; None
+        if this number varies. It may be left out, and is 1 then. Data that are visited in order over the rounds rely
+        on it.
     """
 
     needs: frozenset[str]
@@ -453,7 +455,7 @@ class Federated(Protocol):
       needs: see `Algorithm`.
       phases: the names of the (broadcast, client, server) methods of each exchange of a round; one triple in most
         methods.
-      init: of one model and n, the number of clients, gives the server's state.
+      init: takes one model and n, the number of clients, and gives the server's state.
       client_init: gives the state of a client.
       weight: a client's weight in the aggregate, f[], before normalisation over what arrives. The server, which knows
         its state, sets it.
@@ -479,13 +481,13 @@ class Federated(Protocol):
 
 @runtime_checkable
 class Exchange(Protocol):
-    """What my neighbours say: turns what was sent into inboxes. Exchanges are the only place where rows meet.
+    """Turns the messages that nodes send into inboxes. It is the only place where rows of different nodes meet.
 
     Attributes:
-      needs: see `Algorithm`. The union over a stack of exchanges counts, in any order.
-      breaks: words of `needs` that no longer hold behind this exchange. The union over a stack counts.
-      init: of zeros or shapes of M[n], gives the exchange's state before the first round.
-      apply: of the state, the messages and a key of this round, gives the inboxes M[m], the next state, and the
+      needs: see `Algorithm`. A stack of exchanges needs what any of them needs, whatever their order.
+      breaks: words of `needs` that do not hold in a network with this exchange. A stack breaks what any of them breaks.
+      init: takes messages M[n] (zeros, or only their shapes), and gives the exchange's state before the first round.
+      apply: takes the state, the messages and a key of this round, and gives the inboxes M[m], the next state, and the
         traffic.
     """
 
@@ -505,7 +507,7 @@ class Schedule(Protocol):
       n: the number of nodes for which the schedule is made.
       init: the schedule's memory before the first round; () if rounds do not depend on each other. Its key is drawn
         once.
-      __call__: of the memory, the round and a key of this round, gives the plan and the next memory.
+      __call__: takes the memory, the round and a key of this round, and gives the plan and the next memory.
     """
 
     n: int
@@ -522,7 +524,7 @@ class Adaptive(Schedule, Protocol):
     Attributes:
       watches: what it is given after a round, among "loss" (f[m], the loss on minibatch 0 of the model with which each
         participant began the round) and "consensus_distance" (f[], after the round).
-      learn: of the memory, the plan and these values, gives the memory for the next round.
+      learn: takes the memory, the plan and these values, and gives the memory for the next round.
     """
 
     watches: frozenset[str]
@@ -532,7 +534,7 @@ class Adaptive(Schedule, Protocol):
 
 @runtime_checkable
 class Oracle(Protocol):
-    """What my data say. Wrappers add gradient noise, clipping, label flips, stragglers.
+    """Answers a node's queries about its data, such as gradients. Wrappers can change the answers (gradient noise).
 
     Attributes:
       offers: the queries that it answers, among "grad", "loss", "full_grad", "hvp", "part_grad" and "prox". An
@@ -616,7 +618,10 @@ class Passing(Protocol):
 
 @runtime_checkable
 class Continuing(Protocol):
-    """A problem that can go on where the last round ended, by `advances` minibatches a round. None: it starts anew."""
+    """A problem whose order of examples goes on over the rounds, by `advances` minibatches a round.
+
+    `advances` is None if every round begins a new order.
+    """
 
     @property
     def advances(self) -> int | None: ...

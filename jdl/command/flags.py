@@ -69,11 +69,11 @@ class Graph:
     nodes: int = 1024
     """number of peers"""
     weights: Annotated[str | None, note(one_of(SCHEMES), "the graph's own")] = None
-    """rule for the weights of neighbours, if it is a single graph"""
+    """rule for the weights of neighbours, if the topology is a single graph"""
     gamma: float = 0.95
-    """decay of the effective number of neighbours; about 1 / (1 - gamma) rounds count"""
+    """factor by which the effective number of neighbours discounts each earlier round; about 1 / (1 - gamma) count"""
     eps: float = 1e-3
-    """factor to which gossip is to shrink disagreement"""
+    """the report counts the rounds until gossip has shrunk disagreement to this fraction"""
     sampled_rounds: int = 100
     """number of sampled rounds of a random schedule, from which its numbers are estimated"""
     seed: int = 0

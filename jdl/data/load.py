@@ -116,7 +116,7 @@ def _from_files(name: str, source: Source, data_dir: str | Path | None) -> Datas
 def _from_path(kind: str, file: str) -> Dataset:
     path = Path(os.path.expanduser(file))
     checks.require(path.exists(), f"got {kind}:{path}, and no such file; name one that exists, from {Path.cwd()}")
-    # Only LEAF's data are folders; of any other folder the digest would cover all its contents.
+    # Only LEAF's data may be a folder. Of any other folder the digest would read all contents.
     good = kind == "leaf" or not path.is_dir()
     checks.require(good, f"got {kind}:{path}, a folder, need a file; name one in it, or for images a zip of it")
     data = cached(f"{kind}:{path.name}", [digest(path)], lambda: validate(FORMATS[kind](path), path))

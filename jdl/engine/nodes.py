@@ -1,4 +1,4 @@
-"""One node of a simulation: what it sees in a round, and a method of its algorithm at every row."""
+"""One node of a simulation: what it sees in a round, and how a method of the algorithm is called for every node."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["each_node", "node_of", "rows_of"]
 
 
 def each_node(s: Simulation, role: str, name: str, rows: dict, *arguments: PyTree, told: PyTree = ()) -> PyTree:
-    """Call the algorithm's method `name` at every row. All code of an algorithm that runs per node is called here.
+    """Call the algorithm's method `name` for every row. All code of an algorithm that runs per node is called here.
 
     A method of one node is traced once for arguments of the same shapes, by whichever caller comes first: the check
     that a simulation fits together, the shapes of its messages, the cost of a step, or the compiled round.

@@ -22,7 +22,7 @@ from jdl.types import Adaptive, Info, Message, Plan, PyTree, ScheduleState, Traf
 
 __all__ = ["plan_at", "sends_of", "step"]
 
-# What a client reports client by client, one float32 each.
+# The size of one scalar of a client's report, in bits: reports are float32.
 REPORT_BITS = 32
 
 

@@ -93,14 +93,15 @@ jax.tree_util.register_pytree_with_keys(Simulation, _flatten_with_keys, _unflatt
 class RunState:
     """Where a run stands: all that the next round needs, and so the whole checkpoint.
 
-    t: i32[], how many rounds are done.
-    nodes: S[n], the state of every node, or of every client where there is a server.
-    server: the server's state, one copy, or ().
-    exchange_state: what the exchange remembers, a tuple with one entry for each phase of a round.
-    schedule_state: what the schedule remembers.
-    traffic: f[2, n] each (n + 1 with a server, which comes last): what each node has sent since the start, as a sum
-      and the excess of this sum over the truth.
-    status: i32[], the round in which a number that is not finite first appeared, or -1.
+    Attributes:
+      t: i32[], the number of rounds that are done.
+      nodes: S[n], the state of every node, or of every client if there is a server.
+      server: the server's state, one copy, or () without a server.
+      exchange_state: what the exchange remembers, a tuple with one entry for each phase of a round.
+      schedule_state: what the schedule remembers.
+      traffic: its fields are f[2, n], or f[2, n + 1] with a server, which comes last. Row 0 is what each node has sent
+        since the start, as a sum in float32. Row 1 is the rounding error of this sum: the sum minus the exact value.
+      status: i32[], the round in which a number that is not finite first appeared, or -1.
     """
 
     t: jax.Array

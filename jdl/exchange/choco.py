@@ -33,7 +33,7 @@ class Choco:
       one more copy of the message per node.
 
     Args:
-      gamma: consensus step, 0 to 1; the coarser the compression, the smaller it must be, or gossip diverges.
+      gamma: step size of gossip, 0 to 1. The coarser the compression, the smaller it must be: else gossip diverges.
       compressor: any of `jdl.compressors`.
       inner: the exchange that receives the messages next.
 

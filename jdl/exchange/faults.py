@@ -19,15 +19,15 @@ __all__ = ["Lossy"]
 class Lossy:
     """Lossy links: each fails with a probability, independently in every round; an undirected link fails both ways.
 
-    W stays stochastic as it was: the weight of a lost message goes back to both ends of an undirected link, to the
-    receiver where W is row stochastic, to the sender where it is column stochastic (see `jdl.plan.drop`). With a
-    server, lost messages leave the average.
+    W stays stochastic. On an undirected link, each end adds the weight of the lost message to its own
+    weight. On a directed link, the receiver does so if W is row stochastic, and the sender if it is column stochastic
+    (see `jdl.plan.drop`). A server averages over the messages that arrive.
 
     Sends:
-      the message, as it is; what a sender puts on a link is counted, whether it arrives or not.
+      the message, unchanged; it is counted whether it arrives or not.
 
     Args:
-      probability: of each link, to fail in a round, 0 to 1.
+      probability: probability that a link fails in a round, 0 to 1.
       inner: the exchange that receives the messages next.
     """
 
@@ -48,7 +48,7 @@ class Lossy:
 
 
 def _uniform_of_links(plan: Plan, key: Key) -> jax.Array:
-    """A uniform number for each link, the same in every form of a plan: it hangs on the two ids alone.
+    """A uniform number for each link, the same in every form of a plan, since it depends only on the two ids.
 
     In a symmetric plan both directions share it: the link fails, not one message.
     """

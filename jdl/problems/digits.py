@@ -29,13 +29,13 @@ def digits(
     """Handwritten digits of 8x8 pixels (1,437 to train on, 360 to test), classified by a small network.
 
     Args:
-      nodes: n, how many nodes share the training examples; more nodes than examples leaves some without data.
-      partition: how they are shared: a rule of `jdl.data.partition`, its name, or a partition that is made, as
-        `supervised` takes them.
+      nodes: n, number of nodes that share the training examples; if there are more nodes than examples, some have none.
+      partition: how the examples are divided: a rule of `jdl.data.partition`, its name, or a computed partition, as for
+        `supervised`.
       hidden: width of the hidden layer (64-hidden-10, relu); 0 for none, which is softmax regression.
-      batch_size: examples a minibatch, drawn with replacement; 0 for all of the node's.
-      test_fraction: share of the 1,797 images that is held out.
-      seed: names the test set and the partition.
+      batch_size: number of examples in a minibatch, drawn with replacement; 0 for all examples of the node.
+      test_fraction: fraction of the 1,797 images that is kept for the test.
+      seed: seed that chooses the test set and the partition.
 
     Raises:
       InputError: if there is no such partition (with the nearest names), or if a number is out of range.

@@ -75,12 +75,12 @@ def check_needs(built: Simulation, plan: Plan) -> None:
             raise checks.InputError(f"got {name} that needs {need!r}, {why}; {do}")
 
 
-def _is_tree(talk: schedule.Fixed) -> bool:
+def _is_tree(fixed: schedule.Fixed) -> bool:
     """Whether the links, used in both directions, form a tree."""
-    near = plans.neighbours(talk.plan)
+    near = plans.neighbours(fixed.plan)
     rows, slots = np.nonzero(np.asarray(near.used))
     import networkx  # imported only for methods that need a tree, since the import is slow
 
-    graph = networkx.empty_graph(talk.n)
+    graph = networkx.empty_graph(fixed.n)
     graph.add_edges_from(zip(rows.tolist(), np.asarray(near.ids)[rows, slots].tolist(), strict=True))
     return networkx.is_tree(graph)

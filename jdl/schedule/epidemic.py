@@ -44,7 +44,7 @@ class Epidemic:
 
         Args:
           n: number of nodes, at least 1.
-          degree: peers of each node in a round, less than n, and even where n is odd. For degree 1 see `Matching`.
+          degree: peers of each node in a round, less than n, and even if n is odd. For degree 1 see `Matching`.
           seed: of the graph; the same seed gives the same one.
 
         Raises:

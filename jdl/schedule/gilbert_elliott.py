@@ -53,7 +53,7 @@ class GilbertElliott:
 
         Args:
           n: number of nodes, at least 1.
-          degree: neighbours of each node, less than n, and even where n is odd.
+          degree: neighbours of each node, less than n, and even if n is odd.
           fail: probability that a link that is on is off in the next round; a leaf, so a sweep over it is one program.
           recover: probability that a link that is off is on in the next round; a leaf.
           seed: of the graph; the same seed gives the same one.

@@ -52,7 +52,7 @@ class Matcha:
 
         Args:
           n: number of nodes, at least 1.
-          degree: neighbours of each node, less than n, and even where n is odd.
+          degree: neighbours of each node, less than n, and even if n is odd.
           budget: the share of matchings used in a round in expectation, above 0, at most 1.
           seed: of the graph; the same seed gives the same one.
 

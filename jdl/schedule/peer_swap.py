@@ -50,7 +50,7 @@ class PeerSwap:
 
         Args:
           n: number of nodes, at least 1.
-          degree: neighbours of each node, less than n, and even where n is odd.
+          degree: neighbours of each node, less than n, and even if n is odd.
           swaps: pairs that change places after each round, one after the other; None for n / 2, one swap a node.
           seed: of the graph; the same seed gives the same one.
 

@@ -55,7 +55,7 @@ class RandomWalk:
 
         Args:
           n: number of nodes, at least 1.
-          degree: neighbours of each node, less than n, and even where n is odd.
+          degree: neighbours of each node, less than n, and even if n is odd.
           tokens: how many models walk, between 1 and n; they start at different random nodes.
           seed: of the graph; the same seed gives the same one.
 

@@ -17,14 +17,14 @@ __all__ = ["Sleeping"]
 class Sleeping:
     """Every node sleeps through a round with some probability, independently of the others.
 
-    A sleeper keeps its state; its row and its column leave W, whose rest stays of its kind: W_ij of a link that falls
-    silent is added to W_ii (row stochastic, and symmetric: to both ends alike) or to W_jj (column stochastic). A
-    symmetric W stays symmetric and doubly stochastic. A doubly stochastic W that is not symmetric, such as an
-    exponential graph, is only row stochastic with sleepers, and says so.
+    A sleeper keeps its state, and neither sends nor receives. The weight W_ij of an unused link is added to W_ii
+    if W is row stochastic, and to W_jj if W is column stochastic. A symmetric W stays symmetric and doubly stochastic.
+    A doubly stochastic W that is not symmetric, such as that of an exponential graph, is only row stochastic with
+    sleepers, and its plans say so.
 
     Args:
       schedule: who talks, between peers.
-      probability: of sleeping, between 0 and 1; a leaf, so a sweep over it is one program.
+      probability: probability that a node sleeps in a round, 0 to 1. It is a leaf, so a sweep over it is one program.
 
     >>> import jax
     >>> from jdl.schedule import Matching

@@ -31,14 +31,14 @@ class Scaffold:
     c_i estimates the gradient of client i at the server's model and c = mean over all n of c_i, so that every client
     steps along the mean gradient. Afterwards c_i+ = c_i - c + (x - y) / (H lr), which is the mean of the H gradients of
     the round (option 2), or the full gradient at x, which takes one more pass over the data (option 1). Then
-    c <- c + (m/n) mean (c_i+ - c_i); all start at zero.
+    c <- c + (m/n) mean (c_i+ - c_i). c and all c_i start at zero.
 
     The method is exact: for any H it converges to the optimum, for any difference between the clients' data, also with
     a sample of clients. With one client it is SGD; with H = 1 and all clients it is gradient descent. Under partial
     participation it needs smaller steps than FedAvg.
 
     Sends:
-      the server sends its model and c to m clients; each client returns its change of both: twice FedAvg.
+      the server sends its model and c to m clients; each client returns its changes of both: twice as much as FedAvg.
 
     Memory:
       2 models on the server, 1 on every client.
@@ -99,7 +99,7 @@ class Scaffold:
             done = local.steps_done(node, self.local_steps)
             mean = jax.tree.map(lambda total: total / jnp.maximum(done, 1).astype(total.dtype), total)
             new = tree.where(done > 0, tree.sub(mean, correction), c_i)
-        # The change of c_i with its rounding error, so that c stays the mean of all c_i in float32.
+        # The client sends the change that it makes to c_i, as rounded, so that c stays the mean of all c_i in float32.
         return Changes(tree.sub(y, x), tree.sub(new, c_i)), new, {}
 
     def weight(self, server_state: State, node: Node) -> jax.Array:

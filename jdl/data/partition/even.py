@@ -14,7 +14,7 @@ __all__ = ["IID", "Stratified"]
 
 @dataclasses.dataclass(frozen=True)
 class IID:
-    """Examples dealt at random, in shares that differ by at most one example.
+    """Examples are dealt at random; the numbers of examples of nodes differ by at most one.
 
     >>> sorted(IID()(np.zeros(10, np.int32), nodes=4).counts.tolist())
     [2, 2, 3, 3]
@@ -36,7 +36,7 @@ class IID:
 
 @dataclasses.dataclass(frozen=True)
 class Stratified:
-    """The same mixture of labels for every node: counts of a class, and sizes, differ by at most one example.
+    """Every node has the same mixture of labels: counts of a class, and sizes, differ by at most one example.
 
     Examples, class after class, go to the nodes in turn. What is left of skew is rounding, so this is the control
     for what skewed labels do; under `IID` counts of a class vary as in a random sample.

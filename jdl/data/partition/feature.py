@@ -22,7 +22,7 @@ SMALL, LARGE = 1e-12, 1e12  # spans of the values within which sums of squares n
 
 @dataclasses.dataclass(frozen=True)
 class FeatureSkew:
-    """Examples in the order of their projection on the leading principal direction, cut into one piece a node.
+    """Examples are sorted along their leading principal direction, and cut into one piece for each node.
 
     Sizes differ by at most one. A random share `1 - skew` of the examples changes places among itself before the cut,
     so that `skew=0` is `IID`. Which node gets which piece is drawn.

@@ -14,7 +14,7 @@ __all__ = ["AlongGraph"]
 
 @dataclasses.dataclass(frozen=True, eq=False)  # the order is an array
 class AlongGraph:
-    """Examples sorted by label and laid out along the ids of nodes, as along a ring: adversarial to gossip.
+    """Examples are sorted by label and laid out along the ids of nodes: the worst case for gossip on a ring.
 
     Neighbours hold the same label, so what a node averages with is as one-sided as itself, and to meet another label
     news must pass a whole stretch of nodes. The same pieces dealt at random are `Shards` with one shard a node.

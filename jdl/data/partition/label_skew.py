@@ -1,4 +1,4 @@
-"""Few labels a node: Dirichlet proportions of each class, shards, a fixed number of classes."""
+"""Partitions with few labels per node: Dirichlet proportions of each class, shards, a fixed number of classes."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["ClassesPerNode", "Dirichlet", "Shards"]
 
 @dataclasses.dataclass(frozen=True)
 class Dirichlet:
-    """Each class split over the nodes in Dirichlet(alpha) proportions: small alpha, few labels a node.
+    """Each class is split over the nodes in Dirichlet(alpha) proportions; a small alpha gives few labels per node.
 
     For each class with `N_c` examples, `p ~ Dirichlet(alpha, ..., alpha)` over the nodes, and node `i` gets
-    `N_c p_i` of them, rounded down or up at random without bias (systematic sampling). Sizes differ too; nothing
-    is drawn again, so with small alpha or many nodes some nodes hold no data, unless `minimum` says otherwise.
+    `N_c p_i` of them, rounded down or up at random without bias (systematic sampling). Nodes hold different numbers of
+    examples. With small alpha or many nodes some hold none, unless `minimum` is set: the draw is not repeated.
 
     Args:
-      alpha: concentration, above 0: 100 is nearly the same mixture everywhere, 0.05 one or two labels a node.
-      minimum: examples that every node has at least. What is missing, no more, is drawn from what others have above
-        it, so that the largest nodes give the most.
+      alpha: concentration, above 0; 100 gives nearly the same mixture everywhere, 0.05 one or two labels per node.
+      minimum: smallest number of examples of a node. Nodes with fewer get what is missing at random from the examples
+        that other nodes have above the minimum, so that the largest nodes give the most.
 
     Raises:
       InputError: `alpha` is not a finite number above 0, more than N examples are asked for, or labels that are not
@@ -35,7 +35,7 @@ class Dirichlet:
 
     References:
       M. Yurochkin et al., "Bayesian Nonparametric Federated Learning of Neural Networks", ICML 2019, splits each
-      class so. (Hsu, Qi and Brown, 2019, draw each node's mixture of classes instead: `DirichletPerNode`.)
+      class in this way. (Hsu, Qi and Brown, 2019, draw each node's mixture of classes instead: `DirichletPerNode`.)
     """
 
     alpha: float = 0.5
@@ -60,7 +60,7 @@ class Dirichlet:
         for label in np.unique(labels):
             members = rng.permutation(np.flatnonzero(labels == label))
             ends = np.cumsum(rng.dirichlet(np.full(nodes, float(self.alpha))))
-            # Equally spaced points, shifted at random: p_i of them, to within one, fall into node i's interval.
+            # These are equally spaced points, shifted at random. Node i's interval has N_c p_i of them, to within one.
             points = (np.arange(members.size) + rng.random()) / members.size
             piece = np.minimum(np.searchsorted(ends, points, side="right"), nodes - 1)  # rounding may end below 1
             # Without the permutation, nodes with close ids would never share a class when nodes outnumber examples.
@@ -70,10 +70,10 @@ class Dirichlet:
 
 @dataclasses.dataclass(frozen=True)
 class Shards:
-    """Examples sorted by label and cut into shards, dealt at random: about `shards_per_node` labels a node.
+    """Examples are sorted by label and cut into shards, which are dealt at random: few labels per node.
 
     Args:
-      shards_per_node: how many shards each node is dealt. Shards differ by at most one example in size.
+      shards_per_node: number of shards of each node, about its number of labels. Sizes of shards differ by at most one.
 
     Raises:
       InputError: there are more shards than examples, or labels that are not classes.
@@ -118,13 +118,13 @@ class Shards:
 
 @dataclasses.dataclass(frozen=True)
 class ClassesPerNode:
-    """Each node exactly `ClassesPerNode` classes, drawn at random; a class is split evenly over its holders.
+    """Each node holds the same number of classes, drawn at random; a class is split evenly over its holders.
 
-    Every class has as many holders as any other, or one less, and no example is left out. Sizes differ as far as
-    classes do. Unlike `Shards`, no node gets two pieces of one class, or a piece that crosses two.
+    Numbers of holders of classes differ by at most one, and no example is left out. If classes differ in size, so do
+    nodes. Unlike with `Shards`, no node gets two pieces of one class, or a piece of two classes.
 
     Args:
-      classes_per_node: how many classes each node holds.
+      classes_per_node: number of classes that each node holds.
 
     Raises:
       InputError: more classes a node than there are, too few nodes to hold all classes, a class with fewer examples
@@ -153,7 +153,7 @@ class ClassesPerNode:
         each = self.classes_per_node
         classes, members = np.unique(labels, return_inverse=True)
         sizes = np.bincount(members)
-        # The larger classes have the holder more, where not all have the same number.
+        # If the numbers of holders differ, the larger classes have one holder more.
         rng = np.random.default_rng(checks.whole("seed", seed, 0))
         rank = np.empty(classes.size, np.int64)
         rank[np.lexsort((rng.random(classes.size), -sizes))] = np.arange(classes.size)
@@ -162,9 +162,9 @@ class ClassesPerNode:
         owner = np.empty(labels.size, np.int64)
         free = np.full(nodes, each)
         for done, label in enumerate(rng.permutation(classes.size)):
-            # Chosen with odds free : left - free, so a node that needs every class left is in, and a full one is out. A
-            # choice remains at every step: numbers of holders differ by one at most, and no node is free for more
-            # classes than are left (Gale and Ryser).
+            # A node is chosen with odds free : left - free. So a node that needs all remaining classes is chosen, and a
+            # full one is not. A choice exists at every step (Gale and Ryser), since numbers of holders differ by one
+            # at most, and no node is free for more classes than are left.
             left = classes.size - done
             with np.errstate(divide="ignore"):
                 score = np.log(free) - np.log(left - free) + rng.gumbel(size=nodes)

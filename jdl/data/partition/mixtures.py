@@ -18,7 +18,7 @@ LEAST_SHAPE = 1e-8
 
 @dataclasses.dataclass(frozen=True)
 class DirichletPerNode:
-    """Each node its own mixture of classes, Dirichlet(alpha p) about that of all data; sizes differ by one at most.
+    """Each node draws its mixture of classes from Dirichlet(alpha p), p that of all data; sizes differ by at most one.
 
     Node `i` draws `q_i ~ Dirichlet(alpha p)`, with `p` the share of each class and `alpha` the sum of the
     parameters: with 10 equal classes, `alpha=1` is Dirichlet(0.1, ..., 0.1), and `Dirichlet(0.1)` is as skewed.
@@ -69,7 +69,7 @@ class DirichletPerNode:
 
 @dataclasses.dataclass(frozen=True)
 class ByCluster:
-    """Nodes in clusters: one mixture of classes for each cluster, drawn as by `DirichletPerNode`, iid within it.
+    """Nodes form clusters; each cluster draws one mixture of classes, as `DirichletPerNode` does, iid within it.
 
     Node `i` is of cluster `i * clusters // nodes`: neighbours in id, in groups that differ by at most one node. Sizes
     differ by one at most.

@@ -15,7 +15,7 @@ __all__ = ["ByOwner"]
 
 @dataclasses.dataclass(frozen=True)
 class ByOwner:
-    """All examples of an owner (a speaker, a writer, a user) on one node; owners share nodes, balanced by size.
+    """All examples of an owner (a speaker, a writer, a user) are on one node; owners share nodes, balanced by size.
 
     With as many nodes as owners each has one, at random. With fewer, the next largest owner goes to the node with the
     least so far; equal owners and equal nodes in random order (longest processing time first: the largest node is at

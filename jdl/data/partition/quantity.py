@@ -17,7 +17,7 @@ LARGEST = 1e6  # sigma: at a tenth of it one node holds all
 
 @dataclasses.dataclass(frozen=True)
 class PowerLaw:
-    """Sizes by a power law with density `s^-exponent` (Pareto), labels iid.
+    """Sizes of nodes follow a power law with density `s^-exponent` (Pareto); labels are iid.
 
     Each node draws a weight with that density above 1, and gets examples in proportion, rounded without bias. Below an
     exponent of 2 the mean of the law is infinite, and a few nodes hold nearly all.
@@ -65,7 +65,7 @@ class PowerLaw:
 
 @dataclasses.dataclass(frozen=True)
 class LogNormal:
-    """Log-normal sizes, labels iid: logarithms of sizes have standard deviation `sigma`.
+    """Sizes of nodes are log-normal, and their logarithms have standard deviation `sigma`; labels are iid.
 
     Args:
       sigma: standard deviation of the logarithm, at least 0: 0 is equal sizes, 1 spreads the middle two thirds over

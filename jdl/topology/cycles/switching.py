@@ -25,7 +25,7 @@ def switching(n: int, degree: int = 4, period: int = 3, seed: int = 0) -> list[T
 
     Args:
       n: number of nodes, at least 1.
-      degree: number of neighbours of each node in the union, below n, and even where n is odd; see `random_regular`.
+      degree: number of neighbours of each node in the union, less than n, and even if n is odd; see `random_regular`.
       period: number B of rounds over which the links are divided, at least 1.
       seed: seed of the graph and of the distribution of its links.
 

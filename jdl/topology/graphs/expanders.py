@@ -70,7 +70,7 @@ def expander(n: int, degree: int = 4, seed: int = 0) -> Topology:
 
     Args:
       n: number of nodes, at least 1.
-      degree: number of neighbours of each node, below n, and even where n is odd.
+      degree: number of neighbours of each node, less than n, and even if n is odd.
       seed: seed of the first draw; the same seed gives the same graph.
 
     Raises:
