@@ -27,6 +27,9 @@ def squares(params):
     return jnp.mean(jnp.square(MODEL.apply(params, PAIRS) - RATINGS.astype(jnp.result_type(float))))
 
 
+apply = jax.jit(MODEL.apply)
+
+
 @pytest.mark.parametrize(("users", "items", "rank"), [(5, 7, 3), (943, 1682, 8)])
 def test_the_count_is_that_of_the_docstring(users, items, rank):
     found = shapes(MatrixFactorization(users, items, rank))
@@ -36,7 +39,7 @@ def test_the_count_is_that_of_the_docstring(users, items, rank):
 
 def test_ratings_are_those_of_the_formula(x64):
     variables = drawn()
-    p, ratings = variables["params"], MODEL.apply(variables, PAIRS)
+    p, ratings = variables["params"], apply(variables, PAIRS)
     assert ratings.shape == (4,) and ratings.dtype == np.float64
     for rating, (u, i) in zip(ratings, PAIRS, strict=True):
         expected = p["mean"] + p["user_bias"][u] + p["item_bias"][i] + p["user_vectors"][u] @ p["item_vectors"][i]
@@ -54,8 +57,9 @@ def test_the_start_is_the_mean_and_a_little():
 def test_the_gradient_is_the_slope(x64):
     variables, rng, step = drawn(), np.random.default_rng(1), 1e-5
     direction = jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape), variables)
-    ahead, behind = (squares(jax.tree.map(lambda p, d, s=s: p + s * d, variables, direction)) for s in (step, -step))
-    products = jax.tree.map(lambda g, d: float(np.sum(g * d)), jax.grad(squares)(variables), direction)
+    program = jax.jit(jax.value_and_grad(squares))
+    ahead, behind = (program(jax.tree.map(lambda p, d, s=s: p + s * d, variables, direction))[0] for s in (step, -step))
+    products = jax.tree.map(lambda g, d: float(np.sum(g * d)), program(variables)[1], direction)
     np.testing.assert_allclose(sum(jax.tree.leaves(products)), (ahead - behind) / (2 * step), rtol=1e-8)
 
 
@@ -72,12 +76,12 @@ def test_vmapped_equals_looped():
     variables, x = drawn(3), np.stack([PAIRS, PAIRS[::-1], PAIRS % 3])
     together = jax.jit(jax.vmap(MODEL.apply))(variables, x)
     for i in range(3):
-        alone = MODEL.apply(jax.tree.map(lambda leaf, i=i: leaf[i], variables), x[i])
+        alone = apply(jax.tree.map(lambda leaf, i=i: leaf[i], variables), x[i])
         np.testing.assert_allclose(together[i], alone, rtol=1e-5, atol=1e-6)
 
 
 def test_nobody_has_the_rating_of_somebody_else():
-    ratings = np.asarray(MODEL.apply(drawn(), np.array([[4, 6], [5, 0], [-1, 0], [0, 7], [0, -1]], np.int32)))
+    ratings = np.asarray(apply(drawn(), np.array([[4, 6], [5, 0], [-1, 0], [0, 7], [0, -1]], np.int32)))
     assert np.isfinite(ratings[0]) and np.isnan(ratings[1:]).all()
 
 

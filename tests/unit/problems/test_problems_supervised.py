@@ -257,11 +257,11 @@ def test_what_is_frozen_is_held_once_and_never_learnt():
     given = Supervised.from_data(
         data_of(problem), Partition(INDICES, COUNTS), Doubling(), frozen={"frozen": jnp.ones(2)}
     )
-    x, y, mask = problem.full_batch(2)
-    params = {"params": jnp.array([0.1, -0.1])}
-    value = np.asarray(losses(2 * x + params["params"][None, :], y))
-    np.testing.assert_allclose(problem.loss(params, (x, y, mask))[0], value.mean(), rtol=1e-6)
-    assert given.loss(params, (x, y, mask))[0] != problem.loss(params, (x, y, mask))[0]
+    x, y, mask = full_batch(problem, 2)
+    params = {"params": np.float32([0.1, -0.1])}
+    value = np.asarray(jax.jit(losses)(2 * np.asarray(x) + params["params"][None, :], y))
+    np.testing.assert_allclose(loss(problem, params, (x, y, mask)), value.mean(), rtol=1e-6)
+    assert loss(given, params, (x, y, mask)) != loss(problem, params, (x, y, mask))
 
 
 def data_of(problem):
@@ -284,9 +284,9 @@ def test_images_are_kept_in_bytes_and_given_from_0_to_1():
     problem = Supervised.from_data(data, Partition(np.array([[0, 1]]), np.array([2])), Flat())
     assert problem.train_x.dtype == jnp.uint8
     params = {"params": jnp.zeros(2)}
-    expected = float(losses(jnp.full((1, 2), 0.2) * jnp.array([[1.0, 3.0]]), jnp.array([0], jnp.int32))[0])
-    batch = (problem.train_x[:1], problem.train_y[:1], jnp.ones(1, bool))
-    np.testing.assert_allclose(problem.loss(params, batch)[0], expected, rtol=1e-6)
+    expected = np.log(np.exp(0.2) + np.exp(0.6)) - 0.2  # of the logits 0.2 and 3 x 0.2, and the first class
+    one = (np.asarray(problem.train_x)[:1], np.asarray(problem.train_y)[:1], np.ones(1, bool))
+    np.testing.assert_allclose(loss(problem, params, one), expected, rtol=1e-6)
 
 
 class Flat:
@@ -315,8 +315,8 @@ def test_bfloat16_computes_narrow_and_keeps_wide():
 def test_large_test_sets_are_evaluated_in_parts(monkeypatch):
     problem = small()
     params = start(problem)
-    whole = problem.evaluate(params)
-    for size in (1, 2, 3):
+    whole = jax.jit(problem.evaluate)(params)
+    for size in (1, 3):
         monkeypatch.setattr(sys.modules["jdl.problems.supervised"], "EVALUATED_AT_ONCE", size)
-        for name, value in problem.evaluate(params).items():
+        for name, value in jax.jit(lambda params: problem.evaluate(params))(params).items():
             np.testing.assert_allclose(value, whole[name], rtol=1e-6)
