@@ -80,6 +80,13 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "default:Error (reading|writing) persistent compilation cache")
 
 
+def pytest_collection_finish():
+    """Look for garbage less often: tracing makes many objects that live, and looking at all of them took a seventh."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 100)
+
+
 def pytest_report_header():
     """How to repeat what was drawn."""
     return f"samples drawn with JDL_TEST_SEED={os.environ['JDL_TEST_SEED']}; compiled programs in {compile_cache()}"

@@ -34,7 +34,9 @@ def each_node(s: Simulation, role: str, name: str, rows: dict, *arguments: PyTre
     Returns:
       What the method returns, stacked `[m, ...]`.
     """
-    shared = s.replace(mapping="vmap", mesh=None), told
+    # Without what one node does not see, so that simulations that differ in it share the trace.
+    seen = s.replace(schedule=(), exchange=(), mapping="vmap", mesh=None, reads_as=None)
+    shared = seen, told
     return over_nodes(functools.partial(_method, role, name), s.mapping, name, s.mesh)(shared, rows, *arguments)
 
 
