@@ -8,7 +8,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jdl.rng import shuffled
+from jdl.problems.orders import shuffled
 from jdl.types import BatchId
 
 __all__ = ["SAMPLING", "batches", "in_row", "minibatch"]

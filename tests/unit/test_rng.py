@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from jdl.rng import STREAMS, key_of, shuffled
+from jdl.problems.orders import shuffled
+from jdl.rng import STREAMS, key_of
 
 
 def test_streams_are_numbered_apart():
