@@ -189,7 +189,7 @@ def entry(name: str, thing: Maker) -> Entry:
     """What the docstring of a thing says.
 
     >>> entry("lossy", exchange.Lossy).sends
-    'the message, as it is; what a sender puts on a link is counted, whether it arrives or not.'
+    'the message, unchanged; it is counted whether it arrives or not.'
     """
     says = _says(thing)
     return Entry(name, says.summary, says.references, says.sends, says.memory)
