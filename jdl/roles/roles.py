@@ -1,0 +1,115 @@
+"""Roles made on the host: everybody honest, drawn at random, or given."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jdl import checks
+from jdl.types import Roles
+
+__all__ = ["draw", "everybody_honest", "of"]
+
+LARGEST_GROUP = 2**31 - 1  # the largest whole number of 32 bits
+
+
+def everybody_honest(n: int) -> Roles:
+    """The roles of a simulation that names none: all nodes are honest, and all are in group 0.
+
+    Args:
+      n: the number of nodes.
+
+    Returns:
+      The roles.
+
+    Raises:
+      InputError: if `n` is not a whole number of at least 1.
+
+    >>> everybody_honest(3)
+    Roles(honest=Array([ True,  True,  True], dtype=bool), group=Array([0, 0, 0], dtype=int32))
+    """
+    return of(n=n)
+
+
+def draw(n: int, dishonest: float = 0.25, seed: int = 0, groups: int | None = None) -> Roles:
+    """Draw the dishonest nodes, and the groups, at random.
+
+    Args:
+      n: the number of nodes.
+      dishonest: the share of dishonest nodes, if it is a fraction from 0 up to 1, of which `round(dishonest n)` nodes
+        result; or their number, if it is a whole number. At least one node is honest.
+      seed: the seed of the draw.
+      groups: the number of groups, whose sizes differ by at most one; None for one group.
+
+    Returns:
+      The roles. The groups do not depend on `dishonest`.
+
+    Raises:
+      InputError: if a number is out of range, or if no node would be honest.
+
+    >>> roles = draw(8, dishonest=2, groups=4)
+    >>> int(roles.honest.sum()), np.bincount(roles.group).tolist()
+    (6, [2, 2, 2, 2])
+    """
+    n = checks.whole("n", n, 1)
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
+    groups = 1 if groups is None else checks.whole("groups", groups, 1)
+    checks.require(groups <= n, f"got groups={groups} for {n} nodes, need a node for each group; try groups={n}")
+    group = rng.permutation(np.arange(n) % groups)
+    honest = np.ones(n, bool)
+    honest[rng.permutation(n)[: _count(dishonest, n)]] = False
+    return of(honest, group)
+
+
+def _count(dishonest: Any, n: int) -> int:
+    """The number of dishonest nodes, from their share or their number."""
+    number = isinstance(dishonest, numbers.Real) and not isinstance(dishonest, bool | np.bool_)
+    need = f"need a share below 1, such as 0.25, or a whole number below {n}"
+    checks.require(number, f"got dishonest={dishonest!r}, {need}; try dishonest=0.25")
+    whole = isinstance(dishonest, numbers.Integral)
+    good = 0 <= dishonest < (n if whole else 1)  # NaN fails both comparisons
+    checks.require(good, f"got dishonest={dishonest!r} of {n} nodes, {need}; try dishonest=0.25")
+    count = int(dishonest) if whole else round(float(dishonest) * n)
+    checks.require(
+        count < n, f"got dishonest={dishonest!r}, all of {n} nodes, need an honest one; try dishonest={n - 1}"
+    )
+    return count
+
+
+def of(honest: Any = None, group: Any = None, n: int | None = None) -> Roles:
+    """The roles that are given.
+
+    Args:
+      honest: bool[n], which nodes follow the protocol; None if all do.
+      group: i32[n], the group of each node, from 0; None if all nodes are in group 0.
+      n: the number of nodes; it may be left out if one of the others says it.
+
+    Returns:
+      The roles.
+
+    Raises:
+      InputError: if an array is not of this type and shape, or if no node is honest.
+
+    >>> of(honest=[True, False, True]).group.tolist()
+    [0, 0, 0]
+    """
+    lengths = [len(np.atleast_1d(values)) for values in (honest, group) if values is not None]
+    checks.require(n is not None or bool(lengths), "got no roles, need honest, group or n; try n=8")
+    n = lengths[0] if n is None else checks.whole("n", n, 1)
+    honest = np.ones(n, bool) if honest is None else np.asarray(honest)
+    group = np.zeros(n, np.int32) if group is None else np.asarray(group)
+    for name, values, needed, kinds in (("honest", honest, "True or False", "b"), ("group", group, "a number", "iu")):
+        checks.require(
+            values.shape == (n,) and values.dtype.kind in kinds,
+            f"got {name} of shape {values.shape} and type {values.dtype}, need {needed} for each of {n} nodes; "
+            f"give an array of shape ({n},)",
+        )
+    checks.require(bool(np.any(honest)), f"got no honest node of {n}, need at least one; leave honest out")
+    checks.require(
+        int(group.min()) >= 0 and int(group.max()) <= LARGEST_GROUP,
+        f"got groups from {group.min()} to {group.max()}, need whole numbers from 0 that fit 32 bits; number them anew",
+    )
+    return Roles(honest=jnp.asarray(honest), group=jnp.asarray(group, jnp.int32))
