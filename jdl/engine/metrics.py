@@ -132,16 +132,13 @@ def measure(
 
 def _own(models: PyTree, problem: Problem, mesh: Mesh | None, size: int) -> dict[str, jax.Array]:
     """The metrics f[n] of the model with which each node is served, on the distribution of that node."""
-    rows, ids = jax.tree.leaves(models)[0].shape[0], jnp.arange(problem.n, dtype=jnp.int32)
-    if rows == problem.n:
+    ids = jnp.arange(problem.n, dtype=jnp.int32)
+    if jax.tree.leaves(models)[0].shape[0] == problem.n:
         of_each = lambda problem, ids, models: jax.lax.map(
             lambda row: problem.evaluate(row[1], row[0]), (ids, models), batch_size=size
         )
         return divided(of_each, mesh)(problem, ids, models)
-    model = jax.tree.map(lambda x: x[0], models)
-    if hasattr(problem, "evaluate_for_all"):
-        return problem.evaluate_for_all(model)
-    return jax.lax.map(lambda id: problem.evaluate(model, id), ids)
+    return problem.evaluate_for_all(jax.tree.map(lambda x: x[0], models))
 
 
 def users(

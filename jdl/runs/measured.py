@@ -9,6 +9,7 @@ import numpy as np
 
 from jdl import checks
 from jdl.engine.metrics import COLUMNS, Metrics
+from jdl.problems import offers
 from jdl.types import Problem, Roles
 
 __all__ = ["measured"]
@@ -48,7 +49,7 @@ def measured(
     checks.require(isinstance(own, bool), f"got own={own!r}, need True or False; try own=True")
     kind = type(problem).__name__
     checks.require(
-        not own or "own" in getattr(problem, "offers", ()),
+        not own or "own" in offers.of(problem),
         f'got own=True with {kind}, which does not offer "own": it does not tell what each node meets by itself; leave '
         "own out, or give a problem whose examples are divided over the nodes, such as jdl.problems.supervised",
     )

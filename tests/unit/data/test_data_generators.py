@@ -9,9 +9,11 @@ from jdl.data import generators
 from jdl.data.dataset import Dataset
 
 SMALL = {
+    "clustered_concepts": {"examples": 500, "test_examples": 100},
     "drifting_concepts": {"examples": 500, "test_examples": 100},
     "gaussian_mixture": {"examples": 500, "test_examples": 100},
     "permuted_clients": {"examples": 60, "test_examples": 20},
+    "related_tasks": {"examples": 500, "test_examples": 100},
     "rotated_clients": {"examples": 60, "test_examples": 20},
     "sparse_logistic": {"examples": 500, "test_examples": 100},
     "synthetic": {"owners": 3},
@@ -47,7 +49,8 @@ def test_what_all_keep(name):
     assert isinstance(data, Dataset) and data.name == name and data.source.endswith(".") and data.truth
     assert data.train_x.dtype == data.test_x.dtype and data.train_x.dtype in (np.float32, np.uint8)
     for x, y in ((data.train_x, data.train_y), (data.test_x, data.test_y)):
-        assert len(x) == len(y) > 0 and y.dtype == np.int32 and 0 <= y.min() and y.max() < data.num_classes
+        assert len(x) == len(y) > 0 and y.dtype == (np.int32 if data.num_classes else np.float32)
+        assert not data.num_classes or (0 <= y.min() and y.max() < data.num_classes)
     if "examples" in SMALL[name]:
         assert (len(data.train_y), len(data.test_y)) == tuple(SMALL[name].values())
     if data.train_owner is not None:
@@ -259,6 +262,101 @@ def test_alpha_changes_no_label():
     assert np.abs(much.truth["weights"] - none.truth["weights"]).max() > 1
 
 
+# --- clustered concepts
+
+
+@pytest.mark.parametrize(("rule", "clusters"), [("shifted", 3), ("reversed", 2), ("permuted", 3)])
+def test_each_cluster_labels_the_classes_by_its_rule(rule, clusters):
+    """Clusters can be read from labels exactly: within an owner, a class of the mixture has one label."""
+    mixture = generators.gaussian_mixture(2000, 400, features=12, classes=6)
+    data = generators.clustered_concepts(mixture, owners=7, clusters=clusters, rule=rule, seed=1)
+    labels, cluster = data.truth["labels"], data.truth["cluster"]
+    assert labels.dtype == cluster.dtype == np.int32 and sorted(np.bincount(cluster)) == sorted(
+        np.bincount(np.arange(7) % clusters)
+    )
+    np.testing.assert_array_equal(labels[0], np.arange(6))
+    np.testing.assert_array_equal(np.sort(labels, axis=1), np.tile(np.arange(6), (clusters, 1)))
+    for y, before, owner in (
+        (data.train_y, mixture.train_y, data.train_owner),
+        (data.test_y, mixture.test_y, data.truth["test_owner"]),
+    ):
+        assert np.ptp(np.bincount(owner, minlength=7)) <= 1
+        for one in range(7):
+            mine = owner == one
+            expected = {
+                "shifted": (before[mine] + 2 * cluster[one]) % 6,
+                "reversed": np.where(cluster[one], 5 - before[mine], before[mine]),
+                "permuted": labels[cluster[one]][before[mine]],
+            }[rule]
+            np.testing.assert_array_equal(y[mine], expected)
+    np.testing.assert_array_equal(data.train_x, mixture.train_x)
+    assert data.truth["bayes_accuracy"] == mixture.truth["bayes_accuracy"]
+
+
+def test_the_best_models_of_clusters_and_of_all_have_their_closed_forms():
+    mixture = generators.gaussian_mixture(10, 40_000, classes=4, separation=3.0)
+    data = generators.clustered_concepts(mixture, owners=2)
+    nearest = np.argmax(data.test_x @ data.truth["means"].T, axis=1)
+    labels, cluster = data.truth["labels"], data.truth["cluster"][data.truth["test_owner"]]
+    best = data.truth["bayes_accuracy"]
+    near(labels[cluster, nearest] == data.test_y, best)
+    # Of a model that knows only the labels of cluster 0: right there, or wrong by the shift of cluster 1 by chance.
+    right = labels[0, nearest] == data.test_y
+    near(right[cluster == 0], best)
+    near(right[cluster == 1], (1 - best) / 3)
+
+
+def test_teachers_label_without_error_and_disagree_by_their_angle():
+    # Two half-spaces at an angle a differ on the share a / pi of a spherically symmetric law.
+    data = generators.clustered_concepts(rule="teachers", examples=100, test_examples=40_000, classes=2, features=6)
+    weights, cluster = data.truth["weights"], data.truth["cluster"][data.truth["test_owner"]]
+    said = np.argmax(np.einsum("nd,cdk->cnk", data.test_x.astype(np.float64), weights), axis=2)
+    np.testing.assert_array_equal(said[cluster, np.arange(40_000)], data.test_y)
+    one, other = weights[:, :, 0] - weights[:, :, 1]
+    angle = np.arccos(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+    near(said[0] != said[1], angle / np.pi)
+    near(data.test_y, 0.5)
+
+
+# --- related tasks
+
+
+@pytest.mark.parametrize("relation", ["low_rank", "ring"])
+def test_tasks_are_related_as_planted(relation):
+    truth = generators.related_tasks(owners=9, relation=relation, rank=3, spread=0.7).truth
+    rank = 2 if relation == "ring" else 3
+    apart, basis = truth["tasks"] - truth["common"], truth["basis"]
+    np.testing.assert_allclose(np.linalg.norm(truth["common"]), 1)
+    np.testing.assert_allclose(apart.sum(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(np.mean(np.sum(apart**2, axis=1)), 0.49)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(rank), atol=1e-12)
+    np.testing.assert_allclose(apart @ basis @ basis.T, apart, atol=1e-12)
+    assert np.linalg.matrix_rank(apart, tol=1e-6) == rank
+    if relation == "ring":
+        steps = np.linalg.norm(apart - np.roll(apart, -1, axis=0), axis=1)
+        np.testing.assert_allclose(steps, 2 * 0.7 * np.sin(np.pi / 9))
+
+
+def test_errors_of_the_tasks_have_their_closed_forms():
+    data = generators.related_tasks(owners=4, test_examples=40_000, examples=400, spread=0.5, noise=0.2, seed=2)
+    truth, owner = data.truth, data.truth["test_owner"]
+    x, y = data.test_x.astype(np.float64), data.test_y
+    near((np.sum(x * truth["tasks"][owner], axis=1) - y) ** 2, 0.04)
+    near((x @ truth["common"] - y) ** 2, 0.25 + 0.04)
+    assert truth["bayes_loss"] == pytest.approx(0.04)
+
+
+def test_least_squares_has_no_gradient_and_without_noise_is_the_task():
+    data = generators.related_tasks(owners=3, examples=200, features=5)
+    for one, best in enumerate(data.truth["least_squares"]):
+        mine = data.train_owner == one
+        x = np.pad(data.train_x[mine].astype(np.float64), ((0, 0), (0, 1)), constant_values=1.0)
+        np.testing.assert_allclose(x.T @ (x @ best - data.train_y[mine]), 0, atol=1e-9)
+    exact = generators.related_tasks(owners=3, examples=200, features=5, noise=0.0).truth
+    np.testing.assert_allclose(exact["least_squares"][:, :5], exact["tasks"], atol=1e-6)
+    np.testing.assert_allclose(exact["least_squares"][:, 5], 0, atol=1e-6)
+
+
 # --- sparse logistic
 
 
@@ -292,6 +390,17 @@ def test_best_accuracy_of_no_signal_and_of_a_strong_one(signal, accuracy):
         ("drifting_concepts", {"kind": "turned"}, r"got kind 'turned'.*rotated"),
         ("drifting_concepts", {"features": 5}, r"even number of features.*try features=6"),
         ("drifting_concepts", {"concepts": 501}, r"got concepts=501 for 500 examples; try concepts=500"),
+        ("clustered_concepts", {"rule": "turned"}, r"got rule 'turned', which does not exist"),
+        ("clustered_concepts", {"owners": 2, "clusters": 3}, r"got clusters=3 of 2 owners, .*try owners=3"),
+        ("clustered_concepts", {"clusters": 5, "classes": 4}, r"got clusters=5 with 4 classes, .*try clusters=4"),
+        ("clustered_concepts", {"clusters": 3, "rule": "reversed"}, r"with rule='reversed', need two; try clusters=2"),
+        ("clustered_concepts", {"rule": "teachers", "classes": 40}, r"got classes=40 with features=32"),
+        ("clustered_concepts", {"data": "mnist"}, r"got data='mnist', need a data set; try data=jdl.data.load"),
+        ("related_tasks", {"relation": "star"}, r"got relation 'star', which does not exist"),
+        ("related_tasks", {"rank": 16}, r"rank 16 of 16 owners with 20 features, need at most 15; try rank=15"),
+        ("related_tasks", {"examples": 300}, r"got examples=300 for 16 owners .*at least 336; try examples=336"),
+        ("related_tasks", {"relation": "ring", "owners": 2}, r"got owners=2, need a whole number of at least 3"),
+        ("related_tasks", {"noise": -1.0}, r"got noise=-1.0"),
         ("synthetic", {"alpha": -0.5}, r"got alpha=-0.5"),
         ("synthetic", {"owners": 0}, r"got owners=0"),
         ("sparse_logistic", {"nonzeros": 101}, r"got nonzeros=101 of 100 features; try nonzeros=10"),
