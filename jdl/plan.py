@@ -11,19 +11,23 @@ import jax.numpy as jnp
 from jdl.types import Circulant, Dense, Edges, Groups, Links, Neighbours, Plan, Server, Slots
 
 __all__ = [
+    "STOCHASTIC",
+    "arrived",
     "back",
     "clients",
     "degree",
-    "drop",
     "ids",
     "into",
+    "lose",
     "neighbours",
     "one_by_one",
     "out_degree",
     "provides",
+    "pushed",
     "receivers",
     "rows",
     "senders",
+    "settled",
     "silence",
 ]
 
@@ -119,8 +123,14 @@ def degree(plan: Plan) -> jax.Array:
     return into(links, links.used.astype(jnp.int32), rows(plan))
 
 
-def out_degree(plan: Plan) -> jax.Array:
-    """The number of links on which each row sends a copy this round, f[m]."""
+def out_degree(plan: Plan, count: int | None = None) -> jax.Array:
+    """The number of links on which each row sends a copy this round, f[m].
+
+    Args:
+      plan: the plan.
+      count: the number of rows that send, s, where that is not m: senders index s rows then, and the result is f[s].
+    """
+    count = rows(plan) if count is None else count
     match plan.links:
         case Server(used=used):
             return used.astype(jnp.float32)
@@ -131,51 +141,86 @@ def out_degree(plan: Plan) -> jax.Array:
             return sum((column.astype(jnp.float32) for column in columns), start=jnp.zeros(used.shape[0], jnp.float32))
         case Groups():
             return degree(plan).astype(jnp.float32)
-        case Slots(used=used) if plan.symmetric:
+        case Slots(used=used) if plan.symmetric and count == rows(plan):
             return jnp.sum(used, axis=1, dtype=jnp.float32)
         case Slots(used=used, senders=who) | Edges(used=used, senders=who):
-            return jnp.zeros(rows(plan), jnp.float32).at[who].add(used.astype(jnp.float32))
+            return jnp.zeros(count, jnp.float32).at[who].add(used.astype(jnp.float32))
     raise TypeError(f"not a form of links: {type(plan.links).__name__}")
+
+
+STOCHASTIC = frozenset({"row_stochastic", "column_stochastic", "doubly_stochastic"})
 
 
 def provides(plan: Plan) -> frozenset[str]:
     """What a plan guarantees, in the words of `Algorithm.needs`."""
     if isinstance(plan.links, Server):
-        return frozenset({"server", "one_by_one"})
-    kinds = {
+        return frozenset({"server", "one_by_one", "each"})
+    sums = {
         "doubly": {"doubly_stochastic", "row_stochastic", "column_stochastic"},
         "row": {"row_stochastic"},
         "column": {"column_stochastic"},
     }[plan.stochastic]
-    listed = set() if isinstance(plan.links, Edges) else {"one_by_one"}
-    return frozenset(kinds | listed | {"peers"} | ({"symmetric"} if plan.symmetric else set()))
+    listed = set() if isinstance(plan.links, Edges) else {"one_by_one", "per_link", "each"}
+    return frozenset(sums | listed | {"peers", "links"} | ({"symmetric"} if plan.symmetric else set()))
 
 
-def drop(plan: Plan, keep: jax.Array) -> Plan:
-    """The plan after the loss of the messages on some links. `used` stays as it is: the copies were sent.
+def arrived(links: Links) -> jax.Array:
+    """Which copies arrive, bool in the shape of `links.used`."""
+    lost = getattr(links, "arrived", None)
+    return links.used if lost is None else lost
 
-    The lost weight goes back to the sender if the plan is column-stochastic, and to the receiver otherwise, so that the
-    same sums of W remain one. For a symmetric plan `keep` must be symmetric too. A plan that is doubly stochastic but
-    directed becomes row-stochastic.
+
+def lose(plan: Plan, keep: jax.Array) -> Plan:
+    """The plan of which some messages are lost. The copies were sent, and W is settled when messages are mixed.
 
     Args:
       plan: a plan that lists its links one by one, see `one_by_one`.
-      keep: bool in the shape of `links.weights`, false where the message is lost.
+      keep: bool in the shape of `links.weights`, false where the message is lost; symmetric for a symmetric plan.
+    """
+    return plan.replace(links=plan.links.replace(arrived=arrived(plan.links) & keep))
+
+
+def settled(plan: Plan, columns: bool = False) -> Plan:
+    """The W of what arrived: the weight of a lost message goes back to one of its two ends.
+
+    It goes to the sender if the plan is column stochastic, and to the receiver otherwise, so that the same sums of W
+    remain one. A plan that is doubly stochastic but directed cannot keep both: it keeps its rows, or its columns.
+
+    Args:
+      plan: the plan.
+      columns: whether a plan that cannot keep both sums keeps those of its columns.
+
+    Returns:
+      A plan without lost messages; the plan itself if there are none.
     """
     links = plan.links
-    lost = jnp.where(keep, 0, links.weights).astype(links.weights.dtype)
-    links = links.replace(weights=links.weights - lost)
+    if getattr(links, "arrived", None) is None:
+        return plan
+    lost = jnp.where(links.arrived, 0, links.weights).astype(links.weights.dtype)
+    links = links.replace(weights=links.weights - lost, arrived=None)
     if isinstance(links, Server):
         return plan.replace(links=links)
-    if plan.stochastic == "column":
+    stochastic = plan.stochastic
+    if stochastic == "doubly" and not plan.symmetric:
+        stochastic = "column" if columns else "row"
+    if stochastic == "column":
         home = jnp.zeros_like(plan.self_weights).at[senders(links)].add(lost)
     else:
         home = into(links, lost, rows(plan))
-    stochastic = "row" if plan.stochastic == "doubly" and not plan.symmetric else plan.stochastic
     return plan.replace(links=links, self_weights=plan.self_weights + home, stochastic=stochastic)
 
 
+def pushed(plan: Plan) -> Plan:
+    """A W whose columns sum to one over the links of a plan, after its losses; see `jdl.types.Push`."""
+    if plan.stochastic == "row":
+        plan = one_by_one(plan)
+        share = (1 / (1 + out_degree(plan))).astype(plan.self_weights.dtype)
+        weights = jnp.where(plan.links.used, share[senders(plan.links)], 0)
+        plan = plan.replace(links=plan.links.replace(weights=weights), self_weights=share, stochastic="column")
+    return settled(plan, columns=True)
+
+
 def silence(plan: Plan, keep: jax.Array) -> Plan:
-    """The plan without some links, as both ends know: as `drop`, but nothing is sent on them."""
-    rest = drop(plan, keep)
+    """The plan without some links, as both ends know: nothing is sent on them, and W is settled at once."""
+    rest = settled(lose(plan, keep))
     return rest.replace(links=rest.links.replace(used=rest.links.used & keep))

@@ -23,43 +23,53 @@ ScheduleState = PyTree
 Info = dict[str, jax.Array]
 
 __all__ = [
-    "Adaptive",
     "Algorithm",
-    "Circulant",
-    "Continuing",
-    "Data",
-    "Dense",
-    "Divisible",
     "BatchId",
+    "Circulant",
+    "Data",
+    "Delivery",
+    "Dense",
+    "Each",
     "Edges",
+    "Examples",
     "Exchange",
+    "ExchangeState",
+    "FULL",
     "Federated",
+    "Full",
     "Groups",
     "Info",
     "Key",
     "Levels",
-    "ExchangeState",
     "Links",
-    "ScheduleState",
     "Message",
+    "Minibatch",
     "Neighbours",
     "Node",
-    "OfOptions",
     "Oracle",
-    "Sized",
-    "Passing",
+    "PUBLIC",
+    "Part",
     "PerLink",
     "Plan",
-    "Poolable",
+    "Posted",
     "Problem",
-    "Proximal",
+    "Public",
+    "Push",
     "PyTree",
+    "Query",
+    "Reports",
+    "Roles",
     "Schedule",
+    "ScheduleState",
+    "Seen",
     "Server",
+    "Sized",
     "Slots",
     "State",
     "Traffic",
+    "Which",
     "Wire",
+    "Wrapper",
     "number",
     "static",
 ]
@@ -87,16 +97,6 @@ def static(default: Any = dataclasses.MISSING, *, minimum: float | None = None, 
     return struct.field(pytree_node=False, default=default, metadata={"minimum": minimum, "maximum": maximum})
 
 
-class OfOptions:
-    """A read-only property, such as `needs`, that can be read from the class too; it has the default options then."""
-
-    def __init__(self, get: Callable[[Any], Any]) -> None:
-        self.get = get
-
-    def __get__(self, instance: Any, owner: type) -> Any:
-        return self.get(owner() if instance is None else instance)
-
-
 # ---- who talks this round ---------------------------------------------------------------------------------------
 
 
@@ -107,10 +107,12 @@ class Dense:
     Attributes:
       weights: f[m, m], where `weights[i, j]` is what receiver `i` gives to sender `j`. The diagonal is zero.
       used: bool[m, m], whether a copy travels from `j` to `i` this round, even if it does not arrive.
+      arrived: bool[m, m], which of these copies arrive; None if all do.
     """
 
     weights: jax.Array
     used: jax.Array
+    arrived: jax.Array | None = None
 
 
 @struct.dataclass
@@ -121,11 +123,13 @@ class Slots:
       weights: f[m, k]. A slot without a link has weight zero, and usually points to its own row.
       used: bool[m, k], whether a copy travels on the link this round.
       senders: i32[m, k], positions among the m rows.
+      arrived: bool[m, k], which of the copies arrive; None if all do.
     """
 
     weights: jax.Array
     used: jax.Array
     senders: jax.Array
+    arrived: jax.Array | None = None
 
 
 @struct.dataclass
@@ -136,11 +140,13 @@ class Circulant:
       weights: f[n, k].
       used: bool[n, k].
       shifts: the shift of each slot.
+      arrived: bool[n, k], which of the copies arrive; None if all do.
     """
 
     weights: jax.Array
     used: jax.Array
     shifts: tuple[int, ...] = struct.field(pytree_node=False)
+    arrived: jax.Array | None = None
 
 
 @struct.dataclass
@@ -177,6 +183,7 @@ class Edges:
       senders: i32[e].
       receivers: i32[e].
       levels: the layout, or None.
+      arrived: bool[e], which of the copies arrive; None if all do.
     """
 
     weights: jax.Array
@@ -184,6 +191,7 @@ class Edges:
     senders: jax.Array
     receivers: jax.Array
     levels: Levels | None = None
+    arrived: jax.Array | None = None
 
 
 @struct.dataclass
@@ -209,12 +217,14 @@ class Server:
     """All rows talk to one server, which averages with `weights`, normalised over the messages that arrive.
 
     Attributes:
-      weights: f[m].
-      used: bool[m], whether the row takes part.
+      weights: f[s], the weight of each row of the messages.
+      used: bool[s], whether the row sends a copy.
+      arrived: bool[s], which of these copies arrive; None if all do.
     """
 
     weights: jax.Array
     used: jax.Array
+    arrived: jax.Array | None = None
 
 
 Links = Dense | Slots | Circulant | Edges | Groups | Server
@@ -229,6 +239,10 @@ class Plan:
       self_weights: f[m], the diagonal of W. It is unused with a `Server`.
       active: bool[m], or None if all rows are awake. A sleeping node keeps its state, and its row and column are
         removed from the links.
+      works: bool[m], or None if all rows work. A node that does not work talks only: its gradients are zero and its
+        budget of local steps is 0.
+      joins: bool[m], or None if nobody joins. A node that joins begins anew: its state is made from the weighted mean
+        of its neighbours' models, over links that carry these models once.
       participants: i32[m], the ids of the nodes that have a row, or None if all n nodes have one, in order.
       stochastic: "doubly", "row" or "column": which sums of W are one.
       symmetric: whether W equals its transpose, so that each link carries messages both ways.
@@ -237,9 +251,14 @@ class Plan:
     links: Links
     self_weights: jax.Array
     active: jax.Array | None = None
+    works: jax.Array | None = None
+    joins: jax.Array | None = None
     participants: jax.Array | None = None
     stochastic: str = struct.field(pytree_node=False, default="doubly")
     symmetric: bool = struct.field(pytree_node=False, default=False)
+
+
+# ---- what is sent, and what arrives -----------------------------------------------------------------------------
 
 
 @struct.dataclass
@@ -249,7 +268,7 @@ class Sized:
     Neighbours are given `content`: what they decode, or the copy of the sender that they keep.
 
     Attributes:
-      content: a pytree of arrays.
+      content: a pytree of arrays, or another kind of part around one.
       bits: f[], the size of one copy on one link, in bits. Zero means that nothing is sent this round.
     """
 
@@ -272,20 +291,112 @@ class PerLink:
 
 
 @struct.dataclass
+class Each:
+    """A message, or a part of one, that is not averaged: the copy of every neighbour arrives by itself.
+
+    It may hold numbers of any type. The inbox is an `Each` as well, whose rows are the links into the node, in the
+    order of `node.links`; to a server, they are the messages of this round's clients.
+
+    Attributes:
+      content: as it is sent, without an axis of links; in the inbox leaves `[k, ...]`, zeros where nothing arrived.
+      ids: i32[k], set in the inbox: who sent each row.
+      weights: f[k], set in the inbox: W_ij, or the weight of a client before normalisation; zero where nothing arrived.
+      arrived: bool[k], set in the inbox: which rows arrived.
+      age: i32[k], set in the inbox: the number of rounds for which each message was on its way.
+    """
+
+    content: Message
+    ids: jax.Array | None = None
+    weights: jax.Array | None = None
+    arrived: jax.Array | None = None
+    age: jax.Array | None = None
+
+
+@struct.dataclass
+class Posted:
+    """An `Each` part on its way from an exchange to the nodes: each node takes its own rows when its turn comes.
+
+    So memory holds the k messages of the nodes that are computed at the same time, and not of all m.
+
+    Attributes:
+      content: leaves `[s, ...]`, the messages of all senders.
+      rows: i32[m, k], the senders' rows of each receiver.
+      inbox: the `Each` of all receivers, `[m, k]`, without content.
+    """
+
+    content: Message
+    rows: jax.Array
+    inbox: Each
+
+
+@struct.dataclass
+class Push:
+    """A message, or a part of one, that is mixed by weights whose columns sum to one, so that its sum is kept.
+
+    These are the weights of the plan where its columns sum to one; otherwise each sender divides its content in equal
+    shares among itself and its out-neighbours, W_ij = 1 / (1 + out_degree_j). The share of a lost message stays with
+    its sender.
+
+    Attributes:
+      content: a pytree of real numbers. The inbox holds the sums, without this mark.
+    """
+
+    content: Message
+
+
+@struct.dataclass
+class Roles:
+    """Who is who, for as long as a simulation lasts. Attacks, oracles, metrics and schedules read the same roles.
+
+    Attributes:
+      honest: bool[n], which nodes follow the protocol.
+      group: i32[n], the group (cluster, region, committee) of each node.
+    """
+
+    honest: jax.Array
+    group: jax.Array
+
+
+@struct.dataclass
 class Wire:
-    """The input of an exchange.
+    """The input of an exchange. Links index the s rows of `sent`, which are the m rows of the round unless said.
 
     Attributes:
       own: M[m], each row's own message, which does not pass through the network.
-      sent: M[m], each row's message as it is sent.
-      bits: f[m], the size of one copy on one link, in bits.
+      sent: M[s], the messages as they are sent.
+      bits: f[s], the size of one copy on one link, in bits. A row of zero bits is not sent.
       plan: who talks.
+      origin: i32[s], the node that sent each row, -1 for the server.
+      age: i32[s], the number of rounds since each row was sent; None if all are of this round.
+      roles: who is who, of all n nodes.
     """
 
     own: Message
     sent: Message
     bits: jax.Array
     plan: Plan
+    origin: jax.Array
+    age: jax.Array | None = None
+    roles: Roles | None = None
+
+
+@struct.dataclass
+class Delivery:
+    """What went over the links in one exchange, and what arrived. The engine computes from it all that follows.
+
+    An exchange returns a tuple of them, one for each part of the message that takes links of its own.
+
+    Attributes:
+      plan: its links say where copies went (`used`) and which of them arrived (`arrived`).
+      bits: f[s], what each row put on each of its links, all copies together. A row of zero bits was not sent.
+      copies: f[s] or f[], the number of copies on each link.
+      origin: i32[s], the node that sent each row, -1 for the server.
+    """
+
+    plan: Plan
+    bits: jax.Array
+    copies: jax.Array
+    origin: jax.Array
 
 
 @struct.dataclass
@@ -301,7 +412,104 @@ class Traffic:
     messages: jax.Array
 
 
-# ---- what one node sees -----------------------------------------------------------------------------------------
+@struct.dataclass
+class Reports:
+    """What the rows of a round reported.
+
+    Attributes:
+      values: for each name f[m] or f[m, ...]. Rows that are not present hold nothing of meaning.
+      present: bool[m], which rows took part: they were awake, and their report arrived at the server if there is one.
+      ids: i32[m], the node of each row.
+    """
+
+    values: Info
+    present: jax.Array
+    ids: jax.Array
+
+
+@struct.dataclass
+class Seen:
+    """What a schedule is told of the rounds before.
+
+    Attributes:
+      values: what the schedule `watches`, by name. "consensus_distance" is f[], after the last round. Everything else
+        is f[n] or f[n, ...]: what each node last reported, zeros before it did. "loss" is reported by every method: the
+        loss, on minibatch 0, of the model with which the node began its round.
+      heard: bool[n], which nodes reported in the last round.
+      roles: who is who.
+    """
+
+    values: Info
+    heard: jax.Array
+    roles: Roles
+
+
+# ---- which data -------------------------------------------------------------------------------------------------
+
+
+@struct.dataclass
+class Minibatch:
+    """Minibatch `k` of this round of the node's own examples. One `k` names one batch."""
+
+    k: int | jax.Array = 0
+
+
+@struct.dataclass
+class Full:
+    """All examples of the node."""
+
+
+@struct.dataclass
+class Part:
+    """Part `index` of `parts` of the node's examples. The mean of the gradients over all parts is the full gradient."""
+
+    index: int | jax.Array
+    parts: int = struct.field(pytree_node=False)
+
+
+@struct.dataclass
+class Public:
+    """Minibatch `k` of this round of the public inputs, the same for all nodes."""
+
+    k: int | jax.Array = 0
+
+
+FULL = Full()
+PUBLIC = Public
+# A number k is short for Minibatch(k).
+Which = int | jax.Array | Minibatch | Full | Part | Public
+
+
+@struct.dataclass
+class Query:
+    """What is asked of the data.
+
+    Attributes:
+      which: the examples.
+      weights: f[B], a factor on the loss of each example, or None for ones. The mean stays one over the real examples.
+      of: the name of the loss: a method of the problem, `(params, batch) -> (f[], second output)`.
+    """
+
+    which: Minibatch | Full | Part | Public
+    weights: jax.Array | None = None
+    of: str = struct.field(pytree_node=False, default="loss")
+
+
+@struct.dataclass
+class Examples:
+    """The losses of the examples of a batch, one by one.
+
+    Attributes:
+      loss: f[B].
+      place: i32[B], the place of each example among the node's own, an index into f[`node.width`].
+      group: i32[B], its class.
+      real: bool[B], which are examples and not padding.
+    """
+
+    loss: jax.Array
+    place: jax.Array
+    group: jax.Array
+    real: jax.Array
 
 
 @struct.dataclass
@@ -310,17 +518,29 @@ class Data:
 
     Attributes:
       problem: the data of all nodes.
-      id: i32[], the node.
+      id: i32[], the node, or -1 for the server's desk.
       t: i32[], the round.
+      count: i32[], the number of rounds before this one in which the node took part.
       key: a random key folded with (round, id). It differs from the algorithm's key.
       order_key: a random key folded with id, the same in all rounds.
+      public_key: a random key folded with the round, the same for all nodes.
+      honest: bool[], whether the node follows the protocol.
+      group: i32[], the group of the node.
+      works: bool[], or None if all nodes work.
+      memory: what the oracle remembers of this node.
     """
 
     problem: Problem
     id: jax.Array
     t: jax.Array
+    count: jax.Array
     key: Key
     order_key: Key
+    public_key: Key
+    honest: jax.Array
+    group: jax.Array
+    works: jax.Array | None = None
+    memory: PyTree = ()
 
 
 @struct.dataclass
@@ -331,13 +551,18 @@ class BatchId:
       key: the minibatch's own key, for examples drawn at random.
       order_key: the node's key, the same for all of its minibatches, for an order in which examples are visited.
       t: i32[], the round.
+      count: i32[], the number of rounds before this one in which the node took part.
       k: i32[], the number of the minibatch in its round.
     """
 
     key: Key
     order_key: Key
     t: jax.Array
+    count: jax.Array
     k: jax.Array
+
+
+# ---- what one node sees -----------------------------------------------------------------------------------------
 
 
 @struct.dataclass
@@ -360,16 +585,18 @@ class Node:
     """All that an algorithm may see: one node in one round. The simulator builds it; no other node is in reach.
 
     Attributes:
-      id: i32[], this node.
+      id: i32[], this node; -1 for the server's desk.
       t: i32[], this round, from 0.
       n: i32[], the number of nodes.
-      key: for the algorithm's own randomness, folded with (round, id).
+      key: for the algorithm's own randomness, folded with (round, id) and the phase of the round.
       common: a key that all nodes share this round, for random choices that they make together.
       self_weight: f[], W[i, i].
       degree: i32[], the number of links into this node this round.
+      out_degree: i32[], the number of links on which this node sends this round.
       num_examples: i32[].
       steps: i32[], this round's budget of local steps, or None for as many as the algorithm asks for.
-      links: the node's neighbours one by one, for methods that need "per_link"; None for others.
+      works: bool[], whether the node computes this round; one that does not has gradients of zero and a budget of 0.
+      links: the node's neighbours one by one, for methods that need "per_link" or "each"; None for others.
     """
 
     id: jax.Array
@@ -379,35 +606,63 @@ class Node:
     common: Key
     self_weight: jax.Array
     degree: jax.Array
+    out_degree: jax.Array
     num_examples: jax.Array
     steps: jax.Array | None
+    works: jax.Array
     links: Neighbours | None
     _data: Data
     _oracle: Oracle
 
-    def grad(self, params: PyTree, k: int | jax.Array = 0) -> tuple[PyTree, PyTree]:
-        """The gradient on minibatch `k` of this round, and the second output of the loss. One `k` names one batch."""
-        return self._oracle.grad(self._data, params, k)
+    def grad(
+        self, params: PyTree, which: Which = 0, of: str = "loss", weights: jax.Array | None = None
+    ) -> tuple[PyTree, PyTree]:
+        """The gradient of a loss on some of this node's data, and the second output of the loss.
 
-    def loss(self, params: PyTree, k: int | jax.Array = 0) -> jax.Array:
-        """The loss on minibatch `k` of this round."""
-        return self._oracle.loss(self._data, params, k)
+        Args:
+          params: the model.
+          which: the examples: a number k for minibatch k of this round, `FULL`, `Part(i, parts)` or `PUBLIC(k)`.
+          of: the name of the loss, a method of the problem.
+          weights: f[B], a factor on the loss of each example, or None.
+        """
+        return self._oracle.grad(self._data, params, which, of, weights)
 
-    def full_grad(self, params: PyTree) -> PyTree:
-        """The gradient over all data of this node."""
-        return self._oracle.full_grad(self._data, params)
+    def loss(self, params: PyTree, which: Which = 0, of: str = "loss") -> jax.Array:
+        """The loss on some of this node's data, f[]; see `grad`."""
+        return self._oracle.loss(self._data, params, which, of)
 
-    def hvp(self, params: PyTree, vector: PyTree, k: int | jax.Array = 0) -> PyTree:
-        """The Hessian of the loss on minibatch `k`, times `vector`."""
-        return self._oracle.hvp(self._data, params, vector, k)
+    def losses(self, params: PyTree, which: Which = 0) -> Examples:
+        """The loss of each example of a batch, with the name of the example; see `grad`."""
+        return self._oracle.losses(self._data, params, which)
 
-    def part_grad(self, params: PyTree, part: int | jax.Array, parts: int) -> PyTree:
-        """The gradient on part `part` of `parts` of this node's data. The mean over all parts is the full gradient."""
-        return self._oracle.part_grad(self._data, params, part, parts)
+    def hvp(self, params: PyTree, vector: PyTree, which: Which = 0, of: str = "loss") -> PyTree:
+        """The Hessian of the loss on some of this node's data, times `vector`; see `grad`."""
+        return self._oracle.hvp(self._data, params, vector, which, of)
+
+    def predict(self, params: PyTree, inputs: PyTree) -> PyTree:
+        """The outputs of a model, such as logits, to be differentiated through."""
+        return self._oracle.predict(self._data, params, inputs)
+
+    def inputs(self, which: Which = 0) -> PyTree:
+        """The inputs of some data, without labels; `PUBLIC(k)` names the public ones that all nodes have."""
+        return self._oracle.inputs(self._data, which)
+
+    def batch(self, which: Which = 0) -> PyTree:
+        """Some of this node's data, as the problem hands them out."""
+        return self._oracle.batch(self._data, which)
+
+    def held_out(self, params: PyTree) -> dict[str, jax.Array]:
+        """The metrics of a model on the examples that this node keeps aside and never trains on: "loss", "accuracy"."""
+        return self._oracle.held_out(self._data, params)
 
     def prox(self, params: PyTree, step: float | jax.Array) -> PyTree:
         """`argmin_x f_i(x) + ||x - params||^2 / (2 step)`, exactly, over all data of this node."""
         return self._oracle.prox(self._data, params, step)
+
+    @property
+    def width(self) -> int:
+        """The number of places for examples of a node, for a state of an algorithm that keeps a number for each."""
+        return self._oracle.width(self._data)
 
 
 # ---- the protocols ----------------------------------------------------------------------------------------------
@@ -417,8 +672,8 @@ class Node:
 class Algorithm(Protocol):
     """A decentralized method, written for one node: a frozen flax dataclass whose numbers are leaves, the rest static.
 
-    A message is any pytree. Parts of it may be `Sized` (they state their size) or `PerLink` (they differ from neighbour
-    to neighbour).
+    A message is any pytree. Parts of it may be `Sized` (they state their size), `PerLink` (they differ from neighbour
+    to neighbour), `Each` (they arrive one by one) or `Push` (their sum is kept).
 
     Attributes:
       needs: what must hold of the network and the data, e.g. {"doubly_stochastic", "grad"}. A simulation in which it
@@ -446,20 +701,25 @@ class Federated(Protocol):
     """A method with a server: one copy of the server state, and m of n clients a round.
 
     A client's message is a change (of the model, of a control variate, ...), so that the aggregate of a round in which
-    nothing arrives is zero. A client also returns a flat dict of scalars, its report, which reaches the server client
-    by client. The server's method is given `info`: `participants` (m, how many took part), `n`, `participation` (m /
-    n), `t`, a `key`, and, row by row, `ids`, `reports` and `arrived` (whether the client took part; the reports of
-    others mean nothing).
+    nothing arrives is zero. What a client reports of itself is an `Each` part of its message: it is counted, and may be
+    lost or falsified, as the rest. A report of one number under a name of its own, `{"loss": Each(loss)}`, is a column
+    of the history as well: the mean over the reports that arrived.
+
+    The server's method is given the aggregate, and `info` of what arrived: `participants` (m, the number of messages
+    that arrived), `n`, `participation` (m / n), `t`, a `key`, row by row `ids` and `arrived`, and `desk`, a `Node` that
+    answers about public data.
 
     Attributes:
-      needs: see `Algorithm`.
+      needs: see `Algorithm`. It contains "server".
       phases: the names of the (broadcast, client, server) methods of each exchange of a round; one triple in most
         methods.
       init: takes one model and n, the number of clients, and gives the server's state.
       client_init: gives the state of a client.
       weight: a client's weight in the aggregate, f[], before normalisation over what arrives. The server, which knows
-        its state, sets it.
-      model: the model to evaluate.
+        its state, sets it; it travels with the message.
+      model: the server's model.
+      personal: the model with which a client serves its own user, from the server's state and the client's. It may be
+        left out, and is the server's model then.
     """
 
     needs: frozenset[str]
@@ -471,7 +731,7 @@ class Federated(Protocol):
 
     # And for each triple of names in `phases`, most often just "broadcast", "client" and "server":
     #   def broadcast(self, server_state: State) -> Message
-    #   def client(self, broadcast: Message, client_state: State, node: Node) -> tuple[Message, State, Info]
+    #   def client(self, broadcast: Message, client_state: State, node: Node) -> tuple[Message, State]
     #   def server(self, server_state: State, aggregate: Message, info: Info) -> State
 
     def weight(self, server_state: State, node: Node) -> jax.Array: ...
@@ -483,12 +743,14 @@ class Federated(Protocol):
 class Exchange(Protocol):
     """Turns the messages that nodes send into inboxes. It is the only place where rows of different nodes meet.
 
+    The engine calls it only for messages that hold something.
+
     Attributes:
       needs: see `Algorithm`. A stack of exchanges needs what any of them needs, whatever their order.
       breaks: words of `needs` that do not hold in a network with this exchange. A stack breaks what any of them breaks.
       init: takes messages M[n] (zeros, or only their shapes), and gives the exchange's state before the first round.
-      apply: takes the state, the messages and a key of this round, and gives the inboxes M[m], the next state, and the
-        traffic.
+      apply: takes the state, the messages and a key of this round, and gives the inboxes M[m], the next state, and what
+        went over the links.
     """
 
     needs: frozenset[str]
@@ -496,7 +758,9 @@ class Exchange(Protocol):
 
     def init(self, message: Message) -> ExchangeState: ...
 
-    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]: ...
+    def apply(
+        self, state: ExchangeState, wire: Wire, key: Key
+    ) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]: ...
 
 
 @runtime_checkable
@@ -507,56 +771,78 @@ class Schedule(Protocol):
       n: the number of nodes for which the schedule is made.
       init: the schedule's memory before the first round; () if rounds do not depend on each other. Its key is drawn
         once.
-      __call__: takes the memory, the round and a key of this round, and gives the plan and the next memory.
+      __call__: takes the memory, the round, a key of this round and what was seen so far, and gives the plan and the
+        next memory.
+      watches: names of what the schedule is to see: "loss", "consensus_distance", or what the method reports. It may be
+        left out if there are none.
+      provides: words of `needs` that hold for all plans of the schedule together, of "fixed_links" and "tree". It may
+        be left out if there are none.
     """
 
     n: int
 
     def init(self, key: Key) -> ScheduleState: ...
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]: ...
-
-
-@runtime_checkable
-class Adaptive(Schedule, Protocol):
-    """A schedule that reacts to what happens in a round.
-
-    Attributes:
-      watches: what it is given after a round, among "loss" (f[m], the loss on minibatch 0 of the model with which each
-        participant began the round) and "consensus_distance" (f[], after the round).
-      learn: takes the memory, the plan and these values, and gives the memory for the next round.
-    """
-
-    watches: frozenset[str]
-
-    def learn(self, memory: ScheduleState, plan: Plan, seen: Info) -> ScheduleState: ...
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]: ...
 
 
 @runtime_checkable
 class Oracle(Protocol):
-    """Answers a node's queries about its data, such as gradients. Wrappers can change the answers (gradient noise).
+    """Answers a node's queries about its data; see `Node`, whose methods of the same names ask them.
 
     Attributes:
-      offers: the queries that it answers, among "grad", "loss", "full_grad", "hvp", "part_grad" and "prox". An
-        algorithm's `needs` name them.
+      offers: the queries and selections that it answers, in the words of `Algorithm.needs`.
+      init: what the oracle remembers of each node before the first round, leaves `[n, ...]`; () if it has no memory.
+      begin: once a round for each node that takes part: takes its memory, its data and the model with which it begins
+        the round, and gives the memory with which the queries of this round are answered.
       steps: the budget of local steps of one node this round, i32[], or None for no limit.
     """
 
     offers: frozenset[str]
 
-    def grad(self, data: Data, params: PyTree, k: int | jax.Array) -> tuple[PyTree, PyTree]: ...
+    def init(self, problem: Problem) -> PyTree: ...
 
-    def loss(self, data: Data, params: PyTree, k: int | jax.Array) -> jax.Array: ...
+    def begin(self, memory: PyTree, data: Data, model: PyTree) -> PyTree: ...
 
-    def full_grad(self, data: Data, params: PyTree) -> PyTree: ...
+    def batch(self, data: Data, which: Which) -> PyTree: ...
 
-    def hvp(self, data: Data, params: PyTree, vector: PyTree, k: int | jax.Array) -> PyTree: ...
+    def inputs(self, data: Data, which: Which) -> PyTree: ...
 
-    def part_grad(self, data: Data, params: PyTree, part: int | jax.Array, parts: int) -> PyTree: ...
+    def grad(
+        self, data: Data, params: PyTree, which: Which, of: str, weights: jax.Array | None
+    ) -> tuple[PyTree, PyTree]: ...
+
+    def loss(self, data: Data, params: PyTree, which: Which, of: str) -> jax.Array: ...
+
+    def losses(self, data: Data, params: PyTree, which: Which) -> Examples: ...
+
+    def hvp(self, data: Data, params: PyTree, vector: PyTree, which: Which, of: str) -> PyTree: ...
+
+    def predict(self, data: Data, params: PyTree, inputs: PyTree) -> PyTree: ...
+
+    def held_out(self, data: Data, params: PyTree) -> dict[str, jax.Array]: ...
 
     def prox(self, data: Data, params: PyTree, step: float | jax.Array) -> PyTree: ...
 
     def steps(self, data: Data) -> jax.Array | None: ...
+
+
+class Wrapper(Protocol):
+    """Changes some answers of an oracle. `oracle=[A(), B()]` asks A first, which asks B, which asks the data.
+
+    A wrapper is a frozen dataclass with those of the following methods that it changes, and no others. Each is given
+    `inner`, the same method of the next one in the list, without `inner` itself. A wrapper that remembers has `init`
+    and `begin` as well; `data.memory` is its own memory then.
+
+        def batch(self, inner, data: Data, query: Query) -> PyTree                             # which examples
+        def objective(self, inner, data: Data, params, batch, query: Query) -> (f[], aux)      # which loss
+        def grad(self, inner, data: Data, params, batch, query: Query) -> (gradient, aux)      # which direction
+        def steps(self, inner, data: Data) -> i32[] | None                                     # how many of them
+        def init(self, problem: Problem) -> memory, leaves [n, ...]
+        def begin(self, memory, data: Data, model) -> memory
+    """
 
 
 @runtime_checkable
@@ -568,12 +854,14 @@ class Problem(Protocol):
         gossip.
       n: the number of nodes.
       optimum: the global minimum, or None if it is not known.
+      offers: what the problem answers beyond `batch`, `full_batch`, `loss` and `evaluate`; see `jdl.problems.offers`.
+        It may be left out if there is nothing.
       init: draws the parameters of one model.
       batch: the minibatch of one node with this name.
       full_batch: all data of one node.
       loss: the loss on a batch, f[], and a second output, any pytree.
-      evaluate: the global metrics of one model, on the test set or of the global objective: "loss" and, where it makes
-        sense, "accuracy".
+      evaluate: the metrics of one model: "loss" and, where it makes sense, "accuracy". Without `id` on the test set, or
+        of the global objective. With `id`, as node `id` meets them; a problem that can tell offers "own".
     """
 
     num_examples: jax.Array
@@ -592,43 +880,4 @@ class Problem(Protocol):
 
     def loss(self, params: PyTree, batch: PyTree) -> tuple[jax.Array, PyTree]: ...
 
-    def evaluate(self, params: PyTree) -> dict[str, jax.Array]: ...
-
-
-@runtime_checkable
-class Poolable(Protocol):
-    """A problem that can give all its data to one node (n = 1), for the centralised reference."""
-
-    def pooled(self) -> Problem: ...
-
-
-@runtime_checkable
-class Divisible(Protocol):
-    """A problem with data in parts: `part` gives the batch of one part, and its share of the node's examples."""
-
-    def part(self, id: jax.Array, part: jax.Array, parts: int) -> tuple[PyTree, jax.Array]: ...
-
-
-@runtime_checkable
-class Passing(Protocol):
-    """A problem whose minibatches make passes over a node's examples: `batches` gives their number in a pass, i32[]."""
-
-    def batches(self, id: jax.Array) -> jax.Array: ...
-
-
-@runtime_checkable
-class Continuing(Protocol):
-    """A problem whose order of examples goes on over the rounds, by `advances` minibatches a round.
-
-    `advances` is None if every round begins a new order.
-    """
-
-    @property
-    def advances(self) -> int | None: ...
-
-
-@runtime_checkable
-class Proximal(Protocol):
-    """A problem whose proximal operator has a closed form: `argmin_x f_id(x) + ||x - params||^2 / (2 step)`."""
-
-    def prox(self, id: jax.Array, params: PyTree, step: jax.Array) -> PyTree: ...
+    def evaluate(self, params: PyTree, id: jax.Array | None = None) -> dict[str, jax.Array]: ...

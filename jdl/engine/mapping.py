@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from jax.sharding import Mesh
 from jdl.engine.cost import cost_of
 from jdl.engine.placement import divided
 
-__all__ = ["Mapping", "choose", "over_nodes"]
+__all__ = ["AT_ONCE", "Mapping", "Placement", "choose", "over_nodes"]
 
 # "auto", "vmap", the number of nodes at a time, or "loop"
 Mapping = str | int
@@ -34,6 +35,26 @@ CHUNKS_WORTH_IT = 2
 # on two cores, 32 nodes, 32 images each, with 1, 2, 4, 8 written out: LeNet 7.5, 6.6, 6.3, 6.7 ms a node; GN-LeNet
 # 26.3, 24.3, 22.4, 20.5 ms.
 LANES = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    """How and where the rows of a round are computed.
+
+    Attributes:
+      mapping: how nodes are mapped, see `over_nodes`.
+      mesh: the devices that share the nodes, see `jdl.engine.placement`, or None.
+    """
+
+    mapping: Mapping = "vmap"
+    mesh: Mesh | None = None
+
+    def over(self, function: Callable[..., Any], what: str) -> Callable[..., Any]:
+        """Map a function of one row over all rows; see `over_nodes`."""
+        return over_nodes(function, self.mapping, what, self.mesh)
+
+
+AT_ONCE = Placement()
 
 
 def choose(nodes: int, bytes_per_node: int, backend: str, at_once: int = CACHE_BYTES) -> Mapping:

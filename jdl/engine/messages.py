@@ -20,7 +20,8 @@ def content_and_bits(message: Message) -> tuple[Message, jax.Array]:
     """What the receivers of a stacked message are given, and its size.
 
     Args:
-      message: M[m], whose parts may be `Sized` or `PerLink`. Of a `PerLink` part, what one link carries is counted.
+      message: M[m], whose parts may be `Sized`, `PerLink`, `Each` or `Push`. Of a `PerLink` part, what one link carries
+        is counted.
 
     Returns:
       The message without its stated sizes, M[m], and the bits of one copy of each row on one link, f[m] or f[1].

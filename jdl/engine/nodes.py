@@ -3,41 +3,47 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jdl import plan as plans
-from jdl.engine.mapping import over_nodes
+from jdl import tree
+from jdl.engine.mapping import AT_ONCE
 from jdl.engine.returned import returned
-from jdl.engine.state import Simulation
+from jdl.engine.state import RunState, Simulation
 from jdl.rng import key_of
-from jdl.types import Data, Node, Plan, PyTree
+from jdl.types import Data, Node, Plan, Posted, PyTree
 
-__all__ = ["each_node", "node_of", "rows_of"]
+__all__ = ["desk_of", "each_node", "node_of", "rows_of"]
 
 
-def each_node(s: Simulation, role: str, name: str, rows: dict, *arguments: PyTree, told: PyTree = ()) -> PyTree:
+def each_node(
+    s: Simulation, role: str, name: str, rows: dict, *arguments: PyTree, told: PyTree = (), phase: int = 0
+) -> PyTree:
     """Call the algorithm's method `name` for every row. All code of an algorithm that runs per node is called here.
 
     A method of one node is traced once for arguments of the same shapes, by whichever caller comes first: the check
     that a simulation fits together, the shapes of its messages, the cost of a step, or the compiled round.
 
     Args:
-      s: the simulation; its mapping and mesh say how rows are mapped and where they lie.
+      s: the simulation; its placement says how rows are mapped and where they lie.
       role: how the method is called, a key of `ROLES`.
       name: the method's name, which errors of `mapping="loop"` state.
       rows: the stacked fields of each row's `Node`, see `rows_of`.
-      arguments: the further arguments of each row, stacked `[m, ...]`.
+      arguments: the further arguments of each row, stacked `[m, ...]`. Of a `Posted` part each row takes its own rows.
       told: the server's message to all rows.
+      phase: the number of the exchange in its round.
 
     Returns:
       What the method returns, stacked `[m, ...]`.
     """
     # Without what one node does not see, so that simulations that differ in it share the trace.
-    seen = s.replace(schedule=(), exchange=(), mapping="vmap", mesh=None, reads_as=None)
-    shared = seen, told
-    return over_nodes(functools.partial(_method, role, name), s.mapping, name, s.mesh)(shared, rows, *arguments)
+    seen = s.replace(schedule=(), exchange=(), exchange_down=None, roles=None, placement=AT_ONCE, metrics=())
+    posts, arguments = _posted(arguments)
+    shared = seen, told, posts
+    return s.placement.over(functools.partial(_method, role, name, phase), name)(shared, rows, *arguments)
 
 
 # How a method of each role is called, with the server's message, the node, and the further arguments of the row.
@@ -47,44 +53,115 @@ ROLES = {
     "recv": lambda method, told, node, state, inbox: method(state, inbox, node),
     "client_init": lambda method, told, node: method(told, node),
     "client": lambda method, told, node, state: method(told, state, node),
+    "client_heard": lambda method, told, node, state, heard: method(heard, state, node),
 }
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
-def _method(role: str, name: str, shared: PyTree, row: dict, *arguments: PyTree) -> PyTree:
-    s, told = shared
-    out = ROLES[role](getattr(s.algorithm, name), told, node_of(s, row), *arguments)
+@functools.partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
+def _method(role: str, name: str, phase: int, shared: PyTree, row: dict, *arguments: PyTree) -> PyTree:
+    s, told, posts = shared
+    out = ROLES[role](getattr(s.algorithm, name), told, node_of(s, row, phase), *_taken(posts, arguments))
     return returned(type(s.algorithm), name, role, out)
 
 
-def rows_of(s: Simulation, plan: Plan, t: jax.Array) -> dict:
+def _is_posted(x: Any) -> bool:
+    return isinstance(x, Posted)
+
+
+def _posted(arguments: tuple) -> tuple[list, tuple]:
+    """The contents that all rows share, and the arguments without them."""
+    posts = [part.content for part in jax.tree.leaves(arguments, is_leaf=_is_posted) if _is_posted(part)]
+    if not posts:
+        return [], arguments
+    bare = lambda part: part.replace(content=None) if _is_posted(part) else part
+    return posts, jax.tree.map(bare, arguments, is_leaf=_is_posted)
+
+
+def _taken(posts: list, arguments: tuple) -> tuple:
+    """The arguments of one row, with the messages that were posted to it."""
+    if not posts:
+        return arguments
+    contents = iter(posts)
+
+    def taken(part):
+        if not _is_posted(part):
+            return part
+        mine = jax.tree.map(lambda x: x.at[part.rows].get(mode="promise_in_bounds"), next(contents))
+        return part.inbox.replace(content=tree.where_rows(part.inbox.arrived, mine, tree.zeros_like(mine)))
+
+    return jax.tree.map(taken, arguments, is_leaf=_is_posted)
+
+
+def rows_of(s: Simulation, plan: Plan, state: RunState | None = None) -> dict:
     """The fields of each row's `Node`, stacked `[m, ...]`, without keys and data.
 
     Args:
       s: the simulation.
       plan: who talks this round.
-      t: i32[], the round.
+      state: the state before the round; None before the first.
     """
-    ids = plans.ids(plan)
+    ids, n, roles = plans.ids(plan), s.problem.n, s.who
+    t, count, memory = (jnp.int32(0), None, ()) if state is None else (state.t, state.count, state.oracle_state)
     return {
         "id": ids,
         "t": jnp.full_like(ids, t),
+        "count": jnp.zeros_like(ids) if count is None else count[ids],
         "self_weight": plan.self_weights,
         "degree": plans.degree(plan),
-        "n": jnp.full_like(ids, s.problem.n),
+        "out_degree": plans.out_degree(plan).astype(jnp.int32),
+        "n": jnp.full_like(ids, n),
         "num_examples": s.problem.num_examples[ids],
-        "links": plans.neighbours(plan) if "per_link" in s.algorithm.needs else None,
+        "links": plans.neighbours(plan) if s.algorithm.needs & {"per_link", "each"} and not s.has_server else None,
+        "works": plan.works,
+        "honest": roles.honest[ids],
+        "group": roles.group[ids],
+        "memory": tree.take_rows(memory, plan.participants),
     }
 
 
-def node_of(s: Simulation, row: dict) -> Node:
+def node_of(s: Simulation, row: dict, phase: int = 0) -> Node:
     """The node of one row of `rows_of`, with its keys and its data."""
+    row = dict(row)
+    of_data = {name: row.pop(name) for name in ("count", "honest", "group", "memory")}
+    t, id, works = row["t"], row["id"], row.pop("works")
     data = Data(
         problem=s.problem,
-        id=row["id"],
-        t=row["t"],
-        key=key_of(s.key, "data", row["t"], row["id"]),
-        order_key=key_of(s.key, "order", 0, row["id"]),
+        id=id,
+        t=t,
+        key=key_of(s.key, "data", t, id),
+        order_key=key_of(s.key, "order", 0, id),
+        public_key=key_of(s.key, "public", t),
+        works=works,
+        **of_data,
     )
-    key, common = key_of(s.key, "node", row["t"], row["id"]), key_of(s.key, "common", row["t"])
-    return Node(**row, key=key, common=common, steps=s.oracle.steps(data), _data=data, _oracle=s.oracle)
+    key, common = key_of(s.key, "node", t, id), key_of(s.key, "common", t)
+    return Node(
+        **row,
+        key=jax.random.fold_in(key, phase) if phase else key,
+        common=common,
+        steps=s.oracle.steps(data),
+        works=jnp.bool_(True) if works is None else works,
+        _data=data,
+        _oracle=s.oracle,
+    )
+
+
+def desk_of(s: Simulation, t: jax.Array, phase: int) -> Node:
+    """The server's desk: a node without data that answers about public inputs and outputs of models."""
+    zero, one = jnp.int32(0), jnp.int32(1)
+    row = {
+        "id": jnp.int32(-1),
+        "t": t,
+        "count": zero,
+        "self_weight": jnp.ones(()),
+        "degree": zero,
+        "out_degree": zero,
+        "n": one * s.problem.n,
+        "num_examples": zero,
+        "links": None,
+        "works": None,
+        "honest": jnp.bool_(True),
+        "group": zero,
+        "memory": jax.tree.map(lambda x: jnp.zeros(x.shape[1:], x.dtype), jax.eval_shape(s.oracle.init, s.problem)),
+    }
+    return node_of(s, row, phase)

@@ -12,7 +12,8 @@ __all__ = ["returned"]
 RETURNS = {
     "send": ("(message, state)", 2),
     "recv": ("(state, info), info a dict of scalars, often {}", 2),
-    "client": ("(message, state, reports), reports a dict of scalars, often {}", 3),
+    "client": ("(message, state); a report is an Each part of the message", 2),
+    "client_heard": ("(message, state); a report is an Each part of the message", 2),
 }
 
 
@@ -25,7 +26,7 @@ def returned(kind: type, method: str, role: str, out: Any) -> Any:
     if role not in RETURNS:
         return out
     form, count = RETURNS[role]
-    plain = type(out) is tuple and len(out) == count and (role == "send" or isinstance(out[-1], dict))
+    plain = type(out) is tuple and len(out) == count and (role != "recv" or isinstance(out[-1], dict))
     got = f"{len(out)} values" if type(out) is tuple else f"one value of type {type(out).__name__}"
     if type(out) is tuple and len(out) == count:
         got = f"{type(out[-1]).__name__} as its last value"

@@ -8,15 +8,18 @@ import jax
 import jax.numpy as jnp
 
 from jdl import checks, tree
+from jdl import plan as plans
 from jdl.engine import metrics
-from jdl.engine.messages import content_and_bits
+from jdl.engine.mapping import AT_ONCE
+from jdl.engine.messages import content_and_bits, content_of
 from jdl.engine.nodes import each_node, rows_of
-from jdl.engine.rounds import plan_at, sends_of, step
+from jdl.engine.rounds import plan_at, sends_of, step, wires
+from jdl.engine.seeing import mean_of, unseen
 from jdl.engine.state import RunState, Simulation
 from jdl.rng import key_of
-from jdl.types import Info, Plan, PyTree, Server, Traffic
+from jdl.types import Exchange, Info, Message, Plan, PyTree, Server, Traffic
 
-__all__ = ["RunState", "Simulation", "advance", "evaluate", "init", "models", "simulate", "step"]
+__all__ = ["RunState", "Simulation", "advance", "evaluate", "init", "models", "simulate", "step", "wires"]
 
 
 # Kept between calls, so that a round of given shapes is traced once in a process; in a larger program it is inlined.
@@ -34,11 +37,15 @@ def init(simulation: Simulation, params: PyTree | None = None) -> RunState:
     Raises:
       InputError: if `params` has another structure or other shapes than the problem's model.
     """
-    s, n, t = simulation, simulation.problem.n, jnp.int32(0)
+    s, n = simulation, simulation.problem.n
     fresh = s.problem.init(key_of(s.key, "init", 0))
     params = fresh if params is None else _start(params, fresh, n, s.has_server)
-    schedule_state = s.schedule.init(key_of(s.key, "schedule_state", 0))
-    rows = rows_of(s, _everybody(plan_at(s, schedule_state, t)[0], n), t)
+    schedule_state, seen = s.schedule.init(key_of(s.key, "schedule_state", 0)), unseen(s)
+    zero, t = jnp.zeros((2, n + s.has_server), jnp.float32), jnp.int32(0)
+    traffic, count = Traffic(bits=zero, messages=zero), jnp.zeros(n, jnp.int32)
+    oracle_state, none = s.oracle.init(s.problem), jnp.int32(-1)
+    state = RunState(t, (), (), (), (), schedule_state, oracle_state, seen, count, traffic, none)
+    rows = rows_of(s, _everybody(plan_at(s, state)[0], n), state)
     if s.has_server:
         nodes = each_node(s, "client_init", "client_init", rows, told=params)
         server = s.algorithm.init(params, n)
@@ -46,12 +53,25 @@ def init(simulation: Simulation, params: PyTree | None = None) -> RunState:
         starts = jax.tree.map(lambda p, like: jnp.broadcast_to(p, (n, *like.shape)), params, fresh)
         nodes = each_node(s, "init", "init", rows, starts)
         server = ()
-    abstract = s.replace(mapping="vmap", mesh=None)  # shapes only: a loop over nodes has nothing to name here
+    abstract = s.replace(placement=AT_ONCE)  # shapes only: a loop over nodes has nothing to name here
     messages = lambda send: content_and_bits(send(abstract, rows, nodes, server)[0])[0]
     shapes = [jax.eval_shape(functools.partial(messages, send)) for send in sends_of(s)]
-    exchange_state = tuple(s.exchange.init(tree.zeros_like(message)) for message in shapes)
-    zero = jnp.zeros((2, n + s.has_server), jnp.float32)
-    return RunState(t, nodes, server, exchange_state, schedule_state, Traffic(bits=zero, messages=zero), jnp.int32(-1))
+    exchange_state = tuple(_memory(s.exchange, message) for message in shapes)
+    down_state = () if s.exchange_down is None else tuple(_memory(s.exchange_down, down) for down in _downs(s, server))
+    return state.replace(nodes=nodes, server=server, exchange_state=exchange_state, down_state=down_state)
+
+
+def _memory(exchange: Exchange, message: Message) -> PyTree:
+    """What an exchange remembers before the first round; () for a message without arrays, which it never sees."""
+    return exchange.init(tree.zeros_like(message)) if jax.tree.leaves(message) else ()
+
+
+def _downs(s: Simulation, server: PyTree) -> list[Message]:
+    """The messages of a server in each exchange of a round, with an axis of one row."""
+    return [
+        jax.tree.map(lambda x: x[None], content_of(getattr(s.algorithm, phase[0])(server)))
+        for phase in (s.algorithm.phases if s.has_server else ())
+    ]
 
 
 INIT = jax.jit(init, inline=True)
@@ -68,9 +88,10 @@ def advance(simulation: Simulation, sim: RunState, until: int | jax.Array, halt:
         state in each round.
 
     Returns:
-      The new state, and the mean over nodes of what `recv` reported in the last round, NaN before the first.
+      The new state, and the mean of each number that nodes reported in the last round, over those that took part; NaN
+      before the first round.
     """
-    info = jax.eval_shape(STEP, simulation, sim)[1]
+    info = jax.eval_shape(lambda: mean_of(STEP(simulation, sim)[1]))
     blank = jax.tree.map(lambda x: jnp.full((), jnp.nan, x.dtype), info)
     until = jnp.asarray(until, jnp.int32)
 
@@ -79,22 +100,50 @@ def advance(simulation: Simulation, sim: RunState, until: int | jax.Array, halt:
         return more & (carry[0].status < 0) if halt else more
 
     def body(carry):
-        sim, info = STEP(simulation, carry[0])
-        return sim, jax.tree.map(jnp.mean, info)
+        sim, reports = STEP(simulation, carry[0])
+        return sim, mean_of(reports)
 
     return jax.lax.while_loop(going, body, (sim, blank))
 
 
 def models(simulation: Simulation, sim: RunState) -> PyTree:
-    """The models to evaluate, stacked: one for each node, `[n, ...]`, or the server's, `[1, ...]`."""
-    if simulation.has_server:
-        return jax.tree.map(lambda x: x[None], simulation.algorithm.model(sim.server))
-    return jax.vmap(simulation.algorithm.model)(sim.nodes)
+    """The models to evaluate, stacked: one for each node, `[n, ...]`.
+
+    Of a method with a server they are the clients' personal models, or the server's one, `[1, ...]`, if there are none.
+    """
+    algorithm = simulation.algorithm
+    if not simulation.has_server:
+        return jax.vmap(algorithm.model)(sim.nodes)
+    if hasattr(algorithm, "personal"):
+        return jax.vmap(lambda client: algorithm.personal(sim.server, client))(sim.nodes)
+    return jax.tree.map(lambda x: x[None], algorithm.model(sim.server))
 
 
 def evaluate(simulation: Simulation, sim: RunState) -> dict[str, jax.Array]:
-    """The metrics of a state; see `jdl.metrics.measure`."""
-    return metrics.measure(models(simulation, sim), simulation.problem, simulation.mesh)
+    """The metrics of a state, by name; see `jdl.metrics.measure` and `jdl.metrics.users`.
+
+    Args:
+      simulation: what is simulated; its `metrics` say what is measured beside the built-in ones.
+      sim: the state.
+
+    Returns:
+      Numbers f[]; and f[n] under names that begin with "nodes/". Where there are such metrics of every node, and no
+      server, "nodes/degree" is the number of links into each node in the next round.
+    """
+    s, chosen, stacked = simulation, simulation.metrics, models(simulation, sim)
+    honest = s.who.honest if chosen.honest_only else None
+    row = metrics.measure(stacked, s.problem, s.placement.mesh, honest=honest, own=chosen.own)
+    row |= metrics.users(chosen.functions, stacked, sim, s, honest)
+    if not s.has_server and any(name.startswith(metrics.PER_NODE) for name in row):
+        row[f"{metrics.PER_NODE}degree"] = _degree(s, sim)
+    return row
+
+
+def _degree(s: Simulation, sim: RunState) -> jax.Array:
+    """The number of links into each node in the next round, f[n]; 0 for a node that takes no part."""
+    plan = plan_at(s, sim)[0]
+    degree = plans.degree(plan).astype(jnp.result_type(float))
+    return tree.put_rows(jnp.zeros(s.problem.n, degree.dtype), plan.participants, degree)
 
 
 def simulate(

@@ -6,11 +6,12 @@ import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import struct
-from jax.sharding import Mesh
 
-from jdl.engine.mapping import Mapping
-from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Problem, PyTree, Schedule, Traffic
+from jdl.engine.mapping import AT_ONCE, Placement
+from jdl.engine.metrics import BUILT_IN, Metrics
+from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Problem, PyTree, Roles, Schedule, Seen, Traffic
 
 __all__ = ["RunState", "Simulation", "classes_of"]
 
@@ -25,13 +26,13 @@ class Simulation:
       problem: the data and the loss.
       algorithm: the method.
       schedule: who talks in which round.
-      exchange: what happens to messages.
+      exchange: what happens to messages of nodes.
       oracle: what the data say.
       key: the root of all randomness.
-      mapping: how nodes are mapped, see `jdl.engine.mapping`.
-      mesh: the devices that share the nodes, see `jdl.engine.placement`, or None.
-      reads_as: the value of `Plan.stochastic` under which the algorithm uses a plan whose links can fail in one
-        direction (see `jdl.runs.compose`), or None to use it as it is.
+      exchange_down: what happens to the messages of a server, or None where all clients receive them as they are.
+      roles: who is who, or None if all nodes are honest and of one group.
+      placement: how and where rows are computed.
+      metrics: what is measured beside the built-in metrics; see `jdl.engine.metrics`.
       code: a digest of the user's functions and classes (see `jdl.runs.fingerprint`). The program is compiled anew if a
         global that one of them reads has changed.
     """
@@ -42,15 +43,22 @@ class Simulation:
     exchange: Exchange
     oracle: Oracle
     key: Key
-    mapping: Mapping = "vmap"
-    mesh: Mesh | None = None
-    reads_as: str | None = None
+    exchange_down: Exchange | None = None
+    roles: Roles | None = None
+    placement: Placement = AT_ONCE
+    metrics: Metrics = BUILT_IN
     code: str | None = None
 
     @property
     def has_server(self) -> bool:
         """Whether the algorithm has a server."""
-        return isinstance(self.algorithm, Federated)
+        return "server" in self.algorithm.needs
+
+    @property
+    def who(self) -> Roles:
+        """The roles of all nodes, also where none are given."""
+        n = self.problem.n
+        return Roles(jnp.ones(n, bool), jnp.zeros(n, jnp.int32)) if self.roles is None else self.roles
 
     def replace(self, **changes: Any) -> Simulation:
         """A copy with some fields changed, e.g. another rate. The new parts are not checked."""
@@ -58,8 +66,8 @@ class Simulation:
 
 
 LEAVES, STATICS = (
-    ("problem", "algorithm", "schedule", "exchange", "oracle", "key"),
-    ("mapping", "mesh", "reads_as", "code"),
+    ("problem", "algorithm", "schedule", "exchange", "oracle", "key", "exchange_down", "roles"),
+    ("placement", "metrics", "code"),
 )
 
 
@@ -98,7 +106,11 @@ class RunState:
       nodes: S[n], the state of every node, or of every client if there is a server.
       server: the server's state, one copy, or () without a server.
       exchange_state: what the exchange remembers, a tuple with one entry for each phase of a round.
+      down_state: the same for the exchange of the server's messages; () without one.
       schedule_state: what the schedule remembers.
+      oracle_state: what the oracle remembers of each node, leaves `[n, ...]`; () without a memory.
+      seen: what the schedule is told of the rounds before, or None if it watches nothing.
+      count: i32[n], the number of rounds in which each node took part and worked.
       traffic: its fields are f[2, n], or f[2, n + 1] with a server, which comes last. Row 0 is what each node has sent
         since the start, as a sum in float32. Row 1 is the rounding error of this sum: the sum minus the exact value.
       status: i32[], the round in which a number that is not finite first appeared, or -1.
@@ -108,6 +120,10 @@ class RunState:
     nodes: PyTree
     server: PyTree
     exchange_state: tuple[PyTree, ...]
+    down_state: tuple[PyTree, ...]
     schedule_state: PyTree
+    oracle_state: PyTree
+    seen: Seen | None
+    count: jax.Array
     traffic: Traffic
     status: jax.Array

@@ -11,7 +11,7 @@ from jdl.exchange.per_module import PerModule
 from jdl.exchange.renamed import RENAMED
 from jdl.exchange.repeated import Repeated
 from jdl.exchange.robust import CoordinateMedian, TrimmedMean
-from jdl.exchange.stack import stack
+from jdl.exchange.stack import layers, stack, stack_down
 from jdl.exchange.variance_corrected import VarianceCorrected
 
 __all__ = [
@@ -26,7 +26,9 @@ __all__ = [
     "SignFlip",
     "TrimmedMean",
     "VarianceCorrected",
+    "layers",
     "stack",
+    "stack_down",
 ]
 
 checks.renamed(__name__, RENAMED)

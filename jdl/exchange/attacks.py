@@ -10,17 +10,17 @@ from flax import struct
 
 from jdl import tree
 from jdl.exchange.linear import Linear
-from jdl.types import Exchange, ExchangeState, Key, Message, Traffic, Wire, number, static
+from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Wire, number, static
 
 __all__ = ["SignFlip"]
 
 
 @struct.dataclass
 class SignFlip:
-    """Sign-flip attack: a fraction of the nodes sends -strength times its message, and keeps the true one.
+    """Sign-flip attack: dishonest nodes send -strength times their message, and keep the true one.
 
-    The round(fraction n) attackers are drawn once and are the same in every round. Metrics count all nodes, attackers
-    included.
+    The attackers are the nodes that the roles of the simulation call dishonest; or, with a fraction,
+    round(fraction n) nodes that are drawn once, the same in every round. Whole numbers in a message stay as they are.
 
     Sends:
       a false message of the same size as the true one.
@@ -29,7 +29,7 @@ class SignFlip:
       one bit per node, which says whether it is an attacker.
 
     Args:
-      fraction: share of the nodes that are attackers, 0 to 1.
+      fraction: share of the nodes that are attackers, 0 to 1; None for those whom the roles call dishonest.
       strength: factor on the false message, at least 0.
       attack_seed: seed of the draw of the attackers.
       inner: the exchange that receives the messages next.
@@ -39,26 +39,30 @@ class SignFlip:
       Descent (omniscient sign reversal).
     """
 
-    fraction: float = number(0.1, minimum=0, maximum=1)
+    fraction: float | None = number(None, minimum=0, maximum=1)
     strength: float = number(1.0, minimum=0)
     attack_seed: int = static(0, minimum=0)
     inner: Exchange = Linear()
 
-    needs: ClassVar[frozenset[str]] = frozenset()
+    @property
+    def needs(self) -> frozenset[str]:
+        """Dishonest nodes among the roles, if it does not draw attackers of its own."""
+        return frozenset({"dishonest"} if self.fraction is None else set())
+
     breaks: ClassVar[frozenset[str]] = frozenset()
 
     def init(self, message: Message) -> ExchangeState:
-        leaves = jax.tree.leaves(message)
-        n = leaves[0].shape[0] if leaves else 0
+        n = jax.tree.leaves(message)[0].shape[0]
         order = jax.random.permutation(jax.random.key(self.attack_seed), n)
-        return order < jnp.round(self.fraction * n).astype(order.dtype), self.inner.init(message)
+        drawn = () if self.fraction is None else order < jnp.round(self.fraction * n).astype(order.dtype)
+        return drawn, self.inner.init(message)
 
-    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
-        attackers, inner = state
-        if not jax.tree.leaves(wire.sent):  # an empty message cannot be falsified
-            inbox, inner, traffic = self.inner.apply(inner, wire, key)
-            return inbox, (attackers, inner), traffic
-        false = tree.scale(-self.strength, wire.sent)
-        sent = tree.where_rows(tree.take_rows(attackers, wire.plan.participants), false, wire.sent)
-        inbox, inner, traffic = self.inner.apply(inner, wire.replace(sent=sent), key)
-        return inbox, (attackers, inner), traffic
+    def apply(
+        self, state: ExchangeState, wire: Wire, key: Key
+    ) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
+        drawn, inner = state
+        attackers = (~wire.roles.honest)[wire.origin] & (wire.origin >= 0) if self.fraction is None else drawn[wire.origin]
+        flip = lambda x: jnp.asarray(-self.strength, x.dtype) * x if jnp.issubdtype(x.dtype, jnp.inexact) else x
+        sent = tree.where_rows(attackers, jax.tree.map(flip, wire.sent), wire.sent)
+        inbox, inner, deliveries = self.inner.apply(inner, wire.replace(sent=sent), key)
+        return inbox, (drawn, inner), deliveries

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks, tree
 from jdl.exchange.linear import Linear
 from jdl.exchange.repeated import steps
-from jdl.types import Exchange, ExchangeState, Key, Message, Traffic, Wire, number, static
+from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Wire, number, static
 
 __all__ = ["Chebyshev"]
 
@@ -52,7 +51,7 @@ class Chebyshev:
 
     needs: ClassVar[frozenset[str]] = frozenset({"peers"})
     # Some of its weights are negative: x / w of push-sum would mean nothing.
-    breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link"})
+    breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link", "each", "push"})
 
     def __post_init__(self) -> None:
         need = "need the largest modulus of an eigenvalue of W but the first; take jdl.topology.lambda_2(topology)"
@@ -61,9 +60,7 @@ class Chebyshev:
     def init(self, message: Message) -> ExchangeState:
         return self.inner.init(message)
 
-    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
-        if not jax.tree.leaves(wire.sent):
-            return self.inner.apply(state, wire, key)
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
         ratio, ahead = jnp.asarray(self.rho), [jnp.ones_like(jnp.asarray(self.rho))]
         for _ in range(self.times - 1):
             ahead.append(2 / (2 - self.rho * ratio))

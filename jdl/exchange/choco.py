@@ -9,9 +9,9 @@ from flax import struct
 
 from jdl import tree
 from jdl.compressors import Compressor, TopK
-from jdl.exchange.compress import compress
+from jdl.exchange.compress import compress, memory_rows, sending, start
 from jdl.exchange.linear import Linear
-from jdl.types import Exchange, ExchangeState, Key, Message, Traffic, Wire, number
+from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Wire, number
 
 __all__ = ["Choco"]
 
@@ -30,7 +30,7 @@ class Choco:
       the compressed change of the message, on reliable links.
 
     Memory:
-      one more copy of the message per node.
+      one more copy of the message per node, and what the compressor remembers.
 
     Args:
       gamma: step size of gossip, 0 to 1. The coarser the compression, the smaller it must be: else gossip diverges.
@@ -47,23 +47,24 @@ class Choco:
     inner: Exchange = Linear()
 
     needs: ClassVar[frozenset[str]] = frozenset({"reliable", "peers"})
-    breaks: ClassVar[frozenset[str]] = frozenset({"per_link"})
+    breaks: ClassVar[frozenset[str]] = frozenset({"per_link", "each", "push"})
 
     def init(self, message: Message) -> ExchangeState:
-        return tree.zeros_like(message), self.inner.init(message)
+        return tree.zeros_like(message), start(self.compressor, message), self.inner.init(message)
 
-    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
-        if not jax.tree.leaves(wire.sent):
-            return wire.own, state, self.inner.apply(state[1], wire, key)[2]
-        copies, inner = state
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
+        copies, memory, inner = state
         here, inside = jax.random.split(key)
-        rows = wire.plan.participants
-        xhat = tree.take_rows(copies, rows)
+        rows = memory_rows(wire, copies)
+        before = tree.take_rows((copies, memory), rows)
+        xhat, remembered = before
         change = tree.sub(tree.cast(wire.sent, xhat), xhat)
-        difference, bits = compress(self.compressor, change, wire, here)
+        difference, remembered, bits = compress(self.compressor, remembered, change, wire, here)
         # A node that is silent this round, or asleep, sends nothing.
-        moved = tree.where_rows(wire.bits > 0, tree.add(xhat, difference), xhat)
-        xhat = tree.where_rows(wire.plan.active, moved, xhat)
-        mixed, inner, traffic = self.inner.apply(inner, wire.replace(own=xhat, sent=xhat, bits=bits), inside)
-        inbox = tree.axpy(self.gamma, tree.sub(mixed, xhat), wire.own)
-        return inbox, (tree.put_rows(copies, rows, xhat), inner), traffic
+        after = tree.where_rows(sending(wire), (tree.add(xhat, difference), remembered), before)
+        copies, memory = tree.put_rows((copies, memory), rows, after)
+        xhat = after[0]
+        own = tree.take_rows(copies, wire.plan.participants)
+        mixed, inner, deliveries = self.inner.apply(inner, wire.replace(own=own, sent=xhat, bits=bits), inside)
+        inbox = tree.axpy(self.gamma, tree.sub(mixed, own), wire.own)
+        return inbox, (copies, memory, inner), deliveries

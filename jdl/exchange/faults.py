@@ -10,7 +10,7 @@ from flax import struct
 
 from jdl import plan as plans
 from jdl.exchange.linear import Linear
-from jdl.types import Exchange, ExchangeState, Key, Message, Plan, Server, Traffic, Wire, number
+from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Server, Wire, number
 
 __all__ = ["Lossy"]
 
@@ -21,7 +21,7 @@ class Lossy:
 
     W stays stochastic. On an undirected link, each end adds the weight of the lost message to its own
     weight. On a directed link, the receiver does so if W is row stochastic, and the sender if it is column stochastic
-    (see `jdl.plan.drop`). A server averages over the messages that arrive.
+    (see `jdl.plan.settled`). A server averages over the messages that arrive.
 
     Sends:
       the message, unchanged; it is counted whether it arrives or not.
@@ -40,24 +40,24 @@ class Lossy:
     def init(self, message: Message) -> ExchangeState:
         return self.inner.init(message)
 
-    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
         here, inside = jax.random.split(key)
         plan = plans.one_by_one(wire.plan)
-        keep = _uniform_of_links(plan, here) >= self.probability
-        return self.inner.apply(state, wire.replace(plan=plans.drop(plan, keep)), inside)
+        keep = _uniform_of_links(wire.replace(plan=plan), here) >= self.probability
+        return self.inner.apply(state, wire.replace(plan=plans.lose(plan, keep)), inside)
 
 
-def _uniform_of_links(plan: Plan, key: Key) -> jax.Array:
+def _uniform_of_links(wire: Wire, key: Key) -> jax.Array:
     """A uniform number for each link, the same in every form of a plan, since it depends only on the two ids.
 
-    In a symmetric plan both directions share it: the link fails, not one message.
+    In a symmetric plan both directions share it: the link fails, not one message. The server has the id -1.
     """
-    ids = plans.ids(plan)
-    sender = ids[plans.senders(plan.links)]
+    plan = wire.plan
+    sender = wire.origin[plans.senders(plan.links)]
     if isinstance(plan.links, Server):
         receiver = jnp.full_like(sender, -1)
     else:
-        receiver = ids[plans.receivers(plan.links)]
+        receiver = plans.ids(plan)[plans.receivers(plan.links)]
     if plan.symmetric:
         sender, receiver = jnp.minimum(sender, receiver), jnp.maximum(sender, receiver)
     fold = jnp.vectorize(lambda i, j: jax.random.uniform(jax.random.fold_in(jax.random.fold_in(key, i), j)))

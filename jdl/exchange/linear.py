@@ -7,7 +7,7 @@ from typing import ClassVar
 from flax import struct
 
 from jdl.exchange import mixing
-from jdl.types import ExchangeState, Key, Message, Traffic, Wire
+from jdl.types import Delivery, ExchangeState, Key, Message, Wire
 
 __all__ = ["Linear"]
 
@@ -16,7 +16,8 @@ __all__ = ["Linear"]
 class Linear:
     """Plain gossip, the innermost exchange by default: inbox_i = W_ii own_i + sum_j W_ij sent_j.
 
-    With a server, the inbox is the weighted mean of the messages that arrive.
+    With a server, the inbox is the weighted mean of the messages that arrive. `Each` and `PerLink` parts arrive one by
+    one, and `Push` parts are mixed by weights whose columns sum to one.
 
     Sends:
       the message, as it is, on every link of the plan.
@@ -28,5 +29,5 @@ class Linear:
     def init(self, message: Message) -> ExchangeState:
         return ()
 
-    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
-        return mixing.mix(wire.plan, wire.own, wire.sent), state, mixing.traffic(wire)
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
+        return mixing.inboxes(wire), state, mixing.delivered(wire)

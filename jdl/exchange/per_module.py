@@ -13,7 +13,7 @@ from flax import struct
 from jdl import checks, tree
 from jdl import plan as plans
 from jdl.exchange.linear import Linear
-from jdl.types import Exchange, ExchangeState, Key, Message, Plan, Traffic, Wire
+from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Plan, Wire
 
 __all__ = ["PerModule"]
 
@@ -24,10 +24,12 @@ Keys = tuple[str, ...]
 class PerModule:
     """Per-module mixing: an array of the message is averaged only with neighbours that hold the same module of it.
 
-    For paths through shared modules (DiPaCo), private layers (FedPer, FedBN, LG-FedAvg), clusters. W of each array is
-    that of the plan without the other links, whose weight returns to the node itself. All of one module is plain
-    gossip; all private is local training. For symmetric W: a directed, doubly stochastic one is row stochastic without
-    some of its links. `PerModule.of` makes one out of names and modules.
+    For paths through shared modules (DiPaCo), private layers (FedPer, FedBN, LG-FedAvg), clusters. Each array has a W of
+    its own, over the links between nodes that hold the same module: W'_ij = W_ij min(1 / r_i, 1 / r_j), where r_i is
+    the weight that node i gives to holders of its module, itself included, and W'_ii is the rest. A symmetric W stays
+    symmetric and doubly stochastic, and over the complete graph the inbox is the mean of the holders. A directed W is
+    divided by r_i, and is row stochastic. All of one module is plain gossip; all private is local training.
+    `PerModule.of` makes one out of names and modules.
 
     Sends:
       on each link the arrays that both ends hold, as one message; nothing where they hold none in common.
@@ -49,7 +51,7 @@ class PerModule:
 
     needs: ClassVar[frozenset[str]] = frozenset({"peers"})
     # Push-sum's weight is of no module: it would be mixed over other links than the model.
-    breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link"})
+    breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link", "each", "push"})
 
     @classmethod
     def of(cls, assignment: Mapping[str | Sequence[str], Any] | Any) -> Self:
@@ -88,23 +90,28 @@ class PerModule:
                 f"got modules of {keys}, which no array of the message has in its path; need one of {_names(message)}"
             )
             checks.require(bool(found) or not leaves, none)
-        return tuple(self.inner.init([leaves[i] for i in part]) for part in parts)
+        return tuple(self.inner.init([leaves[i] for i in part]) if part else () for part in parts)
 
-    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
+    def apply(
+        self, state: ExchangeState, wire: Wire, key: Key
+    ) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
         own, structure = jax.tree.flatten(wire.own)
-        sent, inbox, links, results = jax.tree.leaves(wire.sent), list(own), [], []
+        sent, inbox, states, deliveries = jax.tree.leaves(wire.sent), list(own), list(state), []
         total = max(tree.bits(wire.sent), 1)
         for g, part in enumerate(self._parts(wire.own)):
+            if not part:
+                continue
             plan = _within(wire.plan, self.modules[g]) if g < len(self.modules) else wire.plan
             share = tree.bits([sent[i] for i in part]) / total
-            given = Wire([own[i] for i in part], [sent[i] for i in part], share * wire.bits, plan)
+            given = wire.replace(
+                own=[own[i] for i in part], sent=[sent[i] for i in part], bits=share * wire.bits, plan=plan
+            )
             # One key for all: a link that fails does so for all that it carries.
-            mixed, new, traffic = self.inner.apply(state[g], given, key)
-            links.append(new)
-            results.append((given, traffic))
+            mixed, states[g], delivered = self.inner.apply(state[g], given, key)
+            deliveries += delivered
             for i, x in zip(part, mixed, strict=True):
                 inbox[i] = x
-        return structure.unflatten(inbox), tuple(links), _together(wire.plan, results)
+        return structure.unflatten(inbox), tuple(states), tuple(deliveries)
 
     def _parts(self, message: Message) -> list[list[int]]:
         """Which arrays are of each entry, by number, and last those of none. The longest entry wins."""
@@ -116,25 +123,21 @@ class PerModule:
 
 
 def _within(plan: Plan, modules: jax.Array) -> Plan:
-    """The plan without the links whose ends hold different modules, or private ones: nothing is sent on them."""
+    """The plan between nodes that hold the same module, renormalised over them: nothing is sent on other links."""
     plan = plans.one_by_one(plan)
-    held = modules[plans.ids(plan)]
-    mine, theirs = held[plans.receivers(plan.links)], held[plans.senders(plan.links)]
-    return plans.silence(plan, (mine == theirs) & (mine >= 0))
-
-
-def _together(plan: Plan, results: list[tuple[Wire, Traffic]]) -> Traffic:
-    """What all parts sent; those that take the same link are one message."""
-    bits = sum(traffic.bits for _, traffic in results)
-    plan = plans.one_by_one(plan)
-    used, times = jnp.zeros_like(plan.links.used), jnp.zeros_like(bits)
-    for given, traffic in results:
-        if not jax.tree.leaves(given.own):
-            continue
-        part = plans.one_by_one(given.plan)
-        used |= part.links.used
-        times = jnp.maximum(times, traffic.messages / jnp.maximum(plans.out_degree(part), 1))
-    return Traffic(bits=bits, messages=times * plans.out_degree(plan.replace(links=plan.links.replace(used=used))))
+    links, held = plan.links, modules[plans.ids(plan)]
+    who, into = plans.senders(links), plans.receivers(links)
+    shared = (held[into] == held[who]) & (held[into] >= 0)
+    # One minus what is cut, and not a sum of what is kept: without a cut W stays as it is to the last bit.
+    given = 1 - plans.into(links, jnp.where(shared, 0, links.weights), plans.rows(plan))
+    factor = 1 / jnp.where(given > 0, given, 1)
+    weights = links.weights * (jnp.minimum(factor[into], factor[who]) if plan.symmetric else factor[into])
+    weights = jnp.where(shared, weights, 0).astype(links.weights.dtype)
+    back = plans.into(links, links.weights - weights, plans.rows(plan))
+    arrived = None if links.arrived is None else links.arrived & shared
+    stochastic = plan.stochastic if plan.symmetric else "row"
+    links = links.replace(weights=weights, used=links.used & shared, arrived=arrived)
+    return plan.replace(links=links, self_weights=plan.self_weights + back, stochastic=stochastic)
 
 
 def _paths(message: Message) -> list[Keys]:

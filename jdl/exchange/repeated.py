@@ -11,7 +11,7 @@ from flax import struct
 
 from jdl import tree
 from jdl.exchange.linear import Linear
-from jdl.types import Exchange, ExchangeState, Key, Message, Traffic, Wire, static
+from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Wire, static
 
 __all__ = ["Repeated", "steps"]
 
@@ -25,17 +25,24 @@ def steps(inner: Exchange, times: int, state: ExchangeState, wire: Wire, key: Ke
     full where the message was not empty. A loop, for of a chain of sums XLA computes parts anew for every row.
     """
     size = tree.bits(wire.own)
-    inbox, state, traffic = inner.apply(state, wire, jax.random.fold_in(key, 0))
+    inbox, state, deliveries = inner.apply(state, wire, jax.random.fold_in(key, 0))
+    if times == 1:
+        return inbox, state, deliveries
+    bits = jnp.where(wire.bits > 0, size, 0).astype(wire.bits.dtype)
 
     def step(k, carry):
-        x, before, state, traffic = carry
-        bits = jnp.where(wire.bits > 0, size, 0).astype(wire.bits.dtype)
+        x, before, state, sent = carry
         answer, state, more = inner.apply(state, wire.replace(own=x, sent=x, bits=bits), jax.random.fold_in(key, k))
-        return combine(k, answer, x, before), x, state, tree.add(traffic, more)
+        return combine(k, answer, x, before), x, state, tree.add(sent, _sent(more))
 
-    carry = (inbox, wire.own, state, traffic)
-    inbox, _, state, traffic = jax.lax.fori_loop(1, times, step, carry) if times > 1 else carry
-    return inbox, state, traffic
+    carry = (inbox, wire.own, state, _sent(deliveries))
+    inbox, _, state, sent = jax.lax.fori_loop(1, times, step, carry)
+    both = zip(deliveries, sent, strict=True)
+    return inbox, state, tuple(one.replace(bits=bits, copies=copies) for one, (bits, copies) in both)
+
+
+def _sent(deliveries: tuple[Delivery, ...]) -> list[tuple[jax.Array, jax.Array]]:
+    return [(one.bits, jnp.broadcast_to(one.copies, one.bits.shape)) for one in deliveries]
 
 
 @struct.dataclass
@@ -62,12 +69,10 @@ class Repeated:
     inner: Exchange = Linear()
 
     needs: ClassVar[frozenset[str]] = frozenset({"peers"})
-    breaks: ClassVar[frozenset[str]] = frozenset({"per_link"})
+    breaks: ClassVar[frozenset[str]] = frozenset({"per_link", "each", "push"})
 
     def init(self, message: Message) -> ExchangeState:
         return self.inner.init(message)
 
-    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
-        if not jax.tree.leaves(wire.sent):
-            return self.inner.apply(state, wire, key)
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
         return steps(self.inner, self.times, state, wire, key, lambda k, answer, x, before: answer)

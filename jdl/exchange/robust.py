@@ -10,7 +10,7 @@ from flax import struct
 
 from jdl import tree
 from jdl.exchange import mixing
-from jdl.types import ExchangeState, Key, Message, Server, Traffic, Wire, static
+from jdl.types import Delivery, ExchangeState, Key, Message, Plan, Server, Wire, static
 
 __all__ = ["CoordinateMedian", "TrimmedMean"]
 
@@ -35,21 +35,24 @@ class CoordinateMedian:
 
     needs: ClassVar[frozenset[str]] = frozenset({"one_by_one"})
     # A median keeps no mass: sums of messages are not preserved, so x / w of push-sum would mean nothing.
-    breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link"})
+    breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link", "push"})
 
     def init(self, message: Message) -> ExchangeState:
         return ()
 
-    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
-        inbox = jax.tree.map(lambda own, sent: _median(wire, own, sent), wire.own, wire.sent)
-        return inbox, state, mixing.traffic(wire)
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
+        return mixing.inboxes(wire, _medians), state, mixing.delivered(wire)
 
 
-def _median(wire: Wire, own: jax.Array, sent: jax.Array) -> jax.Array:
-    values, count = _arrived(wire, own, sent)
+def _medians(plan: Plan, own: Message, sent: Message) -> Message:
+    return jax.tree.map(lambda own, sent: _median(plan, own, sent), own, sent)
+
+
+def _median(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
+    values, count = _arrived(plan, own, sent)
     low, high = _ranked(values, [(count - 1) // 2, count // 2])
     middle = jnp.where(low == high, low, 0.5 * low + 0.5 * high)  # exact, and no overflow, where both are equal
-    return _inbox(wire, count, middle)
+    return _inbox(plan, count, middle)
 
 
 @struct.dataclass
@@ -76,18 +79,20 @@ class TrimmedMean:
     trim: int = static(1, minimum=0)
 
     needs: ClassVar[frozenset[str]] = frozenset({"one_by_one"})
-    breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link"})
+    breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link", "push"})
 
     def init(self, message: Message) -> ExchangeState:
         return ()
 
-    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
-        inbox = jax.tree.map(lambda own, sent: _trimmed(wire, own, sent, self.trim), wire.own, wire.sent)
-        return inbox, state, mixing.traffic(wire)
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
+        def rule(plan: Plan, own: Message, sent: Message) -> Message:
+            return jax.tree.map(lambda own, sent: _trimmed(plan, own, sent, self.trim), own, sent)
+
+        return mixing.inboxes(wire, rule), state, mixing.delivered(wire)
 
 
-def _trimmed(wire: Wire, own: jax.Array, sent: jax.Array, trim: int) -> jax.Array:
-    values, count = _arrived(wire, own, sent)
+def _trimmed(plan: Plan, own: jax.Array, sent: jax.Array, trim: int) -> jax.Array:
+    values, count = _arrived(plan, own, sent)
     cut = jnp.minimum(trim, (count - 1) // 2)
     low, high = (x[:, None] for x in _ranked(values, [cut, count - 1 - cut]))
     between = (values > low) & (values < high)
@@ -97,21 +102,21 @@ def _trimmed(wire: Wire, own: jax.Array, sent: jax.Array, trim: int) -> jax.Arra
     cut, kept = (tree.column(x.astype(values.dtype), own) for x in (cut, count - 2 * cut))
     low, high = low[:, 0], high[:, 0]
     total = jnp.sum(jnp.where(between, values, 0), axis=1) + (at_low - cut) * low + (at_high - cut) * high
-    return _inbox(wire, count, jnp.where(low == high, low, total / jnp.maximum(kept, 1)))
+    return _inbox(plan, count, jnp.where(low == high, low, total / jnp.maximum(kept, 1)))
 
 
-def _arrived(wire: Wire, own: jax.Array, sent: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _arrived(plan: Plan, own: jax.Array, sent: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Neighbourhoods `[m, k, ...]` with infinity for what did not arrive, and `i32[m]`, how many did."""
     mixing.require_real(own)
-    values, arrived = mixing.neighbourhood(wire.plan, own, sent)
+    values, arrived = mixing.neighbourhood(plan, own, sent)
     values = jax.lax.optimization_barrier(values)  # or every comparison would gather its two messages anew
     mask = arrived.reshape(arrived.shape + (1,) * (values.ndim - 2))
     # What did not arrive, and what is no number, ranks behind everything else; only the former is not counted.
     return jnp.where(mask & ~jnp.isnan(values), values, jnp.inf), jnp.sum(arrived, axis=1, dtype=jnp.int32)
 
 
-def _inbox(wire: Wire, count: jax.Array, result: jax.Array) -> jax.Array:
-    if isinstance(wire.plan.links, Server):
+def _inbox(plan: Plan, count: jax.Array, result: jax.Array) -> jax.Array:
+    if isinstance(plan.links, Server):
         return jnp.where(count[0] > 0, result[0], 0)  # nothing arrived: the aggregate change is zero
     return result
 

@@ -11,7 +11,7 @@ from jdl.exchange.compress import Compressed
 from jdl.exchange.linear import Linear
 from jdl.types import Exchange
 
-__all__ = ["breaks_of", "is_compressor", "layers", "needs_of", "stack"]
+__all__ = ["breaks_of", "is_compressor", "layers", "needs_of", "stack", "stack_down"]
 
 
 def stack(network: Sequence[Exchange | Compressor]) -> Exchange:
@@ -44,6 +44,22 @@ def stack(network: Sequence[Exchange | Compressor]) -> Exchange:
         checks.require(wraps(outer), f"got {name} before other exchanges, it replaces the mean; put it last")
         inner = outer.replace(inner=inner)
     return inner
+
+
+def stack_down(network: Sequence[Exchange | Compressor]) -> Exchange | None:
+    """Nest the exchanges on the way from a server to its clients; None if there are none.
+
+    Args:
+      network: exchanges, and compressors, which become `Compressed`.
+
+    Raises:
+      InputError: if an exchange replaces the mean: a client receives one message, the server's.
+    """
+    for part in network:
+        name = type(part).__name__
+        need = f"got {name} in network_down, where each client receives one message; put it in network"
+        checks.require(is_compressor(part) or wraps(part), need)
+    return stack(network) if network else None
 
 
 def is_compressor(part: Exchange | Compressor) -> bool:

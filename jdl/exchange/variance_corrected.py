@@ -10,7 +10,7 @@ from flax import struct
 
 from jdl import tree
 from jdl.exchange.linear import Linear
-from jdl.types import Exchange, ExchangeState, Key, Message, Traffic, Wire
+from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Wire
 
 __all__ = ["VarianceCorrected"]
 
@@ -41,12 +41,12 @@ class VarianceCorrected:
 
     needs: ClassVar[frozenset[str]] = frozenset({"peers"})
     # What is rescaled keeps no sum: x / w of push-sum would mean nothing.
-    breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link"})
+    breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link", "each", "push"})
 
     def init(self, message: Message) -> ExchangeState:
         return self.inner.init(_with_variances(message))
 
-    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, Traffic]:
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
         own, sent = _with_variances(wire.own), _with_variances(wire.sent)
         more = tree.bits(sent["variance"])
         bits = jnp.where(wire.bits > 0, wire.bits + more, 0)

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Mapping as Mapping_
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import Jaxpr
 
 from jdl import checks, tree
 from jdl import exchange as exchanges
 from jdl.engine import placement
-from jdl.engine.mapping import Mapping
+from jdl.engine.mapping import AT_ONCE, Mapping, Placement
+from jdl.engine.metrics import Metrics
+from jdl.engine.seeing import unseen
 from jdl.engine.sim import INIT, STEP, Simulation
-from jdl.exchange.stack import breaks_of, needs_of
-from jdl.oracle import DataOracle
+from jdl.exchange.stack import needs_of
+from jdl.oracle import as_oracle
+from jdl.problems import offers
 from jdl.runs import fingerprint, refuse
 from jdl.runs.as_schedule import as_schedule
 from jdl.runs.devices import check_devices, devices_for
 from jdl.runs.memory import fits_in_memory, shapes_of_model
-from jdl.runs.needs import REMEDIES, check_needs, reads_as
+from jdl.runs.needs import REMEDIES, check_needs
 from jdl.runs.users_errors import explained
 from jdl.runs.users_functions import check_functions
-from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Plan, Problem, Schedule
+from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Plan, Problem, Roles, Wrapper
 
 __all__ = ["simulation"]
+
+Metric = Callable[..., jax.Array]
 
 
 def simulation(
@@ -34,7 +41,11 @@ def simulation(
     topology: Any = None,
     network: Sequence[Exchange] = (),
     *,
-    oracle: Oracle | None = None,
+    network_down: Sequence[Exchange] = (),
+    oracle: Oracle | Wrapper | Sequence[Wrapper] | None = None,
+    roles: Roles | None = None,
+    metrics: Mapping_[str, Metric] | None = None,
+    own: bool = False,
     seed: int = 0,
     mapping: Mapping = "auto",
     devices: int | str = "auto",
@@ -47,7 +58,14 @@ def simulation(
       topology: who sends to whom: a `Topology`, a networkx graph, a weight matrix, a list of these (one period), or a
         `Schedule`. None for a method that does not mix, and for a server that asks all clients in every round.
       network: exchanges and compressors in the order in which they act on a message: the first is nearest the sender.
-      oracle: where gradients come from; by default `jdl.oracle.DataOracle()`, the problem's own.
+      network_down: the same for the messages of a server to its clients. A client that does not hear the server takes
+        no part in the round.
+      oracle: what nodes learn from their data: wrappers in the order in which they are asked, perhaps with an oracle
+        last; by default `jdl.oracle.DataOracle()`, the problem's own answers.
+      roles: who is honest, and the group of each node, see `jdl.roles`; by default all are honest and of one group.
+      metrics: metrics of your own, by name: functions (models [n, ...], state, simulation) -> f[] or f[n].
+      own: whether to evaluate each node's model on the node's own distribution as well: columns `own_loss`,
+        `own_accuracy`, `worst_own_accuracy`.
       seed: the seed of all randomness of the run. (Graphs and data have seeds of their own.)
       mapping: how the nodes are computed. "vmap" computes all at once; a number computes so many at a time, which needs
         less memory; "loop" computes them one by one without compilation, to debug (see `jdl.run`); "auto" chooses
@@ -63,22 +81,23 @@ def simulation(
       InputError: if a part is unusable, or if the parts do not fit together.
     """
     key = _key(seed)
-    refuse.kinds(problem, algorithm, network, oracle)
+    refuse.kinds(problem, algorithm, network, network_down)
     number = isinstance(mapping, int) and not isinstance(mapping, bool) and mapping > 0
     named = mapping in ("auto", "vmap", "loop")
     sentence = f'got mapping={mapping!r}, need "auto", "vmap", "loop" or a number of nodes at a time; try "auto"'
     checks.require(number or named, sentence)
     check_devices(devices, problem.n, mapping)
-    exchange = exchanges.stack(list(network))
-    oracle = DataOracle() if oracle is None else oracle
-    refuse.algorithm_parts(algorithm, REMEDIES.keys() | DataOracle.offers | oracle.offers)
+    exchange, down = exchanges.stack(list(network)), exchanges.stack_down(list(network_down))
+    oracle = as_oracle(oracle)
+    refuse.algorithm_parts(algorithm, REMEDIES.keys() | offers.OFFERS.keys() | oracle.offers)
     refuse.draws(problem, algorithm)
     fits_in_memory(problem)
-    form = "slots" if "one_by_one" in needs_of(exchange) | algorithm.needs else "auto"
+    form = "slots" if {"one_by_one", "per_link", "each"} & (needs_of(exchange) | algorithm.needs) else "auto"
     model = shapes_of_model(problem)
     numbers = sum(leaf.size for leaf in jax.tree.leaves(model))
     schedule = as_schedule(topology, algorithm, problem.n, numbers, form)
-    for part in (problem, algorithm, schedule, exchange, oracle):
+    parts = problem, algorithm, schedule, exchange, oracle, down, roles
+    for part in parts:
         checks.fields(part)
     check_functions(algorithm, model)
     checks.require(
@@ -86,17 +105,24 @@ def simulation(
         f"got a topology of {schedule.n} nodes and a problem of {problem.n}, need one number; make both with "
         f"n={problem.n}",
     )
-    parts = tree.numbers_to_arrays((problem, algorithm, schedule, exchange, oracle))
-    built = Simulation(*parts, key=key, mapping=mapping, code=fingerprint.of_tree(parts))
-    plan = jax.eval_shape(_first_plan, built.schedule, built.key)
-    built = built.replace(reads_as=reads_as(plan, algorithm, breaks_of(exchange)))
+    refuse.roles(roles, problem.n)
+    honest_only = roles is not None and not np.all(np.asarray(roles.honest))
+    measured = Metrics(refuse.metrics(metrics), own, honest_only)
+    refuse.own(own, problem)
+    parts = tree.numbers_to_arrays(parts)
+    code = fingerprint.of_tree((parts, measured.functions))
+    *parts, down, roles = parts
+    built = Simulation(
+        *parts, key=key, exchange_down=down, roles=roles, placement=Placement(mapping), metrics=measured, code=code
+    )
+    plan = jax.eval_shape(_first_plan, built)
     check_needs(built, plan)
     with explained(algorithm):
         round_ = _keeps_shape(built)
     mesh = placement.mesh_over(devices_for(problem.n, mapping, round_) if devices == "auto" else devices)
     if mesh is not None:
         fits_in_memory(problem, mesh.size)
-    return built.replace(mesh=mesh)
+    return built.replace(placement=Placement(mapping, mesh))
 
 
 def _key(seed: int) -> Key:
@@ -107,8 +133,9 @@ def _key(seed: int) -> Key:
     return jax.random.fold_in(key, seed >> 32) if seed >> 32 else key
 
 
-def _first_plan(schedule: Schedule, key: Key) -> Plan:
-    return schedule(schedule.init(key), jnp.int32(0), key)[0]
+def _first_plan(built: Simulation) -> Plan:
+    schedule, key = built.schedule, built.key
+    return schedule(schedule.init(key), jnp.int32(0), key, unseen(built))[0]
 
 
 def _keeps_shape(built: Simulation) -> Jaxpr:
@@ -120,8 +147,8 @@ def _keeps_shape(built: Simulation) -> Jaxpr:
     Raises:
       InputError: if a round changes a shape, a dtype or the structure of the state.
     """
-    if built.mapping == "loop":  # a Python loop cannot be traced
-        built = built.replace(mapping="vmap")
+    if built.placement.mapping == "loop":  # a Python loop cannot be traced
+        built = built.replace(placement=AT_ONCE)
     before = jax.eval_shape(INIT, built)
     traced = STEP.trace(built, before)
     after, _ = traced.out_info

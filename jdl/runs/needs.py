@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-from jdl import checks, schedule
+from jdl import checks
 from jdl import plan as plans
 from jdl.engine.state import Simulation
 from jdl.exchange.stack import breaks_of, layers
-from jdl.types import Algorithm, Federated, Plan
+from jdl.problems import offers
+from jdl.types import Plan
 
-__all__ = ["REMEDIES", "STOCHASTIC", "check_needs", "reads_as"]
-
-STOCHASTIC = frozenset({"row_stochastic", "column_stochastic", "doubly_stochastic"})
+__all__ = ["REMEDIES", "check_needs"]
 
 # The advice for each need that is not met.
 REMEDIES = {
@@ -25,29 +27,13 @@ REMEDIES = {
     "tree": "give one graph without cycles, e.g. jdl.topology.binary_tree(n)",
     "fixed_links": "give one graph that does not change from round to round",
     "per_link": "leave out compressors and rules that read one message per node",
+    "each": "leave out exchanges that replace or repeat the mean, and give a graph in slots",
+    "push": "leave out exchanges that keep no sums",
+    "links": "give a graph",
+    "dishonest": "give roles=jdl.roles.draw(n, dishonest=0.25), or the attack a fraction",
     "peers": "give a graph, not a schedule of clients",
     "server": "give jdl.schedule.Sampling(n, participants)",
 }
-
-
-def reads_as(plan: Plan, algorithm: Algorithm | Federated, breaks: frozenset[str]) -> str | None:
-    """Whether the rows or the columns of W keep their sum of one if single messages of a directed plan are lost.
-
-    A directed, doubly stochastic plan cannot keep both sums. A method that needs the columns (push-sum) uses it as
-    column-stochastic: the sender keeps the weight of a lost message. All others use it as row-stochastic: the receiver
-    gives that weight to its own model.
-
-    Args:
-      plan: the plan of the first round.
-      algorithm: the method.
-      breaks: the needs that the network breaks.
-
-    Returns:
-      "row" or "column"; None for a plan that keeps its sums.
-    """
-    if plan.stochastic != "doubly" or plan.symmetric or "reliable" not in breaks or algorithm.needs & {"server"}:
-        return None
-    return "column" if "column_stochastic" in algorithm.needs else "row"
 
 
 def check_needs(built: Simulation, plan: Plan) -> None:
@@ -60,27 +46,29 @@ def check_needs(built: Simulation, plan: Plan) -> None:
     Raises:
       InputError: if a need is not met; the sentence says what to change.
     """
-    stochastic = plan.stochastic if built.reads_as is None else built.reads_as
-    breaks, offers = breaks_of(built.exchange), built.oracle.offers
-    has = plans.provides(plan.replace(stochastic=stochastic)) | offers | {"reliable", "per_link"}
-    if isinstance(built.schedule, schedule.Fixed):
-        has |= {"fixed_links"} | ({"tree"} if "tree" in built.algorithm.needs and _is_tree(built.schedule) else set())
-    has -= breaks
-    for part in (built.algorithm, *layers(built.exchange)):
+    broken = breaks_of(built.exchange)
+    has = plans.provides(plan) | {"reliable", "push"} | offers_of(built)
+    has |= getattr(built.schedule, "provides", frozenset())
+    if built.roles is not None and not np.all(np.asarray(built.roles.honest)):
+        has |= {"dishonest"}
+    if "reliable" in broken and not plan.symmetric:
+        broken |= {"doubly_stochastic"}  # a directed W without some of its links keeps the sums of one side only
+    down = [] if built.exchange_down is None else layers(built.exchange_down)
+    lossy = any("reliable" in one.breaks for one in down)
+    _check((built.algorithm, *layers(built.exchange)), has, broken | ({"reliable"} if lossy else set()))
+    _check(down, has - {"peers", "links", "symmetric", "doubly_stochastic"}, frozenset())
+
+
+def offers_of(built: Simulation) -> frozenset[str]:
+    """The queries that the oracle answers about the data of the problem."""
+    return built.oracle.offers | offers.of(built.problem)
+
+
+def _check(parts: Sequence[Any], has: frozenset[str], broken: frozenset[str]) -> None:
+    for part in parts:
         name = type(part).__name__
         # "peers" and "server" come first: if the plan is of the wrong sort, other needs do not matter.
-        for need in sorted(part.needs - has, key=lambda need: (need not in ("peers", "server"), need)):
-            why = "which the network breaks" if need in breaks else "which these parts do not offer"
+        for need in sorted(part.needs - (has - broken), key=lambda need: (need not in ("peers", "server"), need)):
+            why = "which the network breaks" if need in broken else "which these parts do not offer"
             do = REMEDIES.get(need, "choose another algorithm or problem")
             raise checks.InputError(f"got {name} that needs {need!r}, {why}; {do}")
-
-
-def _is_tree(fixed: schedule.Fixed) -> bool:
-    """Whether the links, used in both directions, form a tree."""
-    near = plans.neighbours(fixed.plan)
-    rows, slots = np.nonzero(np.asarray(near.used))
-    import networkx  # imported only for methods that need a tree, since the import is slow
-
-    graph = networkx.empty_graph(fixed.n)
-    graph.add_edges_from(zip(rows.tolist(), np.asarray(near.ids)[rows, slots].tolist(), strict=True))
-    return networkx.is_tree(graph)

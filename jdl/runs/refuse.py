@@ -6,7 +6,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -15,37 +15,37 @@ import numpy as np
 from jdl import checks
 from jdl.compressors import Compressor
 from jdl.exchange.stack import is_compressor
-from jdl.types import Algorithm, Continuing, Exchange, Federated, Oracle, Problem, PyTree
+from jdl.problems import offers
+from jdl.types import Algorithm, Exchange, Federated, Problem, PyTree, Roles
 
-__all__ = ["algorithm_parts", "draws", "finite", "kinds", "members"]
+__all__ = ["algorithm_parts", "draws", "finite", "kinds", "members", "metrics", "own", "roles"]
 
 PYTREE = "put @flax.struct.dataclass above the class"
 
 
-def kinds(problem: Any, algorithm: Any, network: Any, oracle: Any) -> None:
+def kinds(problem: Any, algorithm: Any, network: Any, network_down: Any) -> None:
     """Check that each part implements its protocol. The members are looked up; no property is evaluated.
 
     Args:
       problem: implements `jdl.types.Problem`.
       algorithm: implements `jdl.types.Algorithm` or `jdl.types.Federated`.
       network: a list of exchanges and compressors.
-      oracle: implements `jdl.types.Oracle`, or None.
+      network_down: a list of exchanges and compressors.
 
     Raises:
       InputError: if a part is a class and not an instance, lacks a member (the sentence names it), or is not a pytree
-        for JAX; if `network` is not a list.
+        for JAX; if a network is not a list.
     """
     _check_part("problem", problem, Problem, "make one with jdl.problems")
     federated = inspect.getattr_static(algorithm, "client_init", None) is not None
     _check_part("algorithm", algorithm, Federated if federated else Algorithm, "make one with jdl.algorithms")
-    listed = isinstance(network, list | tuple)
-    checks.require(listed, f"got network={network!r}, need a list of exchanges; put it in one: [...]")
-    for part in network:
+    for name, value in (("network", network), ("network_down", network_down)):
+        listed = isinstance(value, list | tuple)
+        checks.require(listed, f"got {name}={value!r}, need a list of exchanges; put it in one: [...]")
+    for part in (*network, *network_down):
         compresses = is_compressor(part)
         kind, name = (Compressor, "compressor") if compresses else (Exchange, "exchange")
         _check_part(name, part, kind, "make one, e.g. jdl.exchange.Lossy(0.1) or jdl.compressors.TopK(0.1)")
-    if oracle is not None:
-        _check_part("oracle", oracle, Oracle, "make one, e.g. jdl.oracle.DataOracle()")
 
 
 def _check_part(name: str, part: Any, kind: type, do: str) -> None:
@@ -98,7 +98,8 @@ def algorithm_parts(algorithm: Any, known: Iterable[str]) -> None:
       InputError: if a name is unknown; the sentence suggests the nearest known name.
     """
     name = type(algorithm).__name__
-    size, pattern = (3, '("broadcast", "client", "server")') if _served(algorithm) else (2, '("send", "recv")')
+    served = isinstance(algorithm, Federated)
+    size, pattern = (3, '("broadcast", "client", "server")') if served else (2, '("send", "recv")')
     phases = algorithm.phases
     right = isinstance(phases, tuple | list) and all(
         isinstance(phase, tuple | list) and len(phase) == size and all(isinstance(name, str) for name in phase)
@@ -114,24 +115,24 @@ def algorithm_parts(algorithm: Any, known: Iterable[str]) -> None:
     a_set = isinstance(needs, set | frozenset) and all(isinstance(need, str) for need in needs)
     checks.require(a_set, f"got {name}.needs={needs!r}, need a set of words; write frozenset({{'peers', 'grad'}})")
     for need in sorted(needs - set(known)):
-        checks.known(f"need of {name}", need, known)
-
-
-def _served(algorithm: Any) -> bool:
-    return isinstance(algorithm, Federated)
+        if not need.startswith("loss:"):
+            checks.known(f"need of {name}", need, known)
+    said = f"got {name} with {'client_init' if served else 'init and no client_init'} and needs={sorted(needs)}"
+    word = "server" if served else "peers"
+    checks.require(word in needs, f"{said}, need {word!r} among them; add it")
 
 
 def draws(problem: Problem, algorithm: Algorithm | Federated) -> None:
     """Check that data in a fixed order advance in a round by as many minibatches as the method draws in it.
 
     Args:
-      problem: any problem; only a `jdl.types.Continuing` one is checked.
+      problem: any problem; only one that offers "advances" is checked.
       algorithm: any method.
 
     Raises:
       InputError: if rounds would skip minibatches, or draw some twice.
     """
-    advances = problem.advances if isinstance(problem, Continuing) else None
+    advances = problem.advances if "advances" in offers.of(problem) else None
     if advances is None:
         return
     name, drawn = type(algorithm).__name__, getattr(algorithm, "draws_per_round", 1)
@@ -160,3 +161,49 @@ def finite(what: str, values: PyTree) -> None:
         good = not np.issubdtype(array.dtype, np.floating) or np.all(np.isfinite(array))
         need = f"got {what} with numbers that are not finite (NaN or infinite), need finite ones; look where they arise"
         checks.require(bool(good), need)
+
+
+def roles(given: Roles | None, n: int) -> None:
+    """Check that roles are of n nodes.
+
+    Args:
+      given: the roles, or None.
+      n: the number of nodes.
+
+    Raises:
+      InputError: if they are of another number of nodes.
+    """
+    if given is None:
+        return
+    checks.require(isinstance(given, Roles), f"got roles={given!r}, need Roles; try jdl.roles.draw(n, dishonest=0.25)")
+    for name in ("honest", "group"):
+        got = np.shape(getattr(given, name))
+        checks.require(got == (n,), f"got roles with {name} of shape {got}, need one for each of {n} nodes")
+
+
+def metrics(given: Any) -> tuple[tuple[str, Callable[..., Any]], ...]:
+    """The user's own metrics as pairs of a name and a function.
+
+    Args:
+      given: a dict of functions by name, or None.
+
+    Raises:
+      InputError: if it is something else.
+    """
+    need = "need a dict of functions (models, state, simulation) -> f[] or f[n]; write metrics={'name': function}"
+    checks.require(given is None or isinstance(given, Mapping), f"got metrics={given!r}, {need}")
+    for name, function in (given or {}).items():
+        good = isinstance(name, str) and name.isidentifier() and callable(function)
+        checks.require(good, f"got metrics with {name!r}: {function!r}, {need}")
+    return tuple((given or {}).items())
+
+
+def own(asked: bool, problem: Problem) -> None:
+    """Check that a problem can tell what each node meets, if that is asked for.
+
+    Raises:
+      InputError: if it cannot.
+    """
+    name = type(problem).__name__
+    need = f"got own=True and the problem {name}, which does not know each node's own test data"
+    checks.require(not asked or "own" in offers.of(problem), f"{need}, need one that offers 'own'; leave own out")

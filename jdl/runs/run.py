@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import time
+from collections.abc import Mapping as Mapping_
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,17 +13,23 @@ import jax
 
 from jdl import checks
 from jdl.engine.mapping import Mapping
+from jdl.engine.sim import Simulation
 from jdl.runs import compose
 from jdl.runs.cache import use_compile_cache
 from jdl.runs.describe import describe, environment, part_name
-from jdl.runs.driver import drive
+from jdl.runs.driver import Driver
+from jdl.runs.ending import ending
+from jdl.runs.history import History
+from jdl.runs.hosts import Hosts
 from jdl.runs.interrupt import interruptible
 from jdl.runs.message_range import check_start
+from jdl.runs.pace import Pace
 from jdl.runs.place import Place
+from jdl.runs.program import program_of
 from jdl.runs.progress import Bar
 from jdl.runs.result import Result
 from jdl.runs.rundir import RunDir
-from jdl.types import Algorithm, Exchange, Federated, Oracle, Problem, PyTree
+from jdl.types import Algorithm, Exchange, Federated, Oracle, Problem, PyTree, Roles, Wrapper
 
 __all__ = ["run"]
 
@@ -35,7 +43,11 @@ def run(
     rounds: int = 500,
     eval_every: int | None = None,
     seed: int = 0,
-    oracle: Oracle | None = None,
+    network_down: Sequence[Exchange] = (),
+    oracle: Oracle | Wrapper | Sequence[Wrapper] | None = None,
+    roles: Roles | None = None,
+    metrics: Mapping_[str, compose.Metric] | None = None,
+    own: bool = False,
     params: PyTree | None = None,
     mapping: Mapping = "auto",
     devices: int | str = "auto",
@@ -61,7 +73,12 @@ def run(
       rounds: the number of rounds; in a round every node sends, the exchange delivers, and every node receives.
       eval_every: the number of rounds between evaluations; by default a 25th of `rounds`.
       seed: see `jdl.simulation`.
+      network_down: see `jdl.simulation`.
       oracle: see `jdl.simulation`.
+      roles: see `jdl.simulation`.
+      metrics: see `jdl.simulation`. Numbers are columns of the history; of arrays [n] the mean, the standard deviation
+        and the extremes are, and the arrays are kept in `history.nodes`.
+      own: see `jdl.simulation`.
       params: the initial model of all nodes, or one initial model for each node, `[n, ...]`; by default one model drawn
         from `seed`, the same for all nodes.
       mapping: see `jdl.simulation`. "loop" is a Python loop without compilation; it names the node, the round and the
@@ -101,23 +118,49 @@ def run(
         run_dir is not None or not resume, "got resume=True without run_dir, need the directory; give run_dir"
     )
     use_compile_cache()
-    how = {"mapping": mapping, "devices": devices}
-    simulation = compose.simulation(problem, algorithm, topology, network, oracle=oracle, seed=seed, **how)
+    how = {"mapping": mapping, "devices": devices, "seed": seed}
+    what = {"network_down": network_down, "oracle": oracle, "roles": roles, "metrics": metrics, "own": own}
+    simulation = compose.simulation(problem, algorithm, topology, network, **what, **how)
     if params is not None:
         check_start(simulation, params)
     label = label or part_name(algorithm)
     settings = {"rounds": rounds, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
+    hosts = Hosts.of_jax()
     with contextlib.ExitStack() as stack:
         files = None
-        if run_dir is not None:
+        if run_dir is not None and hosts.leads:
             place = run_dir if isinstance(run_dir, Place) else Place(run_dir)
             config = {"command": command, "run": settings, "simulation": describe(simulation), **environment()}
             files = stack.enter_context(RunDir(place, config, resume))
-        with interruptible() as stop, Bar(rounds, progress, label) as bar, _eager(mapping):
-            result = drive(simulation, params, seed=seed, files=files, stop=stop, bar=bar, label=label, **settings)
+        shown = progress if hosts.leads else False
+        with interruptible() as stop, Bar(rounds, shown, label) as bar, _eager(mapping):
+            begun = time.monotonic()
+            driver = Driver(program_of(simulation, params), Pace(**settings), stop, bar, files, hosts)
+            driver.drive()
+            result = _result(driver, simulation, seed, label, driver.begun - begun)
         if files is not None:
             files.summary(result.summary)
     return result
+
+
+def _result(driver: Driver, simulation: Simulation, seed: int, label: str, compile_seconds: float) -> Result:
+    """What a driver has done."""
+    files, at = driver.files, driver.at
+    go_on = files.go_on if files is not None else None
+    how = {"diverged_round": int(at.state.status), "t": at.t, "rounds": driver.pace.rounds, "go_on": go_on}
+    status, message = driver.hosts.agreed(ending(simulation, rows=driver.rows, **how))
+    return Result(
+        name=label,
+        history=History(driver.rows),
+        sim=at.state,
+        simulation=simulation,
+        seed=seed,
+        status=status,
+        message=message,
+        seconds=driver.seconds,
+        compile_seconds=compile_seconds,
+        run_dir=files.path if files is not None else None,
+    )
 
 
 def _eager(mapping: Mapping) -> contextlib.AbstractContextManager:

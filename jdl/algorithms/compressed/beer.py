@@ -19,6 +19,7 @@ class State(NamedTuple):
     v: PyTree  # the tracker, without this round's gradient until send; zero at the start
     g: PyTree  # the gradient used last; zero at the start
     copies: dict[str, PyTree]  # the copies of x and v that the neighbours hold: the paper's H and G
+    memory: PyTree  # what the compressor remembers
 
 
 @struct.dataclass
@@ -65,17 +66,19 @@ class BEER:
         if self.start not in ("zero", "matched"):
             raise checks.InputError(f"got start={self.start!r}, need 'zero' or 'matched'; try start='zero'")
         zero = tree.zeros_like(params)
-        return State(params, zero, zero, {"x": zero, "v": zero})
+        copies = {"x": zero, "v": zero}
+        return State(params, zero, zero, copies, self.compressor.init(copies))
 
     def send(self, state: State, node: Node) -> tuple[Message, State]:
         g, _ = node.grad(state.x)
         state = state._replace(v=tree.add(state.v, tree.sub(g, state.g)), g=g)
         now = {"x": state.x, "v": state.v}
-        difference, bits = self.compressor(tree.sub(now, state.copies), node.key)
+        difference, memory, bits = self.compressor(state.memory, tree.sub(now, state.copies), node.key)
         whole = now if self.start == "matched" else state.copies
         first = jnp.float32(tree.size_bits(now) if self.start == "matched" else 0)
         copies = tree.where(node.t == 0, whole, tree.add(state.copies, difference))
-        return Sized(copies, jnp.where(node.t == 0, first, bits)), state._replace(copies=copies)
+        memory = tree.where(node.t == 0, state.memory, memory)  # round 0 sends nothing that was compressed
+        return Sized(copies, jnp.where(node.t == 0, first, bits)), state._replace(copies=copies, memory=memory)
 
     def recv(self, state: State, inbox: Message, node: Node) -> tuple[State, Info]:
         mixed = tree.scale(self.gamma, tree.sub(inbox, state.copies))

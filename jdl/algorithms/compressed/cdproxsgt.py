@@ -23,6 +23,8 @@ class State(NamedTuple):
     g: PyTree  # the gradient used last; zero at the start
     x_copy: PyTree  # the model as the neighbours hold it; zero at the start
     y_copy: PyTree  # the tracker as the neighbours hold it; zero at the start
+    x_memory: PyTree  # what the compressor remembers of its messages in the second exchange
+    y_memory: PyTree  # ... and in the first
 
 
 @struct.dataclass
@@ -65,14 +67,16 @@ class CDProxSGT:
 
     def init(self, params: PyTree, node: Node) -> State:
         zero = tree.zeros_like(params)
-        return State(params, zero, zero, zero, zero)
+        memory = self.compressor.init(params)
+        return State(params, zero, zero, zero, zero, memory, memory)
 
     def send_y(self, state: State, node: Node) -> tuple[Message, State]:
         g, _ = node.grad(state.x)
         y = tree.add(state.y, tree.sub(g, state.g))
-        difference, bits = self.compressor(tree.sub(y, state.y_copy), jax.random.fold_in(node.key, 0))
+        change = tree.sub(y, state.y_copy)
+        difference, memory, bits = self.compressor(state.y_memory, change, jax.random.fold_in(node.key, 0))
         copy = tree.add(state.y_copy, difference)
-        return Sized(copy, bits), state._replace(y=y, g=g, y_copy=copy)
+        return Sized(copy, bits), state._replace(y=y, g=g, y_copy=copy, y_memory=memory)
 
     def recv_y(self, state: State, inbox: Message, node: Node) -> tuple[State, Info]:
         return state._replace(y=tree.axpy(self.gamma_y, tree.sub(inbox, state.y_copy), state.y)), {}
@@ -83,9 +87,10 @@ class CDProxSGT:
         step, strength = jnp.asarray(self.lr, dtype), jnp.asarray(self.strength, dtype)
         with jax.numpy_dtype_promotion("standard"):  # optax divides by integers, which strict promotion refuses
             z = prox(tree.axpy(-self.lr, state.y, state.x), step, strength)
-        difference, bits = self.compressor(tree.sub(z, state.x_copy), jax.random.fold_in(node.key, 1))
+        change = tree.sub(z, state.x_copy)
+        difference, memory, bits = self.compressor(state.x_memory, change, jax.random.fold_in(node.key, 1))
         copy = tree.add(state.x_copy, difference)
-        return Sized(copy, bits), state._replace(x=z, x_copy=copy)
+        return Sized(copy, bits), state._replace(x=z, x_copy=copy, x_memory=memory)
 
     def recv_x(self, state: State, inbox: Message, node: Node) -> tuple[State, Info]:
         return state._replace(x=tree.axpy(self.gamma_x, tree.sub(inbox, state.x_copy), state.x)), {}

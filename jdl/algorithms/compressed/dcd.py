@@ -19,6 +19,7 @@ class State(NamedTuple):
     x: PyTree  # the model, of which every neighbour holds an exact copy
     step: PyTree  # the change by the local steps, between send and recv
     bits: jax.Array  # f[], the size in bits of the last change, by which the neighbours update their copies
+    memory: PyTree  # what the compressor remembers
 
 
 @struct.dataclass
@@ -58,7 +59,8 @@ class DCD:
         return self.local_steps
 
     def init(self, params: PyTree, node: Node) -> State:
-        return State(params, tree.zeros_like(params), jnp.float32(tree.size_bits(params)))
+        bits = jnp.float32(tree.size_bits(params))
+        return State(params, tree.zeros_like(params), bits, self.compressor.init(params))
 
     def send(self, state: State, node: Node) -> tuple[Message, State]:
         x, _ = local.local_steps(state.x, local.transform("sgd").init(state.x), node, self.lr, self.local_steps)
@@ -66,8 +68,8 @@ class DCD:
 
     def recv(self, state: State, inbox: Message, node: Node) -> tuple[State, Info]:
         wanted = tree.add(tree.sub(inbox, state.x), state.step)
-        change, bits = self.compressor(wanted, node.key)
-        return State(tree.add(state.x, change), tree.zeros_like(change), bits), {}
+        change, memory, bits = self.compressor(state.memory, wanted, node.key)
+        return State(tree.add(state.x, change), tree.zeros_like(change), bits, memory), {}
 
     def model(self, state: State) -> PyTree:
         return state.x

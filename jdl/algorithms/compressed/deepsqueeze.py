@@ -17,6 +17,7 @@ class State(NamedTuple):
     x: PyTree  # the model; between send and recv, the model after the local steps
     error: PyTree  # the sum of what compression left out, added to the next message; zero at the start
     sent: PyTree  # the message as the neighbours decode it, between send and recv
+    memory: PyTree  # what the compressor remembers
 
 
 @struct.dataclass
@@ -59,13 +60,13 @@ class DeepSqueeze:
 
     def init(self, params: PyTree, node: Node) -> State:
         zero = tree.zeros_like(params)
-        return State(params, zero, zero)
+        return State(params, zero, zero, self.compressor.init(params))
 
     def send(self, state: State, node: Node) -> tuple[Message, State]:
         x, _ = local.local_steps(state.x, local.transform("sgd").init(state.x), node, self.lr, self.local_steps)
         v = tree.add(x, state.error)
-        sent, bits = self.compressor(v, node.key)
-        return Sized(sent, bits), State(x, tree.sub(v, sent), sent)
+        sent, memory, bits = self.compressor(state.memory, v, node.key)
+        return Sized(sent, bits), State(x, tree.sub(v, sent), sent, memory)
 
     def recv(self, state: State, inbox: Message, node: Node) -> tuple[State, Info]:
         return state._replace(x=tree.axpy(self.gamma, tree.sub(inbox, state.sent), state.x)), {}

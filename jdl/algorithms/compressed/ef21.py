@@ -20,6 +20,11 @@ class State(NamedTuple):
     g: PyTree  # the mean of all clients' estimates
 
 
+class Client(NamedTuple):
+    h: PyTree  # the estimate of the client's gradient, which the server keeps as well
+    memory: PyTree  # what the compressor remembers
+
+
 @struct.dataclass
 class EF21:
     """EF21, compressed gradient descent: c_i = C(g_i(x) - h_i);  h_i <- h_i + c_i;  x <- x - lr mean_i h_i.
@@ -60,20 +65,21 @@ class EF21:
             raise checks.InputError(f"got start={self.start!r}, need 'gradient' or 'compressed'; try start='gradient'")
         return State(params, tree.zeros_like(params))
 
-    def client_init(self, params: PyTree, node: Node) -> PyTree:
-        return tree.zeros_like(params)
+    def client_init(self, params: PyTree, node: Node) -> Client:
+        return Client(tree.zeros_like(params), self.compressor.init(params))
 
     def broadcast(self, server_state: State) -> Message:
         return server_state.x
 
-    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
+    def client(self, broadcast: Message, client_state: Client, node: Node) -> tuple[Message, Client]:
         g, _ = node.grad(broadcast)
-        difference = tree.sub(g, client_state)
-        change, bits = self.compressor(difference, node.key)
+        difference = tree.sub(g, client_state.h)
+        change, memory, bits = self.compressor(client_state.memory, difference, node.key)
         whole = (node.t == 0) & (self.start == "gradient")
         change = tree.where(whole, difference, change)
+        memory = tree.where(whole, client_state.memory, memory)
         bits = jnp.where(whole, jnp.float32(tree.size_bits(difference)), bits)
-        return Sized(change, bits), tree.add(client_state, change), {}
+        return Sized(change, bits), Client(tree.add(client_state.h, change), memory)
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return jnp.ones((), jnp.result_type(float))

@@ -19,6 +19,7 @@ class State(NamedTuple):
     dual: PyTree  # lr times the paper's D: what every round subtracts; sums to zero over nodes
     copy: PyTree  # the paper's H, which both ends of a link hold and a message is a difference to; zero at the start
     sent: PyTree  # yh: y as the neighbours decode it, between send and recv
+    memory: PyTree  # what the compressor remembers
 
 
 @struct.dataclass
@@ -60,17 +61,19 @@ class LEAD:
 
     def init(self, params: PyTree, node: Node) -> State:
         zero = tree.zeros_like(params)
-        return State(params, zero, zero, zero)
+        return State(params, zero, zero, zero, self.compressor.init(params))
 
     def send(self, state: State, node: Node) -> tuple[Message, State]:
         g, _ = node.grad(state.x)
         stepped = tree.axpy(-self.lr, g, state.x)
-        change, bits = self.compressor(tree.sub(tree.sub(stepped, state.dual), state.copy), node.key)
+        wanted = tree.sub(tree.sub(stepped, state.dual), state.copy)
+        change, memory, bits = self.compressor(state.memory, wanted, node.key)
         # Nothing is sent in round 0: all copies are still zero, and mixing zeros changes nothing.
         change = tree.where(node.t == 0, tree.zeros_like(change), change)
+        memory = tree.where(node.t == 0, state.memory, memory)
         sent = tree.add(state.copy, change)
         message = Sized(sent, jnp.where(node.t == 0, 0, bits))
-        return message, State(stepped, state.dual, tree.axpy(self.alpha, change, state.copy), sent)
+        return message, State(stepped, state.dual, tree.axpy(self.alpha, change, state.copy), sent, memory)
 
     def recv(self, state: State, inbox: Message, node: Node) -> tuple[State, Info]:
         dual = tree.axpy(self.gamma / 2, tree.sub(state.sent, inbox), state.dual)

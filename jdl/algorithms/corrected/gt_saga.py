@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import tree
-from jdl.types import Info, Message, Node, PyTree, number, static
+from jdl.types import Info, Message, Node, Part, PyTree, number, static
 
 __all__ = ["GTSAGA"]
 
@@ -47,17 +47,17 @@ class GTSAGA:
     lr: float = number(0.1, minimum=0)
     parts: int = static(10, minimum=1)
 
-    needs: ClassVar[frozenset[str]] = frozenset({"peers", "doubly_stochastic", "part_grad"})
+    needs: ClassVar[frozenset[str]] = frozenset({"peers", "doubly_stochastic", "parts"})
     phases: ClassVar[tuple[tuple[str, str], ...]] = (("send_y", "recv_y"), ("send_x", "recv_x"))
 
     def init(self, params: PyTree, node: Node) -> State:
         zero = tree.zeros_like(params)
-        table = jax.lax.map(lambda part: node.part_grad(params, part, self.parts), jnp.arange(self.parts))
+        table = jax.lax.map(lambda part: node.grad(params, Part(part, self.parts))[0], jnp.arange(self.parts))
         return State(params, zero, zero, table)
 
     def send_y(self, state: State, node: Node) -> tuple[Message, State]:
         part = jax.random.randint(node.key, (), 0, self.parts)
-        fresh = node.part_grad(state.x, part, self.parts)
+        fresh = node.grad(state.x, Part(part, self.parts))[0]
         stored = jax.tree.map(lambda table: table[part], state.table)
         g = tree.add(tree.sub(fresh, stored), tree.mean_rows(state.table))
         table = jax.tree.map(lambda table, row: table.at[part].set(row), state.table, fresh)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import tree
-from jdl.types import Info, Message, Node, PyTree, number, static
+from jdl.types import FULL, Info, Message, Node, PyTree, number, static
 
 __all__ = ["GTSARAH"]
 
@@ -50,7 +50,7 @@ class GTSARAH:
     lr: float = number(0.05, minimum=0)
     period: int = static(10, minimum=1)
 
-    needs: ClassVar[frozenset[str]] = frozenset({"peers", "doubly_stochastic", "grad", "full_grad"})
+    needs: ClassVar[frozenset[str]] = frozenset({"peers", "doubly_stochastic", "grad", "full"})
     phases: ClassVar[tuple[tuple[str, str], ...]] = (("send", "recv"),)
 
     def init(self, params: PyTree, node: Node) -> State:
@@ -62,7 +62,7 @@ class GTSARAH:
             change = tree.sub(node.grad(state.x)[0], node.grad(state.previous)[0])
             return tree.add(state.v, change)
 
-        v = jax.lax.cond(state.age == 0, lambda: node.full_grad(state.x), recursive)
+        v = jax.lax.cond(state.age == 0, lambda: node.grad(state.x, FULL)[0], recursive)
         y = tree.add(state.y, tree.sub(v, state.v))
         age = (state.age + 1) % self.period
         return {"x": state.x, "y": y}, State(state.x, y, v, state.x, age)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import local, tree
-from jdl.types import Info, Message, Node, OfOptions, PyTree, number, static
+from jdl.types import Info, Message, Node, PyTree, number, static
 
 __all__ = ["ADMM"]
 
@@ -59,7 +59,7 @@ class ADMM:
 
     phases: ClassVar[tuple[tuple[str, str], ...]] = (("send", "recv"),)
 
-    @OfOptions
+    @property
     def needs(self) -> frozenset[str]:
         return frozenset({"peers", "doubly_stochastic", "symmetric", "prox" if self.exact else "grad"})
 

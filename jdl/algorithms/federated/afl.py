@@ -10,7 +10,7 @@ from flax import struct
 
 from jdl import local, tree
 from jdl.local import proximal
-from jdl.types import Info, Message, Node, PyTree, number, static
+from jdl.types import Each, Info, Message, Node, PyTree, number, static
 
 __all__ = ["AFL"]
 
@@ -68,20 +68,21 @@ class AFL:
     def broadcast(self, server_state: State) -> Message:
         return server_state.x
 
-    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
+    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree]:
         start = local.transform("sgd").init(broadcast)
         y, _ = local.local_steps(broadcast, start, node, self.lr, self.local_steps)
-        return tree.sub(y, broadcast), client_state, {"loss": node.loss(broadcast)}
+        message = {"change": tree.sub(y, broadcast), "loss": Each(node.loss(broadcast))}
+        return message, client_state
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return server_state.share[node.id]
 
     def server(self, server_state: State, aggregate: Message, info: Info) -> State:
         x, share = server_state
-        loss = jnp.where(info["arrived"], info["reports"]["loss"], 0).astype(share.dtype)
+        loss = aggregate["loss"].content.astype(share.dtype)  # zero where it did not arrive
         part = jnp.where(info["participation"] > 0, info["participation"], 1).astype(share.dtype)
         moved = share.at[info["ids"]].add(self.share_lr / part * loss)
-        return State(tree.add(x, aggregate), SIMPLEX(moved, 1.0, jnp.ones((), moved.dtype)))
+        return State(tree.add(x, aggregate["change"]), SIMPLEX(moved, 1.0, jnp.ones((), moved.dtype)))
 
     def model(self, server_state: State) -> PyTree:
         return server_state.x

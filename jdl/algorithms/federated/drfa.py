@@ -10,7 +10,7 @@ from flax import struct
 
 from jdl import local, tree
 from jdl.local import proximal
-from jdl.types import Info, Message, Node, PyTree, number, static
+from jdl.types import Each, Info, Message, Node, PyTree, number, static
 
 __all__ = ["DRFA"]
 
@@ -76,7 +76,7 @@ class DRFA:
     def broadcast_model(self, server_state: State) -> Message:
         return server_state.x
 
-    def client_steps(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
+    def client_steps(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree]:
         x, chosen = broadcast, jax.random.randint(node.common, (), 1, self.local_steps + 1, jnp.int32)
 
         def gradient(pair: tuple[PyTree, PyTree], k: jax.Array) -> tuple[PyTree, PyTree]:
@@ -86,7 +86,7 @@ class DRFA:
 
         start = local.transform("sgd").init((x, x))
         (y, snapshot), _ = local.local_steps((x, x), start, node, self.lr, self.local_steps, gradient=gradient)
-        return {"x": tree.sub(y, x), "snapshot": tree.sub(snapshot, x)}, client_state, {}
+        return {"x": tree.sub(y, x), "snapshot": tree.sub(snapshot, x)}, client_state
 
     def server_steps(self, server_state: State, aggregate: Message, info: Info) -> State:
         x, _, share = server_state
@@ -95,12 +95,12 @@ class DRFA:
     def broadcast_snapshot(self, server_state: State) -> Message:
         return server_state.snapshot
 
-    def client_loss(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
-        return (), client_state, {"loss": node.loss(broadcast, self.local_steps)}  # on a minibatch of its own
+    def client_loss(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree]:
+        return {"loss": Each(node.loss(broadcast, self.local_steps))}, client_state  # on a minibatch of its own
 
     def server_shares(self, server_state: State, aggregate: Message, info: Info) -> State:
         share = server_state.share
-        loss = jnp.where(info["arrived"], info["reports"]["loss"], 0).astype(share.dtype)
+        loss = aggregate["loss"].content.astype(share.dtype)  # zero where it did not arrive
         part = jnp.where(info["participation"] > 0, info["participation"], 1).astype(share.dtype)
         moved = share.at[info["ids"]].add(self.share_lr * self.local_steps / part * loss)
         return server_state._replace(share=SIMPLEX(moved, 1.0, jnp.ones((), moved.dtype)))

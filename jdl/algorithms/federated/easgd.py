@@ -61,11 +61,11 @@ class EASGD:
     def broadcast(self, server_state: State) -> Message:
         return server_state
 
-    def client(self, broadcast: Message, client_state: State, node: Node) -> tuple[Message, State, Info]:
+    def client(self, broadcast: Message, client_state: State, node: Node) -> tuple[Message, State]:
         apart = tree.sub(client_state, broadcast)
         plain = local.transform("sgd").init(client_state)
         stepped, _ = local.local_steps(client_state, plain, node, self.lr, self.local_steps)
-        return apart, tree.axpy(-self.pull, apart, stepped), {}
+        return apart, tree.axpy(-self.pull, apart, stepped)
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return jnp.ones(())

@@ -70,7 +70,7 @@ class FedAc:
     def broadcast(self, server_state: State) -> Message:
         return server_state
 
-    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
+    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree]:
         def step(pair: State, k: jax.Array) -> tuple[State, None]:
             # Written as differences, which vanish exactly where both sequences have reached the same point.
             md = tree.axpy(1 / self.beta, tree.sub(pair.w, pair.ag), pair.ag)
@@ -80,7 +80,7 @@ class FedAc:
             return new if node.steps is None else tree.where(k < node.steps, new, pair), None
 
         end, _ = jax.lax.scan(step, broadcast, jnp.arange(self.local_steps, dtype=jnp.int32))
-        return tree.sub(end, broadcast), client_state, {}
+        return tree.sub(end, broadcast), client_state
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return jnp.ones((), jnp.result_type(float))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import tree
-from jdl.types import Info, Message, Node, PyTree, Sized, number, static
+from jdl.types import FULL, Info, Message, Node, PyTree, Sized, number, static
 
 __all__ = ["FedAMD"]
 
@@ -61,7 +61,7 @@ class FedAMD:
     local_steps: int = static(5, minimum=1)
     shared: bool = static(True)
 
-    needs: ClassVar[frozenset[str]] = frozenset({"server", "grad", "full_grad"})
+    needs: ClassVar[frozenset[str]] = frozenset({"server", "grad", "full"})
     phases: ClassVar[tuple[tuple[str, str, str], ...]] = (("broadcast", "client", "server"),)
 
     @property
@@ -78,8 +78,8 @@ class FedAMD:
         x, caches, known = server_state
         return {"x": x, "v": tree.scale(1 / jnp.where(known > 0, known, 1), caches)}
 
-    def client(self, broadcast: Message, client_state: Clients, node: Node) -> tuple[Message, Clients, Info]:
-        x, full = broadcast["x"], node.full_grad(broadcast["x"])
+    def client(self, broadcast: Message, client_state: Clients, node: Node) -> tuple[Message, Clients]:
+        x, full = broadcast["x"], node.grad(broadcast["x"], FULL)[0]
 
         def step(carry: tuple[PyTree, PyTree, PyTree], k: jax.Array) -> tuple[tuple[PyTree, PyTree, PyTree], None]:
             y, last, v = carry
@@ -99,7 +99,7 @@ class FedAMD:
             "cache": tree.where(anchor, tree.sub(cache, client_state.cache), none),
             "known": known - client_state.known,
         }
-        return Sized(message, jnp.float32(tree.size_bits(x))), Clients(cache, known), {}
+        return Sized(message, jnp.float32(tree.size_bits(x))), Clients(cache, known)
 
     def weight(self, server_state: Server, node: Node) -> jax.Array:
         return jnp.ones((), jnp.result_type(float))

@@ -64,11 +64,11 @@ class FedAvg:
     def broadcast(self, server_state: State) -> Message:
         return server_state
 
-    def client(self, broadcast: Message, client_state: State, node: Node) -> tuple[Message, State, Info]:
+    def client(self, broadcast: Message, client_state: State, node: Node) -> tuple[Message, State]:
         lr = local.rate(self.lr, self.decay, node.t)
         start = local.transform(self.optimizer).init(broadcast)
         y, _ = local.local_steps(broadcast, start, node, lr, self.local_steps, self.optimizer)
-        return tree.sub(y, broadcast), client_state, {}
+        return tree.sub(y, broadcast), client_state
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return local.client_weight(node, self.weighted)

@@ -69,11 +69,11 @@ class FedAvgM:
     def broadcast(self, server_state: State) -> Message:
         return server_state.x
 
-    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
+    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree]:
         lr = local.rate(self.lr, self.decay, node.t)
         start = local.transform("sgd").init(broadcast)
         y, _ = local.local_steps(broadcast, start, node, lr, self.local_steps)
-        return tree.sub(y, broadcast), client_state, {}
+        return tree.sub(y, broadcast), client_state
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return local.client_weight(node, self.weighted)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import local, tree
-from jdl.types import Info, Message, Node, OfOptions, PyTree, number, static
+from jdl.types import Info, Message, Node, PyTree, number, static
 
 __all__ = ["FedDyn"]
 
@@ -54,7 +54,7 @@ class FedDyn:
 
     phases: ClassVar[tuple[tuple[str, str, str], ...]] = (("broadcast", "client", "server"),)
 
-    @OfOptions
+    @property
     def needs(self) -> frozenset[str]:
         return frozenset({"server", "prox" if self.exact else "grad"})
 
@@ -71,7 +71,7 @@ class FedDyn:
     def broadcast(self, server_state: State) -> Message:
         return server_state.x
 
-    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
+    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree]:
         # d = -g_i / alpha: the sum of this client's changes so far.
         x, d = broadcast, client_state
         anchor = tree.sub(x, d)
@@ -86,7 +86,7 @@ class FedDyn:
             y, _ = local.local_steps(x, start, node, self.lr, self.local_steps, gradient=gradient)
         new = tree.add(d, tree.sub(y, x))
         # The change of d with its rounding error, so that u stays the mean of all d in float32.
-        return tree.sub(new, d), new, {}
+        return tree.sub(new, d), new
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return jnp.ones((), jnp.result_type(float))

@@ -67,8 +67,8 @@ class FedLin:
     def broadcast_model(self, server_state: State) -> Message:
         return server_state.x
 
-    def client_gradient(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
-        return node.grad(broadcast)[0], client_state, {}
+    def client_gradient(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree]:
+        return node.grad(broadcast)[0], client_state
 
     def server_gradient(self, server_state: State, aggregate: Message, info: Info) -> State:
         return server_state._replace(g=aggregate)
@@ -76,7 +76,7 @@ class FedLin:
     def broadcast_gradient(self, server_state: State) -> Message:
         return {"x": Sized(server_state.x, jnp.float32(0)), "g": server_state.g}  # clients have x already
 
-    def client_steps(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
+    def client_steps(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree]:
         x = broadcast["x"]
         correction = tree.sub(broadcast["g"], node.grad(x)[0])  # minibatch 0 again: the gradient that was sent
 
@@ -87,7 +87,7 @@ class FedLin:
         lr = self.lr * self.local_steps / done.astype(jnp.result_type(float))
         start = local.transform("sgd").init(x)
         y, _ = local.local_steps(x, start, node, lr, self.local_steps, gradient=gradient)
-        return tree.sub(y, x), client_state, {}
+        return tree.sub(y, x), client_state
 
     def server_steps(self, server_state: State, aggregate: Message, info: Info) -> State:
         return server_state._replace(x=tree.add(server_state.x, aggregate))

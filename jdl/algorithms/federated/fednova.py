@@ -86,13 +86,13 @@ class FedNova:
     def broadcast(self, server_state: State) -> Message:
         return server_state
 
-    def client(self, broadcast: Message, client_state: State, node: Node) -> tuple[Message, State, Info]:
+    def client(self, broadcast: Message, client_state: State, node: Node) -> tuple[Message, State]:
         rho = jnp.asarray(self.rho, jnp.result_type(float))
         start = Ball(rho, tree.zeros_like(broadcast), jnp.zeros_like(rho), jnp.zeros_like(rho))
         y, ball = local.local_steps(broadcast, start, node, self.lr, self.local_steps, HEAVY_BALL)
         # A client without any step has the change zero, so the divisor does not matter.
         per_unit = 1 / jnp.where(ball.size > 0, ball.size, 1)
-        return Progress(tree.scale(per_unit, tree.sub(y, broadcast)), ball.size), client_state, {}
+        return Progress(tree.scale(per_unit, tree.sub(y, broadcast)), ball.size), client_state
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return local.client_weight(node, self.weighted)

@@ -80,7 +80,7 @@ class FedPD:
         # the server adds it again, so that a round in which no message arrives leaves the mean unchanged.
         return Sized(server_state.x, jnp.float32(0))
 
-    def client(self, broadcast: Message, client_state: Clients, node: Node) -> tuple[Message, Clients, Info]:
+    def client(self, broadcast: Message, client_state: Clients, node: Node) -> tuple[Message, Clients]:
         x, dual, centre = client_state
 
         def gradient(y: PyTree, k: jax.Array) -> PyTree:
@@ -95,7 +95,7 @@ class FedPD:
         change = tree.where(coin, change, tree.zeros_like(change))
         bits = jnp.where(coin, jnp.float32(tree.size_bits(change)), 0)
         message = {"change": Sized(change, bits), "met": Sized(coin.astype(jnp.float32), jnp.float32(0))}
-        return message, Clients(x, dual, centre), {}
+        return message, Clients(x, dual, centre)
 
     def server(self, server_state: Server, aggregate: Message, info: Info) -> Server:
         return Server(tree.add(server_state.x, aggregate["change"]), aggregate["met"] > 0.5)
@@ -104,9 +104,9 @@ class FedPD:
         bits = jnp.where(server_state.met, jnp.float32(tree.size_bits(server_state.x)), 0)
         return Sized({"x": server_state.x, "met": server_state.met}, bits)
 
-    def client_mean(self, broadcast: Message, client_state: Clients, node: Node) -> tuple[Message, Clients, Info]:
+    def client_mean(self, broadcast: Message, client_state: Clients, node: Node) -> tuple[Message, Clients]:
         centre = tree.where(broadcast["met"], broadcast["x"], client_state.centre)
-        return (), client_state._replace(centre=centre), {}
+        return (), client_state._replace(centre=centre)
 
     def server_mean(self, server_state: Server, aggregate: Message, info: Info) -> Server:
         return server_state

@@ -63,14 +63,14 @@ class FedProx:
     def broadcast(self, server_state: State) -> Message:
         return server_state
 
-    def client(self, broadcast: Message, client_state: State, node: Node) -> tuple[Message, State, Info]:
+    def client(self, broadcast: Message, client_state: State, node: Node) -> tuple[Message, State]:
         def gradient(y: PyTree, k: jax.Array) -> PyTree:
             return tree.axpy(self.mu, tree.sub(y, broadcast), node.grad(y, k)[0])
 
         lr = local.rate(self.lr, self.decay, node.t)
         start = local.transform("sgd").init(broadcast)
         y, _ = local.local_steps(broadcast, start, node, lr, self.local_steps, gradient=gradient)
-        return tree.sub(y, broadcast), client_state, {}
+        return tree.sub(y, broadcast), client_state
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return local.client_weight(node, self.weighted)

@@ -8,7 +8,7 @@ import jax
 from flax import struct
 
 from jdl import local, tree
-from jdl.types import Info, Message, Node, PyTree, State, number, static
+from jdl.types import FULL, Info, Message, Node, PyTree, State, number, static
 
 __all__ = ["FedSGD"]
 
@@ -40,7 +40,7 @@ class FedSGD:
     weighted: bool = static(True)
     decay: local.Decay | None = static(None)
 
-    needs: ClassVar[frozenset[str]] = frozenset({"server", "full_grad"})
+    needs: ClassVar[frozenset[str]] = frozenset({"server", "full"})
     phases: ClassVar[tuple[tuple[str, str, str], ...]] = (("broadcast", "client", "server"),)
 
     def init(self, params: PyTree, n: int) -> State:
@@ -52,8 +52,8 @@ class FedSGD:
     def broadcast(self, server_state: State) -> Message:
         return server_state
 
-    def client(self, broadcast: Message, client_state: State, node: Node) -> tuple[Message, State, Info]:
-        return node.full_grad(broadcast), client_state, {}
+    def client(self, broadcast: Message, client_state: State, node: Node) -> tuple[Message, State]:
+        return node.grad(broadcast, FULL)[0], client_state
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return local.client_weight(node, self.weighted)

@@ -79,7 +79,7 @@ class FedSpeed:
     def broadcast(self, server_state: State) -> Message:
         return server_state.x
 
-    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
+    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree]:
         # d = -lam g_i: the sum of this client's changes so far.
         x, d = broadcast, client_state
         anchor = tree.sub(x, d)
@@ -97,7 +97,7 @@ class FedSpeed:
         new = tree.add(d, tree.sub(y, x))
         # The change of d with its rounding error, so that u stays the mean of all d in float32.
         change = tree.sub(new, d)
-        return change if self.corrects == "all" else tree.add(change, new), new, {}
+        return change if self.corrects == "all" else tree.add(change, new), new
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return jnp.ones((), jnp.result_type(float))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import local, tree
-from jdl.types import Info, Message, Node, OfOptions, PyTree, State, number, static
+from jdl.types import Info, Message, Node, PyTree, State, number, static
 
 __all__ = ["FedSplit"]
 
@@ -48,7 +48,7 @@ class FedSplit:
 
     phases: ClassVar[tuple[tuple[str, str, str], ...]] = (("broadcast", "client", "server"),)
 
-    @OfOptions
+    @property
     def needs(self) -> frozenset[str]:
         return frozenset({"server", "prox" if self.exact else "grad"})
 
@@ -65,7 +65,7 @@ class FedSplit:
     def broadcast(self, server_state: State) -> Message:
         return server_state
 
-    def client(self, broadcast: Message, client_state: State, node: Node) -> tuple[Message, State, Info]:
+    def client(self, broadcast: Message, client_state: State, node: Node) -> tuple[Message, State]:
         x, z = broadcast, client_state
         centre = tree.sub(tree.scale(2, x), z)
 
@@ -78,7 +78,7 @@ class FedSplit:
             start = local.transform("sgd").init(x)
             u, _ = local.local_steps(x, start, node, self.lr, self.local_steps, gradient=gradient)
         new = tree.axpy(2, tree.sub(u, x), z)
-        return tree.sub(new, z), new, {}
+        return tree.sub(new, z), new
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return jnp.ones((), jnp.result_type(float))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import local, tree
-from jdl.types import Info, Message, Node, PyTree, Sized, number, static
+from jdl.types import FULL, Info, Message, Node, PyTree, Sized, number, static
 
 __all__ = ["FSVRG"]
 
@@ -52,7 +52,7 @@ class FSVRG:
     local_steps: int = static(1, minimum=1)
     weighted: bool = static(True)
 
-    needs: ClassVar[frozenset[str]] = frozenset({"server", "grad", "full_grad"})
+    needs: ClassVar[frozenset[str]] = frozenset({"server", "grad", "full"})
     phases: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("broadcast_model", "client_gradient", "server_gradient"),
         ("broadcast_gradient", "client_steps", "server_steps"),
@@ -71,8 +71,8 @@ class FSVRG:
     def broadcast_model(self, server_state: State) -> Message:
         return server_state.x
 
-    def client_gradient(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
-        return node.full_grad(broadcast), client_state, {}
+    def client_gradient(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree]:
+        return node.grad(broadcast, FULL)[0], client_state
 
     def server_gradient(self, server_state: State, aggregate: Message, info: Info) -> State:
         return server_state._replace(g=aggregate)
@@ -80,7 +80,7 @@ class FSVRG:
     def broadcast_gradient(self, server_state: State) -> Message:
         return {"x": Sized(server_state.x, jnp.float32(0)), "g": server_state.g}  # clients have x already
 
-    def client_steps(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
+    def client_steps(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree]:
         x = broadcast["x"]
 
         def gradient(y: PyTree, k: jax.Array) -> PyTree:
@@ -88,7 +88,7 @@ class FSVRG:
 
         start = local.transform("sgd").init(x)
         y, _ = local.local_steps(x, start, node, self.lr, self.local_steps, gradient=gradient)
-        return tree.sub(y, x), client_state, {}
+        return tree.sub(y, x), client_state
 
     def server_steps(self, server_state: State, aggregate: Message, info: Info) -> State:
         return server_state._replace(x=tree.add(server_state.x, aggregate))

@@ -8,7 +8,7 @@ import jax
 from flax import struct
 
 from jdl import local, tree
-from jdl.types import Info, Message, Node, PyTree, number, static
+from jdl.types import FULL, Info, Message, Node, PyTree, number, static
 
 __all__ = ["MimeLite"]
 
@@ -61,7 +61,7 @@ class MimeLite:
     local_steps: int = static(1, minimum=1)
     weighted: bool = static(True)
 
-    needs: ClassVar[frozenset[str]] = frozenset({"server", "grad", "full_grad"})
+    needs: ClassVar[frozenset[str]] = frozenset({"server", "grad", "full"})
     phases: ClassVar[tuple[tuple[str, str, str], ...]] = (("broadcast", "client", "server"),)
 
     @property
@@ -77,7 +77,7 @@ class MimeLite:
     def broadcast(self, server_state: State) -> Message:
         return server_state
 
-    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
+    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree]:
         x, m = broadcast
 
         def gradient(y: PyTree, k: jax.Array) -> PyTree:
@@ -85,7 +85,7 @@ class MimeLite:
 
         start = local.transform("sgd").init(x)
         y, _ = local.local_steps(x, start, node, self.lr, self.local_steps, gradient=gradient)
-        return Work(tree.sub(y, x), node.full_grad(x)), client_state, {}
+        return Work(tree.sub(y, x), node.grad(x, FULL)[0]), client_state
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return local.client_weight(node, self.weighted)

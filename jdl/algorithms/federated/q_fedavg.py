@@ -59,7 +59,7 @@ class QFedAvg:
     def broadcast(self, server_state: State) -> Message:
         return server_state
 
-    def client(self, broadcast: Message, client_state: State, node: Node) -> tuple[Message, State, Info]:
+    def client(self, broadcast: Message, client_state: State, node: Node) -> tuple[Message, State]:
         start = local.transform("sgd").init(broadcast)
         y, _ = local.local_steps(broadcast, start, node, self.lr, self.local_steps)
         change = tree.sub(y, broadcast)
@@ -70,7 +70,7 @@ class QFedAvg:
         # lr ||d||^2 = ||y - x||^2 / lr, written so that it has its limit zero at lr = 0.
         steep = tree.norm_squared(tree.scale(1 / jnp.where(lr > 0, lr, 1), change)).astype(loss.dtype) * lr
         curvature = jnp.where(loss > 1e-10, q * weight / positive * steep, 0)
-        return {"change": tree.scale(weight, change), "size": weight + curvature}, client_state, {}
+        return {"change": tree.scale(weight, change), "size": weight + curvature}, client_state
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return jnp.ones((), jnp.result_type(float))

@@ -71,7 +71,7 @@ class Scaffnew:
         # the server adds it again, so that a round in which no message arrives leaves the mean unchanged.
         return Sized(server_state.x, jnp.float32(0))
 
-    def client(self, broadcast: Message, client_state: Clients, node: Node) -> tuple[Message, Clients, Info]:
+    def client(self, broadcast: Message, client_state: Clients, node: Node) -> tuple[Message, Clients]:
         g, _ = node.grad(client_state.x)
         x = tree.axpy(self.probability, client_state.h, tree.axpy(-self.lr, g, client_state.x))
         coin = jax.random.bernoulli(node.common, self.probability)
@@ -79,7 +79,7 @@ class Scaffnew:
         change = tree.where(coin, change, tree.zeros_like(change))
         bits = jnp.where(coin, jnp.float32(tree.size_bits(change)), 0)
         message = {"change": Sized(change, bits), "met": Sized(coin.astype(jnp.float32), jnp.float32(0))}
-        return message, client_state._replace(x=x), {}
+        return message, client_state._replace(x=x)
 
     def server(self, server_state: Server, aggregate: Message, info: Info) -> Server:
         return Server(tree.add(server_state.x, aggregate["change"]), aggregate["met"] > 0.5)
@@ -88,10 +88,10 @@ class Scaffnew:
         bits = jnp.where(server_state.met, jnp.float32(tree.size_bits(server_state.x)), 0)
         return Sized({"x": server_state.x, "met": server_state.met}, bits)
 
-    def client_mean(self, broadcast: Message, client_state: Clients, node: Node) -> tuple[Message, Clients, Info]:
+    def client_mean(self, broadcast: Message, client_state: Clients, node: Node) -> tuple[Message, Clients]:
         mean = broadcast["x"]
         h = tree.add(client_state.h, tree.sub(mean, client_state.x))
-        return (), tree.where(broadcast["met"], Clients(mean, h), client_state), {}
+        return (), tree.where(broadcast["met"], Clients(mean, h), client_state)
 
     def server_mean(self, server_state: Server, aggregate: Message, info: Info) -> Server:
         return server_state

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks, local, tree
-from jdl.types import Info, Message, Node, OfOptions, PyTree, number, static
+from jdl.types import FULL, Info, Message, Node, PyTree, number, static
 
 __all__ = ["Scaffold"]
 
@@ -66,9 +66,9 @@ class Scaffold:
 
     phases: ClassVar[tuple[tuple[str, str, str], ...]] = (("broadcast", "client", "server"),)
 
-    @OfOptions
+    @property
     def needs(self) -> frozenset[str]:
-        return frozenset({"server", "grad"} | ({"full_grad"} if self.option == 1 else set()))
+        return frozenset({"server", "grad"} | ({"full"} if self.option == 1 else set()))
 
     @property
     def draws_per_round(self) -> int:
@@ -85,7 +85,7 @@ class Scaffold:
     def broadcast(self, server_state: State) -> Message:
         return server_state
 
-    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
+    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree]:
         (x, c), c_i = broadcast, client_state
         correction = tree.sub(c, c_i)
 
@@ -94,13 +94,13 @@ class Scaffold:
 
         y, total = local.local_steps(x, tree.zeros_like(x), node, self.lr, self.local_steps, local.SUMMED, gradient)
         if self.option == 1:
-            new = node.full_grad(x)
+            new = node.grad(x, FULL)[0]
         else:
             done = local.steps_done(node, self.local_steps)
             mean = jax.tree.map(lambda total: total / jnp.maximum(done, 1).astype(total.dtype), total)
             new = tree.where(done > 0, tree.sub(mean, correction), c_i)
         # The client sends the change that it makes to c_i, as rounded, so that c stays the mean of all c_i in float32.
-        return Changes(tree.sub(y, x), tree.sub(new, c_i)), new, {}
+        return Changes(tree.sub(y, x), tree.sub(new, c_i)), new
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return jnp.ones((), jnp.result_type(float))

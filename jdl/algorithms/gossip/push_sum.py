@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import local, tree
-from jdl.types import Info, Message, Node, PyTree, number, static
+from jdl.types import Info, Message, Node, Push, PyTree, number, static
 
 __all__ = ["PushSum"]
 
@@ -70,7 +70,7 @@ class PushSum:
         z = self.model(state)
         stepped, opt = local.local_steps(z, state.opt, node, lr, self.local_steps, self.optimizer)
         x = tree.add(state.x, tree.sub(stepped, z))
-        return {"x": x, "w": state.w}, state._replace(opt=opt)
+        return Push({"x": x, "w": state.w}), state._replace(opt=opt)
 
     def recv(self, state: State, inbox: Message, node: Node) -> tuple[State, Info]:
         return state._replace(x=inbox["x"], w=inbox["w"]), {}

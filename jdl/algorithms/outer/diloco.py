@@ -76,10 +76,10 @@ class DiLoCo:
     def broadcast(self, server_state: State) -> Message:
         return server_state.x
 
-    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree, Info]:
+    def client(self, broadcast: Message, client_state: PyTree, node: Node) -> tuple[Message, PyTree]:
         lr = local.rate(self.lr, self.decay, node.t)
         y, opt = local.local_steps(broadcast, client_state, node, lr, self.local_steps, self.optimizer)
-        return tree.sub(y, broadcast), opt, {}
+        return tree.sub(y, broadcast), opt
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return local.client_weight(node, self.weighted)

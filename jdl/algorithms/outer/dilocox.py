@@ -22,6 +22,7 @@ class State(NamedTuple):
 
 class Worker(NamedTuple):
     error: PyTree  # the sum of what compression left out so far
+    memory: PyTree  # what the compressor remembers
     opt: PyTree  # state of the inner optimizer
 
 
@@ -84,17 +85,18 @@ class DiLoCoX:
         return State(params, zero, zero)
 
     def client_init(self, params: PyTree, node: Node) -> Worker:
-        return Worker(tree.zeros_like(params), local.transform(self.optimizer).init(params))
+        opt = local.transform(self.optimizer).init(params)
+        return Worker(tree.zeros_like(params), self.compressor.init(params), opt)
 
     def broadcast(self, server_state: State) -> Message:
         return server_state.x
 
-    def client(self, broadcast: Message, client_state: Worker, node: Node) -> tuple[Message, Worker, Info]:
+    def client(self, broadcast: Message, client_state: Worker, node: Node) -> tuple[Message, Worker]:
         lr = local.rate(self.lr, self.decay, node.t)
         y, opt = local.local_steps(broadcast, client_state.opt, node, lr, self.local_steps, self.optimizer)
         whole = tree.add(client_state.error, tree.sub(y, broadcast))
-        sent, bits = self.compressor(whole, node.key)
-        return Sized(sent, bits), Worker(tree.sub(whole, sent), opt), {}
+        sent, memory, bits = self.compressor(client_state.memory, whole, node.key)
+        return Sized(sent, bits), Worker(tree.sub(whole, sent), memory, opt)
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return local.client_weight(node, self.weighted)

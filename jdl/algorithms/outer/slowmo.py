@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks, local, tree
-from jdl.types import Algorithm, Info, Message, Node, OfOptions, PyTree, number, static
+from jdl.types import Algorithm, Info, Message, Node, PyTree, number, static
 
 __all__ = ["SlowMo"]
 
@@ -62,7 +62,7 @@ class SlowMo:
 
     phases: ClassVar[tuple[tuple[str, str], ...]] = (("send", "recv"),)
 
-    @OfOptions
+    @property
     def needs(self) -> frozenset[str]:
         return frozenset({"peers", "row_stochastic", "grad"}) if self.base is None else frozenset(self.base.needs)
 

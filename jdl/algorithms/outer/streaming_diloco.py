@@ -103,7 +103,7 @@ class StreamingDiLoCo:
         content = {"x": server_state.x, "fresh": server_state.fresh}
         return Sized(content, self._bits(server_state.x, mine))
 
-    def client(self, broadcast: Message, client_state: Worker, node: Node) -> tuple[Message, Worker, Info]:
+    def client(self, broadcast: Message, client_state: Worker, node: Node) -> tuple[Message, Worker]:
         x, (y, copy, opt, last) = broadcast["x"], client_state
         away, came = node.t - last > 1, self._in(x, broadcast["fresh"])
         y, copy = tree.where(away, (x, x), (y, jax.tree.map(jnp.where, came, x, copy)))
@@ -114,7 +114,7 @@ class StreamingDiLoCo:
         due = self._in(y, node.t % self._count(y))
         change = jax.tree.map(lambda due, y, copy: jnp.where(due, y - copy, 0), due, y, copy)
         bits = self._bits(y, due) + jnp.where(away, jnp.float32(tree.size_bits(x)), 0)
-        return Sized(change, bits), Worker(y, copy, opt, node.t), {}
+        return Sized(change, bits), Worker(y, copy, opt, node.t)
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return local.client_weight(node, self.weighted)

@@ -1,7 +1,7 @@
-"""Mixing: weighted sums of neighbours' messages in every form of a plan, single messages, and the traffic on links."""
+"""Mixing: weighted sums of neighbours' messages in every form of a plan, and messages one by one."""
 
-from jdl.exchange.mixing.delivery import deliver, neighbourhood
+from jdl.exchange.mixing.delivery import deliver, neighbourhood, post
+from jdl.exchange.mixing.inboxes import delivered, inboxes
 from jdl.exchange.mixing.mix import mix, require_real
-from jdl.exchange.mixing.traffic import traffic
 
-__all__ = ["deliver", "mix", "neighbourhood", "require_real", "traffic"]
+__all__ = ["deliver", "delivered", "inboxes", "mix", "neighbourhood", "post", "require_real"]

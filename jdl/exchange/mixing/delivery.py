@@ -1,4 +1,4 @@
-"""Single messages: those for one neighbour only, and all messages that arrive at a row."""
+"""Messages one by one: those for one neighbour only, and all messages that arrive at a row."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 
 from jdl import plan as plans
+from jdl import tree
 from jdl.exchange.mixing.slots import heard
-from jdl.types import Dense, PerLink, Plan, Server
+from jdl.types import Dense, Each, Message, PerLink, Plan, Posted, Server, Wire
 
-__all__ = ["deliver", "neighbourhood"]
+__all__ = ["deliver", "neighbourhood", "post"]
 
 
 def deliver(plan: Plan, own: PerLink, sent: PerLink) -> PerLink:
@@ -32,6 +33,28 @@ def deliver(plan: Plan, own: PerLink, sent: PerLink) -> PerLink:
         return jnp.where(mask, sent[who, place].astype(own.dtype), jnp.zeros((), own.dtype))
 
     return PerLink(jax.tree.map(received, own.content, sent.content), arrived)
+
+
+def post(wire: Wire, own: Message, sent: Message) -> Posted | Each:
+    """Post messages that every receiver takes one by one.
+
+    Args:
+      wire: the messages of the round, and the plan.
+      own: the content as the nodes keep it; its dtypes are those of the result.
+      sent: the content as it was sent, leaves `[s, ...]`, perhaps in narrower types.
+
+    Returns:
+      What each row takes when its turn comes; to a server, the messages, with zeros where nothing arrived.
+    """
+    links = plans.one_by_one(wire.plan).links
+    who = plans.senders(links)
+    arrived = plans.arrived(links) & (wire.bits > 0)[who]
+    age = jnp.zeros_like(who) if wire.age is None else wire.age[who]
+    weights = jnp.where(arrived, links.weights, 0)
+    each, content = Each(None, wire.origin[who], weights, arrived, age), tree.cast(sent, own)
+    if isinstance(links, Server):
+        return each.replace(content=tree.where_rows(arrived, content, tree.zeros_like(content)))
+    return Posted(content, who, each)
 
 
 def neighbourhood(plan: Plan, own: jax.Array, sent: jax.Array) -> tuple[jax.Array, jax.Array]:

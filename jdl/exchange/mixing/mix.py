@@ -16,12 +16,11 @@ import jax.numpy as jnp
 
 from jdl import checks, tree
 from jdl import plan as plans
-from jdl.exchange.mixing.delivery import deliver
 from jdl.exchange.mixing.dense import by_product
 from jdl.exchange.mixing.edges import Arranged, arranged, by_edges, by_levels
 from jdl.exchange.mixing.groups import by_groups
 from jdl.exchange.mixing.slots import by_slots
-from jdl.types import Circulant, Dense, Edges, Groups, Message, PerLink, Plan, Server, Slots
+from jdl.types import Circulant, Dense, Edges, Groups, Message, Plan, Server, Slots
 
 __all__ = ["mix", "require_real"]
 
@@ -52,11 +51,6 @@ def mix(plan: Plan, own: Message, sent: Message) -> Message:
     """
     if isinstance(plan.links, Server):
         return _server_mean(plan.links, own, sent)
-    if any(isinstance(part, PerLink) for part in jax.tree.leaves(own, is_leaf=_per_link)):
-        return jax.tree.map(
-            lambda own, sent: deliver(plan, own, sent) if _per_link(own) else mix(plan, own, sent),
-            own, sent, is_leaf=_per_link,
-        )  # fmt: skip
     require_real(own)
     if isinstance(plan.links, Edges) and plan.links.levels is None:
         plan = plan.replace(links=arranged(plan.links, plans.rows(plan)))  # sorted once for all leaves
@@ -73,10 +67,6 @@ def _server_mean(links: Server, own: Message, sent: Message) -> Message:
         return jnp.tensordot(weights.astype(own.dtype), arrived, axes=1, precision="highest")
 
     return jax.tree.map(mean, own, sent)
-
-
-def _per_link(part: Message) -> bool:
-    return isinstance(part, PerLink)
 
 
 def require_real(message: Message) -> None:
