@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jdl import plan as plans
 from jdl import tree
@@ -150,7 +151,7 @@ def desk_of(s: Simulation, t: jax.Array, phase: int) -> Node:
     """The server's desk: a node without data that answers about public inputs and outputs of models."""
     zero, one = jnp.int32(0), jnp.int32(1)
     row = {
-        "id": jnp.int32(-1),
+        "id": np.int32(-1),  # concrete, so that an oracle can refuse queries about a node's own data
         "t": t,
         "count": zero,
         "self_weight": jnp.ones(()),

@@ -65,7 +65,7 @@ def _round(s: Simulation, state: RunState) -> tuple[RunState, Reports, tuple[Wir
     before, traffic = tree.take_rows(state.nodes, plan.participants), state.traffic
     if plan.joins is not None:
         before, sent = joined(s, plan, rows, before)
-        traffic = tally(traffic, sent, plan.participants)
+        traffic = tally(traffic, sent, rows["id"])
     begun, oracle_state = _begin(s, state, plan, rows, before)
     out = (_server_round if s.has_server else _gossip_round)(s, state, plan, begun, before, traffic)
     after = tree.where_rows(plan.active, out.nodes, before)
@@ -224,9 +224,9 @@ def _tallied(traffic: Traffic, deliveries: tuple[Delivery, ...], plan: Plan) -> 
     if not deliveries:
         return traffic
     new, count = traffic_of(deliveries), traffic.bits.shape[1]
-    if deliveries[0].bits.shape[0] == plans.rows(plan):
-        return tally(traffic, new, plan.participants)
     origin = deliveries[0].origin
+    if deliveries[0].bits.shape[0] == plans.rows(plan):
+        return tally(traffic, new, None if plan.participants is None and count == plans.rows(plan) else origin)
     return tally(traffic, jax.tree.map(lambda x: jnp.zeros(count, x.dtype).at[origin].add(x), new), None)
 
 

@@ -58,4 +58,4 @@ def _one_by_one(wire: Wire, plan: Plan, own: Message, sent: Message) -> Message:
 
 def delivered(wire: Wire) -> tuple[Delivery, ...]:
     """What went over the links of a wire: one copy of each message on each link of the plan."""
-    return (Delivery(plan=wire.plan, bits=wire.bits, copies=jnp.ones(()), origin=wire.origin),)
+    return (Delivery(plan=wire.plan, bits=wire.bits, copies=jnp.ones((), jnp.float32), origin=wire.origin),)
