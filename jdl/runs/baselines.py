@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from jdl.algorithms import LocalOnly
+from jdl.problems import offers
 from jdl.runs.result import Result
 from jdl.runs.run import run
-from jdl.types import Poolable
 
 __all__ = ["ALONE", "CENTRALISED", "baselines"]
 
@@ -18,7 +18,8 @@ def baselines(result: Result, progress: bool | None = False) -> dict[str, Result
     """Train every node alone, and one node on the data of all.
 
     Both baselines train for the same number of rounds as the run, with the rate, the local steps, the optimizer and the
-    decay of its algorithm, as far as it has them. They are evaluated at the start and at the end.
+    decay of its algorithm, as far as it has them. They are evaluated at the start and at the end; the nodes that train
+    alone have the roles of the run, and are evaluated on their own distributions if the run is.
 
     Args:
       result: the run to compare with.
@@ -33,12 +34,14 @@ def baselines(result: Result, progress: bool | None = False) -> dict[str, Result
     shared = {field.name for field in dataclasses.fields(LocalOnly)} & own
     local = LocalOnly(**{name: getattr(algorithm, name) for name in shared})
     problems = {} if isinstance(algorithm, LocalOnly) else {ALONE: problem}
-    if isinstance(problem, Poolable):
+    if "pooled" in offers.of(problem):
         problems[CENTRALISED] = problem.pooled()
     found = {}
     for name, data in problems.items():
-        mapping = result.simulation.mapping if data is problem else "auto"
-        settings = {"rounds": rounds, "eval_every": rounds, "seed": result.seed, "mapping": mapping}
+        settings = {"rounds": rounds, "eval_every": rounds, "seed": result.seed}
+        if data is problem:  # the same nodes, measured in the same way
+            s = result.simulation
+            settings |= {"mapping": s.placement.mapping, "own": s.metrics.own, "roles": s.roles}
         found[name] = run(data, local, **settings, progress=progress, label=name)
         if found[name].status == "interrupted":
             found.pop(name)

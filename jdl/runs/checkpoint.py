@@ -12,7 +12,7 @@ from typing import Any
 import jax
 
 from jdl import checks
-from jdl.engine.sim import RunState
+from jdl.types import PyTree
 
 __all__ = ["Checkpoints"]
 
@@ -34,30 +34,42 @@ class Checkpoints:
         import orbax.checkpoint as ocp
 
         self._ocp = ocp
-        options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
         self._directory = directory.absolute()
+        options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False, **self._here())
         self._manager = ocp.CheckpointManager(self._directory, options=options)
+
+    def _here(self) -> dict[str, Any]:
+        """What tells orbax that this process writes alone, where several simulate together."""
+        if jax.process_count() == 1:
+            return {}
+        self._directory.mkdir(parents=True, exist_ok=True)  # orbax refuses to make it for one of several processes
+        here = jax.process_index()
+        alone = self._ocp.options.MultiprocessingOptions(
+            primary_host=here, active_processes={here}, barrier_sync_key_prefix=f"jdl_{here}"
+        )
+        return {"multiprocessing_options": alone, "create": False}
 
     @property
     def steps(self) -> list[int]:
         """The rounds of the complete checkpoints, the newest first."""
         return sorted(self._manager.all_steps(), reverse=True)
 
-    def save(self, sim: RunState, progress: dict[str, Any]) -> None:
+    def save(self, step: int, sim: PyTree, progress: dict[str, Any]) -> None:
         """Write a checkpoint, and return when it is on disk.
 
         Args:
+          step: the round.
           sim: the state.
           progress: what else the run needs to continue, as JSON.
         """
         args, state = self._ocp.args, _named(sim)
         beside = {"progress": progress, "shapes": {name: _shape(state, name) for name in state}}
         items = args.Composite(state=args.StandardSave(state), progress=args.JsonSave(beside))
-        if int(sim.t) not in self.steps[:1]:
-            self._manager.save(int(sim.t), args=items, force=True)
-            self._note_files(int(sim.t))
+        if step not in self.steps[:1]:
+            self._manager.save(step, args=items, force=True)
+            self._note_files(step)
 
-    def restore(self, step: int, like: RunState) -> tuple[RunState, dict[str, Any]]:
+    def restore(self, step: int, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
         """Read the checkpoint of a round.
 
         Args:
@@ -122,7 +134,7 @@ class Checkpoints:
         self._manager.close()
 
 
-def _named(sim: RunState) -> dict[str, Any]:
+def _named(sim: PyTree) -> dict[str, Any]:
     """The leaves by path, without empty arrays, which hold nothing to save and which orbax refuses."""
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(sim) if leaf.size}
 

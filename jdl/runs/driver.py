@@ -2,147 +2,169 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
-from jdl import checks
-from jdl.engine import sim as simulator
-from jdl.engine.metrics import COLUMNS
-from jdl.engine.placement import by_rows, everywhere
-from jdl.engine.sim import RunState, Simulation
-from jdl.runs.ending import ending, first_infinite_loss
-from jdl.runs.history import History, Row
+from jdl.runs.ending import first_infinite_loss
+from jdl.runs.history import Row
+from jdl.runs.hosts import ALONE, Hosts
 from jdl.runs.interrupt import Stop
-from jdl.runs.memory import free_bytes
-from jdl.runs.program import compiled_chunk
+from jdl.runs.pace import Pace
 from jdl.runs.progress import Bar
-from jdl.runs.result import Result
 from jdl.runs.rundir import RunDir
 from jdl.types import PyTree
 
-__all__ = ["drive"]
-
-CHUNK_SECONDS = 1.0  # the time between two looks at the clock, the bar and the interrupt
-CHECKPOINT_SECONDS = 10.0  # the least time between two checkpoints, if the user gives no number of rounds
+__all__ = ["Driven", "Driver", "Reached"]
 
 
-def drive(
-    simulation: Simulation,
-    params: PyTree | None,
-    *,
-    seed: int,
-    rounds: int,
-    eval_every: int,
-    checkpoint_every: int | None,
-    files: RunDir | None,
-    stop: Stop,
-    bar: Bar,
-    label: str,
-) -> Result:
-    """Run chunks of rounds until all are done, a model or the loss is no longer finite, or a stop is asked for.
+class Reached(NamedTuple):
+    """Where something that is driven stands.
 
-    Args:
-      simulation: the composed simulation.
-      params: the initial models, or None to draw them.
-      seed: kept in the result.
-      rounds: the total number of rounds, those of a resumed run included.
-      eval_every: the number of rounds between evaluations.
-      checkpoint_every: the number of rounds between checkpoints; None saves at evaluations, and at most every ten
-        seconds.
-      files: the run directory, or None.
+    Attributes:
+      state: all that it needs to go on, and so the whole checkpoint. A call of `advance` may use up its memory.
+      t: the number of rounds that are done.
+      halted: whether it cannot go on, since numbers are no longer finite.
+      metrics: the metrics of this state, if they were computed; otherwise None.
+    """
+
+    state: PyTree
+    t: int
+    halted: bool = False
+    metrics: dict[str, Any] | None = None
+
+
+class Driven(Protocol):
+    """What a driver drives: one simulation (`jdl.runs.program.Program`), or several side by side in one program.
+
+    Attributes:
+      shapes: the shapes of the state, as which a checkpoint is read.
+    """
+
+    shapes: PyTree
+
+    def begin(self, state: PyTree | None) -> Reached:
+        """Go to where a run begins, ready to advance.
+
+        Args:
+          state: that of a checkpoint; None begins before the first round.
+        """
+        ...
+
+    def advance(self, reached: Reached, until: int, evaluate: bool) -> Reached:
+        """Simulate rounds until `until` of them are done, or until it halts.
+
+        Args:
+          reached: where to go on from. It is not used again.
+          until: the number of rounds; none are simulated if so many are done.
+          evaluate: whether to compute the metrics at the end.
+        """
+        ...
+
+    def row(self, reached: Reached) -> Row:
+        """The metrics on the host, as numbers or as NumPy arrays; the driver adds the round and the time."""
+        ...
+
+
+@dataclasses.dataclass
+class Driver:
+    """Runs chunks of rounds until all are done, numbers are no longer finite, or a stop is asked for.
+
+    On several hosts each process has a driver of its own. Process 0 decides how far to go, when to save and when to
+    stop, and it alone writes files.
+
+    Attributes:
+      driven: what is driven.
+      pace: when to evaluate and to save.
       stop: tells whether the user asked to stop.
       bar: the progress bar.
-      label: the name of the run.
-
-    Returns:
-      The result, whose status says how the run ended.
-
-    Raises:
-      InputError: if the compiled program does not fit the memory.
+      files: the run directory, or None; of process 0 alone.
+      hosts: the processes that drive together.
+      clock: gives seconds that never go back.
+      rows: the evaluations so far.
+      at: where the run stands.
+      begun: when the first chunk began, by the clock: whatever is before that is compilation.
     """
-    begun = time.monotonic()
-    shapes = jax.eval_shape(simulator.INIT, simulation, params)
-    chunk, needed = compiled_chunk(simulation, shapes)
-    checks.fits(needed, f"{simulation.problem.n:,} nodes", free_bytes())
-    restored = files.restore(shapes) if files is not None else None
-    if restored is None:
-        sim, before, rows = simulator.INIT(simulation, params), 0.0, []
-    else:
-        sim, before, rows = jax.tree.map(jnp.asarray, restored[0]), restored[1]["seconds"], restored[2]
-    parts, mesh = simulation, simulation.mesh
-    if mesh is not None:
-        sim = jax.device_put(sim, by_rows(sim, parts.problem.n, mesh))
-        parts = jax.device_put(simulation, everywhere(mesh))
-    jax.block_until_ready(sim)
-    compile_seconds = time.monotonic() - begun
-    begun = saved = time.monotonic()
-    bar.start(int(sim.t))
-    speed = 0.0
-    t, evaluated = int(sim.t), rows[-1]["round"] if rows else -1
 
-    def seconds():
-        return before + time.monotonic() - begun
+    driven: Driven
+    pace: Pace
+    stop: Stop
+    bar: Bar
+    files: RunDir | None = None
+    hosts: Hosts = ALONE
+    clock: Callable[[], float] = time.monotonic
+    rows: list[Row] = dataclasses.field(default_factory=list)
+    at: Reached | None = None
+    begun: float = 0.0
+    _before: float = 0.0  # the seconds that the run took before it was interrupted
+    _saved: float = 0.0
+    _speed: float = 0.0  # rounds per second of the chunk before
 
-    def save():
-        if files is not None:
-            files.save(sim, {"rows": len(rows), "seconds": seconds()})
-        return time.monotonic()
+    def drive(self) -> None:
+        """Drive from the newest checkpoint, or from the start, to the end."""
+        self.start()
+        while (until := self.next_stop()) is not None:
+            self.step(until)
+            self.record()
+            self.save_if_due()
+        self.save()
 
-    while not stop.asked and evaluated < rounds and int(sim.status) < 0 and first_infinite_loss(rows) is None:
-        ends = [rounds, t if evaluated < 0 else _next(t, eval_every)]
-        if checkpoint_every:
-            ends.append(_next(t, checkpoint_every))
-        until = min(*ends, t + max(1, int(speed * CHUNK_SECONDS)))
-        evaluate = until == rounds or until % eval_every == 0
-        started = time.monotonic()
-        sim, row = chunk(parts, sim, jnp.int32(until), jnp.bool_(evaluate))
-        now = int(sim.t)
-        speed = (now - t) / (time.monotonic() - started) if now > t else speed
-        t = now
-        if int(sim.status) >= 0 and not evaluate:  # evaluate the round that diverged: it is the last of the history
-            sim, row = chunk(parts, sim, jnp.int32(t), jnp.bool_(True))
-        if evaluate or int(sim.status) >= 0:
-            evaluated = t
-            rows.append(_row(row, sim, seconds()))
-            if files is not None:
-                files.row(rows[-1])
-        bar.update(t, rows[-1])
-        due = time.monotonic() - saved > CHECKPOINT_SECONDS if checkpoint_every is None else t % checkpoint_every == 0
-        if due and evaluated < rounds and (checkpoint_every or evaluated == t):
-            saved = save()
-    save()
-    go_on = files.go_on if files is not None else None
-    status, message = ending(simulation, diverged_round=int(sim.status), t=t, rounds=rounds, rows=rows, go_on=go_on)
-    return Result(
-        name=label,
-        history=History(rows),
-        sim=sim,
-        simulation=simulation,
-        seed=seed,
-        status=status,
-        message=message,
-        seconds=seconds(),
-        compile_seconds=compile_seconds,
-        run_dir=files.path if files is not None else None,
-    )
+    def start(self) -> None:
+        """Go to the newest checkpoint if there is one, otherwise to the start."""
+        read = lambda: self.files.restore(self.driven.shapes) if self.files is not None else None
+        restored = self.hosts.once(read)
+        state, progress, self.rows = restored if restored is not None else (None, {"seconds": 0.0}, [])
+        self.at, self._before = self.driven.begin(state), progress["seconds"]
+        self.begun = self._saved = self.clock()
+        self.bar.start(self.at.t)
 
+    def next_stop(self) -> int | None:
+        """The round up to which the next chunk goes, or None if the run ends here."""
+        stopped = self.stop.asked or self.finished
+        return self.hosts.agreed(None if stopped else self.pace.next_stop(self.at.t, self.evaluated, self._speed))
 
-def _next(t: int, every: int) -> int:
-    """The first multiple of `every` after `t`.
+    def step(self, until: int) -> None:
+        """Simulate a chunk. A state in which numbers are no longer finite is evaluated: it is the last of the run."""
+        begun, t = self.clock(), self.at.t
+        self.at = self.driven.advance(self.at, until, self.pace.evaluates(until))
+        if self.at.t > t:
+            self._speed = (self.at.t - t) / max(self.clock() - begun, 1e-9)
+        if self.at.halted and self.at.metrics is None:
+            self.at = self.driven.advance(self.at, self.at.t, True)
 
-    >>> _next(7, 5), _next(10, 5)
-    (10, 15)
-    """
-    return (t // every + 1) * every
+    def record(self) -> None:
+        """Keep the evaluation, if the chunk ended with one, and show the progress."""
+        if self.at.metrics is not None:
+            self.rows.append({"round": self.at.t, "seconds": self.seconds, **self.driven.row(self.at)})
+            if self.files is not None:
+                self.files.row(self.rows[-1])
+        self.bar.update(self.at.t, self.rows[-1] if self.rows else None)
 
+    def save_if_due(self) -> None:
+        """Write a checkpoint if it is time for one."""
+        if self.hosts.agreed(self.pace.saves(self.at.t, self.evaluated, self.clock() - self._saved)):
+            self.save()
+            self._saved = self.clock()
 
-def _row(metrics: dict[str, jax.Array], sim: RunState, seconds: float) -> Row:
-    """One evaluation on the host. Traffic is summed here in float64, in which the sum is exact."""
-    totals = {name: np.asarray(getattr(sim.traffic, name), np.float64) for name in ("bits", "messages")}
-    sent: dict[str, Any] = {f"{name}_sent": float(np.sum(total[0] - total[1])) for name, total in totals.items()}
-    names = [*(name for name in COLUMNS if name in metrics), *(name for name in metrics if name not in COLUMNS)]
-    return {"round": int(sim.t), "seconds": seconds, **sent, **{name: float(metrics[name]) for name in names}}
+    def save(self) -> None:
+        """Write a checkpoint, if there is a run directory."""
+        if self.hosts.agreed(self.files is not None):
+            state = self.hosts.gathered(self.at.state)
+            if self.hosts.leads:
+                self.files.save(self.at.t, state, {"rows": len(self.rows), "seconds": self.seconds})
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do: all rounds are evaluated, or numbers are no longer finite."""
+        return self.pace.done(self.evaluated) or self.at.halted or first_infinite_loss(self.rows) is not None
+
+    @property
+    def evaluated(self) -> int:
+        """The round of the newest evaluation, or -1 before the first."""
+        return self.rows[-1]["round"] if self.rows else -1
+
+    @property
+    def seconds(self) -> float:
+        """The time of the rounds in seconds, without compilation."""
+        return self._before + self.clock() - self.begun

@@ -1,28 +1,38 @@
-"""The compiled program of a run: some rounds, and the metrics after them."""
+"""A simulation as it is driven: the compiled program of some rounds and the metrics after them."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Sharding
 
+from jdl import checks
 from jdl.engine import sim as simulator
+from jdl.engine.metrics import COLUMNS
 from jdl.engine.placement import by_rows, everywhere
 from jdl.engine.sim import RunState, Simulation
+from jdl.runs.driver import Reached
+from jdl.runs.history import Row
+from jdl.runs.memory import free_bytes
+from jdl.types import PyTree
 
-__all__ = ["compiled_chunk"]
+__all__ = ["Program", "compiled_chunk", "program_of"]
 
 
 def _chunk(simulation: Simulation, sim: RunState, until: jax.Array, evaluate: jax.Array) -> tuple[RunState, dict]:
     """Run the rounds up to `until`, then compute the metrics if `evaluate`; one program serves every number of rounds.
 
-    The metrics are NaN where they are not computed.
+    The metrics are zeros where they are not computed.
     """
     sim, info = simulator.advance(simulation, sim, until, halt=True)
     measure = functools.partial(simulator.evaluate, simulation, sim)
-    blank = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), jax.eval_shape(measure))
+    blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(measure))
     return sim, {**jax.lax.cond(evaluate, measure, lambda: blank), **info}
 
 
@@ -41,10 +51,11 @@ def compiled_chunk(simulation: Simulation, shapes: RunState) -> tuple[Callable, 
       The program `(simulation, state, until, evaluate) -> (state, metrics)`, and the bytes that it needs beside its
       arguments. Without compilation (`mapping="loop"`, or JAX's own switch) it is a Python function that needs 0.
     """
-    if simulation.mapping == "loop" or jax.config.jax_disable_jit:
+    mapping, mesh = simulation.placement.mapping, simulation.placement.mesh
+    if mapping == "loop" or jax.config.jax_disable_jit:
         return _chunk, 0
     scalars = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((), jnp.bool_)
-    chunk, mesh = CHUNK, simulation.mesh
+    chunk = CHUNK
     if mesh is not None:
         places, copies = by_rows(shapes, simulation.problem.n, mesh), everywhere(mesh)
         where = {"in_shardings": (copies, places, copies, copies), "out_shardings": (places, copies)}
@@ -53,3 +64,90 @@ def compiled_chunk(simulation: Simulation, shapes: RunState) -> tuple[Callable, 
     memory = compiled.memory_analysis()
     sharers = mesh.size if mesh is not None and jax.default_backend() == "cpu" else 1  # devices that share one memory
     return compiled, sharers * (memory.temp_size_in_bytes + memory.output_size_in_bytes) if memory else 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """One simulation, to be driven; see `jdl.runs.driver.Driven`.
+
+    Attributes:
+      simulation: what is simulated, on the devices that share it.
+      params: the initial models, or None to draw them.
+      shapes: the shapes of the state.
+      chunk: see `compiled_chunk`.
+    """
+
+    simulation: Simulation
+    params: PyTree | None
+    shapes: RunState
+    chunk: Callable
+
+    def begin(self, state: RunState | None) -> Reached:
+        """Go to the start, or to the state of a checkpoint, with each array where the program needs it."""
+        mesh = self.simulation.placement.mesh
+        places = None if mesh is None else by_rows(self.shapes, self.simulation.problem.n, mesh)
+        if state is not None:
+            state = jax.tree.map(jnp.asarray, state) if mesh is None else _placed(state, places)
+        else:
+            init = simulator.INIT if mesh is None else jax.jit(simulator.INIT, out_shardings=places)
+            state = init(self.simulation, self.params)
+        return _reached(jax.block_until_ready(state))
+
+    def advance(self, reached: Reached, until: int, evaluate: bool) -> Reached:
+        """Simulate rounds up to `until`, or to the first in which a model is no longer finite."""
+        state, metrics = self.chunk(self.simulation, reached.state, np.int32(until), np.bool_(evaluate))
+        return _reached(state, metrics if evaluate else None)
+
+    def row(self, reached: Reached) -> Row:
+        """The traffic since the start, and the metrics. Traffic is summed in float64, in which the sum is exact."""
+        traffic, metrics = jax.device_get((reached.state.traffic, reached.metrics))
+        totals = {name: np.asarray(getattr(traffic, name), np.float64) for name in ("bits", "messages")}
+        sent = {f"{name}_sent": float(np.sum(total[0] - total[1])) for name, total in totals.items()}
+        names = [*(name for name in COLUMNS if name in metrics), *(name for name in metrics if name not in COLUMNS)]
+        return {**sent, **{name: _on_host(metrics[name]) for name in names}}
+
+
+def program_of(simulation: Simulation, params: PyTree | None = None) -> Program:
+    """Compile a simulation.
+
+    Args:
+      simulation: the composed simulation.
+      params: the initial models, or None to draw them.
+
+    Raises:
+      InputError: if the program does not fit the memory.
+    """
+    shapes = jax.eval_shape(simulator.INIT, simulation, params)
+    chunk, needed = compiled_chunk(simulation, shapes)
+    checks.fits(needed, f"{simulation.problem.n:,} nodes", free_bytes())
+    mesh = simulation.placement.mesh
+    if mesh is not None:
+        simulation, params = _placed((simulation, params), everywhere(mesh))
+    return Program(simulation, params, shapes, chunk)
+
+
+def _placed(tree: PyTree, places: PyTree) -> PyTree:
+    """Put arrays on devices, of which each process has a part of its own where several simulate together.
+
+    Args:
+      tree: arrays of this process, the same in all processes.
+      places: where each of them goes, or one place for all.
+    """
+
+    def leaf(place: Sharding, x: jax.Array) -> jax.Array:
+        if place.is_fully_addressable:
+            return jax.device_put(x, place)
+        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(leaf(place, jax.random.key_data(x)), impl=jax.random.key_impl(x))
+        return jax.device_put(np.asarray(x), place)  # JAX puts an array of one device nowhere else
+
+    return jax.tree.map(lambda place, part: jax.tree.map(lambda x: leaf(place, x), part), places, tree)
+
+
+def _reached(state: RunState, metrics: dict[str, jax.Array] | None = None) -> Reached:
+    t, status = jax.device_get((state.t, state.status))
+    return Reached(state, int(t), int(status) >= 0, metrics)
+
+
+def _on_host(value: Any) -> float | np.ndarray:
+    return float(value) if np.ndim(value) == 0 else np.asarray(value)

@@ -1,4 +1,4 @@
-"""The run directory: config.json, history.csv, summary.json, curves.png, checkpoint/, and a lock during the run."""
+"""The run directory: config.json, history.csv, nodes.csv, summary.json, curves.png, checkpoint/, and a lock."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from jdl import checks
-from jdl.engine.sim import RunState
 from jdl.runs.checkpoint import Checkpoints
 from jdl.runs.describe import differences
-from jdl.runs.history import Row, append_csv, read_csv
+from jdl.runs.history import Row, append_csv, append_nodes, join_nodes, per_node, read_csv, read_nodes
 from jdl.runs.lock import Lock
 from jdl.runs.place import LOCK, Place
 from jdl.runs.public_names import renewed
+from jdl.types import PyTree
 
 __all__ = ["RunDir"]
 
@@ -39,6 +39,7 @@ class RunDir:
 
     def __init__(self, place: Place, config: dict[str, Any], resume: bool):
         self.fresh, self.path = not resume, place.path
+        self.nodes = 0  # the number of nodes in nodes.csv, 0 without metrics of every node
         if resume:
             _same_configuration(place, config)
             self.lock = Lock(self.path / LOCK, f"run directory {self.path}")
@@ -60,15 +61,17 @@ class RunDir:
         self.checkpoints = Checkpoints(self.path / "checkpoint")
 
     def row(self, row: Row) -> None:
-        """Append an evaluation to history.csv."""
+        """Append an evaluation to history.csv, and the metrics of every node to nodes.csv if there are any."""
         self.fresh = False
+        self.nodes = max(map(len, per_node(row).values()), default=0)
+        append_nodes(self.path / "nodes.csv", row)
         append_csv(self.path / "history.csv", row)
 
-    def save(self, sim: RunState, progress: dict[str, Any]) -> None:
-        """Write a checkpoint."""
-        self.checkpoints.save(sim, progress)
+    def save(self, t: int, state: PyTree, progress: dict[str, Any]) -> None:
+        """Write the checkpoint of round `t`."""
+        self.checkpoints.save(t, state, progress | {"nodes": self.nodes})
 
-    def restore(self, like: RunState) -> tuple[RunState, dict[str, Any], list[Row]] | None:
+    def restore(self, like: PyTree) -> tuple[PyTree, dict[str, Any], list[Row]] | None:
         """Read the newest complete checkpoint, and the history up to it.
 
         Later rows are removed from history.csv, since the run computes them again. A checkpoint that cannot be read, or
@@ -88,35 +91,43 @@ class RunDir:
         kept = read_csv(self.path / "history.csv")
         for step in self.checkpoints.steps:
             try:
-                sim, progress = self.checkpoints.restore(step, like)
+                state, progress = self.checkpoints.restore(step, like)
             except checks.InputError:
                 raise
             except Exception as error:  # orbax raises exceptions of many types for incomplete files
                 faults[step] = f"the checkpoint of round {step} is damaged ({_first_line(error)})"
                 continue
-            rows = [row for row in kept if row["round"] <= int(sim.t)][: progress["rows"]]
+            rows, files = [row for row in kept if row["round"] <= step][: progress["rows"]], "history.csv has"
+            if len(rows) == progress["rows"] and progress.get("nodes"):
+                rows, files = join_nodes(rows, read_nodes(self.path / "nodes.csv", progress["nodes"])), "nodes.csv has"
             if len(rows) < progress["rows"]:
-                faults[step] = f"history.csv has {len(rows)} of the {progress['rows']} rows up to round {step}"
+                faults[step] = f"{files} {len(rows)} of the {progress['rows']} rows up to round {step}"
                 continue
-            found = sim, progress, rows
+            self.nodes = progress.get("nodes", 0)
+            found = state, progress, rows
             break
         what = "; ".join(faults.values())
         do = f"bring back the files, or delete {self.path / 'checkpoint'} to begin at round 0"
         checks.require(found is not None or not faults, f"got run directory {self.path}, of which {what}; {do}")
         if faults:
-            checks.note(f"{what}; going on from round {int(found[0].t)}")
+            checks.note(f"{what}; going on from round {step}")
             for step in faults:
                 self.checkpoints.forget(step)
         self._rewrite(found[2] if found else [])
         return found
 
     def _rewrite(self, rows: list[Row]) -> None:
-        replacement = self.path / "history.csv.new"
-        replacement.unlink(missing_ok=True)
-        replacement.touch()
-        for row in rows:
-            append_csv(replacement, row)
-        os.replace(replacement, self.path / "history.csv")
+        for name, append in (("nodes.csv", append_nodes), ("history.csv", append_csv)):
+            replacement = self.path / f"{name}.new"
+            replacement.unlink(missing_ok=True)
+            replacement.touch()
+            for row in rows:
+                append(replacement, row)
+            if replacement.stat().st_size or name == "history.csv":
+                os.replace(replacement, self.path / name)
+            else:
+                replacement.unlink()
+                (self.path / name).unlink(missing_ok=True)
 
     def summary(self, summary: dict[str, Any]) -> None:
         """Write summary.json."""
@@ -138,7 +149,7 @@ class RunDir:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
         if self.fresh and isinstance(error, Exception):
-            for name in ("config.json", "history.csv", "history.csv.new"):
+            for name in ("config.json", "history.csv", "history.csv.new", "nodes.csv", "nodes.csv.new"):
                 (self.path / name).unlink(missing_ok=True)
             shutil.rmtree(self.path / "checkpoint", ignore_errors=True)
             with contextlib.suppress(OSError):  # the directory holds files that are not of this run

@@ -183,6 +183,6 @@ def test_a_checkpoint_by_an_older_version_is_read(tmp_path, monkeypatch):
     saved, read = (checkpoint.Checkpoints(tmp_path / "checkpoint") for _ in range(2))
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "_named", lambda state: old)
-        saved.save(sim, {"rows": 3})
+        saved.save(0, sim, {"rows": 3})
     found, progress = read.restore(0, jax.eval_shape(lambda: sim))
     assert same(found, sim) and progress == {"rows": 3}

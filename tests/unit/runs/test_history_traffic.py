@@ -5,7 +5,8 @@ import types
 import jax.numpy as jnp
 
 from jdl.engine.totals import tally
-from jdl.runs import driver
+from jdl.runs.driver import Reached
+from jdl.runs.program import Program
 from jdl.types import Traffic
 
 ODD, ROUNDS = 12_345_677, 3
@@ -16,6 +17,6 @@ def test_the_history_has_the_exact_total():
     traffic = Traffic(bits=jnp.zeros((2, 2)), messages=jnp.zeros((2, 2)))
     for _ in range(ROUNDS):
         traffic = tally(traffic, Traffic(bits=jnp.array([ODD, 0], jnp.float32), messages=jnp.ones(2)), None)
-    row = driver._row({}, types.SimpleNamespace(t=ROUNDS, traffic=traffic), 0.0)
+    row = Program(None, None, None, None).row(Reached(types.SimpleNamespace(traffic=traffic), ROUNDS, metrics={}))
     assert row["bits_sent"] == ROUNDS * ODD
     assert row["messages_sent"] == ROUNDS * 2

@@ -229,7 +229,7 @@ def test_a_run_that_fails_before_its_first_evaluation_leaves_nothing(tmp_path, m
     def fail(*args):
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(sys.modules["jdl.runs.driver"], "compiled_chunk", fail)
+    monkeypatch.setattr(sys.modules["jdl.runs.program"], "compiled_chunk", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
         jdl.run(**parts(), run_dir=tmp_path / "a")
     assert not (tmp_path / "a").exists()

@@ -1,0 +1,86 @@
+"""How far to go before the next stop, and what to do there: decisions without effects."""
+
+from __future__ import annotations
+
+import dataclasses
+
+__all__ = ["Pace"]
+
+CHUNK_SECONDS = 1.0  # the time between two looks at the clock, the bar and the interrupt
+CHECKPOINT_SECONDS = 10.0  # the least time between two checkpoints, if the user gives no number of rounds
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """When a run stops to evaluate, to save, and to look around.
+
+    Attributes:
+      rounds: the total number of rounds, those of a resumed run included.
+      eval_every: the number of rounds between evaluations.
+      checkpoint_every: the number of rounds between checkpoints; None saves at evaluations, and at most every ten
+        seconds.
+    """
+
+    rounds: int
+    eval_every: int
+    checkpoint_every: int | None = None
+
+    def next_stop(self, t: int, evaluated: int, speed: float) -> int:
+        """The round up to which the next chunk goes.
+
+        The first chunk of a run has no rounds: it evaluates the start. No chunk passes an evaluation, a checkpoint or
+        the end, and none takes much longer than a second, but each has at least one round.
+
+        Args:
+          t: the number of rounds that are done.
+          evaluated: the round of the newest evaluation, or -1 before the first.
+          speed: the rounds per second of the chunk before, or 0.0 if it is not known.
+
+        >>> pace = Pace(rounds=40, eval_every=7, checkpoint_every=3)
+        >>> pace.next_stop(0, -1, 0.0), pace.next_stop(0, 0, 1e3), pace.next_stop(6, 0, 1e3), pace.next_stop(7, 7, 1.5)
+        (0, 3, 7, 8)
+        """
+        ends = [self.rounds, t if evaluated < 0 else _next(t, self.eval_every)]
+        if self.checkpoint_every is not None:
+            ends.append(_next(t, self.checkpoint_every))
+        return min(*ends, t + max(1, int(speed * CHUNK_SECONDS)))
+
+    def evaluates(self, t: int) -> bool:
+        """Whether a chunk that ends after `t` rounds ends with an evaluation.
+
+        >>> [t for t in range(11) if Pace(rounds=10, eval_every=4).evaluates(t)]
+        [0, 4, 8, 10]
+        """
+        return t == self.rounds or t % self.eval_every == 0
+
+    def saves(self, t: int, evaluated: int, waited: float) -> bool:
+        """Whether to save after `t` rounds. The end of a run is saved in any case.
+
+        Args:
+          t: the number of rounds that are done.
+          evaluated: the round of the newest evaluation, or -1 before the first.
+          waited: the seconds since the newest checkpoint.
+
+        >>> Pace(10, 5, checkpoint_every=3).saves(6, 5, 0.1)
+        True
+        >>> Pace(10, 5).saves(6, 5, 60.0), Pace(10, 5).saves(5, 5, 60.0), Pace(10, 5).saves(5, 5, 6.0)
+        (False, True, False)
+        """
+        if self.done(evaluated):
+            return False
+        if self.checkpoint_every is not None:
+            return t % self.checkpoint_every == 0
+        return t == evaluated and waited > CHECKPOINT_SECONDS
+
+    def done(self, evaluated: int) -> bool:
+        """Whether all rounds are done, and the last one is evaluated."""
+        return evaluated >= self.rounds
+
+
+def _next(t: int, every: int) -> int:
+    """The first multiple of `every` after `t`.
+
+    >>> _next(7, 5), _next(10, 5)
+    (10, 15)
+    """
+    return (t // every + 1) * every
