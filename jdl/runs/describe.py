@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jdl.engine.metrics import BUILT_IN
 from jdl.engine.state import Simulation
 from jdl.runs import fingerprint
 from jdl.runs.public_names import public_name, same_class
@@ -20,7 +21,7 @@ from jdl.runs.users_code import is_users
 
 __all__ = ["describe", "differences", "environment", "part_name"]
 
-PARTS = ("problem", "algorithm", "schedule", "exchange", "oracle")
+PARTS = ("problem", "algorithm", "schedule", "exchange", "oracle", "exchange_down", "roles")
 
 
 def describe(simulation: Simulation) -> dict[str, Any]:
@@ -33,11 +34,15 @@ def describe(simulation: Simulation) -> dict[str, Any]:
       simulation: the composed simulation.
 
     Returns:
-      A JSON object with a key for each part, and for the random key, the mapping and the devices.
+      A JSON object with a key for each part, and for the random key, the mapping, the devices, and metrics that are not
+      built in.
     """
     parts = {name: _value(getattr(simulation, name)) for name in PARTS}
-    devices = {} if simulation.mesh is None else {"devices": simulation.mesh.size}
-    return {**parts, "key": jax.random.key_data(simulation.key).tolist(), "mapping": simulation.mapping, **devices}
+    placement, metrics = simulation.placement, simulation.metrics
+    how = {"key": jax.random.key_data(simulation.key).tolist(), "mapping": placement.mapping}
+    devices = {} if placement.mesh is None else {"devices": placement.mesh.size}
+    measured = {} if metrics == BUILT_IN else {"metrics": _value(metrics)}
+    return {**parts, **how, **devices, **measured}
 
 
 def _value(value: Any) -> Any:

@@ -14,11 +14,15 @@ import numpy as np
 
 from jdl import checks
 from jdl.compressors import Compressor
+from jdl.engine.metrics import COLUMNS
 from jdl.exchange.stack import is_compressor
 from jdl.problems import offers
 from jdl.types import Algorithm, Exchange, Federated, Problem, PyTree, Roles
 
 __all__ = ["algorithm_parts", "draws", "finite", "kinds", "members", "metrics", "own", "roles"]
+
+# Columns of a history, or of `Result.nodes_frame`, that are no metrics.
+TAKEN = {"round", "seconds", "bits_sent", "messages_sent", "node", "degree", "honest", "group"}
 
 PYTREE = "put @flax.struct.dataclass above the class"
 
@@ -188,13 +192,16 @@ def metrics(given: Any) -> tuple[tuple[str, Callable[..., Any]], ...]:
       given: a dict of functions by name, or None.
 
     Raises:
-      InputError: if it is something else.
+      InputError: if it is something else, or if a name is that of another column.
     """
     need = "need a dict of functions (models, state, simulation) -> f[] or f[n]; write metrics={'name': function}"
     checks.require(given is None or isinstance(given, Mapping), f"got metrics={given!r}, {need}")
     for name, function in (given or {}).items():
         good = isinstance(name, str) and name.isidentifier() and callable(function)
         checks.require(good, f"got metrics with {name!r}: {function!r}, {need}")
+        # A number for each node has the columns mean_NAME and std_NAME, which the built-in metrics have, too.
+        taken = {*COLUMNS, *TAKEN} & {name, f"mean_{name}", f"std_{name}"}
+        checks.require(not taken, f"got a metric named {name!r}, which is a column already; choose another name")
     return tuple((given or {}).items())
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
+import numpy as np
 
 from jdl import tree
 from jdl.engine import sim as simulator
@@ -17,6 +18,7 @@ from jdl.types import PyTree
 
 if TYPE_CHECKING:
     import matplotlib.figure
+    import pandas
 
 __all__ = ["Result"]
 
@@ -27,7 +29,7 @@ class Result:
 
     Args:
       name: the label of the run.
-      history: the evaluations, as arrays and as a data frame.
+      history: the evaluations, as arrays and as a data frame; `nodes_frame` has the metrics of every node.
       sim: the last state.
       simulation: the composed simulation.
       seed: the seed of the run.
@@ -58,6 +60,24 @@ class Result:
     def mean_model(self) -> PyTree:
         """The average of the models of all nodes."""
         return tree.mean_rows(self.models)
+
+    @property
+    def nodes_frame(self) -> pandas.DataFrame:
+        """The metrics of every node as a pandas data frame, with a row for each evaluation and node.
+
+        The columns are `round`, `node`, `degree` (the number of links into the node in the round that follows; there is
+        none with a server), `honest`, `group`, and each metric with a number for each node, such as `own_accuracy`.
+        """
+        import pandas
+
+        history, roles, n = self.history, self.simulation.who, self.simulation.problem.n
+        rounds = history["round"] if len(history) else np.zeros(0, int)
+        metrics = dict(history.nodes)
+        columns = {"round": np.repeat(rounds, n), "node": np.tile(np.arange(n), len(rounds))}
+        if "degree" in metrics:
+            columns["degree"] = metrics.pop("degree").astype(int).reshape(-1)
+        columns |= {name: np.tile(np.asarray(getattr(roles, name)), len(rounds)) for name in ("honest", "group")}
+        return pandas.DataFrame(columns | {name: values.reshape(-1) for name, values in metrics.items()})
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -107,6 +127,11 @@ class Result:
         if s.get("mean_accuracy") is not None:
             mean, worst, centre = (s[name] for name in ("mean_accuracy", "worst_accuracy", "mean_model_accuracy"))
             facts.append(("test accuracy", f"mean {mean:.1%}, worst node {worst:.1%}, mean model {centre:.1%}"))
+        if s.get("own_accuracy") is not None:
+            mean, worst = s["own_accuracy"], s["worst_own_accuracy"]
+            facts.append(("accuracy on own data", f"mean {mean:.1%}, worst node {worst:.1%}"))
+        elif s.get("own_loss") is not None:
+            facts.append(("loss on own data", f"mean {s['own_loss']:.4g}, worst node {s['worst_own_loss']:.4g}"))
         if s.get("mean_model_loss") is not None:
             facts.append(("loss of the mean model", f"{s['mean_model_loss']:.4g}"))
         if s.get("suboptimality") is not None:

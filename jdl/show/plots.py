@@ -27,6 +27,9 @@ STYLE = style.STYLE | {
 }
 
 
+OWN = "mean over nodes, own data"
+
+
 class Columns(Protocol):
     """Evaluations by the name of a column: a `History`, or a dict of arrays."""
 
@@ -46,7 +49,8 @@ def curves(
 
     The left panel shows the test accuracy; if there is none, the loss above the optimum; if the optimum is unknown, the
     loss. A solid line is the mean over nodes, the band reaches from the worst node to the best, and the dashed line is
-    the mean model. The right panel shows the consensus distance, or the loss if all nodes share one model.
+    the mean model. Where models were evaluated on each node's own distribution, a dotted line is the mean over nodes of
+    that. The right panel shows the consensus distance, or the loss if all nodes share one model.
 
     Args:
       histories: the evaluations of each run by its label, a `History` or a dict of arrays.
@@ -104,11 +108,16 @@ def _learning(axes: Axes, histories: Mapping[str, Columns], references: Mapping[
         of_mean = _values(history, f"mean_model_{metric}", axes)
         axes.plot(rounds, of_mean, color=colour, linewidth=1.4, dashes=(4, 2), label="mean model")
         labels.append((mean, name, colour))
+        if f"own_{metric}" in history and axes.get_yscale() != "log":  # the optimum of each node is not known
+            own = _values(history, f"own_{metric}", axes)
+            axes.plot(rounds, own, color=colour, linewidth=2.2, linestyle=":", label=OWN)
+            labels.append((own, f"{name}, own data", colour))
     for name, history in references.items():
         level = _values(history, f"mean_{metric}", axes)[-1:]
         axes.axhline(level[0], color=INK, linewidth=1.2, linestyle=(0, (1, 2)))
         labels.append((level, name, INK))
-    if any(np.any(history[f"mean_{metric}"] != history[f"mean_model_{metric}"]) for history in histories.values()):
+    apart = any(np.any(history[f"mean_{metric}"] != history[f"mean_model_{metric}"]) for history in histories.values())
+    if apart or OWN in axes.get_legend_handles_labels()[1]:
         _legend(axes)
     if metric == "accuracy":
         accuracy_limits(axes)
@@ -152,9 +161,10 @@ def _colours(histories: Mapping[str, Columns]) -> list[str]:
 
 
 def _legend(axes: Axes) -> None:
-    """Explain the solid line, the dashed line and the band of the first run, below the axes."""
+    """Explain the lines and the band of the first run, below the axes."""
     handles, names = axes.get_legend_handles_labels()
-    order = [names.index(name) for name in ("mean over nodes", "mean model", "worst to best node")]
+    explained = ("mean over nodes", OWN, "mean model", "worst to best node")
+    order = [names.index(name) for name in explained if name in names]
     axes.figure.legend(
         [handles[i] for i in order],
         [names[i] for i in order],

@@ -46,6 +46,8 @@ def _call(part: Mapping[str, Any], first: list[str]) -> str:
 def table(results: Mapping[str, Summarised]) -> rich.table.Table:
     """A table with one row for each run: accuracies if the problem has them, losses otherwise.
 
+    Where models of a run were evaluated on each node's own distribution, two columns show the mean and the worst node.
+
     Args:
       results: the runs, on one problem, by label.
     """
@@ -65,7 +67,10 @@ def table(results: Mapping[str, Summarised]) -> rich.table.Table:
             "above the optimum": ("suboptimality", "{:.2g}"),
         }
         columns = {title: column for title, column in columns.items() if any(column[0] in row for row in rows.values())}
-    what = "test accuracy" if "mean_accuracy" in dict(columns.values()) else "loss"
+    what, metric = ("test accuracy", "accuracy") if "mean_accuracy" in dict(columns.values()) else ("loss", "loss")
+    if any(row.get(f"own_{metric}") is not None for row in rows.values()):
+        form = columns["mean over nodes"][1]
+        columns |= {"own data": (f"own_{metric}", form), "worst own data": (f"worst_own_{metric}", form)}
     rounds = max(row["rounds"] for row in rows.values())
     out = rich.table.Table(title=f"{what}, after {rounds:,} rounds", title_justify="left")
     out.add_column("")

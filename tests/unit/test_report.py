@@ -106,6 +106,29 @@ def test_curves_show_the_history(tmp_path):
     assert (tmp_path / "c.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+def test_curves_and_table_show_the_accuracy_on_own_data_beside_the_mean():
+    rows = [{**row, "own_accuracy": t / 5, "worst_own_accuracy": t / 6} for t, row in enumerate(ROWS)]
+    figure = plots.curves({"alone": History(rows), "dpsgd": History(ROWS)})
+    left, (legend,) = figure.axes[0], figure.legends
+    own = [list(line.get_ydata()) for line in left.lines if line.get_label() == "mean over nodes, own data"]
+    assert own == [[t / 5 for t in range(5)]]
+    assert "alone, own data 80.0%" in {text.get_text().replace("\n", " ") for text in left.texts}
+    assert [text.get_text() for text in legend.get_texts()][1] == "mean over nodes, own data"
+    assert len(plots.curves({"dpsgd": History(ROWS)}).legends[0].get_texts()) == 3
+
+    class Run:
+        def __init__(self, row):
+            self.summary = {"rounds": 4, "nodes": 2, **row}
+
+    console = rich.console.Console(width=140, record=True, file=sys.stderr)
+    console.print(report.table({"alone": Run(rows[-1]), "dpsgd": Run(ROWS[-1])}))
+    lines = [line.replace("┃", "│") for line in console.export_text().splitlines()]
+    table = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.count("│") > 2]
+    heads, *cells = table
+    shown = [{head: row[place] for place, head in enumerate(heads)} for row in cells]
+    assert [(row["own data"], row["worst own data"]) for row in shown] == [("80.0%", "66.7%"), ("-", "-")]
+
+
 def test_curves_leave_pyplot_alone_and_still_show_in_a_notebook():
     before = "matplotlib.pyplot" in sys.modules
     figure = plots.curves({"dpsgd": History(ROWS)})

@@ -44,9 +44,8 @@ def clustered_concepts(
     The test set is divided over owners and labelled in the same way. For node i to be owner i, divide the training
     examples with `partition=data.train_owner`.
 
-    `truth`: that of `data`, with "cluster" i32[owners]; "test_owner" i32[T]; and "labels" i32[clusters, classes], the
-    label of each class in each cluster, or for teachers "weights" W, f64[clusters, features, classes], and
-    "bayes_accuracy", 1.
+    `truth`: that of `data`, with "cluster" i32[owners], and "labels" i32[clusters, classes], the label of each class in
+    each cluster; or for teachers "weights" W, f64[clusters, features, classes], and "bayes_accuracy", 1.
 
     Args:
       data: a data set with classes; None for one that is drawn.
@@ -98,7 +97,8 @@ def clustered_concepts(
         source=f"{data.source} Divided over {owners} owners in {clusters} clusters with labels of their own ({rule}), "
         f"by seed {seed}.",
         train_owner=train_owner,
-        truth={**(data.truth or {}), **truth, "test_owner": test_owner},
+        test_owner=test_owner,
+        truth={**(data.truth or {}), **truth},
     )
 
 

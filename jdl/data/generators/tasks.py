@@ -40,7 +40,7 @@ def related_tasks(
 
     `truth`: "tasks" w, f64[owners, features]; "common" w_0, f64[features]; "basis" f64[features, rank], which spans the
     differences (two columns for "ring"); "least_squares" f64[owners, features + 1], the minimum of each owner's mean
-    squared error on its training examples, with the intercept last; "bayes_loss", `noise^2`; "test_owner" i32[T].
+    squared error on its training examples, with the intercept last; "bayes_loss", `noise^2`.
 
     Args:
       owners: number of owners, at least 2; at least 3 on a ring.
@@ -102,13 +102,13 @@ def related_tasks(
         name="related_tasks",
         source=f"Drawn with seed {seed}: linear regressions of {owners} owners, related by {relation}.",
         train_owner=train_owner,
+        test_owner=test_owner,
         truth={
             "tasks": tasks,
             "common": common,
             "basis": basis,
             "least_squares": _least_squares(train_x, train_y, train_owner, owners),
             "bayes_loss": float(noise) ** 2,
-            "test_owner": test_owner,
         },
     )
 
