@@ -66,9 +66,9 @@ def consensus_distance(models: PyTree, honest: jax.Array | None = None) -> jax.A
         apart = jax.tree.map(lambda x: x - x[:1], models)
         centred = jax.tree.map(lambda x: x - jnp.mean(x, axis=0, keepdims=True), apart)
         return tree.norm_squared(centred) / jax.tree.leaves(models)[0].shape[0]
-    first = jnp.argmax(honest)
+    first = jnp.argmax(honest, keepdims=True)
     apart = jax.tree.map(lambda x: jnp.where(tree.column(honest, x), x - x[first], 0), models)
-    centred = jax.tree.map(lambda x, mean: x - mean, apart, _mean_model(apart, honest))
+    centred = jax.tree.map(lambda x, mean: x - mean[None], apart, _mean_model(apart, honest))
     square = tree.norm_squared(tree.where_rows(honest, centred, tree.zeros_like(centred)))
     return square / jnp.sum(honest).astype(square.dtype)
 
