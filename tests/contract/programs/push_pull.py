@@ -15,7 +15,7 @@ from typing import NamedTuple
 from flax import struct
 
 from jdl import tree
-from jdl.types import PyTree, Push, number
+from jdl.types import Push, PyTree, number
 
 
 class State(NamedTuple):
