@@ -121,9 +121,9 @@ def algorithm_parts(algorithm: Any, known: Iterable[str]) -> None:
     for need in sorted(needs - set(known)):
         if not need.startswith("loss:"):
             checks.known(f"need of {name}", need, known)
-    said = f"got {name} with {'client_init' if served else 'init and no client_init'} and needs={sorted(needs)}"
-    word = "server" if served else "peers"
-    checks.require(word in needs, f"{said}, need {word!r} among them; add it")
+    if served != ("server" in needs):
+        got = "has `client_init` and not 'server' among its needs" if served else "needs 'server' and has no `client_init`"
+        raise checks.InputError(f"got {name} that {got}, need both or neither; see jdl.types.Federated")
 
 
 def draws(problem: Problem, algorithm: Algorithm | Federated) -> None:

@@ -111,13 +111,13 @@ SERVER = {
     "EF21": Row(
         TOP,
         lambda c: federated.ef21(c.G, x, LR, T, N, top),
-        lambda run, ref: [(run.nodes, ref[1][:-1], 1e-11), (run.server.g, run.nodes.mean(1), 1e-12)],
+        lambda run, ref: [(run.nodes.h, ref[1][:-1], 1e-11), (run.server.g, run.nodes.h.mean(1), 1e-12)],
         **ALL,
     ),
     "EF21 compressed": Row(
         {**TOP, "start": "compressed"},
         lambda c: federated.ef21(c.G, x, LR, T, N, top, first="compressed"),
-        lambda run, ref: [(run.nodes, ref[1][:-1], 1e-11), (run.server.g, run.nodes.mean(1), 1e-12)],
+        lambda run, ref: [(run.nodes.h, ref[1][:-1], 1e-11), (run.server.g, run.nodes.h.mean(1), 1e-12)],
         **ALL,
     ),
     "FSVRG": Row(STEPS, lambda c: federated.fsvrg(*c.ball, anchor="S")),

@@ -167,7 +167,7 @@ def test_ef21_whole_is_gradient_descent_and_with_a_sample_the_server_counts_ever
     ours = rows.run("EF21", problem=problem, **WHOLE).models[:, 0]
     same(ours, federated.fedsgd([range(N)] * ROUNDS, beds.gradient(problem), X[0], LR, ROUNDS, N), 1e-12)
     run = rows.run("EF21", problem=problem, participants=3)
-    close(run.server.g, run.nodes.mean(1), 1e-12)
+    close(run.server.g, run.nodes.h.mean(1), 1e-12)
 
 
 def test_ef21_is_exact_with_all_clients_and_with_a_sample():

@@ -336,7 +336,7 @@ def test_gt_sarah_renews_its_estimate_every_period_and_moves_it_by_one_minibatch
     def mini(x, t):
         keys = jax.vmap(lambda i: jax.random.fold_in(beds.key_of("data", t, i), 0))(ids)
         number = jnp.zeros(4, jnp.int32)
-        return grad(x, jax.vmap(drawn.batch)(ids, BatchId(keys, keys, number, number)))
+        return grad(x, jax.vmap(drawn.batch)(ids, BatchId(keys, keys, number, number, number)))
 
     v, models = run.nodes.v, run.models
     for t in range(12):

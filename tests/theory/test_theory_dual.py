@@ -258,7 +258,7 @@ def test_relaysgd_reaches_all_on_a_tree_and_refuses_what_is_none():
     sim = beds.jit(jdl.sim.init)(built)
     for _ in range(10):
         sim, info = step(built, sim)
-    np.testing.assert_array_equal(info["reached"], np.full(N, N))
+    np.testing.assert_array_equal(info.values["reached"], np.full(N, N))
     with pytest.raises(jdl.checks.InputError, match="without cycles"):
         jdl.simulation(problem, rows.method("RelaySGD"), topology.ring(N))
 
