@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.compressors.compressor import Compressor
+from jdl.compressors.compressor import Compressor, floating
 from jdl.compressors.top_k import TopK
 from jdl.compressors.uniform import Uniform
-from jdl.types import Key, Message
+from jdl.types import Key, Message, PyTree
 
 __all__ = ["Chain"]
 
@@ -34,13 +34,20 @@ class Chain:
     first: Compressor = TopK()
     second: Compressor = Uniform()
 
-    def __call__(self, message: Message, key: Key) -> tuple[Message, jax.Array]:
+    def init(self, message: Message) -> tuple[PyTree, PyTree]:
+        return self.first.init(message), self.second.init(message)
+
+    def __call__(
+        self, memory: tuple[PyTree, PyTree], message: Message, key: Key
+    ) -> tuple[Message, tuple[PyTree, PyTree], jax.Array]:
         here, there = jax.random.split(key)
-        sparse, bits = self.first(message, here)
-        sent, _ = self.second(sparse, there)
+        sparse, first, bits = self.first(memory[0], message, here)
+        sent, second, _ = self.second(memory[1], sparse, there)
 
         def saved(x):
             kept = jnp.maximum(1, jnp.round(self.first.fraction * x.size)).astype(jnp.float32)
             return kept * (x.dtype.itemsize * 8) - self.second.size(kept, x)
 
-        return sent, bits - sum((saved(x) for x in jax.tree.leaves(message) if x.size), start=jnp.float32(0))
+        numbers, _, _ = floating(message)
+        bits -= sum((saved(x) for x in numbers if x.size), start=jnp.float32(0))
+        return sent, (first, second), bits

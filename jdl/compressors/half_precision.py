@@ -44,7 +44,10 @@ class HalfPrecision:
         if isinstance(self.dtype, str):
             object.__setattr__(self, "dtype", checks.known("dtype", self.dtype, TYPES))
 
-    def __call__(self, message: Message, key: Key) -> tuple[Message, jax.Array]:
+    def init(self, message: Message) -> tuple[()]:
+        return ()
+
+    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
         info = jnp.finfo(self.dtype)
 
         def rounded(x):
@@ -52,7 +55,7 @@ class HalfPrecision:
             return jax.lax.reduce_precision(x, info.nexp, info.nmant) if self._narrows(x) else x
 
         sizes = [self.size(jnp.float32(x.size), x) for x in jax.tree.leaves(message)]
-        return jax.tree.map(rounded, message), sum(sizes, start=jnp.zeros((), jnp.float32))
+        return jax.tree.map(rounded, message), memory, sum(sizes, start=jnp.zeros((), jnp.float32))
 
     def narrow(self, message: Message) -> Message:
         """The message in the type in which it travels."""

@@ -20,5 +20,8 @@ class Identity:
       all bits of the message.
     """
 
-    def __call__(self, message: Message, key: Key) -> tuple[Message, jax.Array]:
-        return message, jnp.float32(tree.size_bits(message))
+    def init(self, message: Message) -> tuple[()]:
+        return ()
+
+    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
+        return message, memory, jnp.float32(tree.size_bits(message))

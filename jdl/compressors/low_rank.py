@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.compressors.compressor import Compressor
+from jdl.compressors.compressor import Compressor, floating
 from jdl.compressors.identity import Identity
-from jdl.types import Key, Message, static
+from jdl.types import Key, Message, PyTree, static
 
-__all__ = ["LowRank"]
+__all__ = ["LowRank", "as_matrix", "pays", "power_iteration", "product_of"]
 
 
 @struct.dataclass
@@ -33,39 +33,68 @@ class LowRank:
       inner: compressor of the factors.
 
     References:
-      Vogels, Karimireddy, Jaggi 2019, PowerSGD, Algorithm 1 (there one iteration, started from the last Q).
+      Vogels, Karimireddy, Jaggi 2019, PowerSGD, Algorithm 1 (there one iteration, started from the last Q; see
+      `PowerSGD`).
     """
 
     rank: int = static(4, minimum=1)
     iterations: int = static(1, minimum=1)
     inner: Compressor = Identity()
 
-    def __call__(self, message: Message, key: Key) -> tuple[Message, jax.Array]:
-        leaves, structure = jax.tree.flatten(message)
+    def init(self, message: Message) -> PyTree:
+        numbers, _, _ = floating(message)
+        return self.inner.init([self._shapes(x) for x in numbers])
+
+    def __call__(self, memory: PyTree, message: Message, key: Key) -> tuple[Message, PyTree, jax.Array]:
+        numbers, joined, other_bits = floating(message)
         start, inside = jax.random.split(key)
-        keys = jax.random.split(start, max(1, len(leaves)))
-        parts = [self.factors(x, key) if self.pays(x) else (x,) for x, key in zip(leaves, keys, strict=False)]
-        parts, bits = self.inner(parts, inside)
+        keys = jax.random.split(start, max(1, len(numbers)))
+        parts = [self._factors(x, key) for x, key in zip(numbers, keys, strict=False)]
+        parts, memory, bits = self.inner(memory, parts, inside)
+        sent = [
+            x_parts[0] if len(x_parts) == 1 else product_of(*x_parts, x)
+            for x, x_parts in zip(numbers, parts, strict=True)
+        ]
+        return joined(sent), memory, bits + jnp.float32(other_bits)
 
-        def joined(x, part):
-            return product(part[0], part[1].T).reshape(x.shape) if self.pays(x) else part[0]
-
-        return structure.unflatten([joined(x, part) for x, part in zip(leaves, parts, strict=True)]), bits
-
-    def pays(self, x: jax.Array) -> bool:
-        """Whether the factors of an array are smaller than the array."""
-        return x.ndim > 1 and x.size > 0 and self.rank * (x.size // x.shape[-1] + x.shape[-1]) < x.size
-
-    def factors(self, x: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
-        """P and Q of one array."""
-        matrix = x.reshape(-1, x.shape[-1])
-        if x.dtype.itemsize < 4:
-            matrix = matrix.astype(jnp.float32)  # there is no QR decomposition of short numbers
+    def _factors(self, x: jax.Array, key: Key) -> tuple[jax.Array, ...]:
+        """P and Q of one array, or the array where they are no smaller."""
+        if not pays(x, self.rank):
+            return (x,)
+        matrix = as_matrix(x)
         q = jax.random.normal(key, (matrix.shape[1], self.rank), matrix.dtype)
         for _ in range(self.iterations):
-            p, _ = jnp.linalg.qr(product(matrix, q))
-            q = product(matrix.T, p)
+            p, q = power_iteration(matrix, q)
         return p.astype(x.dtype), q.astype(x.dtype)
+
+    def _shapes(self, x: jax.Array) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """The shapes of what `_factors` returns."""
+        if not pays(x, self.rank):
+            return (jax.ShapeDtypeStruct(x.shape, x.dtype),)
+        sides = x.size // x.shape[-1], x.shape[-1]
+        return tuple(jax.ShapeDtypeStruct((side, self.rank), x.dtype) for side in sides)
+
+
+def pays(x: jax.Array, rank: int) -> bool:
+    """Whether the factors of an array, as a matrix [..., last], are smaller than the array."""
+    return x.ndim > 1 and x.size > 0 and rank * (x.size // x.shape[-1] + x.shape[-1]) < x.size
+
+
+def as_matrix(x: jax.Array) -> jax.Array:
+    """An array as the matrix [..., last]; there is no QR decomposition of numbers of less than 32 bits."""
+    matrix = x.reshape(-1, x.shape[-1])
+    return matrix.astype(jnp.float32) if x.dtype.itemsize < 4 else matrix
+
+
+def power_iteration(matrix: jax.Array, q: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """P = orth(M Q) and Q = M^T P."""
+    p, _ = jnp.linalg.qr(product(matrix, q))
+    return p, product(matrix.T, p)
+
+
+def product_of(p: jax.Array, q: jax.Array, x: jax.Array) -> jax.Array:
+    """P Q^T in the shape of `x`."""
+    return product(p, q.T).reshape(x.shape)
 
 
 def product(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jdl.compressors.compressor import floating
 from jdl.compressors.top_k import largest
 from jdl.types import Key, Message, number, static
 
@@ -34,9 +35,12 @@ class RandK:
     fraction: float = number(0.1, minimum=0, maximum=1)
     scaled: bool = static(False)
 
-    def __call__(self, message: Message, key: Key) -> tuple[Message, jax.Array]:
-        leaves, structure = jax.tree.flatten(message)
-        keys = jax.random.split(key, max(1, len(leaves)))
+    def init(self, message: Message) -> tuple[()]:
+        return ()
+
+    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
+        numbers, joined, other_bits = floating(message)
+        keys = jax.random.split(key, max(1, len(numbers)))
 
         def kept(x):
             return jnp.maximum(1, jnp.round(self.fraction * x.size)).astype(jnp.int32)
@@ -49,6 +53,6 @@ class RandK:
             factor = (x.size / kept(x)).astype(x.dtype) if self.scaled else jnp.ones((), x.dtype)
             return jnp.where(chosen, factor * x, jnp.zeros_like(x))
 
-        sizes = [kept(x).astype(jnp.float32) * (x.dtype.itemsize * 8) for x in leaves if x.size]
-        sent = [sparse(x, key) for x, key in zip(leaves, keys, strict=False)]
-        return structure.unflatten(sent), sum(sizes, start=jnp.zeros((), jnp.float32))
+        sizes = [kept(x).astype(jnp.float32) * (x.dtype.itemsize * 8) for x in numbers if x.size]
+        sent = [sparse(x, key) for x, key in zip(numbers, keys, strict=False)]
+        return joined(sent), memory, sum(sizes, start=jnp.float32(other_bits))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jdl.compressors.compressor import floating
 from jdl.types import Key, Message, number
 
 __all__ = ["TopK", "largest"]
@@ -52,7 +53,12 @@ class TopK:
 
     fraction: float = number(0.1, minimum=0, maximum=1)
 
-    def __call__(self, message: Message, key: Key) -> tuple[Message, jax.Array]:
+    def init(self, message: Message) -> tuple[()]:
+        return ()
+
+    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
+        numbers, joined, other_bits = floating(message)
+
         def kept(x):
             return jnp.maximum(1, jnp.round(self.fraction * x.size)).astype(jnp.int32)
 
@@ -62,5 +68,5 @@ class TopK:
         def bits(x):
             return kept(x).astype(jnp.float32) * (x.dtype.itemsize * 8 + math.ceil(math.log2(x.size)))
 
-        sizes = [bits(x) for x in jax.tree.leaves(message) if x.size]
-        return jax.tree.map(sparse, message), sum(sizes, start=jnp.zeros((), jnp.float32))
+        sizes = [bits(x) for x in numbers if x.size]
+        return joined([sparse(x) for x in numbers]), memory, sum(sizes, start=jnp.float32(other_bits))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jdl.compressors.compressor import floating
 from jdl.types import Key, Message, static
 
 __all__ = ["Uniform"]
@@ -36,9 +37,12 @@ class Uniform:
     bits: int = static(4, minimum=2, maximum=16)
     stochastic: bool = static(False)
 
-    def __call__(self, message: Message, key: Key) -> tuple[Message, jax.Array]:
-        leaves, structure = jax.tree.flatten(message)
-        keys = jax.random.split(key, max(1, len(leaves)))
+    def init(self, message: Message) -> tuple[()]:
+        return ()
+
+    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
+        numbers, joined, other_bits = floating(message)
+        keys = jax.random.split(key, max(1, len(numbers)))
         levels = 2 ** (self.bits - 1) - 1
 
         def rounded(x, key):
@@ -53,9 +57,9 @@ class Uniform:
                 level = jnp.round(share)
             return jnp.clip(level, -levels, levels) / jnp.asarray(levels, x.dtype) * top
 
-        sizes = [self.size(jnp.float32(x.size), x) for x in leaves if x.size]
-        sent = [rounded(x, key) for x, key in zip(leaves, keys, strict=False)]
-        return structure.unflatten(sent), sum(sizes, start=jnp.zeros((), jnp.float32))
+        sizes = [self.size(jnp.float32(x.size), x) for x in numbers if x.size]
+        sent = [rounded(x, key) for x, key in zip(numbers, keys, strict=False)]
+        return joined(sent), memory, sum(sizes, start=jnp.float32(other_bits))
 
     def size(self, count: jax.Array, x: jax.Array) -> jax.Array:
         """The bits of `count` entries of one array like `x`."""

@@ -11,26 +11,35 @@ import pytest
 import jdl
 from jdl.compressors import Identity, TopK
 from jdl.compressors.chain import Chain
+from jdl.compressors.error_feedback import ErrorFeedback
 from jdl.compressors.half_precision import HalfPrecision
 from jdl.compressors.low_rank import LowRank
+from jdl.compressors.power_sgd import PowerSGD
 from jdl.compressors.rand_k import RandK
 from jdl.compressors.uniform import Uniform
+from jdl.types import Each
 
 KEY = jax.random.key(0)
 VECTORS = np.random.default_rng(0).standard_normal((1000, 20)).astype(np.float32)
 
 
+def first(compressor, message, key=KEY):
+    """What is decoded of the first message of a sender, and its size."""
+    sent, _, bits = compressor(compressor.init(message), message, key)
+    return sent, bits
+
+
 def each(compressor, rows, key=KEY):
     """Every row by itself, each with a key of its own."""
     keys = jax.random.split(key, len(rows))
-    sent, bits = jax.jit(jax.vmap(compressor))(jnp.asarray(rows), keys)
+    sent, bits = jax.jit(jax.vmap(lambda x, key: first(compressor, x, key)))(jnp.asarray(rows), keys)
     return np.asarray(sent), np.asarray(bits)
 
 
 def many(compressor, x, draws):
     """One message, compressed with as many keys."""
     keys = jax.random.split(KEY, draws)
-    return np.asarray(jax.jit(jax.vmap(lambda key: compressor(x, key)[0]))(keys), np.float64)
+    return np.asarray(jax.jit(jax.vmap(lambda key: first(compressor, x, key)[0]))(keys), np.float64)
 
 
 def errors(sent, rows):
@@ -39,6 +48,7 @@ def errors(sent, rows):
 
 
 MATRIX = {"kernel": jnp.asarray(VECTORS[:12, :10]), "bias": jnp.asarray(VECTORS[0, :10]), "step": jnp.float32(2.0)}
+OTHERS = {"ids": jnp.arange(12, dtype=jnp.int32), "seed": jnp.uint32(2**32 - 1), "used": jnp.asarray([True, False])}
 SHAPES = 12 * 10 + 10 + 1
 BITS = {
     "identity": (Identity(), 32 * SHAPES),
@@ -50,17 +60,21 @@ BITS = {
     "low_rank, whole": (LowRank(6), 32 * SHAPES),  # 6 (12 + 10) > 12 x 10
     "low_rank, int4": (LowRank(2, inner=Uniform(4)), 4 * (2 * (12 + 10) + 10 + 1) + 4 * 32),
     "top_k, int4": (Chain(TopK(0.1), Uniform(4)), 12 * (4 + 7) + 1 * (4 + 4) + 4 + 3 * 32),
+    "power_sgd": (PowerSGD(2), 32 * (2 * (12 + 10) + 10 + 1)),
+    "power_sgd, whole": (PowerSGD(6), 32 * SHAPES),
+    "error feedback, int4": (ErrorFeedback(Uniform(4)), 4 * SHAPES + 3 * 32),
     "rand_k, bfloat16": (Chain(RandK(0.1), HalfPrecision("bfloat16")), 16 * (12 + 1 + 1)),
 }
 
 
 @functools.cache
 def seen(name):
-    """A message, an empty array, zeros and what is no number, compressed in one program."""
+    """A message, an empty array, zeros, what is no number, and whole numbers as well, compressed in one program."""
     compressor, _ = BITS[name]
     zeros = jax.tree.map(jnp.zeros_like, MATRIX)
     given = {"message": MATRIX, "empty": {"x": jnp.zeros((0,))}, "zeros": zeros, "broken": jnp.full(8, jnp.nan)}
-    return jax.jit(lambda given: {key: compressor(x, KEY) for key, x in given.items()})(given)
+    given["mixed"] = {"ids": OTHERS["ids"], "parts": Each(MATRIX), "rest": OTHERS}
+    return jax.jit(lambda given: {key: first(compressor, x) for key, x in given.items()})(given)
 
 
 @pytest.mark.parametrize("name", BITS)
@@ -68,6 +82,24 @@ def test_bits_are_the_formula_and_shapes_stay(name):
     sent, bits = seen(name)["message"]
     assert float(bits) == BITS[name][1] and bits.dtype == jnp.float32 and bits.shape == ()
     assert jax.tree.map(lambda x: (x.shape, x.dtype), sent) == jax.tree.map(lambda x: (x.shape, x.dtype), MATRIX)
+
+
+@pytest.mark.parametrize("name", BITS)
+def test_whole_numbers_arrive_as_they_are_and_count_in_full(name):
+    (sent, bits), (alone, _) = seen(name)["mixed"], seen(name)["message"]
+    assert float(bits) == BITS[name][1] + 2 * 32 * 12 + 32 + 8 * 2
+    for given, arrived in zip([OTHERS["ids"], *OTHERS.values()], [sent["ids"], *sent["rest"].values()], strict=True):
+        assert arrived.dtype == given.dtype and np.array_equal(arrived, given)
+    jax.tree.map(np.testing.assert_array_equal, sent["parts"].content, alone)
+
+
+@pytest.mark.parametrize("name", BITS)
+def test_memory_keeps_its_shapes_and_needs_only_those_of_the_message(name):
+    compressor, shapes = BITS[name][0], jax.eval_shape(lambda: MATRIX)
+    memory = compressor.init(shapes)
+    after = jax.eval_shape(lambda memory: compressor(memory, MATRIX, KEY)[1], memory)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), memory) == jax.tree.map(lambda x: (x.shape, x.dtype), after)
+    assert not jax.tree.leaves(memory) or isinstance(compressor, PowerSGD | ErrorFeedback)
 
 
 @pytest.mark.parametrize("name", BITS)
@@ -80,11 +112,19 @@ def test_nothing_zeros_and_what_is_not_a_number(name):
 
 
 @pytest.mark.parametrize(
-    "compressor", [RandK(0.3, scaled=True), Uniform(4, stochastic=True), HalfPrecision(), LowRank(2)]
+    "compressor",
+    [
+        RandK(0.3, scaled=True),
+        Uniform(4, stochastic=True),
+        HalfPrecision(),
+        LowRank(2),
+        PowerSGD(2),
+        ErrorFeedback(TopK(0.3)),
+    ],
 )
 def test_other_widths_keep_their_type(compressor, x64):
     given = {dtype: jnp.asarray(VECTORS[:12, :10], dtype) for dtype in ("float16", "float64")}
-    found = jax.jit(lambda given: {dtype: compressor(x, KEY) for dtype, x in given.items()})(given)
+    found = jax.jit(lambda given: {dtype: first(compressor, x) for dtype, x in given.items()})(given)
     for dtype, (sent, bits) in found.items():
         assert sent.dtype == dtype and bits.dtype == jnp.float32
         x = np.asarray(given[dtype], np.float64)
@@ -118,7 +158,7 @@ def test_rand_k_contracts_in_the_mean_and_scaled_it_is_unbiased():
 def test_arrays_of_a_message_are_drawn_apart():
     x = {name: np.r_[1.0, np.full(399, 0.5)].astype(np.float32) for name in "ab"}
     for compressor in (RandK(0.5), Uniform(2, stochastic=True)):
-        sent, _ = jax.jit(compressor)(x, KEY)
+        sent, _ = jax.jit(first, static_argnums=0)(compressor, x)
         assert not np.array_equal(sent["a"], sent["b"])
 
 
@@ -128,7 +168,7 @@ def test_the_fraction_of_rand_k_is_traced():
     @jax.jit
     def compress(codec, x):
         traces.append(codec)
-        return codec(x, KEY)
+        return first(codec, x)
 
     for fraction in (0.0, 0.05, 0.5, 1.0):
         sent, _ = compress(RandK(jnp.float32(fraction), scaled=True), jnp.ones(20))
@@ -164,15 +204,15 @@ def test_by_chance_it_is_unbiased(bits):
 
 
 def test_levels_of_very_large_and_very_small_numbers():
-    quarter = jax.jit(Uniform(4))
+    quarter = jax.jit(lambda x: first(Uniform(4), x))
     for size in (1e-36, 1e37):
-        sent, _ = quarter(jnp.asarray(VECTORS[0] / np.abs(VECTORS[0]).max() * size, jnp.float32), KEY)
+        sent, _ = quarter(jnp.asarray(VECTORS[0] / np.abs(VECTORS[0]).max() * size, jnp.float32))
         assert np.abs(np.asarray(sent)).max() == pytest.approx(size, rel=1e-5)
 
 
 @pytest.mark.parametrize(("dtype", "error"), [("float16", 2.0**-11), ("bfloat16", 2.0**-8)])
 def test_narrow_numbers_are_those_of_a_conversion(dtype, error):
-    sent, _ = jax.jit(HalfPrecision(dtype))(jnp.asarray(VECTORS), KEY)
+    sent, _ = jax.jit(lambda x: first(HalfPrecision(dtype), x))(jnp.asarray(VECTORS))
     np.testing.assert_array_equal(sent, VECTORS.astype(jnp.dtype(dtype)).astype(np.float32))
     assert np.all(np.abs(sent - VECTORS) <= error * np.abs(VECTORS))
     assert not np.array_equal(sent, VECTORS)
@@ -180,7 +220,7 @@ def test_narrow_numbers_are_those_of_a_conversion(dtype, error):
 
 def test_a_narrow_type_that_does_not_exist_is_refused():
     with pytest.raises(jdl.checks.InputError, match="got dtype 'int8', which does not exist"):
-        HalfPrecision("int8")(jnp.ones(3), KEY)
+        HalfPrecision("int8")
 
 
 # ---- low rank -----------------------------------------------------------------------------------------------------
@@ -189,7 +229,7 @@ def test_a_narrow_type_that_does_not_exist_is_refused():
 def test_a_matrix_of_low_rank_arrives_whole():
     rng = np.random.default_rng(1)
     x = jnp.asarray(rng.standard_normal((3, 7, 2)) @ rng.standard_normal((2, 20)), jnp.float32)  # 21 x 20, rank 2
-    (sent, bits), (less, _) = jax.jit(lambda x: (LowRank(2)(x, KEY), LowRank(1)(x, KEY)))(x)
+    (sent, bits), (less, _) = jax.jit(lambda x: (first(LowRank(2), x), first(LowRank(1), x)))(x)
     np.testing.assert_allclose(sent, x, rtol=0, atol=1e-5)
     assert float(bits) == 32 * 2 * (21 + 20)
     assert np.abs(less - x).max() > 0.1
@@ -209,7 +249,7 @@ def test_low_rank_is_a_projection_and_iterations_approach_the_singular_values(x6
 
 def test_factors_are_quantised_and_their_product_is_not():
     x = jnp.asarray(np.random.default_rng(3).standard_normal((30, 40)), jnp.float32)
-    (whole, _), (sent, bits) = jax.jit(lambda x: (LowRank(2)(x, KEY), LowRank(2, inner=Uniform(8))(x, KEY)))(x)
+    (whole, _), (sent, bits) = jax.jit(lambda x: (first(LowRank(2), x), first(LowRank(2, inner=Uniform(8)), x)))(x)
     assert np.linalg.matrix_rank(np.asarray(sent, np.float64), tol=1e-3) == 2
     assert 1e-4 < np.abs(sent - whole).max() < 0.05 and float(bits) == 8 * 2 * 70 + 2 * 32
 
