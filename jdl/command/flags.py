@@ -44,6 +44,14 @@ class Common(Choices):
     """number of rounds between evaluations"""
     checkpoint_every: Annotated[int | None, note("INT", "at evaluations, at most every ten seconds")] = None
     """number of rounds between checkpoints"""
+    own: bool = False
+    """evaluate each peer's model also on what that peer meets: its share of classes, or its owners' test examples"""
+    dishonest: Annotated[str, note("FLOAT|INT")] = "0"
+    """share of peers, below 1, or number of them that are dishonest, drawn at random; attacks and metrics heed it"""
+    groups: int = 1
+    """number of groups over which peers are divided at random"""
+    role_seed: int = 0
+    """seed of the draw of dishonest peers and groups"""
     mapping: Annotated[str, note("{auto,vmap,loop,INT}")] = "auto"
     """vmap: all peers at once; INT: this many at a time, for less memory; loop: uncompiled, to debug; auto: by size"""
     devices: Annotated[str, note("{auto,INT}")] = "auto"

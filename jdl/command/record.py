@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 from typing import Any
 
-from jdl import checks
+from jdl import checks, roles
 from jdl.command.catalogue import make, maker
 from jdl.command.choices import Chosen
 from jdl.command.flags import FLAG, options_of, spelled
@@ -19,7 +19,7 @@ __all__ = ["build", "graph", "record", "topology_of"]
 
 Command = dict[str, Any]
 
-LEAST = {"nodes": 1, "rounds": 1, "eval_every": 1, "checkpoint_every": 1, "seed": 0}
+LEAST = {"nodes": 1, "rounds": 1, "eval_every": 1, "checkpoint_every": 1, "seed": 0, "groups": 1, "role_seed": 0}
 
 
 def record(flags: Any, chosen: Chosen) -> Command:
@@ -47,6 +47,10 @@ def record(flags: Any, chosen: Chosen) -> Command:
     for name, number in numbers.items():
         if number is not None:
             checks.whole(name, number, LEAST[name])
+    who = {"dishonest": _share(flags.dishonest), "groups": numbers.pop("groups"), "seed": numbers.pop("role_seed")}
+    roles.draw(flags.nodes, **who)  # refuses what does not fit, before anything is built
+    command["roles"] = who if who["dishonest"] or who["groups"] > 1 else None
+    numbers["own"] = flags.own
     return command | numbers | {name: _number(getattr(flags, name)) for name in ("mapping", "devices")}
 
 
@@ -66,7 +70,10 @@ def build(command: Command) -> dict[str, Any]:
         "topology": graph(topology, n, problem.num_examples) if topology else None,
         "network": network,
         "mapping": _number(command["mapping"]),
-        "devices": command.get("devices", 1),  # commands of before say nothing of it
+        # Commands of earlier versions lack these.
+        "devices": command.get("devices", 1),
+        "own": command.get("own", False),
+        "roles": roles.draw(n, **command["roles"]) if command.get("roles") else None,
         **{name: command[name] for name in ("rounds", "seed", "eval_every", "checkpoint_every")},
     }
 
@@ -102,6 +109,16 @@ def graph(part: Command, n: int, sizes: Any = None) -> Topology | list[Topology]
 def _number(word: str | int) -> str | int:
     """A number where a flag takes one beside words."""
     return int(word) if str(word).isdecimal() else word
+
+
+def _share(word: str) -> float | int:
+    """A share, or a number."""
+    try:
+        return int(word) if word.isdecimal() else float(word)
+    except ValueError:
+        raise checks.InputError(
+            f"got --dishonest {word}, need a share of peers below 1, or a whole number of them; try --dishonest 0.25"
+        ) from None
 
 
 def _part(kind: str, name: str, flags: Any) -> Command:

@@ -81,8 +81,8 @@ def parts_of(call, monkeypatch):
     def parts_of(*argv):
         given = {}
 
-        def seen(problem, algorithm, topology=None, network=(), **_):
-            given["simulation"] = jdl.simulation(problem, algorithm, topology, network)
+        def seen(problem, algorithm, topology=None, network=(), roles=None, own=False, **_):
+            given["simulation"] = jdl.simulation(problem, algorithm, topology, network, roles=roles, own=own)
             raise checks.InputError("seen")
 
         monkeypatch.setattr(cli, "run", seen)
@@ -109,6 +109,17 @@ def test_flags_reach_the_parts_whether_spelled_with_hyphens_or_underscores(parts
         [jdl.compressors.TopK(0.5), jdl.exchange.Lossy(0.2), jdl.exchange.Lossy(0.2)],
     )
     assert simulation == json.loads(json.dumps(describe(expected)))
+
+
+def test_flags_say_who_is_dishonest_and_that_own_data_count(parts_of):
+    found = parts_of(*SMALL, "--own", "--dishonest", "0.25", "--groups", "2", "--role-seed", "3")
+    assert found["metrics"] == {"type": "jdl.engine.metrics.Metrics", "functions": [], "own": True, "honest_only": True}
+    parts = jdl.problems.quadratic(8), jdl.algorithms.DPSGD(), jdl.topology.ring(8)
+    expected = jdl.simulation(*parts, roles=jdl.roles.draw(8, 0.25, seed=3, groups=2))
+    assert found["roles"] == json.loads(json.dumps(describe(expected)))["roles"]
+    assert parts_of(*SMALL, "--dishonest", "2")["roles"]["honest"] != found["roles"]["honest"]
+    plain = parts_of(*SMALL)
+    assert plain["roles"] is None and "metrics" not in plain
 
 
 def test_a_server_talks_to_a_sample(call, parts_of):
@@ -355,6 +366,9 @@ BAD = {
     "rate": (["run", "--lr", "-1"], "got DPSGD.lr=-1.0, need a number of at least 0"),
     "fraction": (["run", "--network", "top_k", "--top-k.fraction", "2"], "need a number between 0 and 1"),
     "mapping": (["run", *SMALL, "--mapping", "pmap"], "got mapping='pmap'"),
+    "who is dishonest": (["run", *SMALL, "--dishonest", "some"], "got --dishonest some, need a share of peers below 1"),
+    "all dishonest": (["run", *SMALL, "--dishonest", "8"], "got dishonest=8 of 8 nodes, need a share below 1"),
+    "groups": (["run", *SMALL, "--groups", "9"], "got groups=9 for 8 nodes, need a node for each group"),
     "torus": (["run", "--nodes", "7", "--topology", "torus"], "got n=7, a torus needs rows x columns"),
     "degree": (["run", "--nodes", "8", "--degree", "8"], "got degree=8 with n=8, a regular graph needs degree < n"),
     "odd": (["run", "--nodes", "9", "--degree", "3"], "got degree=3 with n=9, a regular graph needs n * degree even"),
