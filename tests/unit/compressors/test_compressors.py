@@ -67,30 +67,36 @@ BITS = {
 }
 
 
+MESSAGE = {"parts": Each(MATRIX), "empty": jnp.zeros((0,)), "others": OTHERS}
+
+
 @functools.cache
 def seen(name):
-    """A message, an empty array, zeros, what is no number, and whole numbers as well, compressed in one program."""
-    compressor, _ = BITS[name]
-    zeros = jax.tree.map(jnp.zeros_like, MATRIX)
-    given = {"message": MATRIX, "empty": {"x": jnp.zeros((0,))}, "zeros": zeros, "broken": jnp.full(8, jnp.nan)}
-    given["mixed"] = {"ids": OTHERS["ids"], "parts": Each(MATRIX), "rest": OTHERS}
-    return jax.jit(lambda given: {key: first(compressor, x) for key, x in given.items()})(given)
+    """What is decoded, and its size, of three messages `[3, ...]`: numbers, zeros, and what is no number."""
+    rows = lambda x: jnp.stack([x, 0 * x, jnp.nan * x])
+    message = {"parts": Each(jax.tree.map(rows, MATRIX)), "empty": jnp.zeros((3, 0))}
+    message["others"] = jax.tree.map(lambda x: jnp.stack([x] * 3), OTHERS)
+    return jax.jit(jax.vmap(functools.partial(first, BITS[name][0])))(message)
 
 
 @pytest.mark.parametrize("name", BITS)
 def test_bits_are_the_formula_and_shapes_stay(name):
-    sent, bits = seen(name)["message"]
-    assert float(bits) == BITS[name][1] and bits.dtype == jnp.float32 and bits.shape == ()
-    assert jax.tree.map(lambda x: (x.shape, x.dtype), sent) == jax.tree.map(lambda x: (x.shape, x.dtype), MATRIX)
+    """An empty array costs nothing, and what is no real number counts in full."""
+    sent, bits = seen(name)
+    assert bits.dtype == jnp.float32 and bits.shape == (3,)
+    np.testing.assert_array_equal(bits, np.full(3, BITS[name][1] + 32 * 12 + 32 + 8 * 2))
+    assert jax.tree.map(lambda x: (x.shape[1:], x.dtype), sent) == jax.tree.map(lambda x: (x.shape, x.dtype), MESSAGE)
 
 
 @pytest.mark.parametrize("name", BITS)
-def test_whole_numbers_arrive_as_they_are_and_count_in_full(name):
-    (sent, bits), (alone, _) = seen(name)["mixed"], seen(name)["message"]
-    assert float(bits) == BITS[name][1] + 2 * 32 * 12 + 32 + 8 * 2
-    for given, arrived in zip([OTHERS["ids"], *OTHERS.values()], [sent["ids"], *sent["rest"].values()], strict=True):
-        assert arrived.dtype == given.dtype and np.array_equal(arrived, given)
-    jax.tree.map(np.testing.assert_array_equal, sent["parts"].content, alone)
+def test_zeros_stay_whole_numbers_arrive_and_what_is_not_a_number_is_seen(name):
+    """A NaN arrives as one: a run must say that it diverged."""
+    sent, _ = seen(name)
+    for kind, given in OTHERS.items():
+        assert all(np.array_equal(row, given) for row in sent["others"][kind])
+    numbers = jax.tree.leaves(sent["parts"])
+    assert all(np.any(np.asarray(leaf[0]) != 0) and np.all(np.asarray(leaf[1]) == 0) for leaf in numbers)
+    assert all(np.isnan(leaf[2]).any() for leaf in numbers)
 
 
 @pytest.mark.parametrize("name", BITS)
@@ -100,15 +106,6 @@ def test_memory_keeps_its_shapes_and_needs_only_those_of_the_message(name):
     after = jax.eval_shape(lambda memory: compressor(memory, MATRIX, KEY)[1], memory)
     assert jax.tree.map(lambda x: (x.shape, x.dtype), memory) == jax.tree.map(lambda x: (x.shape, x.dtype), after)
     assert not jax.tree.leaves(memory) or isinstance(compressor, PowerSGD | ErrorFeedback)
-
-
-@pytest.mark.parametrize("name", BITS)
-def test_nothing_zeros_and_what_is_not_a_number(name):
-    """An empty array costs nothing, zeros stay zeros, and a NaN arrives as one: a run must say that it diverged."""
-    (empty, bits), (zeros, _), (broken, _) = (seen(name)[given] for given in ("empty", "zeros", "broken"))
-    assert empty["x"].shape == (0,) and float(bits) == 0
-    assert all(np.all(np.asarray(leaf) == 0) for leaf in jax.tree.leaves(zeros))
-    assert np.isnan(broken).any()
 
 
 @pytest.mark.parametrize(
