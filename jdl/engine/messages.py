@@ -6,9 +6,15 @@ import jax
 import jax.numpy as jnp
 
 from jdl import tree
-from jdl.types import Message, PerLink, PyTree, Sized
+from jdl.types import Message, PerLink, Push, PyTree, Sized
 
-__all__ = ["content_and_bits", "content_of"]
+__all__ = ["content_and_bits", "content_of", "unmarked"]
+
+
+def unmarked(inbox: Message) -> Message:
+    """The inbox as a method reads it: sums of `Push` parts are plain."""
+    is_push = lambda part: isinstance(part, Push)
+    return jax.tree.map(lambda part: part.content if is_push(part) else part, inbox, is_leaf=is_push)
 
 
 def content_of(message: Message) -> Message:

@@ -13,7 +13,7 @@ from jdl import tree
 from jdl.engine import xla
 from jdl.engine.deliveries import arrived_rows, traffic_of
 from jdl.engine.joining import joined
-from jdl.engine.messages import content_and_bits, content_of
+from jdl.engine.messages import content_and_bits, content_of, unmarked
 from jdl.engine.nodes import desk_of, each_node, node_of, rows_of
 from jdl.engine.placement import divided
 from jdl.engine.seeing import bits_of_loss, reports_of, see
@@ -190,7 +190,8 @@ def _exchange(s: Simulation, state: RunState, plan: Plan, message: Message, phas
     bits = jnp.broadcast_to(bits + more if more else bits, (plans.rows(plan),))
     wire = Wire(own=message, sent=message, bits=bits, plan=plan, origin=plans.ids(plan), roles=s.who)
     key = key_of(s.key, "exchange", state.t, phase)
-    return *s.exchange.apply(state.exchange_state[phase], wire, key), [wire]
+    inbox, new_state, deliveries = s.exchange.apply(state.exchange_state[phase], wire, key)
+    return unmarked(inbox), new_state, deliveries, [wire]
 
 
 def _broadcast(s: Simulation, state: RunState, plan: Plan, message: Message, phase: int) -> tuple:

@@ -47,7 +47,7 @@ class Choco:
     inner: Exchange = Linear()
 
     needs: ClassVar[frozenset[str]] = frozenset({"reliable", "peers"})
-    breaks: ClassVar[frozenset[str]] = frozenset({"per_link", "each", "push"})
+    breaks: ClassVar[frozenset[str]] = frozenset({"per_link", "each"})
 
     def init(self, message: Message) -> ExchangeState:
         return tree.zeros_like(message), start(self.compressor, message), self.inner.init(message)

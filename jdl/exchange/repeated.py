@@ -69,7 +69,7 @@ class Repeated:
     inner: Exchange = Linear()
 
     needs: ClassVar[frozenset[str]] = frozenset({"peers"})
-    breaks: ClassVar[frozenset[str]] = frozenset({"per_link", "each", "push"})
+    breaks: ClassVar[frozenset[str]] = frozenset({"per_link", "each"})
 
     def init(self, message: Message) -> ExchangeState:
         return self.inner.init(message)

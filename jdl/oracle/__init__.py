@@ -1,12 +1,21 @@
-"""Oracles: the gradients and losses that a node obtains from its data, and wrappers that add noise to them."""
+"""Oracles: the answers that a node obtains from its data, and wrappers that change them, `oracle=[A(), B()]`."""
 
 from jdl import checks
+from jdl.oracle.data_oracle import DataOracle
 from jdl.oracle.gradient_noise import GradientNoise
-from jdl.oracle.minibatch import DataOracle
+from jdl.oracle.label_flip import LabelFlip
+from jdl.oracle.private_gradients import PrivateGradients
+from jdl.oracle.stack import ALWAYS, answers, as_oracle, stack_oracles
 
 __all__ = [
-    "GradientNoise",
+    "ALWAYS",
     "DataOracle",
+    "GradientNoise",
+    "LabelFlip",
+    "PrivateGradients",
+    "answers",
+    "as_oracle",
+    "stack_oracles",
 ]
 
 checks.renamed(__name__, {"Minibatch": "jdl.oracle.DataOracle"})

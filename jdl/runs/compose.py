@@ -19,7 +19,7 @@ from jdl.engine.metrics import Metrics
 from jdl.engine.seeing import unseen
 from jdl.engine.sim import INIT, STEP, Simulation
 from jdl.exchange.stack import needs_of
-from jdl.oracle import as_oracle
+from jdl.oracle import ALWAYS, as_oracle
 from jdl.problems import offers
 from jdl.runs import fingerprint, refuse
 from jdl.runs.as_schedule import as_schedule
@@ -89,7 +89,7 @@ def simulation(
     check_devices(devices, problem.n, mapping)
     exchange, down = exchanges.stack(list(network)), exchanges.stack_down(list(network_down))
     oracle = as_oracle(oracle)
-    refuse.algorithm_parts(algorithm, REMEDIES.keys() | offers.OFFERS.keys() | oracle.offers)
+    refuse.algorithm_parts(algorithm, REMEDIES.keys() | offers.OFFERS.keys() | ALWAYS | oracle.offers)
     refuse.draws(problem, algorithm)
     fits_in_memory(problem)
     form = "slots" if {"one_by_one", "per_link", "each"} & (needs_of(exchange) | algorithm.needs) else "auto"

@@ -11,7 +11,8 @@ from jdl import checks
 from jdl import plan as plans
 from jdl.engine.state import Simulation
 from jdl.exchange.stack import breaks_of, layers
-from jdl.problems import offers
+from jdl.oracle import answers
+from jdl.oracle import answers
 from jdl.types import Plan
 
 __all__ = ["REMEDIES", "check_needs"]
@@ -47,7 +48,7 @@ def check_needs(built: Simulation, plan: Plan) -> None:
       InputError: if a need is not met; the sentence says what to change.
     """
     broken = breaks_of(built.exchange)
-    has = plans.provides(plan) | {"reliable", "push"} | offers_of(built)
+    has = plans.provides(plan) | {"reliable", "push"} | answers(built.oracle, built.problem)
     has |= getattr(built.schedule, "provides", frozenset())
     if built.roles is not None and not np.all(np.asarray(built.roles.honest)):
         has |= {"dishonest"}
@@ -57,11 +58,6 @@ def check_needs(built: Simulation, plan: Plan) -> None:
     lossy = any("reliable" in one.breaks for one in down)
     _check((built.algorithm, *layers(built.exchange)), has, broken | ({"reliable"} if lossy else set()))
     _check(down, has - {"peers", "links", "symmetric", "doubly_stochastic"}, frozenset())
-
-
-def offers_of(built: Simulation) -> frozenset[str]:
-    """The queries that the oracle answers about the data of the problem."""
-    return built.oracle.offers | offers.of(built.problem)
 
 
 def _check(parts: Sequence[Any], has: frozenset[str], broken: frozenset[str]) -> None:

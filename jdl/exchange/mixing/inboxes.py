@@ -53,7 +53,8 @@ def _one_by_one(wire: Wire, plan: Plan, own: Message, sent: Message) -> Message:
         return deliver(plan, own, sent)
     if isinstance(own, Each):
         return post(wire, own.content, sent.content)
-    return mix(plans.pushed(wire.plan), own.content, sent.content)
+    # The mark stays, so that exchanges can add what the node keeps; the engine takes it off.
+    return Push(mix(plans.pushed(wire.plan), own.content, sent.content))
 
 
 def delivered(wire: Wire) -> tuple[Delivery, ...]:
