@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from jdl.runs.ending import first_infinite_loss
+from jdl.runs.ending import has_finite_loss
 from jdl.runs.history import Row
 from jdl.runs.hosts import ALONE, Hosts
 from jdl.runs.interrupt import Stop
@@ -157,7 +157,8 @@ class Driver:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do: all rounds are evaluated, or numbers are no longer finite."""
-        return self.pace.done(self.evaluated) or self.at.halted or first_infinite_loss(self.rows) is not None
+        lost = bool(self.rows) and not has_finite_loss(self.rows[-1])
+        return self.pace.done(self.evaluated) or self.at.halted or lost
 
     @property
     def evaluated(self) -> int:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jdl.engine.state import Simulation
 from jdl.runs.history import Row
 from jdl.runs.message_range import smallest_range
 
-__all__ = ["ending", "first_infinite_loss"]
+__all__ = ["ending", "first_infinite_loss", "has_finite_loss"]
 
 # A run has diverged if its last loss is larger than this many times its first loss (or than this number, where the
 # first loss is below 1).
 EXPLODED = 1e3
 LOSSES = ("mean_model_loss", "mean_loss")
+
+
+def has_finite_loss(row: Row) -> bool:
+    """Whether a loss of an evaluation is finite: of several runs side by side, that of at least one.
+
+    >>> has_finite_loss({"mean_loss": float("inf")}), has_finite_loss({"mean_loss": np.array([1.0, np.inf])})
+    (False, True)
+    """
+    return all(np.any(np.isfinite(row[name])) for name in LOSSES if name in row)
 
 
 def first_infinite_loss(rows: list[Row]) -> int | None:
@@ -26,7 +35,7 @@ def first_infinite_loss(rows: list[Row]) -> int | None:
     >>> first_infinite_loss([{"round": 0, "mean_loss": 1.0}, {"round": 10, "mean_loss": float("nan")}])
     10
     """
-    return next((row["round"] for row in rows if not all(math.isfinite(row.get(name, 0.0)) for name in LOSSES)), None)
+    return next((row["round"] for row in rows if not has_finite_loss(row)), None)
 
 
 def ending(

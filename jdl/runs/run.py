@@ -65,6 +65,9 @@ def run(
     run, jdl compiles the program again, and it refuses to resume a run that began with the other. Whatever a function
     reads in other ways, from a file or inside a `jax.jit` of yours, is read only once, when the program is compiled.
 
+    With `jax.distributed`, every process makes the same call. Process 0 decides when to save and to stop; it alone
+    writes files, from which as many processes can resume the run, and it alone shows the progress.
+
     Args:
       problem: see `jdl.simulation`.
       algorithm: see `jdl.simulation`.
@@ -127,11 +130,12 @@ def run(
     settings = {"rounds": rounds, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
     hosts = Hosts.of_jax()
     with contextlib.ExitStack() as stack:
-        files = None
-        if run_dir is not None and hosts.leads:
+        opened: list[RunDir] = []
+        if run_dir is not None:
             place = run_dir if isinstance(run_dir, Place) else Place(run_dir)
             config = {"command": command, "run": settings, "simulation": describe(simulation), **environment()}
-            files = stack.enter_context(RunDir(place, config, resume))
+            hosts.once(lambda: opened.append(stack.enter_context(RunDir(place, config, resume))))
+        files = opened[0] if opened else None
         shown = progress if hosts.leads else False
         with interruptible() as stop, Bar(rounds, shown, label) as bar, _eager(mapping):
             begun = time.monotonic()
