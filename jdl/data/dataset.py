@@ -22,6 +22,7 @@ class Dataset(NamedTuple):
       name: name of the data set.
       source: sentence that states where the data come from.
       train_owner: i32[N], the natural owner of each example (a speaker, a writer, a user), or None.
+      test_owner: i32[T], the owner of each test example, -1 if it owns no training example, or None.
       truth: quantities that a generator drew, by name, or None.
     """
 
@@ -33,4 +34,5 @@ class Dataset(NamedTuple):
     name: str
     source: str
     train_owner: np.ndarray | None = None
+    test_owner: np.ndarray | None = None
     truth: dict[str, Any] | None = None

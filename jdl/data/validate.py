@@ -63,12 +63,12 @@ def _fitting(data: Dataset, where: object) -> None:
         f"got {where} with train_x, train_y, test_x, test_y of {', '.join(map(str, shapes))}, need as many targets as "
         "examples, at least one to train and one to test on, and test examples of the same shape; correct the arrays",
     )
-    owner = data.train_owner
-    checks.require(
-        owner is None or np.shape(owner) == train_x[:1],
-        f"got {where} with owners of {np.shape(owner)}, need one for each of the {train_x[0]} examples to train on; "
-        "correct them, or leave owners out",
-    )
+    for owner, examples, what in ((data.train_owner, train_x, "train"), (data.test_owner, test_x, "test")):
+        checks.require(
+            owner is None or np.shape(owner) == examples[:1],
+            f"got {where} with owners of {np.shape(owner)}, need one for each of the {examples[0]} examples to {what} "
+            "on; correct them, or leave owners out",
+        )
 
 
 def _types(data: Dataset, where: object) -> None:

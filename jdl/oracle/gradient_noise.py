@@ -1,15 +1,19 @@
-"""An oracle that adds noise to the gradients of another."""
+"""Noise on the gradients of minibatches."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.oracle.minibatch import NOISE, DataOracle
-from jdl.types import Data, Oracle, PyTree, number
+from jdl.types import Data, Minibatch, Oracle, PyTree, Query, number
 
-__all__ = ["GradientNoise"]
+__all__ = ["GradientNoise", "noisy"]
+
+# Folded into the key of a minibatch, for its noise; the ASCII codes of "nois".
+NOISE = 0x6E6F6973
 
 
 @struct.dataclass
@@ -18,41 +22,30 @@ class GradientNoise:
 
     Args:
       sigma: the standard deviation of the noise in each coordinate, at least 0.
-      inner: the oracle whose gradients get the noise.
+      inner: an old spelling of the next oracle in the list; leave it out.
+
+    >>> import jdl
+    >>> noisy = jdl.oracle.as_oracle([GradientNoise(0.1)])
     """
 
     sigma: float = number(1.0, minimum=0)
-    inner: Oracle = DataOracle()
+    inner: Oracle | None = None
 
-    @property
-    def offers(self) -> frozenset[str]:
-        return self.inner.offers
+    def grad(
+        self, inner: Callable[..., tuple[PyTree, PyTree]], data: Data, params: PyTree, batch: PyTree, query: Query
+    ) -> tuple[PyTree, PyTree]:
+        gradient, aux = inner(data, params, batch, query)
+        if not isinstance(query.which, Minibatch):
+            return gradient, aux
+        return noisy(jax.random.fold_in(data.key, query.which.k), self.sigma, gradient), aux
 
-    def grad(self, data: Data, params: PyTree, k: int | jax.Array) -> tuple[PyTree, PyTree]:
-        grads, aux = self.inner.grad(data, params, k)
-        leaves, structure = jax.tree.flatten(grads)
-        # These keys differ from those that a problem derives from the minibatch's key, fold_in(data.key, k).
-        keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(data.key, k), NOISE), len(leaves))
-        noisy = [
-            g + jnp.asarray(self.sigma, g.dtype) * jax.random.normal(key, g.shape, g.dtype)
-            for g, key in zip(leaves, keys, strict=True)
-        ]
-        return structure.unflatten(noisy), aux
 
-    def loss(self, data: Data, params: PyTree, k: int | jax.Array) -> jax.Array:
-        return self.inner.loss(data, params, k)
-
-    def full_grad(self, data: Data, params: PyTree) -> PyTree:
-        return self.inner.full_grad(data, params)
-
-    def hvp(self, data: Data, params: PyTree, vector: PyTree, k: int | jax.Array) -> PyTree:
-        return self.inner.hvp(data, params, vector, k)
-
-    def part_grad(self, data: Data, params: PyTree, part: int | jax.Array, parts: int) -> PyTree:
-        return self.inner.part_grad(data, params, part, parts)
-
-    def prox(self, data: Data, params: PyTree, step: float | jax.Array) -> PyTree:
-        return self.inner.prox(data, params, step)
-
-    def steps(self, data: Data) -> jax.Array | None:
-        return self.inner.steps(data)
+def noisy(key: jax.Array, sigma: float | jax.Array, x: PyTree) -> PyTree:
+    """`x + sigma N(0, I)`, with noise from a key that serves other draws as well, such as that of a minibatch."""
+    leaves, structure = jax.tree.flatten(x)
+    # These keys differ from those that a problem derives from the minibatch's key.
+    keys = jax.random.split(jax.random.fold_in(key, NOISE), len(leaves))
+    return structure.unflatten(
+        g + jnp.asarray(sigma, g.dtype) * jax.random.normal(key, g.shape, g.dtype)
+        for g, key in zip(leaves, keys, strict=True)
+    )

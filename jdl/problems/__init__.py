@@ -1,7 +1,7 @@
 """What the nodes learn: the data of `n` nodes and a loss. Names in lower case build one, from `nodes=` on."""
 
 from jdl import checks
-from jdl.problems import named
+from jdl.problems import named, offers
 from jdl.problems.digits import digits
 from jdl.problems.fitting import MODELS
 from jdl.problems.from_data import supervised
@@ -54,6 +54,7 @@ __all__ = [
     "movielens_100k",
     "mushrooms",
     "named",
+    "offers",
     "quadratic",
     "shakespeare",
     "sst2",

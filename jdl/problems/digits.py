@@ -12,6 +12,7 @@ from jdl.data import Partition
 from jdl.data.readers.embedded import digits as load_digits
 from jdl.models import MLP, Linear
 from jdl.problems.division import divide, rule_of, takes_options_of_partitions
+from jdl.problems.set_aside import public_inputs
 from jdl.problems.supervised import Supervised
 
 __all__ = ["digits"]
@@ -24,6 +25,8 @@ def digits(
     hidden: int = 32,
     batch_size: int = 0,
     test_fraction: float = 0.2,
+    validation: float = 0.0,
+    public: float | Any = 0.0,
     seed: int = 0,
 ) -> Supervised:
     """Handwritten digits of 8x8 pixels (1,437 to train on, 360 to test), classified by a small network.
@@ -35,6 +38,9 @@ def digits(
       hidden: width of the hidden layer (64-hidden-10, relu); 0 for none, which is softmax regression.
       batch_size: number of examples in a minibatch, drawn with replacement; 0 for all examples of the node.
       test_fraction: fraction of the 1,797 images that is kept for the test.
+      validation: share of each node's examples that it keeps aside and never trains on, for `node.held_out`.
+      public: inputs that all nodes have, for `node.inputs(PUBLIC(k))`: a share of the training examples, which no node
+        holds then, or an array of inputs without labels.
       seed: seed that chooses the test set and the partition.
 
     Raises:
@@ -46,11 +52,11 @@ def digits(
     """
     hidden = checks.whole("hidden", hidden, 0)
     rule = rule_of(partition)
-    data = load_digits(test_fraction, seed)
+    data, common = public_inputs(load_digits(test_fraction, seed), public, seed)
     module = MLP(hidden=(hidden,), classes=data.num_classes) if hidden else Linear(classes=data.num_classes)
     model = jax.eval_shape(module.init, jax.random.key(0), jnp.asarray(data.train_x[:1]))
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(model))
     nodes = checks.whole("nodes", nodes, 1)
     checks.fits(4 * nodes * size, f"nodes={nodes:,}")  # models, messages, inboxes, gradients; before the table is made
     split = divide(data, nodes, rule, seed)
-    return Supervised.from_data(data, split, module, batch_size)
+    return Supervised.from_data(data, split, module, batch_size, validation=validation, public=common)

@@ -11,6 +11,7 @@ from jdl.data import Dataset, Partition, load
 from jdl.data.readers.handed_over import as_dataset
 from jdl.problems.division import divide, rule_of, takes_options_of_partitions
 from jdl.problems.fitting import fit, say_scale
+from jdl.problems.set_aside import public_inputs
 from jdl.problems.supervised import Supervised
 
 __all__ = ["supervised"]
@@ -27,6 +28,8 @@ def supervised(
     steps_per_round: int = 1,
     precision: str = "float32",
     test_examples: int = 2000,
+    validation: float = 0.0,
+    public: float | Any = 0.0,
     data_dir: str | None = None,
     download: bool = False,
     seed: int = 0,
@@ -49,6 +52,10 @@ def supervised(
       precision: "float32", or "bfloat16" for what the model computes in.
       test_examples: how many test examples, drawn once, models are evaluated on; 0 for all. Each node's model is
         evaluated, so that all of a large set would take longer than the training.
+      validation: share of each node's examples, its last ones, that it keeps aside and never trains on, for
+        `node.held_out`.
+      public: inputs that all nodes have, for `node.inputs(PUBLIC(k))`: a share of the training examples, which no node
+        holds then, or an array of inputs without labels.
       data_dir: where the files of data sets lie; JDL_DATA_DIR by default.
       download: whether the network may be asked (by data sets named tfds:...).
       seed: names the partition and the test examples.
@@ -59,11 +66,17 @@ def supervised(
     nodes = checks.whole("nodes", nodes, 1)
     rule = rule_of(partition)
     data = load(data, data_dir, download) if isinstance(data, str) else as_dataset(data)
+    data, (public_x, public_y) = public_inputs(data, public, seed)
     module, shaped = fit(data, model)
     say_scale(data)
     split = divide(data, nodes, rule, seed)
+    if public_x is not None:
+        public_x = public_x.reshape(len(public_x), *shaped.train_x.shape[1:])
     return Supervised.from_data(
-        _fewer(shaped, test_examples, seed), split, module, batch_size, sampling, steps_per_round, precision, seed=seed
+        *(_fewer(shaped, test_examples, seed), split, module, batch_size, sampling, steps_per_round, precision),
+        seed=seed,
+        validation=validation,
+        public=(public_x, public_y),
     )
 
 
@@ -72,4 +85,5 @@ def _fewer(data: Dataset, test_examples: int, seed: int) -> Dataset:
     if not 0 < test_examples < total:
         return data
     kept = np.sort(np.random.default_rng(seed).choice(total, test_examples, replace=False))
-    return data._replace(test_x=data.test_x[kept], test_y=data.test_y[kept])
+    owner = None if data.test_owner is None else data.test_owner[kept]
+    return data._replace(test_x=data.test_x[kept], test_y=data.test_y[kept], test_owner=owner)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from scipy.special import expit
 from jdl import checks
 from jdl.problems.newton import minimise
 from jdl.problems.optimum import Optimum
-from jdl.types import BatchId, Key
+from jdl.types import BatchId, Full, Key, Part
 
 __all__ = ["Logistic", "logistic"]
 
@@ -52,6 +52,9 @@ class Logistic:
     regularization: jax.Array
     optimum: Optimum
     batch_size: int = struct.field(pytree_node=False, default=0)
+
+    offers: ClassVar[frozenset[str]] = frozenset({"pooled", "own", "parts", "predict", "labels", "losses"})
+    classes: ClassVar[int] = 2
 
     @classmethod
     def from_arrays(
@@ -155,10 +158,9 @@ class Logistic:
         """A minibatch of node `id`: features f[B, d], labels f[B] and weights f[B]."""
         if not 0 < self.batch_size < self.features.shape[1]:
             return self.full_batch(id)
-        count = self.num_examples[id]
-        slots = jax.random.randint(batch_id.key, (self.batch_size,), 0, jnp.maximum(count, 1), jnp.int32)
+        slots = self.places(id, batch_id)
         # Each slot is drawn with probability 1 / count, so that the gradient is unbiased for any weights.
-        weights = self.weights[id, slots] * (count.astype(self.weights.dtype) / self.batch_size)
+        weights = self.weights[id, slots] * (self.num_examples[id].astype(self.weights.dtype) / self.batch_size)
         return self.features[id, slots], self.labels[id, slots], weights
 
     def full_batch(self, id: jax.Array) -> Batch:
@@ -167,25 +169,69 @@ class Logistic:
 
     def part(self, id: jax.Array, part: jax.Array, parts: int) -> tuple[Batch, jax.Array]:
         """The examples `part`, `part + parts`, ... of node `id`, with weights that sum to one, and their share."""
-        slots = part + parts * jnp.arange(-(-self.features.shape[1] // parts), dtype=jnp.int32)
+        slots = self.places(id, Part(part, parts))
         features, labels, weights = (
             x.at[id, slots].get(mode="fill", fill_value=0) for x in (self.features, self.labels, self.weights)
         )
         share = jnp.sum(weights)
         return (features, labels, weights / jnp.where(share > 0, share, 1)), share
 
-    def loss(self, params: jax.Array, batch: Batch) -> tuple[jax.Array, tuple[()]]:
-        """The weighted sum over examples of `log(1 + exp(-y a . x)) + reg / 2 ||x||^2`."""
-        features, labels, weights = batch
+    @property
+    def width(self) -> int:
+        """The number of places for examples of a node."""
+        return self.features.shape[1]
+
+    def places(self, id: jax.Array, which: BatchId | Full | Part) -> jax.Array:
+        """The places of a batch among the examples of node `id`, i32[B]."""
+        if isinstance(which, Part):
+            return which.index + which.parts * jnp.arange(-(-self.width // which.parts), dtype=jnp.int32)
+        if isinstance(which, Full) or not 0 < self.batch_size < self.width:
+            return jnp.arange(self.width, dtype=jnp.int32)
+        count = jnp.maximum(self.num_examples[id], 1)
+        return jax.random.randint(which.key, (self.batch_size,), 0, count, jnp.int32)
+
+    def alone(self, batch: Batch) -> tuple[Batch, jax.Array]:
+        """The examples of a batch as batches of one with weight one, and which of them are no padding, bool[B]."""
+        features, labels, weights = (x[:, None] for x in batch)
+        real = weights > 0
+        return (features, labels, real.astype(weights.dtype)), real[:, 0]
+
+    def classes_of(self, batch: Batch) -> jax.Array:
+        """The classes, 1 for the label 1 and 0 for the label -1, i32[B]."""
+        return (batch[1] > 0).astype(jnp.int32)
+
+    def relabelled(self, batch: Batch, labels: jax.Array) -> Batch:
+        """A batch whose examples have other classes."""
+        return batch[0], 2 * labels.astype(batch[1].dtype) - 1, batch[2]
+
+    def inputs(self, batch: Batch) -> jax.Array:
+        """The features of a batch, zeros where there is no example."""
+        return jnp.where(batch[2][:, None] > 0, batch[0], 0)
+
+    def predict(self, params: jax.Array, inputs: jax.Array) -> jax.Array:
+        """The logits `a . x` of features f[B, d], f[B]."""
+        return jnp.matmul(inputs, params, precision=PRECISION)
+
+    def loss(self, params: jax.Array, batch: Batch, weights: jax.Array | None = None) -> tuple[jax.Array, tuple[()]]:
+        """The weighted sum over examples of `log(1 + exp(-y a . x)) + reg / 2 ||x||^2`, each times its factor."""
+        factors, (features, labels, weights) = weights, batch
+        weights = weights if factors is None else factors.astype(weights.dtype) * weights
         margins = labels * jnp.matmul(features, params, precision=PRECISION)
         penalty = self.regularization / 2 * jnp.sum(jnp.square(params))
         return jnp.sum(weights * jax.nn.softplus(-margins)) + jnp.sum(weights) * penalty, ()
 
-    def evaluate(self, params: jax.Array) -> dict[str, jax.Array]:
-        """The global objective at one model, as "loss"."""
+    def evaluate(self, params: jax.Array, id: jax.Array | None = None) -> dict[str, jax.Array]:
+        """The global objective at one model, or that of node `id`, as "loss"."""
+        if id is not None:
+            return {"loss": self.loss(params, self.full_batch(id))[0]}
         flat = self.features.reshape(-1, self.features.shape[2])
         loss, _ = self.loss(params, (flat, self.labels.reshape(-1), self.weights.reshape(-1) / self._holders()))
         return {"loss": loss}
+
+    def evaluate_for_all(self, params: jax.Array) -> dict[str, jax.Array]:
+        """The objectives of all nodes at one model, f[n], as "loss"."""
+        each = lambda *batch: self.loss(params, batch)[0]
+        return {"loss": jax.vmap(each)(self.features, self.labels, self.weights)}
 
     def pooled(self) -> Logistic:
         """The same examples held by one node, weighted so that its objective is the global one exactly.

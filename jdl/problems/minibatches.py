@@ -16,8 +16,8 @@ __all__ = ["SAMPLING", "batches", "in_row", "minibatch"]
 Places = tuple[jax.Array, jax.Array]
 
 # "replacement" draws each example at random. "round" draws without replacement: the local steps of a round follow a
-# random order that is drawn anew for each round. "epochs" does the same, but the order continues over rounds of
-# `steps_per_round` steps. "stream" follows the order of the data.
+# random order that is drawn anew for each round. "epochs" does the same, but the order continues over the rounds in
+# which the node takes part, of `steps_per_round` steps each. "stream" follows the order of the data.
 SAMPLING = ("replacement", "round", "epochs", "stream")
 
 
@@ -34,14 +34,15 @@ def minibatch(sampling: str, batch_id: BatchId, count: jax.Array, size: int, ste
     Returns:
       The places, i32[size], and which of them are examples and not padding, bool[size].
 
-    >>> draw = BatchId(key=jax.random.key(0), order_key=jax.random.key(1), t=jnp.int32(0), k=jnp.int32(2))
+    >>> zero, keys = jnp.int32(0), jax.random.split(jax.random.key(0))
+    >>> draw = BatchId(key=keys[0], order_key=keys[1], t=zero, count=zero, k=jnp.int32(2))
     >>> places, real = minibatch("stream", draw, jnp.int32(5), size=2)
     >>> places.tolist(), real.tolist()
     ([4, 5], [True, False])
     """
     if sampling == "replacement":
         return jax.random.randint(batch_id.key, (size,), 0, jnp.maximum(count, 1), jnp.int32), jnp.full(size, count > 0)
-    step = batch_id.k if sampling == "round" else batch_id.t * steps_per_round + batch_id.k
+    step = batch_id.k if sampling == "round" else batch_id.count * steps_per_round + batch_id.k
     a_pass = jnp.maximum(batches(count, size), 1)
     places = step % a_pass * size + jnp.arange(size, dtype=jnp.int32)
     real = places < count

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,6 +35,8 @@ class Quadratic:
     A: jax.Array
     b: jax.Array
     noise: jax.Array = number(0.0, minimum=0.0)
+
+    offers: ClassVar[frozenset[str]] = frozenset({"pooled", "own", "parts", "prox"})
 
     @property
     def n(self) -> int:
@@ -95,10 +99,14 @@ class Quadratic:
         A, b = batch
         return jnp.dot(params, jnp.matmul(A, params, precision=PRECISION) / 2 - b, precision=PRECISION), ()
 
-    def evaluate(self, params: jax.Array) -> dict[str, jax.Array]:
-        """The global objective at one model, as "loss"."""
-        loss, _ = self.loss(params, (jnp.mean(self.A, axis=0), jnp.mean(self.b, axis=0)))
-        return {"loss": loss}
+    def evaluate(self, params: jax.Array, id: jax.Array | None = None) -> dict[str, jax.Array]:
+        """The global objective at one model, or that of node `id`, as "loss"."""
+        objective = (jnp.mean(self.A, axis=0), jnp.mean(self.b, axis=0)) if id is None else self.full_batch(id)
+        return {"loss": self.loss(params, objective)[0]}
+
+    def evaluate_for_all(self, params: jax.Array) -> dict[str, jax.Array]:
+        """The objectives of all nodes at one model, f[n], as "loss"."""
+        return {"loss": jax.vmap(lambda A, b: self.loss(params, (A, b))[0])(self.A, self.b)}
 
     def pooled(self) -> Quadratic:
         """The global objective as the objective of one node, with the same noise of a minibatch gradient."""

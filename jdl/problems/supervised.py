@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 import jax
@@ -14,6 +15,7 @@ from jdl.data import Dataset, Partition
 from jdl.data.partition.table import validated
 from jdl.data.readers.handed_over import as_dataset
 from jdl.models import without_batch_statistics
+from jdl.problems.evaluation import by_group, in_parts, mean_of
 from jdl.problems.losses import losses, right
 from jdl.problems.minibatches import SAMPLING, batches, in_row, minibatch
 from jdl.problems.model_checks import (
@@ -23,7 +25,9 @@ from jdl.problems.model_checks import (
     require_outputs,
     require_variables,
 )
-from jdl.types import BatchId, Key, PyTree
+from jdl.problems.own import own_groups
+from jdl.problems.set_aside import held_apart
+from jdl.types import BatchId, Full, Key, Part, PyTree
 
 __all__ = ["PRECISIONS", "SAMPLING", "Supervised"]
 
@@ -31,10 +35,6 @@ Batch = tuple[jax.Array, jax.Array, jax.Array]
 
 # The types that a model computes in; its parameters, gradients and loss are in the default type.
 PRECISIONS = {"float32": None, "bfloat16": jnp.bfloat16}
-
-# The number of test examples that are evaluated at once, which bounds the memory for activations.
-EVALUATED_AT_ONCE = 1000
-
 
 # The largest size of a table of examples that is padded, see `_widened`.
 WIDENED_BYTES = 2**26
@@ -65,12 +65,19 @@ class Supervised:
       num_examples: i32[n], the number of examples of each node.
       frozen: the variables of the model that are not learnt, all collections of flax other than "params"; all nodes
         share them.
+      public_x: [P, ...], inputs that all nodes have and nobody owns, or None.
+      public_y: their targets, or None.
+      held: i32[n, h], the rows of `train_x` that each node keeps aside and never trains on, or None.
+      num_held: i32[n], the number of these rows of each node.
+      test_group: i32[T], the group of each test example: its class, or its owner; see `jdl.problems.own`.
+      group_weights: f[n, G], how much a test example of each group counts at each node.
       module: the model, with `init(key, x) -> variables` and `apply(variables, x) -> outputs`, like a flax module.
       batch_size: the number of examples of a minibatch; 0 for all examples of the node.
       sampling: how minibatches are drawn, one of `SAMPLING`.
       steps_per_round: the number of minibatches of a round, for "epochs" and "stream". It should equal the number of
         local steps of the algorithm: if it is smaller, rounds overlap, and examples return before the end of a pass.
       precision: the type in which the model computes, "float32" or "bfloat16", which some devices compute faster.
+      classes: the number of classes, or 0 for real targets.
     """
 
     train_x: jax.Array
@@ -80,11 +87,18 @@ class Supervised:
     indices: jax.Array
     num_examples: jax.Array
     frozen: PyTree = struct.field(default_factory=dict)
+    public_x: jax.Array | None = None
+    public_y: jax.Array | None = None
+    held: jax.Array | None = None
+    num_held: jax.Array | None = None
+    test_group: jax.Array | None = None
+    group_weights: jax.Array | None = None
     module: Any = struct.field(pytree_node=False, default=None)
     batch_size: int = struct.field(pytree_node=False, default=0)
     sampling: str = struct.field(pytree_node=False, default="replacement")
     steps_per_round: int = struct.field(pytree_node=False, default=1)
     precision: str = struct.field(pytree_node=False, default="float32")
+    classes: int = struct.field(pytree_node=False, default=0)
 
     @classmethod
     def from_data(
@@ -98,6 +112,8 @@ class Supervised:
         precision: str = "float32",
         frozen: PyTree | None = None,
         seed: int = 0,
+        validation: float = 0.0,
+        public: tuple[Any, Any] = (None, None),
     ) -> Self:
         """Make the problem from a data set, a partition and a model.
 
@@ -111,6 +127,9 @@ class Supervised:
           precision: see `Supervised`.
           frozen: the variables of the model that are not learnt, such as the base of LoRA adapters; None draws them.
           seed: the seed of that draw.
+          validation: the share of each node's examples, its last ones, that it keeps aside and never trains on.
+          public: inputs that all nodes have and nobody owns, shaped like the training examples, and their targets; None
+            where there are none.
 
         Returns:
           The problem.
@@ -125,6 +144,8 @@ class Supervised:
         sampling = checks.known("sampling", sampling, SAMPLING)
         precision = checks.known("precision", precision, PRECISIONS)
         batch_size = checks.whole("batch_size", batch_size, 1 if sampling == "stream" else 0)
+        groups = own_groups(data, split)
+        split, held = held_apart(split, validation)
         problem = cls(  # copies the arrays, since the caller may change its own later
             train_x=_array(data.train_x),
             train_y=_targets(data.train_y),
@@ -132,18 +153,25 @@ class Supervised:
             test_y=_targets(data.test_y),
             indices=jnp.array(_widened(split.indices, batch_size), jnp.int32),
             num_examples=jnp.array(split.counts, jnp.int32),
+            public_x=None if public[0] is None else _array(public[0]),
+            public_y=None if public[1] is None else _targets(public[1]),
+            held=None if held is None else jnp.array(held.indices, jnp.int32),
+            num_held=None if held is None else jnp.array(held.counts, jnp.int32),
+            test_group=None if groups is None else jnp.array(groups[0], jnp.int32),
+            group_weights=None if groups is None else jnp.array(groups[1], jnp.result_type(float)),
             module=module,
             batch_size=batch_size,
             sampling=sampling,
             steps_per_round=checks.whole("steps_per_round", steps_per_round, 1),
             precision=precision,
+            classes=int(data.num_classes),
         )
         shape, dtype = problem.train_x.shape[1:], problem.train_x.dtype
         one, two = (jax.ShapeDtypeStruct((size, *shape), dtype) for size in (1, 2))
         with model_errors_explained(module):
             shapes = without_batch_statistics(module, jax.eval_shape(_inputs, one))
             require_variables(shapes)
-            require_outputs(jax.eval_shape(problem._outputs, shapes, two), data)
+            require_outputs(_logits(jax.eval_shape(problem._outputs, shapes, two)), data)
         if frozen is None:
             frozen = _rest(jax.jit(problem._variables)(jax.random.key(seed))) if _rest(shapes) else {}
         require_frozen(frozen, _rest(shapes))
@@ -160,6 +188,25 @@ class Supervised:
         return None
 
     @property
+    def offers(self) -> frozenset[str]:
+        """See `jdl.problems.offers`."""
+        own = self.group_weights is not None or self.held is not None
+        said = {
+            "advances": self.sampling in ("epochs", "stream"),
+            "public": self.public_x is not None,
+            "held_out": self.held is not None,
+            "own": own,
+            "labels": self.classes > 0,
+        }
+        always = {"pooled", "batches", "parts", "predict", "losses"}
+        return frozenset(always | {word for word, holds in said.items() if holds})
+
+    @property
+    def width(self) -> int:
+        """The number of places for examples of a node."""
+        return self.indices.shape[1]
+
+    @property
     def advances(self) -> int | None:
         """The number of minibatches by which the order advances in a round; None if every round begins a new order."""
         return self.steps_per_round if self.sampling in ("epochs", "stream") else None
@@ -170,10 +217,7 @@ class Supervised:
 
     def batch(self, id: jax.Array, batch_id: BatchId) -> Batch:
         """A minibatch of node `id`: examples f[B, ...], targets i32[B, ...] or f[B, ...], and the mask bool[B]."""
-        if self.sampling != "stream" and not 0 < self.batch_size < self.indices.shape[1]:
-            return self.full_batch(id)
-        count = self.num_examples[id]
-        return self._examples(id, *minibatch(self.sampling, batch_id, count, self.batch_size, self.steps_per_round))
+        return self._examples(id, *self._places(id, batch_id))
 
     def batches(self, id: jax.Array) -> jax.Array:
         """The number of minibatches of a pass over the examples of node `id`, i32[]; 0 without data."""
@@ -181,36 +225,76 @@ class Supervised:
 
     def full_batch(self, id: jax.Array) -> Batch:
         """All examples of node `id`, padded: f[m, ...], their targets, and the mask bool[m]."""
-        return self._examples(id, *in_row(self.num_examples[id], self.indices.shape[1]))
+        return self._examples(id, *self._places(id, Full()))
 
     def part(self, id: jax.Array, part: jax.Array, parts: int) -> tuple[Batch, jax.Array]:
         """The examples `part`, `part + parts`, ... of node `id`, padded, and their share of all its examples."""
-        count = self.num_examples[id]
-        places, mask = in_row(count, self.indices.shape[1], part, parts)
-        return self._examples(id, places, mask), jnp.sum(mask) / jnp.maximum(count, 1)
+        places, mask = self._places(id, Part(part, parts))
+        return self._examples(id, places, mask), jnp.sum(mask) / jnp.maximum(self.num_examples[id], 1)
 
-    def loss(self, params: PyTree, batch: Batch) -> tuple[jax.Array, tuple[()]]:
-        """The loss, averaged over the examples whose mask is true."""
+    def public_batch(self, batch_id: BatchId) -> tuple[jax.Array, jax.Array | None, jax.Array]:
+        """Public inputs [B, ...], their targets or None, and a mask that is true; drawn with replacement."""
+        total = self.public_x.shape[0]
+        if not 0 < self.batch_size < total:
+            return self.public_x, self.public_y, jnp.ones(total, bool)
+        rows = jax.random.randint(batch_id.key, (self.batch_size,), 0, total, jnp.int32)
+        targets = None if self.public_y is None else self.public_y[rows]
+        return self.public_x[rows], targets, jnp.ones(self.batch_size, bool)
+
+    def places(self, id: jax.Array, which: BatchId | Full | Part) -> jax.Array:
+        """The places of a batch among the examples of node `id`, i32[B]."""
+        return self._places(id, which)[0]
+
+    def alone(self, batch: Batch) -> tuple[Batch, jax.Array]:
+        """The examples of a batch as batches of one, [B, 1, ...], and which of them are no padding, bool[B]."""
+        return jax.tree.map(lambda x: x[:, None], batch), batch[2]
+
+    def classes_of(self, batch: Batch) -> jax.Array:
+        """The classes of the examples of a batch, or of their tokens."""
+        return batch[1]
+
+    def relabelled(self, batch: Batch, labels: jax.Array) -> Batch:
+        """A batch with other targets."""
+        return batch[0], labels, batch[2]
+
+    def inputs(self, batch: Batch) -> jax.Array:
+        """The inputs of a batch, zeros where there is no example."""
+        x, _, mask = batch
+        return jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 1)), x, jnp.zeros((), x.dtype))
+
+    def predict(self, params: PyTree, inputs: PyTree) -> PyTree:
+        """The outputs of the model for inputs, or for a dict of the keyword arguments of the model."""
+        return self._outputs(params, inputs)
+
+    def loss(self, params: PyTree, batch: Batch, weights: jax.Array | None = None) -> tuple[jax.Array, tuple[()]]:
+        """The loss, averaged over the examples whose mask is true, each times its weight, f[B]."""
         x, y, mask = batch
-        each = losses(self._outputs(params, x), y)
+        checks.require(y is not None, "got public inputs without targets, need targets for a loss; use their outputs")
+        each = losses(_logits(self._outputs(params, x)), y)
+        each = each if weights is None else weights.astype(each.dtype) * each
         mask = mask.astype(each.dtype)
         return jnp.sum(mask * each) / jnp.maximum(jnp.sum(mask), 1), ()
 
-    def evaluate(self, params: PyTree) -> dict[str, jax.Array]:
-        """The loss of one model on the test set and, for classes, its accuracy."""
+    def evaluate(self, params: PyTree, id: jax.Array | None = None) -> dict[str, jax.Array]:
+        """The loss of one model and, for classes, its accuracy: on the test set, or as node `id` meets it."""
+        if id is None:
+            each = self._each(params, self.test_x, self.test_y)
+            return {name: jnp.mean(values) for name, values in each.items()}
+        if self.group_weights is None:
+            return self.held_out(params, id)
+        each = self._each(params, self.test_x, self.test_y)
+        return by_group(each, self.test_group, self.group_weights[id])
 
-        def measured(x, y):
-            outputs = self._outputs(params, x)
-            found = {"loss": losses(outputs, y), "accuracy": right(outputs, y)}
-            return {name: values for name, values in found.items() if values is not None}
+    def evaluate_for_all(self, params: PyTree) -> dict[str, jax.Array]:
+        """The metrics of one model as each node meets them, f[n], from one evaluation on the test set."""
+        if self.group_weights is None:
+            return jax.lax.map(lambda id: self.held_out(params, id), jnp.arange(self.n, dtype=jnp.int32))
+        return by_group(self._each(params, self.test_x, self.test_y), self.test_group, self.group_weights)
 
-        size = EVALUATED_AT_ONCE
-        whole = self.test_x.shape[0] // size * size
-        parts = [measured(self.test_x[whole:], self.test_y[whole:])] if whole < self.test_x.shape[0] else []
-        if whole:
-            folded = (x[:whole].reshape(-1, size, *x.shape[1:]) for x in (self.test_x, self.test_y))
-            parts.append(jax.lax.map(lambda pair: measured(*pair), tuple(folded)))
-        return {name: jnp.mean(jnp.concatenate([part[name].reshape(-1) for part in parts])) for name in parts[0]}
+    def held_out(self, params: PyTree, id: jax.Array) -> dict[str, jax.Array]:
+        """The metrics of one model on the examples that node `id` keeps aside; zeros if there are none."""
+        rows, real = self.held[id], jnp.arange(self.held.shape[1], dtype=jnp.int32) < self.num_held[id]
+        return mean_of(self._each(params, self.train_x[rows], self.train_y[rows]), real)
 
     def pooled(self) -> Supervised:
         """Give all examples to one node: `f = sum_i num_examples_i f_i / N`.
@@ -221,26 +305,62 @@ class Supervised:
         width = self.indices.shape[1]
         real = np.arange(width) < np.asarray(self.num_examples)[:, None]
         rows = np.asarray(self.indices)[real]
+        shares = np.asarray(self.num_examples) / max(rows.size, 1)
+        kept = None
+        if self.held is not None:
+            kept = np.asarray(self.held)[np.arange(self.held.shape[1]) < np.asarray(self.num_held)[:, None]]
+        weights = self.group_weights
         return self.replace(
             indices=jnp.asarray(rows[None, :], jnp.int32),
             num_examples=jnp.asarray([rows.size], jnp.int32),
+            held=None if kept is None else jnp.asarray(kept[None, :], jnp.int32),
+            num_held=None if kept is None else jnp.asarray([kept.size], jnp.int32),
+            group_weights=None if weights is None else jnp.asarray(shares @ np.asarray(weights), weights.dtype)[None],
             batch_size=self.batch_size if self.batch_size < width or self.sampling == "stream" else 0,
         )
 
     def _variables(self, key: Key) -> PyTree:
         return self.module.init(key, _inputs(self.train_x[:1]))
 
+    def _places(self, id: jax.Array, which: BatchId | Full | Part) -> tuple[jax.Array, jax.Array]:
+        """The places of a batch in the row of node `id`, and which of them are examples and not padding."""
+        count, width = self.num_examples[id], self.indices.shape[1]
+        if isinstance(which, Part):
+            return in_row(count, width, which.index, which.parts)
+        if isinstance(which, Full) or (self.sampling != "stream" and not 0 < self.batch_size < width):
+            return in_row(count, width)
+        return minibatch(self.sampling, which, count, self.batch_size, self.steps_per_round)
+
     def _examples(self, id: jax.Array, places: jax.Array, mask: jax.Array) -> Batch:
         rows = self.indices.at[id, places].get(mode="fill", fill_value=0)
         return self.train_x[rows], self.train_y[rows], mask
 
-    def _outputs(self, params: PyTree, x: jax.Array) -> jax.Array:
-        dtype, x = PRECISIONS[self.precision], _inputs(x)
+    def _each(self, params: PyTree, x: jax.Array, y: jax.Array) -> dict[str, jax.Array]:
+        """The metrics of single examples, f[T]."""
+
+        def measured(x: jax.Array, y: jax.Array) -> dict[str, jax.Array]:
+            outputs = _logits(self._outputs(params, x))
+            found = {"loss": losses(outputs, y), "accuracy": right(outputs, y)}
+            return {name: values for name, values in found.items() if values is not None}
+
+        return in_parts(measured, x, y)
+
+    def _outputs(self, params: PyTree, x: PyTree) -> PyTree:
+        dtype, x = PRECISIONS[self.precision], jax.tree.map(_inputs, x)
         variables = {**self.frozen, **params}
         if dtype is None:
-            return self.module.apply(variables, x)
+            return self._apply(variables, x)
         narrow = lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
-        return self.module.apply(*jax.tree.map(narrow, (variables, x))).astype(jnp.result_type(float))
+        outputs = self._apply(*jax.tree.map(narrow, (variables, x)))
+        return jax.tree.map(lambda leaf: leaf.astype(jnp.result_type(float)), outputs)
+
+    def _apply(self, variables: PyTree, x: PyTree) -> PyTree:
+        return self.module.apply(variables, **x) if isinstance(x, Mapping) else self.module.apply(variables, x)
+
+
+def _logits(outputs: PyTree) -> Any:
+    """The outputs that the loss reads, of a model that has several."""
+    return outputs["logits"] if isinstance(outputs, Mapping) and "logits" in outputs else outputs
 
 
 def _widened(indices: np.ndarray, batch_size: int) -> np.ndarray:

@@ -35,7 +35,7 @@ def synthetic(
     and so does this function. LEAF's own synthetic data follow another distribution.
 
     `truth`: "weights" f64[owners, features, classes], "biases" f64[owners, classes], "centres" v, f64[owners,
-    features], "model_means" u and "feature_means" B, f64[owners]; "test_owner" i32[T].
+    features], "model_means" u and "feature_means" B, f64[owners].
 
     Args:
       alpha: standard deviation of u_k, at least 0.
@@ -94,12 +94,12 @@ def synthetic(
         name="synthetic",
         source=f"Drawn with seed {seed}: synthetic({law}) of FedProx with {owners} owners.",
         train_owner=owner[~test],
+        test_owner=owner[test],
         truth={
             "weights": weights,
             "biases": biases,
             "centres": centres,
             "model_means": model_means,
             "feature_means": feature_means,
-            "test_owner": owner[test],
         },
     )

@@ -27,7 +27,7 @@ def rotated_clients(
     last column stays). The test set is divided and rotated in the same way. Labels and their distribution are the same
     for all owners.
 
-    `truth`: that of `data`, with "angles" f64[owners] in radians and "test_owner" i32[T].
+    `truth`: that of `data`, with "angles" f64[owners] in radians.
 
     Args:
       data: images or features; None for images of a Gaussian mixture (see `pictures`).
@@ -71,8 +71,7 @@ def permuted_clients(
     Owner 0 has the original order. Channels of a pixel stay together. The test set is divided and permuted in the same
     way.
 
-    `truth`: that of `data`, with "permutations" i32[owners, d], whose row gives the original pixel at each place, and
-    "test_owner" i32[T].
+    `truth`: that of `data`, with "permutations" i32[owners, d], whose row gives the original pixel at each place.
 
     Args:
       data: images or features; None for images of a Gaussian mixture (see `pictures`).
@@ -150,5 +149,6 @@ def _shifted(data, owners, seed, shift, name, truth) -> Dataset:
         name=name,
         source=f"{data.source} Shared by {owners} owners, each with its own view, by seed {seed}.",
         train_owner=dealt[0],
-        truth={**(data.truth or {}), **truth, "test_owner": dealt[1]},
+        test_owner=dealt[1],
+        truth={**(data.truth or {}), **truth},
     )

@@ -25,7 +25,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], where: object, name: str, sour
     `npz.read_any` describes which arrays are accepted.
 
     Args:
-      arrays: arrays by name, optionally with "train_owner" and "num_classes".
+      arrays: arrays by name, optionally with "train_owner", "test_owner" and "num_classes".
       where: name of the source in error messages.
       name: name of the data set.
       source: statement of the source, without a full stop.
@@ -57,7 +57,8 @@ def from_arrays(arrays: Mapping[str, np.ndarray], where: object, name: str, sour
         num_classes=number,
         name=name,
         source=source + ("" if names else ", a fifth of them held out") + f" ({changes})" * bool(changes) + ".",
-        train_owner=_owners(arrays["train_owner"], where) if "train_owner" in arrays else None,
+        train_owner=_owners(arrays, "train_owner", where),
+        test_owner=_owners(arrays, "test_owner", where),
         truth=truth,
     )
 
@@ -117,11 +118,15 @@ def _whole(number: np.ndarray, where: object) -> int:
     return int(number)
 
 
-def _owners(owner: np.ndarray, where: object) -> np.ndarray:
-    good = owner.dtype.kind in "iu" and (not owner.size or -1 < int(owner.min()) <= int(owner.max()) < 2**31)
+def _owners(arrays: Mapping[str, np.ndarray], name: str, where: object) -> np.ndarray | None:
+    """The owners under this name, if there are any; -1 is a test example of nobody who owns a training example."""
+    if name not in arrays:
+        return None
+    owner, least = arrays[name], -1 if name == "test_owner" else 0
+    good = owner.dtype.kind in "iu" and (not owner.size or least <= int(owner.min()) <= int(owner.max()) < 2**31)
     checks.require(
         good,
-        f"got {where} with train_owner of {owner.dtype}, need whole numbers from 0 to 2^31 - 1; save "
-        "np.unique(train_owner, return_inverse=True)[1]",
+        f"got {where} with {name} of {owner.dtype}, need whole numbers from {least} to 2^31 - 1; save "
+        f"np.unique({name}, return_inverse=True)[1]",
     )
     return owner.astype(np.int32)

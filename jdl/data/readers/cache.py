@@ -20,7 +20,7 @@ from jdl.data.dataset import Dataset
 
 __all__ = ["cache_directory", "cached"]
 
-_ARRAYS = ("train_x", "train_y", "test_x", "test_y", "train_owner")
+_ARRAYS = ("train_x", "train_y", "test_x", "test_y", "train_owner", "test_owner")
 
 LONGEST = 200  # the most characters of a data set's name in a file name, which file systems limit to 255
 

@@ -39,8 +39,8 @@ def as_dataset(data: Any) -> Dataset:
         arrays[1], arrays[3] = (y.astype(np.int32) if y.dtype.kind == "b" else y for y in (arrays[1], arrays[3]))
         arrays[0], arrays[2] = (x.astype(np.float32) if x.dtype.kind == "b" else x for x in (arrays[0], arrays[2]))
         number = checks.whole("num_classes", data.num_classes, 0)
-        owner = None if data.train_owner is None else np.asarray(data.train_owner)
-        return validate(Dataset(*arrays, number, *data[5:7], owner, data.truth))
+        owners = [None if owner is None else np.asarray(owner) for owner in (data.train_owner, data.test_owner)]
+        return validate(Dataset(*arrays, number, data.name, data.source, *owners, data.truth))
     named = _named(data)
     arrays = {name: _array(value, name) for name, value in named.items()}
     labels = [name for name in ("y", "train_y", "test_y", "y_train", "y_test") if name in arrays]
@@ -55,7 +55,7 @@ def as_dataset(data: Any) -> Dataset:
 
 def _named(data: Any) -> dict[str, Any]:
     """The arrays by name."""
-    known = {*NAMES[0], *NAMES[1], "x", "y", "train_owner", "num_classes"}
+    known = {*NAMES[0], *NAMES[1], "x", "y", "train_owner", "test_owner", "num_classes"}
     if isinstance(data, Mapping):
         renamed = {{"data": "x", "target": "y"}.get(name, name): value for name, value in data.items()}
         arrays = {name: value for name, value in renamed.items() if name in known}

@@ -28,8 +28,8 @@ def read(path: Path, name: str | None = None, num_classes: int | None = None, se
     character is predicted as well, repeatedly.
 
     Classes that count from 1 are renumbered from 0. `truth` has their "labels"; "users" (names, in the order of
-    owners); "test_owner", i32[T] (including users that only have test examples: LEAF can hold out whole users); and for
-    text "vocabulary", all characters sorted.
+    owners, including users that only have test examples: LEAF can hold out whole users); and for text "vocabulary", all
+    characters sorted.
 
     Args:
       path: file or folder.
@@ -62,7 +62,7 @@ def read(path: Path, name: str | None = None, num_classes: int | None = None, se
         f"got {path} with examples of shape {train_x.shape[1:]} to train, {test_x.shape[1:]} to test, need one kind; "
         "make both again with LEAF's preprocess.sh",
     )
-    truth: dict[str, Any] = {"users": np.array(list(number)), "test_owner": test_owner}
+    truth: dict[str, Any] = {"users": np.array(list(number))}
     if train_x.dtype == np.uint32:  # characters, each row with the next character
         checks.fits(2 * 4 * (train_x.size + test_x.size), f"{path} with {len(train_x) + len(test_x)} texts")
         letters = np.union1d(train_x, test_x)
@@ -86,6 +86,7 @@ def read(path: Path, name: str | None = None, num_classes: int | None = None, se
         name=name or path.name.split(".")[0],
         source=f"LEAF's json by user, {len(number):,} in all; to test on: {test_part}.",
         train_owner=owner,
+        test_owner=test_owner,
         truth=truth,
     )
 

@@ -23,7 +23,7 @@ def read_any(path: Path) -> Dataset:
 
     The file has `train_x`, `train_y`, `test_x`, `test_y`; or `x_train`, `y_train`, `x_test`, `y_test`, as Keras names
     them; or `x` and `y`, of which a fifth is held out with a fixed seed. It may have `train_owner` (i32[N], only with a
-    test set of its own) and `num_classes`.
+    test set of its own), `test_owner` (i32[T], -1 for nobody) and `num_classes`.
 
     x: bytes, and integers up to 255 in images, are pixels, u8[N, H, W, C] or in rows u8[N, d]; channels on the first
     axis are moved to the last. Other integers on two axes, with a y of the same shape, are tokens, i32[N, T].

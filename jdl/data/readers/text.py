@@ -75,8 +75,8 @@ def windows(text: str, name: str, where: str, length: int = 80) -> Dataset:
     fewer than `length` characters is not used. A speaker without a training window is not an owner. The alphabet is
     that of the whole text, as in char-rnn: all its characters, sorted.
 
-    `truth` has "vocabulary" (the characters), "speakers" (names of the owners) and "test_owner", i32[T], which is -1
-    for speakers that are not owners.
+    `truth` has "vocabulary" (the characters) and "speakers" (names of the owners). `test_owner` is -1 for speakers that
+    are not owners.
 
     Args:
       text: text whose paragraphs begin with a line "NAME:", or text of a single owner.
@@ -115,17 +115,14 @@ def windows(text: str, name: str, where: str, length: int = 80) -> Dataset:
     number = np.full(len(names), -1, np.int32)
     number[owners] = np.arange(owners.size)
     train_all, test_all = np.concatenate(train), np.concatenate(test)
-    truth = {
-        "vocabulary": letters,
-        "speakers": np.array(names)[owners],
-        "test_owner": np.repeat(number, [len(part) for part in test]),
-    }
+    truth = {"vocabulary": letters, "speakers": np.array(names)[owners]}
     return Dataset(
         *(train_all[:, :-1], train_all[:, 1:], test_all[:, :-1], test_all[:, 1:]),
         num_classes=len(letters),
         name=name,
         source=f"{len(text):,} characters of {where}, the last tenth of each speaker's lines held out.",
         train_owner=np.repeat(number, sizes),
+        test_owner=np.repeat(number, [len(part) for part in test]),
         truth=truth,
     )
 

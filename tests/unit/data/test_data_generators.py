@@ -130,7 +130,7 @@ def test_permuting_is_a_bijection_for_each_owner():
     assert orders.dtype == np.int32 and not np.array_equal(orders[1], orders[2])
     for after, before, owner in (
         (data.train_x, plain.train_x, data.train_owner),
-        (data.test_x, plain.test_x, data.truth["test_owner"]),
+        (data.test_x, plain.test_x, data.test_owner),
     ):
         undone = np.empty((len(after), 784), np.uint8)
         np.put_along_axis(undone, orders[owner], after.reshape(len(after), -1), axis=1)
@@ -233,7 +233,7 @@ def test_owners_of_synthetic_have_the_law_of_the_paper():
 
 def test_sizes_of_synthetic_are_log_normal_and_a_tenth_is_held_out():
     data = generators.synthetic(owners=400, features=2, seed=1)
-    train, test = np.bincount(data.train_owner), np.bincount(data.truth["test_owner"])
+    train, test = np.bincount(data.train_owner), np.bincount(data.test_owner)
     np.testing.assert_array_equal(train, (train + test) * 9 // 10)
     logs = np.log(train + test - 50 + 0.5)  # rounded down: half an example below on average
     assert abs(np.median(logs) - 4) < 5 * 2 * np.sqrt(np.pi / 2 / 400)  # standard error of a normal median
@@ -247,7 +247,7 @@ def test_models_of_synthetic_give_its_labels(iid):
     truth = data.truth
     for x, y, owner in (
         (data.train_x, data.train_y, data.train_owner),
-        (data.test_x, data.test_y, truth["test_owner"]),
+        (data.test_x, data.test_y, data.test_owner),
     ):
         scores = np.einsum("nd,ndc->nc", x[:500].astype(np.float64), truth["weights"][owner[:500]])
         np.testing.assert_array_equal(np.argmax(scores + truth["biases"][owner[:500]], axis=1), y[:500])
@@ -278,7 +278,7 @@ def test_each_cluster_labels_the_classes_by_its_rule(rule, clusters):
     np.testing.assert_array_equal(np.sort(labels, axis=1), np.tile(np.arange(6), (clusters, 1)))
     for y, before, owner in (
         (data.train_y, mixture.train_y, data.train_owner),
-        (data.test_y, mixture.test_y, data.truth["test_owner"]),
+        (data.test_y, mixture.test_y, data.test_owner),
     ):
         assert np.ptp(np.bincount(owner, minlength=7)) <= 1
         for one in range(7):
@@ -297,7 +297,7 @@ def test_the_best_models_of_clusters_and_of_all_have_their_closed_forms():
     mixture = generators.gaussian_mixture(10, 40_000, classes=4, separation=3.0)
     data = generators.clustered_concepts(mixture, owners=2)
     nearest = np.argmax(data.test_x @ data.truth["means"].T, axis=1)
-    labels, cluster = data.truth["labels"], data.truth["cluster"][data.truth["test_owner"]]
+    labels, cluster = data.truth["labels"], data.truth["cluster"][data.test_owner]
     best = data.truth["bayes_accuracy"]
     near(labels[cluster, nearest] == data.test_y, best)
     # Of a model that knows only the labels of cluster 0: right there, or wrong by the shift of cluster 1 by chance.
@@ -309,7 +309,7 @@ def test_the_best_models_of_clusters_and_of_all_have_their_closed_forms():
 def test_teachers_label_without_error_and_disagree_by_their_angle():
     # Two half-spaces at an angle a differ on the share a / pi of a spherically symmetric law.
     data = generators.clustered_concepts(rule="teachers", examples=100, test_examples=40_000, classes=2, features=6)
-    weights, cluster = data.truth["weights"], data.truth["cluster"][data.truth["test_owner"]]
+    weights, cluster = data.truth["weights"], data.truth["cluster"][data.test_owner]
     said = np.argmax(np.einsum("nd,cdk->cnk", data.test_x.astype(np.float64), weights), axis=2)
     np.testing.assert_array_equal(said[cluster, np.arange(40_000)], data.test_y)
     one, other = weights[:, :, 0] - weights[:, :, 1]
@@ -339,7 +339,7 @@ def test_tasks_are_related_as_planted(relation):
 
 def test_errors_of_the_tasks_have_their_closed_forms():
     data = generators.related_tasks(owners=4, test_examples=40_000, examples=400, spread=0.5, noise=0.2, seed=2)
-    truth, owner = data.truth, data.truth["test_owner"]
+    truth, owner = data.truth, data.test_owner
     x, y = data.test_x.astype(np.float64), data.test_y
     near((np.sum(x * truth["tasks"][owner], axis=1) - y) ** 2, 0.04)
     near((x @ truth["common"] - y) ** 2, 0.25 + 0.04)

@@ -53,12 +53,12 @@ def test_femnist_is_read_by_writer(tmp_path):
     assert data.truth["users"].tolist() == names
     for owner, name in enumerate(names):
         grey, y = writers[name]
-        train, test = data.train_owner == owner, data.truth["test_owner"] == owner
+        train, test = data.train_owner == owner, data.test_owner == owner
         np.testing.assert_array_equal(data.train_x[train].reshape(9, 784), grey[:9])  # each of 256 levels comes back
         np.testing.assert_array_equal(data.test_x[test].reshape(-1, 784), grey[9:])
         np.testing.assert_array_equal(data.train_y[train], y[:9])
         np.testing.assert_array_equal(data.test_y[test], y[9:])
-    assert data.train_y.dtype == data.train_owner.dtype == data.truth["test_owner"].dtype == np.int32
+    assert data.train_y.dtype == data.train_owner.dtype == data.test_owner.dtype == np.int32
 
 
 def test_without_a_test_part_a_tenth_of_each_user_is_held_out(tmp_path):
@@ -67,7 +67,7 @@ def test_without_a_test_part_a_tenth_of_each_user_is_held_out(tmp_path):
     for where in (tmp_path, path.parent, path):
         data = leaf.read_any(where)
         np.testing.assert_array_equal(np.bincount(data.train_owner), [18, 18, 18])
-        np.testing.assert_array_equal(np.bincount(data.truth["test_owner"]), [2, 2, 2])
+        np.testing.assert_array_equal(np.bincount(data.test_owner), [2, 2, 2])
         assert data.train_x.shape == (54, 2) and data.train_x.dtype == np.float32 and data.num_classes == 3
         np.testing.assert_array_equal(data.train_y, data.train_x[:, 0] % 3)
         assert "a tenth" in data.source
@@ -89,7 +89,7 @@ def test_shakespeare_is_read_by_role(tmp_path):
         mine = data.train_owner == owner
         assert ["".join(row) for row in letters[data.train_x[mine]]] == users[name][0][:8]
         assert letters[data.train_y[mine][:, -1]].tolist() == users[name][1][:8]  # what LEAF asks for
-        assert letters[data.test_y[data.truth["test_owner"] == owner][:, -1]].tolist() == users[name][1][8:]
+        assert letters[data.test_y[data.test_owner == owner][:, -1]].tolist() == users[name][1][8:]
 
 
 def test_users_may_be_held_out_whole_and_lie_in_two_files(tmp_path):
@@ -100,7 +100,7 @@ def test_users_may_be_held_out_whole_and_lie_in_two_files(tmp_path):
     data = leaf.read_any(tmp_path)
     assert data.truth["users"].tolist() == ["a", "b", "c"]
     np.testing.assert_array_equal(data.train_owner, [0, 0, 1, 1, 1, 1])
-    np.testing.assert_array_equal(data.truth["test_owner"], [2, 2, 0, 0])
+    np.testing.assert_array_equal(data.test_owner, [2, 2, 0, 0])
 
 
 SOME = ([[0.0, 1.0]] * 20, [0, 1] * 10)

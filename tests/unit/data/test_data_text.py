@@ -34,7 +34,7 @@ def test_windows_follow_the_text_of_each_speaker():
     for number, name in enumerate(("Ann", "Bob")):
         whole = "".join(f"{name} says line {i}.\n" for i in range(40))
         train = said(data, data.train_x[data.train_owner == number])
-        test = said(data, data.test_x[data.truth["test_owner"] == number])
+        test = said(data, data.test_x[data.test_owner == number])
         assert whole.startswith(train)
         start = whole.index(test)  # from the start of a line, in the last tenth, which is not trained on
         assert whole[start - 1] == "\n" and start >= len(whole) * 0.9 > start - len("Ann says line 39.\n")

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from draws import draw
 
 from jdl import checks, models, problems
 from jdl.data import Dataset
@@ -15,7 +16,6 @@ from jdl.problems.division import divide, rule_of
 from jdl.problems.fitting import fit, say_scale
 from jdl.problems.losses import losses, right
 from jdl.problems.supervised import Supervised, _widened
-from jdl.types import BatchId
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 5)).astype(np.float32)
@@ -175,7 +175,7 @@ def test_the_width_of_the_table_does_not_change_what_is_drawn(sampling):
     problem = problems.supervised(DATA, nodes=2, model="linear", batch_size=4, sampling=sampling)
     narrow = problem.replace(indices=problem.indices[:, : int(problem.num_examples.max())])
     assert problem.indices.shape[1] == 16 and narrow.indices.shape[1] == 15 and isinstance(problem, Supervised)
-    which = BatchId(key=jax.random.key(1), order_key=jax.random.key(9), t=jnp.int32(1), k=jnp.int32(0))
+    which = draw(1, t=1, order=9)
     batch = jax.jit(type(problem).batch)
     for one, other in zip(batch(problem, 0, which), batch(narrow, 0, which), strict=True):
         np.testing.assert_array_equal(one, other)

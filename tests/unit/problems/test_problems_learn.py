@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from draws import draw
 
 import jdl
 from jdl import checks, problems
@@ -15,7 +16,6 @@ from jdl.command.cli import main
 from jdl.data import Dataset, Partition, partition
 from jdl.problems.division import divide, rule_of
 from jdl.problems.fitting import MODELS, USUAL, fit, kind_of
-from jdl.types import BatchId
 
 RNG = np.random.default_rng(0)
 
@@ -226,9 +226,6 @@ def test_passes_over_rounds_take_as_many_minibatches_as_there_are_local_steps():
         jdl.simulation(problems.supervised(KINDS["images"], **how), algorithm, graph)
     problem = problems.supervised(KINDS["images"], **how, steps_per_round=3)
     jdl.simulation(problem, algorithm, graph)
-    key = jax.random.key(0)
-    drawn = [
-        problem.batch(0, BatchId(key=key, order_key=key, t=jnp.int32(k // 3), k=jnp.int32(k % 3)))[0] for k in range(3)
-    ]
+    drawn = [problem.batch(0, draw(t=k // 3, k=k % 3))[0] for k in range(3)]
     assert len(np.unique(np.concatenate(drawn), axis=0)) == 6
     assert problem.advances == 3 and problem.replace(sampling="round").advances is None

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from draws import batch, draw, full_batch
+from draws import about, batch, draw, full_batch
 
 from jdl import checks, types
 from jdl.data import Dataset, Partition
@@ -232,12 +232,11 @@ def test_orders_differ_from_pass_to_pass_and_round_to_round_and_streams_keep_the
 
 def test_epochs_are_a_budget_of_local_steps():
     problem = small(batch_size=2)
-    about = lambda id: types.Data(problem, jnp.int32(id), jnp.int32(0), jax.random.key(0), jax.random.key(1))
-    steps = [DataOracle(epochs=jnp.float32(2)).steps(about(id)) for id in range(4)]
+    steps = [DataOracle(epochs=jnp.float32(2)).steps(about(problem, id)) for id in range(4)]
     assert [int(one) for one in steps] == [4, 0, 6, 2]  # 2 ceil(count / 2)
-    assert DataOracle().steps(about(0)) is None
-    with pytest.raises(checks.InputError, match=r"got epochs of the problem Quadratic, .* give it a method `batches`"):
-        DataOracle(epochs=1.0).steps(about(0).replace(problem=quadratic(nodes=2)))
+    assert DataOracle().steps(about(problem, 0)) is None
+    with pytest.raises(checks.InputError, match=r"got a query for 'batches' of the problem Quadratic, .* `offers`"):
+        DataOracle(epochs=1.0).steps(about(quadratic(nodes=2), 0))
 
 
 class Doubling:
@@ -317,6 +316,6 @@ def test_large_test_sets_are_evaluated_in_parts(monkeypatch):
     params = start(problem)
     whole = jax.jit(problem.evaluate)(params)
     for size in (1, 3):
-        monkeypatch.setattr(sys.modules["jdl.problems.supervised"], "EVALUATED_AT_ONCE", size)
+        monkeypatch.setattr(sys.modules["jdl.problems.evaluation"], "EVALUATED_AT_ONCE", size)
         for name, value in jax.jit(lambda params: problem.evaluate(params))(params).items():
             np.testing.assert_allclose(value, whole[name], rtol=1e-6)

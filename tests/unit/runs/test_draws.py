@@ -6,7 +6,7 @@ from flax import struct
 
 import jdl
 from jdl import algorithms
-from jdl.types import Oracle
+from jdl.types import Minibatch
 
 STEPS = 3
 asked = set()
@@ -14,40 +14,12 @@ asked = set()
 
 @struct.dataclass
 class Noting:
-    """The problem's own minibatches, each number of node 0 noted where it is concrete."""
+    """The numbers of the minibatches of node 0 are noted where they are concrete."""
 
-    inner: Oracle
-
-    offers = frozenset({"grad", "loss", "full_grad"})
-
-    def grad(self, data, params, k):
-        note(data, k)
-        return self.inner.grad(data, params, k)
-
-    def loss(self, data, params, k):
-        note(data, k)
-        return self.inner.loss(data, params, k)
-
-    def full_grad(self, data, params):
-        return self.inner.full_grad(data, params)
-
-    def hvp(self, data, params, vector, k):
-        note(data, k)
-        return self.inner.hvp(data, params, vector, k)
-
-    def part_grad(self, data, params, part, parts):
-        return self.inner.part_grad(data, params, part, parts)
-
-    def prox(self, data, params, step):
-        return self.inner.prox(data, params, step)
-
-    def steps(self, data):
-        return None
-
-
-def note(data, k):
-    if not isinstance(data.id, jax.core.Tracer) and int(data.id) == 0:
-        asked.add(int(k))
+    def batch(self, inner, data, query):
+        if not isinstance(data.id, jax.core.Tracer) and int(data.id) == 0 and isinstance(query.which, Minibatch):
+            asked.add(int(query.which.k))
+        return inner(data, query)
 
 
 METHODS = {
@@ -71,8 +43,8 @@ METHODS = {
 def test_a_round_draws_as_many_minibatches_as_the_method_says(name):
     method = METHODS[name]()
     talk = None if "server" in method.needs else jdl.topology.ring(2)
-    problem, oracle = jdl.problems.quadratic(nodes=2, dim=2), Noting(jdl.oracle.DataOracle())
-    built = jdl.simulation(problem, method, talk, oracle=oracle, mapping="loop")
+    problem = jdl.problems.quadratic(nodes=2, dim=2)
+    built = jdl.simulation(problem, method, talk, oracle=Noting(), mapping="loop")
     with jax.disable_jit():
         sim = jdl.sim.init(built)
         asked.clear()
