@@ -55,6 +55,71 @@ def test_it_runs_in_a_notebook_and_does_what_it_says():
     np.testing.assert_allclose(after(simulation, start), X, rtol=0, atol=1e-5)
 
 
+def section(title: str) -> tuple[str, str]:
+    """The two programs of a section: the part, and a run with it."""
+    return tuple(re.findall(r"```python\n(.*?)```", PAGE.split(f"## {title}")[1].split("\n## ")[0], re.DOTALL))
+
+
+def read(title: str) -> dict:
+    """What the programs of a section define, after they have run."""
+    scope = {}
+    for program in section(title):
+        exec(program, scope)
+    return scope
+
+
+def trajectory(problem, method, talk, start, rounds=4, **parts):
+    """The models before each round and after the last, `[T + 1, n, d]`."""
+    simulation = jdl.simulation(problem, method, talk, **parts)
+    step, models = jax.jit(lambda s, x: jdl.sim.step(s, x)[0]), [start]
+    state = jax.jit(jdl.sim.init)(simulation, start)
+    for _ in range(rounds):
+        state = step(simulation, state)
+        models.append(np.asarray(jdl.sim.models(simulation, state)))
+    return models
+
+
+@pytest.mark.parametrize(
+    ("title", "lines"),
+    [("A new exchange in fifteen lines", 15), ("A new oracle in ten lines", 7), ("A new schedule in ten lines", 8)],
+)
+def test_the_other_parts_are_as_short(title, lines):
+    body = section(title)[0]
+    assert len([line for line in body[body.index("@struct.dataclass") :].splitlines() if line.strip()]) <= lines
+
+
+def test_a_new_exchange_adds_noise_to_what_neighbours_hear_and_to_nothing_else():
+    scope = read("A new exchange in fifteen lines")
+    assert 1e-4 < scope["result"].history.consensus_distance[-1] < 1
+    problem, ring, start = jdl.problems.quadratic(40, dim=50), jdl.topology.ring(40), np.zeros(50, np.float32)
+    noise = [scope["MessageNoise"](0.5)]
+    noisy = trajectory(problem, jdl.algorithms.DPSGD(lr=0.0), ring, start, 1, network=noise)[1]
+    # Two neighbours of weight 1/3 each: the variance of the inbox is 2 (0.5 / 3)^2, here of 2,000 numbers.
+    np.testing.assert_allclose(np.std(noisy), 0.5 * np.sqrt(2) / 3, rtol=0.06)
+
+
+def test_a_new_oracle_changes_the_loss_and_so_the_gradient():
+    scope = read("A new oracle in ten lines")
+    assert scope["result"].status == "finished"
+    problem, ring = jdl.problems.quadratic(6, dim=3), jdl.topology.ring(6)
+    X = start = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
+    found = trajectory(problem, jdl.algorithms.DPSGD(lr=0.1), ring, start, oracle=[scope["Ridge"](0.3)])
+    W = ring.weights.toarray()
+    for _ in range(4):
+        X = W @ (X - 0.1 * (np.einsum("nij,nj->ni", problem.A, X) - problem.b + 0.3 * X))
+    np.testing.assert_allclose(found[-1], X, rtol=0, atol=1e-5)
+
+
+def test_a_new_schedule_asks_clients_one_by_one():
+    scope = read("A new schedule in ten lines")
+    assert scope["result"].history.suboptimality[-1] < scope["result"].history.suboptimality[0] / 5
+    problem, x = jdl.problems.quadratic(3, dim=3), np.ones(3, np.float32)
+    found = trajectory(problem, jdl.algorithms.FedAvg(lr=0.1), scope["OneByOne"](3), x, 5)
+    for t in range(5):
+        x = x - 0.1 * (np.asarray(problem.A)[t % 3] @ x - np.asarray(problem.b)[t % 3])
+        np.testing.assert_allclose(found[t + 1][0], x, rtol=0, atol=1e-5)
+
+
 # The rest of the docstring, as the skeleton asks for it.
 MORE = """
 
