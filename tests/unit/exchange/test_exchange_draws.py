@@ -39,8 +39,8 @@ def test_what_a_compressor_draws_depends_on_the_node_and_not_on_its_row():
     def sent(*ids):
         plan = plans.clients(jnp.array(ids, jnp.int32))
         ones = jnp.ones((len(ids), 60))
-        wire = Wire(own=ones, sent=ones, bits=jnp.full(len(ids), 32.0 * 60), plan=plan)
-        return np.asarray(compress(RandK(0.2), ones, wire, jax.random.key(0))[0])
+        wire = Wire(own=ones, sent=ones, bits=jnp.full(len(ids), 32.0 * 60), plan=plan, origin=plans.ids(plan))
+        return np.asarray(compress(RandK(0.2), (), ones, wire, jax.random.key(0))[0])
 
     few, many = sent(3, 5), sent(0, 2, 5)
     assert np.array_equal(few[1], many[2])
@@ -51,4 +51,4 @@ def test_what_a_compressor_draws_depends_on_the_node_and_not_on_its_row():
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
 def test_the_scale_of_an_array_has_the_width_of_its_numbers(dtype, x64):
     x = jnp.linspace(-1, 1, 12, dtype=dtype)
-    assert float(Uniform(4)(x, jax.random.key(0))[1]) == 12 * 4 + 8 * x.dtype.itemsize
+    assert float(Uniform(4)((), x, jax.random.key(0))[2]) == 12 * 4 + 8 * x.dtype.itemsize
