@@ -19,7 +19,18 @@ from jdl.engine.state import RunState, Simulation
 from jdl.rng import key_of
 from jdl.types import Exchange, Info, Message, Plan, PyTree, Server, Traffic
 
-__all__ = ["RunState", "Simulation", "advance", "evaluate", "init", "models", "simulate", "step", "wires"]
+__all__ = [
+    "RunState",
+    "Simulation",
+    "advance",
+    "evaluate",
+    "init",
+    "models",
+    "simulate",
+    "step",
+    "wires",
+    "with_reports",
+]
 
 
 # Kept between calls, so that a round of given shapes is traced once in a process; in a larger program it is inlined.
@@ -139,6 +150,17 @@ def evaluate(simulation: Simulation, sim: RunState) -> dict[str, jax.Array]:
     return row
 
 
+def with_reports(row: dict[str, jax.Array], reports: Info) -> dict[str, jax.Array]:
+    """The metrics of a state together with what was reported in the round before.
+
+    Raises:
+      InputError: if a metric has the name of a report.
+    """
+    twice = " and ".join(sorted(row.keys() & reports.keys()))
+    checks.require(not twice, f"got a metric named {twice}, which the method reports as well; choose another name")
+    return {**row, **reports}
+
+
 def _degree(s: Simulation, sim: RunState) -> jax.Array:
     """The number of links into each node in the next round, f[n]; 0 for a node that takes no part."""
     plan = plan_at(s, sim)[0]
@@ -158,14 +180,14 @@ def simulate(
       params: see `init`.
 
     Returns:
-      The final state, and the metrics as arrays `[E]`, with the `round` of each evaluation: at 0, every `eval_every`
-      rounds, and at the end.
+      The final state, and the metrics as arrays `[E]`, or `[E, n]` under names that begin with "nodes/", with the
+      `round` of each evaluation: at 0, every `eval_every` rounds, and at the end.
     """
     marks = jnp.asarray(sorted({*range(0, rounds, eval_every), rounds}), jnp.int32)
 
     def body(sim, until):
         sim, info = advance(simulation, sim, until)
-        return sim, {"round": until, **evaluate(simulation, sim), **info}
+        return sim, {"round": until, **with_reports(evaluate(simulation, sim), info)}
 
     return jax.lax.scan(body, init(simulation, params), marks)
 

@@ -33,7 +33,7 @@ def _chunk(simulation: Simulation, sim: RunState, until: jax.Array, evaluate: ja
     sim, info = simulator.advance(simulation, sim, until, halt=True)
     measure = functools.partial(simulator.evaluate, simulation, sim)
     blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(measure))
-    return sim, {**jax.lax.cond(evaluate, measure, lambda: blank), **info}
+    return sim, simulator.with_reports(jax.lax.cond(evaluate, measure, lambda: blank), info)
 
 
 # One function for all runs of a process, so that a second run of the same shapes is not traced again.

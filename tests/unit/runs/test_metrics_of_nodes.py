@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jdl
-from jdl import checks
+from jdl import checks, sim
 
 DISHONEST = 2
 
@@ -96,6 +96,11 @@ def test_numbers_of_nodes_that_are_lost_are_made_again_or_refused(base, copy):
 def test_another_metric_is_another_configuration(copy):
     with pytest.raises(checks.InputError, match=r"another configuration: simulation.metrics.own was True, is False"):
         jdl.run(**(parts() | {"own": False}), run_dir=copy, resume=True)
+
+
+def test_a_metric_with_the_name_of_a_report_is_refused():
+    with pytest.raises(checks.InputError, match="got a metric named loss, which the method reports as well"):
+        sim.with_reports({"mean_loss": jnp.zeros(()), "loss": jnp.zeros(())}, {"loss": jnp.zeros(())})
 
 
 def test_a_server_has_no_degree_and_serves_its_model_to_all(base):
