@@ -124,7 +124,8 @@ class Alone:
 
     @staticmethod
     def _compress(s, message):
-        one = lambda s, message: s.algorithm.compressor(message, s.key)[0]
+        codec = s.algorithm.compressor
+        one = lambda s, message: codec(codec.init(message), message, s.key)[0]
         return over_nodes(one, s.mapping, "compress")(s, message)
 
     def round(self, times: int) -> float:

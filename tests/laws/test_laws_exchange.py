@@ -52,7 +52,7 @@ def one_copy_bits(message, network) -> float:
     half = any(isinstance(compressor, jdl.compressors.HalfPrecision) for compressor in compressors)
     if compressors and not half and jax.tree.leaves(message):
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), message)
-        return float(compressors[0](zeros, jax.random.key(0))[1])
+        return float(compressors[0](compressors[0].init(zeros), zeros, jax.random.key(0))[2])
     width = 2 if half else 4
     each = isinstance(message, PerLink)  # a row for each link, of which one travels on each
     beside = 32.0 * isinstance(network[0], jdl.exchange.VarianceCorrected)  # an array
