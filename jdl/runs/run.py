@@ -87,8 +87,8 @@ def run(
       mapping: see `jdl.simulation`. "loop" is a Python loop without compilation; it names the node, the round and the
         step of an error, or of the first number that is not finite.
       devices: see `jdl.simulation`.
-      run_dir: the directory for config.json, history.csv, summary.json and checkpoint/; it must be new or empty. None
-        writes nothing.
+      run_dir: the directory for config.json, history.csv, nodes.csv (the metrics of every node, if there are any),
+        summary.json and checkpoint/; it must be new or empty. None writes nothing.
       checkpoint_every: the number of rounds between checkpoints; by default checkpoints are written at evaluations, and
         at most every ten seconds.
       resume: continue from the newest checkpoint in `run_dir`. History and models are then the same to the last bit as
