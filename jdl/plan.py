@@ -12,6 +12,7 @@ from jdl.types import Circulant, Dense, Edges, Groups, Links, Neighbours, Plan, 
 
 __all__ = [
     "STOCHASTIC",
+    "TALKS",
     "arrived",
     "back",
     "clients",
@@ -149,6 +150,8 @@ def out_degree(plan: Plan, count: int | None = None) -> jax.Array:
 
 
 STOCHASTIC = frozenset({"row_stochastic", "column_stochastic", "doubly_stochastic"})
+# Who needs none of these exchanges nothing, and needs no graph.
+TALKS = STOCHASTIC | {"links"}
 
 
 def provides(plan: Plan) -> frozenset[str]:

@@ -8,7 +8,6 @@ axis of length `m`. `W[i, j]` is the weight that receiver `i` gives to sender `j
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import jax

@@ -13,7 +13,8 @@ from jdl.engine import metrics
 from jdl.engine.mapping import AT_ONCE
 from jdl.engine.messages import content_and_bits, content_of
 from jdl.engine.nodes import each_node, rows_of
-from jdl.engine.rounds import plan_at, sends_of, step, wires
+from jdl.engine.phases import sends_of
+from jdl.engine.rounds import plan_at, step, wires
 from jdl.engine.seeing import mean_of, unseen
 from jdl.engine.state import RunState, Simulation
 from jdl.rng import key_of

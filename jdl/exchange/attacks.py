@@ -57,12 +57,13 @@ class SignFlip:
         drawn = () if self.fraction is None else order < jnp.round(self.fraction * n).astype(order.dtype)
         return drawn, self.inner.init(message)
 
-    def apply(
-        self, state: ExchangeState, wire: Wire, key: Key
-    ) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
         drawn, inner = state
-        attackers = (~wire.roles.honest)[wire.origin] & (wire.origin >= 0) if self.fraction is None else drawn[wire.origin]
+        # A server, of origin -1, is honest.
+        attacks = (
+            (~wire.roles.honest)[wire.origin] & (wire.origin >= 0) if self.fraction is None else drawn[wire.origin]
+        )
         flip = lambda x: jnp.asarray(-self.strength, x.dtype) * x if jnp.issubdtype(x.dtype, jnp.inexact) else x
-        sent = tree.where_rows(attackers, jax.tree.map(flip, wire.sent), wire.sent)
+        sent = tree.where_rows(attacks, jax.tree.map(flip, wire.sent), wire.sent)
         inbox, inner, deliveries = self.inner.apply(inner, wire.replace(sent=sent), key)
         return inbox, (drawn, inner), deliveries

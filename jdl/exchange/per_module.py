@@ -24,11 +24,11 @@ Keys = tuple[str, ...]
 class PerModule:
     """Per-module mixing: an array of the message is averaged only with neighbours that hold the same module of it.
 
-    For paths through shared modules (DiPaCo), private layers (FedPer, FedBN, LG-FedAvg), clusters. Each array has a W of
-    its own, over the links between nodes that hold the same module: W'_ij = W_ij min(1 / r_i, 1 / r_j), where r_i is
-    the weight that node i gives to holders of its module, itself included, and W'_ii is the rest. A symmetric W stays
-    symmetric and doubly stochastic, and over the complete graph the inbox is the mean of the holders. A directed W is
-    divided by r_i, and is row stochastic. All of one module is plain gossip; all private is local training.
+    For paths through shared modules (DiPaCo), private layers (FedPer, FedBN, LG-FedAvg), clusters. Each array has a W
+    of its own, over the links between nodes that hold the same module: W'_ij = W_ij min(1 / r_i, 1 / r_j), where r_i
+    is the weight that node i gives to holders of its module, itself included, and W'_ii is the rest. A symmetric W
+    stays symmetric and doubly stochastic, and over the complete graph the inbox is the mean of the holders. A directed
+    W is divided by r_i, and is row stochastic. All of one module is plain gossip; all private is local training.
     `PerModule.of` makes one out of names and modules.
 
     Sends:
@@ -92,9 +92,7 @@ class PerModule:
             checks.require(bool(found) or not leaves, none)
         return tuple(self.inner.init([leaves[i] for i in part]) if part else () for part in parts)
 
-    def apply(
-        self, state: ExchangeState, wire: Wire, key: Key
-    ) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
         own, structure = jax.tree.flatten(wire.own)
         sent, inbox, states, deliveries = jax.tree.leaves(wire.sent), list(own), list(state), []
         total = max(tree.bits(wire.sent), 1)

@@ -12,7 +12,6 @@ from jdl import plan as plans
 from jdl.engine.state import Simulation
 from jdl.exchange.stack import breaks_of, layers
 from jdl.oracle import answers
-from jdl.oracle import answers
 from jdl.types import Plan
 
 __all__ = ["REMEDIES", "check_needs"]
@@ -31,7 +30,7 @@ REMEDIES = {
     "each": "leave out exchanges that replace or repeat the mean, and give a graph in slots",
     "push": "leave out exchanges that keep no sums",
     "links": "give a graph",
-    "dishonest": "give roles=jdl.roles.draw(n, dishonest=0.25), or the attack a fraction",
+    "dishonest": "give roles=jdl.roles.draw(n, dishonest=0.25) (--dishonest 0.25), or the attack a fraction",
     "peers": "give a graph, not a schedule of clients",
     "server": "give jdl.schedule.Sampling(n, participants)",
 }

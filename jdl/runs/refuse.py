@@ -122,7 +122,7 @@ def algorithm_parts(algorithm: Any, known: Iterable[str]) -> None:
         if not need.startswith("loss:"):
             checks.known(f"need of {name}", need, known)
     if served != ("server" in needs):
-        got = "has `client_init` and not 'server' among its needs" if served else "needs 'server' and has no `client_init`"
+        got = "has `client_init` and does not need 'server'" if served else "needs 'server' and has no `client_init`"
         raise checks.InputError(f"got {name} that {got}, need both or neither; see jdl.types.Federated")
 
 

@@ -36,7 +36,8 @@ def inboxes(wire: Wire, rule: Rule = mix) -> Message:
     sent = structure.flatten_up_to(wire.sent)
     plan = plans.settled(wire.plan)
     plain = [i for i, part in enumerate(own) if not _is_kind(part)]
-    inbox: list[Any] = [_one_by_one(wire, plan, *pair) if _is_kind(pair[0]) else None for pair in zip(own, sent)]
+    pairs = zip(own, sent, strict=True)
+    inbox: list[Any] = [_one_by_one(wire, plan, *pair) if _is_kind(pair[0]) else None for pair in pairs]
     if plain:
         means = rule(plan, [own[i] for i in plain], [sent[i] for i in plain])
         for i, mean in zip(plain, means, strict=True):

@@ -1,0 +1,120 @@
+"""The exchanges of a round: send, exchange, recv between peers; broadcast, client, exchange, server with a server."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jdl import plan as plans
+from jdl import tree
+from jdl.engine.deliveries import arrived_rows
+from jdl.engine.messages import content_of
+from jdl.engine.nodes import desk_of, each_node, node_of
+from jdl.engine.seeing import reports_of
+from jdl.engine.state import RunState, Simulation
+from jdl.engine.totals import tally
+from jdl.engine.wiring import broadcast, exchange, tallied
+from jdl.rng import key_of
+from jdl.types import Info, Plan, PyTree, Reports, Traffic, Wire
+
+__all__ = ["Outcome", "gossip_round", "sends_of", "server_round"]
+
+
+class Outcome(NamedTuple):
+    """What the phases of a round leave behind.
+
+    nodes: the states of the rows. server: the server's. exchange_state, down_state: one entry for each phase. traffic:
+    the totals so far. reports: of the rows. wires: what was on links.
+    """
+
+    nodes: PyTree
+    server: PyTree
+    exchange_state: tuple[PyTree, ...]
+    down_state: tuple[PyTree, ...]
+    traffic: Traffic
+    reports: Reports
+    wires: tuple[Wire, ...]
+
+
+def gossip_round(s: Simulation, state: RunState, plan: Plan, rows: dict, nodes: PyTree, traffic: Traffic) -> Outcome:
+    exchange_state, info, on_links = [], {}, []
+    for phase, (send, (_, recv)) in enumerate(zip(sends_of(s), s.algorithm.phases, strict=True)):
+        message, nodes = send(s, rows, nodes, state.server)
+        inbox, new_state, deliveries, wire = exchange(s, state, plan, message, phase)
+        nodes, report = each_node(s, "recv", recv, rows, nodes, inbox, phase=phase)
+        info |= report
+        exchange_state.append(new_state)
+        on_links += wire
+        traffic = tallied(traffic, deliveries, plan)
+    present = jnp.ones(plans.rows(plan), bool) if plan.active is None else plan.active
+    reports = Reports(info, present, rows["id"])
+    return Outcome(nodes, state.server, tuple(exchange_state), (), traffic, reports, tuple(on_links))
+
+
+def server_round(s: Simulation, state: RunState, plan: Plan, rows: dict, clients: PyTree, traffic: Traffic) -> Outcome:
+    exchange_state, down_state, on_links, server = [], [], [], state.server
+    given, info, present, ids = plan.links, {}, plan.links.used, rows["id"]
+    for phase, (send, (down, _, absorb)) in enumerate(zip(sends_of(s), s.algorithm.phases, strict=True)):
+        told = getattr(s.algorithm, down)(server)
+        heard, inbox, new_state, sent, wire = broadcast(s, state, plan, told, phase)
+        down_state += new_state
+        on_links += wire
+        traffic = tally(traffic, sent, jnp.full((1,), s.problem.n, jnp.int32))
+        share = jax.vmap(lambda row, server=server: s.algorithm.weight(server, node_of(s, row)))(rows)
+        # A client that has not heard the server has nothing to do in this round, and sends nothing.
+        used = given.used if heard is None else given.used & heard
+        plan = plan.replace(links=given.replace(weights=given.weights * share, used=used))
+        message, after = send(s, rows, clients, server, inbox)
+        clients = tree.where_rows(heard, after, clients)
+        given = given.replace(used=used)
+        aggregate, new_state, deliveries, wire = exchange(s, state, plan, message, phase)
+        exchange_state.append(new_state)
+        on_links += wire
+        traffic = tallied(traffic, deliveries, plan)
+        arrived, origin = jnp.zeros_like(used), rows["id"]
+        if deliveries:
+            arrived, origin = arrived_rows(deliveries), deliveries[0].origin
+            present, ids = (arrived if arrived.shape != present.shape else present & arrived), origin
+        server = getattr(s.algorithm, absorb)(server, aggregate, _told(s, state.t, phase, arrived, origin))
+        info |= reports_of(aggregate)
+    reports = Reports(info, present, ids)
+    return Outcome(clients, server, tuple(exchange_state), tuple(down_state), traffic, reports, tuple(on_links))
+
+
+def _told(s: Simulation, t: jax.Array, phase: int, arrived: jax.Array, origin: jax.Array) -> Info:
+    """What a server is told beside the aggregate: all of it follows from what arrived."""
+    participants = jnp.sum(arrived, dtype=jnp.int32)
+    return {
+        "participants": participants,
+        "n": jnp.int32(s.problem.n),
+        "participation": participants.astype(jnp.result_type(float)) / s.problem.n,
+        "t": t,
+        "key": key_of(s.key, "server", t, phase),
+        "ids": origin,
+        "arrived": arrived,
+        "desk": desk_of(s, t, phase),
+    }
+
+
+def sends_of(s: Simulation) -> list:
+    """For each exchange of a round, a function (simulation, rows, nodes, server, inbox) -> (messages, nodes).
+
+    `inbox` is what each client received, where the way down has an exchange, and else None.
+    """
+
+    def client(s, rows, nodes, server, inbox=None, *, down, up, phase):
+        if inbox is not None:
+            return each_node(s, "client_heard", up, rows, nodes, inbox, phase=phase)
+        message = content_of(getattr(s.algorithm, down)(server))
+        return each_node(s, "client", up, rows, nodes, told=message, phase=phase)
+
+    def peer(s, rows, nodes, server, inbox=None, *, send, phase):
+        return each_node(s, "send", send, rows, nodes, phase=phase)
+
+    phases = enumerate(s.algorithm.phases)
+    if s.has_server:
+        return [functools.partial(client, down=down, up=up, phase=phase) for phase, (down, up, _) in phases]
+    return [functools.partial(peer, send=send, phase=phase) for phase, (send, _) in phases]

@@ -1,0 +1,72 @@
+"""Messages on their way: from the rows of a round through an exchange, up to a server and down from it."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from jdl import plan as plans
+from jdl.engine import xla
+from jdl.engine.deliveries import traffic_of
+from jdl.engine.messages import content_and_bits, unmarked
+from jdl.engine.placement import divided
+from jdl.engine.seeing import bits_of_loss
+from jdl.engine.state import RunState, Simulation
+from jdl.engine.totals import tally
+from jdl.rng import key_of
+from jdl.types import Delivery, Message, Plan, Slots, Traffic, Wire
+
+__all__ = ["broadcast", "exchange", "tallied"]
+
+
+def exchange(s: Simulation, state: RunState, plan: Plan, message: Message, phase: int) -> tuple:
+    """The inbox, the exchange's state, what was delivered, and a list of the wire, empty for an empty message."""
+    message, bits = content_and_bits(message)
+    if not jax.tree.leaves(message):
+        return message, state.exchange_state[phase], (), []
+    message = divided(xla.written_once, s.placement.mesh)(state.t, message)
+    more = bits_of_loss(s) if phase == 0 else 0
+    bits = jnp.broadcast_to(bits + more if more else bits, (plans.rows(plan),))
+    wire = Wire(own=message, sent=message, bits=bits, plan=plan, origin=plans.ids(plan), roles=s.who)
+    key = key_of(s.key, "exchange", state.t, phase)
+    inbox, new_state, deliveries = s.exchange.apply(state.exchange_state[phase], wire, key)
+    return unmarked(inbox), new_state, deliveries, [wire]
+
+
+def broadcast(s: Simulation, state: RunState, plan: Plan, message: Message, phase: int) -> tuple:
+    """Send the server's message to the clients of a plan.
+
+    Returns:
+      Which clients received it, bool[m], and what they received, M[m]; None and None where all receive it as it is. The
+      state of the exchange and the wire, as lists that are empty then, and the server's traffic, f[1].
+    """
+    message, bits = content_and_bits(jax.tree.map(lambda x: x[None], message))
+    if s.exchange_down is None or not jax.tree.leaves(message):
+        copies = jnp.sum(plan.links.used, keepdims=True, dtype=jnp.float32)
+        return None, None, [], Traffic(bits=copies * bits, messages=jnp.where(bits > 0, copies, 0)), []
+    m = plans.rows(plan)
+    links = Slots(
+        weights=jnp.ones((m, 1), plan.self_weights.dtype),
+        used=plan.links.used[:, None],
+        senders=jnp.zeros((m, 1), jnp.int32),
+    )
+    down = plan.replace(links=links, self_weights=jnp.zeros(m, plan.self_weights.dtype), stochastic="row")
+    own = jax.tree.map(lambda x: jnp.zeros((m, *x.shape[1:]), x.dtype), message)
+    wire = Wire(own, message, bits, down, jnp.full((1,), -1, jnp.int32), roles=s.who)
+    key = key_of(s.key, "down", state.t, phase)
+    inbox, new_state, deliveries = s.exchange_down.apply(state.down_state[phase], wire, key)
+    heard = functools.reduce(jnp.logical_and, [plans.arrived(one.plan.links)[:, 0] for one in deliveries])
+    return heard, inbox, [new_state], traffic_of(deliveries), [wire]
+
+
+def tallied(traffic: Traffic, deliveries: tuple[Delivery, ...], plan: Plan) -> Traffic:
+    """The totals with what was delivered; rows of a mailbox are added up by their origin first."""
+    if not deliveries:
+        return traffic
+    new, count = traffic_of(deliveries), traffic.bits.shape[1]
+    origin = deliveries[0].origin
+    if deliveries[0].bits.shape[0] == plans.rows(plan):
+        return tally(traffic, new, None if plan.participants is None and count == plans.rows(plan) else origin)
+    return tally(traffic, jax.tree.map(lambda x: jnp.zeros(count, x.dtype).at[origin].add(x), new), None)
