@@ -18,9 +18,7 @@ from jdl.types import Plan, Slots, number, static
 
 
 @struct.dataclass
-class Waves:
-    """Random pairs of n nodes, `pairs` in a round; with `both`, passive partners work as well."""
-
+class Waves:  # random pairs of n nodes, `pairs` in a round; with `both`, passive partners work as well
     n: int = static(minimum=2)
     pairs: int = static(1, minimum=1)
     both: bool = static(False)
