@@ -11,7 +11,7 @@ import tyro
 from jdl import checks
 from jdl.command.catalogue import RENAMED, known, maker, members
 from jdl.command.help import note, one_of
-from jdl.runs.needs import STOCHASTIC
+from jdl.plan import TALKS
 
 __all__ = ["Choices", "Chosen", "FirstGraph", "choose", "choose_graph", "with_new_names"]
 
@@ -90,7 +90,7 @@ def choose(choices: Choices) -> Chosen:
     ('gradient_tracking', 'random_regular', 'iid', ('top_k', 'lossy'))
     """
     algorithm = known("algorithms", choices.algorithm)
-    needs = members("algorithms")[algorithm].needs
+    needs = members("algorithms")[algorithm]().needs
     topology = choices.topology and _known_topology(choices.topology)
     checks.require(
         not topology or "server" not in needs,
@@ -99,7 +99,7 @@ def choose(choices: Choices) -> Chosen:
     )
     if "server" in needs:
         topology = "sampling"
-    elif topology is None and needs & STOCHASTIC:
+    elif topology is None and needs & TALKS:
         topology = "tree" if "tree" in needs else "random_regular"
     problem = known("problems", choices.problem)
     names = [name for group in choices.network for name in group]

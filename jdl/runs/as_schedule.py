@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from jdl import checks, schedule
-from jdl.runs.needs import STOCHASTIC
+from jdl.plan import TALKS
 from jdl.topology.weights.given import as_topologies
 from jdl.types import Algorithm, Circulant, Federated, Plan, Schedule
 
@@ -19,7 +19,7 @@ def as_schedule(given: Any, algorithm: Algorithm | Federated, n: int, numbers: i
 
     Args:
       given: the caller's argument. None means that all clients take part in every round (with a server), or that no
-        node sends (for a method that does not mix).
+        node sends (for a method that exchanges nothing).
       algorithm: the method.
       n: the number of nodes.
       numbers: the number of parameters of one model, on which the cheapest form of a plan depends.
@@ -29,14 +29,14 @@ def as_schedule(given: Any, algorithm: Algorithm | Federated, n: int, numbers: i
       The schedule.
 
     Raises:
-      InputError: if `given` is of none of these types, or is None for a method that mixes.
+      InputError: if `given` is of none of these types, or is None for a method that exchanges something.
     """
-    if given is None and isinstance(algorithm, Federated):
+    if given is None and "server" in algorithm.needs:
         return schedule.Sampling(n, participants=n)
     if given is None:
         name = type(algorithm).__name__
-        mixes = algorithm.needs & STOCHASTIC
-        checks.require(not mixes, f"got no topology, {name} needs one to mix over; try jdl.topology.ring({n})")
+        talks = algorithm.needs & TALKS
+        checks.require(not talks, f"got no topology, {name} needs one to talk over; try jdl.topology.ring({n})")
         return schedule.Fixed(_nobody(n))
     if isinstance(given, Schedule) and callable(given):
         return given

@@ -5,7 +5,10 @@ topology (or several), `for_nodes` from the number of nodes.
 """
 
 from jdl import checks
+from jdl.schedule.affinity import Affinity
+from jdl.schedule.asynchronous_pairs import AsynchronousPairs
 from jdl.schedule.availability import Availability
+from jdl.schedule.churn import Churn
 from jdl.schedule.communication import FinalMerge, Windowed
 from jdl.schedule.cyclic import Cyclic
 from jdl.schedule.cyclic_sampling import CyclicSampling
@@ -32,7 +35,10 @@ from jdl.schedule.sleeping import Sleeping
 from jdl.schedule.teleportation import Teleportation
 
 __all__ = [
+    "Affinity",
+    "AsynchronousPairs",
     "Availability",
+    "Churn",
     "Cyclic",
     "CyclicSampling",
     "Epidemic",

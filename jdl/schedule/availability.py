@@ -11,7 +11,7 @@ import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl.types import Key, Plan, ScheduleState, Server, number
+from jdl.types import Key, Plan, ScheduleState, Seen, Server, number
 
 __all__ = ["Availability"]
 
@@ -74,7 +74,9 @@ class Availability:
     def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The workers of round t of which `key` says that they are there."""
         there = self.table[jnp.minimum(t, self.table.shape[0] - 1)]
         there = there & jax.random.bernoulli(key, self.probability, (self.n,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +11,12 @@ import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl import plan as plans
-from jdl.topology.forms import to_dense
-from jdl.types import Dense, Groups, Key, Plan, Schedule, ScheduleState, Server, number
+from jdl.schedule.wrapping import check_wrapped, matrix, muted, peers_only, remembered, watched
+from jdl.types import Dense, Key, Plan, Schedule, ScheduleState, Seen, number
 
-__all__ = ["FinalMerge", "Windowed", "check_wrapped", "muted", "peers_only"]
+__all__ = ["FinalMerge", "Windowed"]
 
 FOREVER = np.iinfo(np.int32).max
-# A slot costs a read of every row, a row of a dense matrix 1/45 of one; see `jdl.topology.forms.choose`.
-SLOTS_FOR_A_ROW = 45
 
 
 @struct.dataclass
@@ -29,6 +27,7 @@ class Windowed:
     sent. The schedule counts the rounds in which it is used: a cycle of graphs goes on where it stopped. With `every`,
     the first to communicate is round `start + every - 1`, counted from 0, so that each exchange follows `every` rounds
     of local work; D-PSGD with H local steps a round is D-PSGD over `Windowed(..., every=H)`, but for its minibatches.
+    A schedule that watches the nodes sees what they report in all rounds, also in those in which it is not used.
 
     Sends:
       what the schedule sends, in the rounds in which it is used.
@@ -40,8 +39,8 @@ class Windowed:
       until: the first round after the window; peers work alone from then on. i32[], a leaf.
 
     Raises:
-      InputError: if a number is no whole number in its range, or if the schedule is none, or one that learns from a
-        run. One with a server is refused when its first plan is made.
+      InputError: if a number is no whole number in its range, or if the schedule is none. One with a server is refused
+        when its first plan is made.
 
     >>> from jdl.schedule import Fixed
     >>> from jdl.topology import ring
@@ -68,16 +67,23 @@ class Windowed:
         """The number of nodes."""
         return self.schedule.n
 
+    @property
+    def watches(self) -> dict[str, Any]:
+        """What the schedule watches."""
+        return watched(self.schedule)
+
     def init(self, key: Key) -> ScheduleState:
         return self.schedule.init(key)
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """In its rounds the plan of the schedule, which counts them alone; elsewhere W = I and nothing sent."""
         t = jnp.asarray(t, jnp.int32)
         since = jnp.maximum(t - self.start, 0)
         on = (t >= self.start) & (t < self.until) & ((since + 1) % self.every == 0)
-        full, new = self.schedule(memory, since // self.every, key)
-        return muted(peers_only(self, full), on), jax.tree.map(lambda new, old: jnp.where(on, new, old), new, memory)
+        full, new = self.schedule(memory, since // self.every, key, seen)
+        return muted(peers_only(self, full), on), remembered(self.schedule, on, new, memory)
 
 
 @struct.dataclass
@@ -96,8 +102,8 @@ class FinalMerge:
       at: the round of the average, counted from 0; i32[], a leaf.
 
     Raises:
-      InputError: if `at` is no whole number of at least 0, or if the schedule is none, or one that learns from a run.
-        One with a server, and more nodes than memory can hold, are refused when the first plan is made.
+      InputError: if `at` is no whole number of at least 0, or if the schedule is none. One with a server, and more
+        nodes than memory can hold, are refused when the first plan is made.
 
     >>> from jdl.schedule import Fixed
     >>> from jdl.topology import ring
@@ -122,12 +128,19 @@ class FinalMerge:
         """The number of nodes."""
         return self.schedule.n
 
+    @property
+    def watches(self) -> dict[str, Any]:
+        """What the schedule watches."""
+        return watched(self.schedule)
+
     def init(self, key: Key) -> ScheduleState:
         return self.schedule.init(key)
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The plan of the schedule as a matrix, or J."""
-        plan, memory = self.schedule(memory, t, key)
+        plan, memory = self.schedule(memory, t, key, seen)
         checks.fits(self.n**2 * (jnp.result_type(float).itemsize + 1), f"FinalMerge with n={self.n}")
         plan, n, merge = matrix(peers_only(self, plan)), self.n, jnp.asarray(t, jnp.int32) == self.at
         others = ~jnp.eye(n, dtype=bool)
@@ -138,55 +151,6 @@ class FinalMerge:
         )
         active = None if plan.active is None else plan.active | merge
         return plan.replace(links=links, self_weights=jnp.where(merge, share, plan.self_weights), active=active), memory
-
-
-def matrix(plan: Plan) -> Plan:
-    """The same W as a dense matrix, whatever its form. Two links between the same two rows become one."""
-    if isinstance(plan.links, Dense):
-        return plan
-    links, m = plans.one_by_one(plan).links, plans.rows(plan)
-    used = jnp.zeros((m, m), bool).at[plans.receivers(links), plans.senders(links)].max(links.used)
-    W = to_dense(plan)
-    return plan.replace(links=Dense(weights=W - jnp.diag(jnp.diag(W)), used=used & ~jnp.eye(m, dtype=bool)))
-
-
-def muted(plan: Plan, on: jax.Array) -> Plan:
-    """The plan where `on`: bool[] holds; else W = I, and no link is used. All nodes fall silent, or none.
-
-    Averages within groups cannot leave a node to itself, so those become slots, or a matrix where groups are large.
-    """
-    if isinstance(plan.links, Groups):
-        large = plan.links.members.shape[1] * SLOTS_FOR_A_ROW > plans.rows(plan)
-        plan = matrix(plan) if large else plans.one_by_one(plan)
-    links = plan.links
-    links = links.replace(weights=jnp.where(on, links.weights, 0), used=links.used & on)
-    return plan.replace(links=links, self_weights=jnp.where(on, plan.self_weights, 1))
-
-
-def check_wrapped(outer: Schedule) -> None:
-    """Check that `outer.schedule` is a schedule that does not learn: from inside another one it would learn nothing.
-
-    Raises:
-      InputError: if it is none, or if it learns.
-    """
-    # By the class: JAX makes parts anew whose arrays are of any kind, and of these no property can be asked.
-    name, kind = type(outer).__name__, type(outer.schedule)
-    need = f"got {name} over a {kind.__name__}, need a schedule; make one, e.g. jdl.schedule.Fixed.of(topology)"
-    checks.require(hasattr(kind, "init") and callable(outer.schedule), need)
-    learns = f"got {name} over {kind.__name__}, which learns; put that outside: it wraps this one"
-    checks.require(not hasattr(kind, "learn"), learns)
-
-
-def peers_only(outer: Schedule, plan: Plan) -> Plan:
-    """The plan, which must be one between peers.
-
-    Raises:
-      InputError: if it has a server.
-    """
-    name = type(outer).__name__
-    need = f"got {name} over a schedule with a server, need one between peers; use more local steps"
-    checks.require(not isinstance(plan.links, Server), need)
-    return plan
 
 
 def _count(part: Schedule, name: str, minimum: int) -> None:

@@ -13,7 +13,7 @@ from flax import struct
 from jdl import checks
 from jdl.topology import Topology, forms
 from jdl.topology.spectrum.periods import cycle_of
-from jdl.types import Key, Plan, ScheduleState
+from jdl.types import Key, Plan, ScheduleState, Seen
 
 __all__ = ["Cyclic"]
 
@@ -77,7 +77,9 @@ class Cyclic:
     def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The plan of round t; the key does not matter."""
         period = self.plans.self_weights.shape[0]
         return jax.tree.map(lambda leaf: leaf[t % period], self.plans), memory

@@ -8,7 +8,7 @@ from flax import struct
 
 from jdl import checks
 from jdl import plan as plans
-from jdl.types import Key, Plan, ScheduleState, static
+from jdl.types import Key, Plan, ScheduleState, Seen, static
 
 __all__ = ["CyclicSampling"]
 
@@ -50,7 +50,9 @@ class CyclicSampling:
         """i32[], the first client of the first round."""
         return jnp.int32(0)
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The clients from `memory` on; neither round nor key matters."""
         m = self.participants
         turn = (memory + jnp.arange(m, dtype=jnp.int32)) % self.n

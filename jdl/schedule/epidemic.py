@@ -11,7 +11,7 @@ from flax import struct
 from jdl import plan as plans
 from jdl.schedule.relabel import relabel
 from jdl.topology.graphs.random_graphs import random_regular
-from jdl.types import Key, Plan, ScheduleState
+from jdl.types import Key, Plan, ScheduleState, Seen
 
 __all__ = ["Epidemic"]
 
@@ -65,7 +65,9 @@ class Epidemic:
     def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The graph under the permutation that `key` draws; the round does not matter."""
         order = jax.random.permutation(key, jnp.arange(self.n, dtype=jnp.int32))
         return relabel(self.plan, order), memory

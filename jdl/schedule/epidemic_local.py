@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks
-from jdl.types import Edges, Key, Plan, ScheduleState, static
+from jdl.types import Edges, Key, Plan, ScheduleState, Seen, static
 
 __all__ = ["EpidemicLocal", "others"]
 
@@ -52,7 +52,9 @@ class EpidemicLocal:
     def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The pushes that `key` draws, as n * degree links; the round does not matter."""
         receivers = others(key, self.n, self.degree).ravel()
         senders = jnp.repeat(jnp.arange(self.n, dtype=jnp.int32), self.degree)

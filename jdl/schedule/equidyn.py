@@ -10,7 +10,7 @@ import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl.types import Key, Plan, ScheduleState, Slots, number, static
+from jdl.types import Key, Plan, ScheduleState, Seen, Slots, number, static
 
 __all__ = ["Equidyn", "shift_matching"]
 
@@ -74,7 +74,9 @@ class Equidyn:
     def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The shift that `key` draws, as one slot a node; the round does not matter."""
         which, where = jax.random.split(key)
         shift = self.shifts[jax.random.randint(which, (), 0, self.shifts.shape[0])]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.schedule.communication import check_wrapped, muted, peers_only
-from jdl.types import Info, Key, Plan, Schedule, ScheduleState, number
+from jdl.schedule.wrapping import check_wrapped, muted, peers_only, remembered, watched
+from jdl.types import Key, Plan, Schedule, ScheduleState, Seen, number
 
 __all__ = ["EventTriggered"]
 
@@ -26,22 +26,22 @@ class EventTriggered:
       what the schedule sends, in the rounds in which it is used.
 
     Memory:
-      that of the schedule, how often it was used (i32[]), and the consensus distance after the last round (f[]).
+      that of the schedule, and how often it was used (i32[]).
 
     Args:
       schedule: who talks, between peers.
       threshold: least consensus distance, f[]; a leaf, so a sweep over it is one program.
 
     Raises:
-      InputError: if the schedule is none, or one that itself learns from a run. One with a server is refused when its
-        first plan is made.
+      InputError: if the schedule is none. One with a server is refused when its first plan is made.
 
     >>> import jax
     >>> from jdl.schedule import Matching
+    >>> from jdl.types import Seen
     >>> talk = EventTriggered(Matching(4), threshold=0.1)
     >>> memory = talk.init(jax.random.key(0))
-    >>> memory = talk.learn(memory, None, {"consensus_distance": jax.numpy.float32(0.2)})
-    >>> int(talk(memory, 1, jax.random.key(1))[0].links.used.sum())
+    >>> apart = Seen({"consensus_distance": jax.numpy.float32(0.2)}, heard=None, roles=None)
+    >>> int(talk(memory, 1, jax.random.key(1), apart)[0].links.used.sum())
     4
 
     References:
@@ -52,8 +52,6 @@ class EventTriggered:
     schedule: Schedule
     threshold: float | jax.Array = number(minimum=0)
 
-    watches: ClassVar[frozenset[str]] = frozenset({"consensus_distance"})
-
     def __post_init__(self) -> None:
         check_wrapped(self)
 
@@ -62,17 +60,21 @@ class EventTriggered:
         """The number of nodes."""
         return self.schedule.n
 
+    @property
+    def watches(self) -> dict[str, Any]:
+        """The consensus distance, and what the schedule watches."""
+        return watched(self.schedule) | {"consensus_distance": ()}
+
     def init(self, key: Key) -> ScheduleState:
-        return self.schedule.init(key), jnp.int32(0), jnp.zeros((), jnp.result_type(float))
+        return self.schedule.init(key), jnp.int32(0)
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The plan of the schedule, which counts the rounds in which it is used; or W = I and nothing sent."""
-        inner, count, distance = memory
-        on = distance > self.threshold
-        full, new = self.schedule(inner, count, key)
-        inner = jax.tree.map(lambda new, old: jnp.where(on, new, old), new, inner)
-        return muted(peers_only(self, full), on), (inner, count + on.astype(jnp.int32), distance)
-
-    def learn(self, memory: ScheduleState, plan: Plan, seen: Info) -> ScheduleState:
-        inner, count, distance = memory
-        return inner, count, seen["consensus_distance"].astype(distance.dtype)
+        inner, count = memory
+        distance = 0.0 if seen is None else seen.values["consensus_distance"]
+        on = jnp.asarray(distance, jnp.result_type(float)) > self.threshold
+        full, new = self.schedule(inner, count, key, seen)
+        inner = remembered(self.schedule, on, new, inner)
+        return muted(peers_only(self, full), on), (inner, count + on.astype(jnp.int32))

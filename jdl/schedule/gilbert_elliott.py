@@ -12,7 +12,7 @@ from flax import struct
 from jdl import plan as plans
 from jdl.topology.graphs.random_graphs import random_regular
 from jdl.topology.topology import Topology
-from jdl.types import Key, Plan, ScheduleState, number
+from jdl.types import Key, Plan, ScheduleState, Seen, number
 
 __all__ = ["GilbertElliott"]
 
@@ -108,7 +108,9 @@ class GilbertElliott:
         share = jnp.where(total > 0, self.recover / jnp.where(total > 0, total, 1), 1)
         return jax.random.bernoulli(key, share, self.chains.shape)
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The links that are on in `memory`, and which will be next, as `key` draws; the round does not matter."""
         now = plans.silence(self.plan, memory[self.chain])
         return now, memory ^ jax.random.bernoulli(key, jnp.where(memory, self.fail, self.recover))

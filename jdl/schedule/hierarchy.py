@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from jdl import checks
 from jdl.schedule.cyclic import Cyclic
 from jdl.topology import Topology, complete, from_weights, grouped
-from jdl.types import Key, Plan, ScheduleState
+from jdl.types import Key, Plan, ScheduleState, Seen
 
 __all__ = ["Hierarchy"]
 
@@ -86,10 +86,12 @@ class Hierarchy:
     def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The plan of round t; the key does not matter."""
         between = (jnp.asarray(t, jnp.int32) + 1) % self.period == 0
-        return self.levels(memory, between.astype(jnp.int32), key)
+        return self.levels(memory, between.astype(jnp.int32), key, seen)
 
 
 def _through(heads: Topology, cluster: np.ndarray, count: int) -> Topology:

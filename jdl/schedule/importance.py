@@ -11,7 +11,7 @@ from flax import struct
 
 from jdl import checks
 from jdl.schedule.sampling_with_replacement import drawn, plan_of, shares
-from jdl.types import Key, Plan, ScheduleState, static
+from jdl.types import Key, Plan, ScheduleState, Seen, static
 
 __all__ = ["Importance"]
 
@@ -69,7 +69,9 @@ class Importance:
     def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The draws that `key` makes; the round does not matter."""
         times = drawn(key, self.probabilities, self.participants)
         worth = times.astype(self.probabilities.dtype) / jnp.where(times > 0, self.probabilities, 1)

@@ -14,7 +14,7 @@ from jdl.topology.graphs.matchings import matchings
 from jdl.topology.graphs.random_graphs import random_regular
 from jdl.topology.spectrum.activation import activation, best_step
 from jdl.topology.topology import Topology
-from jdl.types import Key, Plan, ScheduleState, Slots, number
+from jdl.types import Key, Plan, ScheduleState, Seen, Slots, number
 
 __all__ = ["Matcha"]
 
@@ -104,7 +104,9 @@ class Matcha:
     def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The matchings that `key` draws, one slot each; the round does not matter."""
         own = jnp.arange(self.n, dtype=jnp.int32)[:, None]
         used = jax.random.bernoulli(key, self.probabilities)[None, :] & (self.partners != own)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks
-from jdl.types import Key, Plan, ScheduleState, Slots, static
+from jdl.types import Key, Plan, ScheduleState, Seen, Slots, static
 
 __all__ = ["Matching"]
 
@@ -44,7 +44,9 @@ class Matching:
     def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The matching that `key` draws, as one slot a node; the round does not matter."""
         order = jax.random.permutation(key, jnp.arange(self.n, dtype=jnp.int32))
         left, right = order[: self.n // 2], order[self.n // 2 : self.n // 2 * 2]

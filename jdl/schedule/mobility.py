@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks
-from jdl.types import Dense, Key, Plan, ScheduleState, number, static
+from jdl.types import Dense, Key, Plan, ScheduleState, Seen, number, static
 
 __all__ = ["Mobility", "Place", "reach"]
 
@@ -85,7 +85,9 @@ class Mobility:
         where, whither = jax.random.split(key)
         return Place(jax.random.uniform(where, (self.n, 2)), headings(whither, self.n))
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """Who is in reach of whom in the places of `memory`, and the places next; the round does not matter."""
         squared = sum((x[:, None] - x[None, :]) ** 2 for x in memory.position.T)
         used = (squared <= self.radius**2) & ~jnp.eye(self.n, dtype=bool)

@@ -10,7 +10,7 @@ from flax import struct
 
 from jdl import checks
 from jdl.topology.topology import Topology
-from jdl.types import Key, Plan, ScheduleState, Slots, static
+from jdl.types import Key, Plan, ScheduleState, Seen, Slots, static
 
 __all__ = ["Pairwise"]
 
@@ -74,7 +74,9 @@ class Pairwise:
     def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The pair that `key` draws, as one slot a node; the round does not matter."""
         if self.edges is None:
             one, far = jax.random.split(key)

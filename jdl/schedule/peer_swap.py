@@ -13,7 +13,7 @@ from jdl import plan as plans
 from jdl.schedule.relabel import relabel
 from jdl.topology.graphs.random_graphs import random_regular
 from jdl.topology.topology import Topology
-from jdl.types import Key, Plan, ScheduleState, static
+from jdl.types import Key, Plan, ScheduleState, Seen, static
 
 __all__ = ["PeerSwap"]
 
@@ -95,7 +95,9 @@ class PeerSwap:
         """i32[n], the node in each place: everybody in its own."""
         return jnp.arange(self.n, dtype=jnp.int32)
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The graph with the nodes placed as `memory` says, and the places after the swaps that `key` draws."""
         now = relabel(self.plan, memory)
         if not self.swaps:

@@ -12,7 +12,7 @@ from flax import struct
 from jdl import checks
 from jdl import plan as plans
 from jdl.schedule.sampling_with_replacement import shares
-from jdl.types import Info, Key, Plan, ScheduleState, static
+from jdl.types import Key, Plan, ScheduleState, Seen, static
 
 __all__ = ["PowerOfChoice"]
 
@@ -77,15 +77,17 @@ class PowerOfChoice:
         return self.probabilities.shape[0]
 
     def init(self, key: Key) -> ScheduleState:
+        """f[n], the loss of each node when it last took part; infinite for those that did not."""
         return jnp.full(self.n, jnp.inf, jnp.result_type(float))
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
-        """The highest losses in `memory` among the candidates that `key` draws, at a tie those drawn first."""
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
+        """The highest losses last seen among the candidates that `key` draws, at a tie those drawn first."""
+        if seen is not None:
+            memory = jnp.where(seen.heard, seen.values["loss"].astype(memory.dtype), memory)
         # The largest of log p + Gumbel noise, in order, are draws one after the other without replacement.
         score = jnp.log(self.probabilities) + jax.random.gumbel(key, (self.n,), self.probabilities.dtype)
         _, drawn = jax.lax.top_k(score, self.candidates)
         _, best = jax.lax.top_k(memory[drawn], self.participants)
         return plans.clients(jnp.sort(drawn[best].astype(jnp.int32))), memory
-
-    def learn(self, memory: ScheduleState, plan: Plan, seen: Info) -> ScheduleState:
-        return memory.at[plan.participants].set(seen["loss"].astype(memory.dtype))

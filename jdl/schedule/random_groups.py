@@ -10,7 +10,7 @@ import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl.types import Groups, Key, Plan, ScheduleState, static
+from jdl.types import Groups, Key, Plan, ScheduleState, Seen, static
 
 __all__ = ["RandomGroups"]
 
@@ -58,7 +58,9 @@ class RandomGroups:
     def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The groups that `key` deals; the round does not matter."""
         n, g = self.n, self.groups
         order = jax.random.permutation(key, jnp.arange(n, dtype=jnp.int32))

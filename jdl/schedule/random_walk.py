@@ -14,7 +14,7 @@ from jdl.schedule.handoff import handoff
 from jdl.topology import forms
 from jdl.topology.graphs.random_graphs import random_regular
 from jdl.topology.topology import Topology
-from jdl.types import Key, Plan, ScheduleState, static
+from jdl.types import Key, Plan, ScheduleState, Seen, static
 
 __all__ = ["RandomWalk"]
 
@@ -106,7 +106,9 @@ class RandomWalk:
         """i32[tokens], who holds each token at the start: different nodes, uniformly at random."""
         return jax.random.permutation(key, jnp.arange(self.n, dtype=jnp.int32))[: self.tokens]
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The step that `key` draws from those who hold the tokens, `memory`; the round does not matter."""
         which, accept = jax.random.split(key)
         count = self.degree[memory]

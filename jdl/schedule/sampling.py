@@ -8,7 +8,7 @@ from flax import struct
 
 from jdl import checks
 from jdl import plan as plans
-from jdl.types import Key, Plan, ScheduleState, static
+from jdl.types import Key, Plan, ScheduleState, Seen, static
 
 __all__ = ["Sampling", "sample"]
 
@@ -75,6 +75,8 @@ class Sampling:
     def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The sample that `key` draws, ids ascending; the round does not matter."""
         return plans.clients(sample(key, self.n, self.participants)), memory

@@ -10,7 +10,7 @@ import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl.types import Key, Plan, ScheduleState, Server, static
+from jdl.types import Key, Plan, ScheduleState, Seen, Server, static
 
 __all__ = ["SamplingWithReplacement", "drawn", "shares"]
 
@@ -62,7 +62,9 @@ class SamplingWithReplacement:
     def init(self, key: Key) -> ScheduleState:
         return ()
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The draws that `key` makes; the round does not matter."""
         times = drawn(key, self.probabilities, self.participants)
         return plan_of(times, times.astype(self.probabilities.dtype), self.participants), memory

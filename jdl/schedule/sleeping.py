@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
-import jax.numpy as jnp
 from flax import struct
 
-from jdl import checks, plan
-from jdl.schedule.communication import check_wrapped
-from jdl.types import Key, Plan, Schedule, ScheduleState, Server, number
+from jdl import checks
+from jdl import plan as plans
+from jdl.schedule.wrapping import asleep, check_wrapped, watched
+from jdl.types import Key, Plan, Schedule, ScheduleState, Seen, Server, number
 
 __all__ = ["Sleeping"]
 
@@ -44,26 +46,21 @@ class Sleeping:
         """The number of nodes."""
         return self.schedule.n
 
+    @property
+    def watches(self) -> dict[str, Any]:
+        """What the schedule watches."""
+        return watched(self.schedule)
+
     def init(self, key: Key) -> ScheduleState:
         return self.schedule.init(key)
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """The plan of the schedule without the rows and columns of the sleepers that `key` draws."""
         inner_key, own_key = jax.random.split(key)
-        full, memory = self.schedule(memory, t, inner_key)
+        full, memory = self.schedule(memory, t, inner_key, seen)
         need = "got Sleeping over a schedule with a server, whose sample decides who takes part; use fewer participants"
         checks.require(not isinstance(full.links, Server), need)
-        full = plan.one_by_one(full)
-
-        awake = ~jax.random.bernoulli(own_key, self.probability, (plan.rows(full),))
-        awake = awake if full.active is None else awake & full.active
-        keep = awake[plan.receivers(full.links)] & awake[plan.senders(full.links)]
-        rest = plan.silence(full, keep)
-        after = rest.replace(
-            # W[i, i] = 1 but for rounding; a sleeper's row is exactly its own.
-            self_weights=jnp.where(awake, rest.self_weights, 1).astype(rest.self_weights.dtype),
-            active=awake,
-            # Receivers keep the weight of what they miss, so columns sum to one only where W is symmetric.
-            stochastic="row" if full.stochastic == "doubly" and not full.symmetric else full.stochastic,
-        )
-        return after, memory
+        awake = ~jax.random.bernoulli(own_key, self.probability, (plans.rows(full),))
+        return asleep(full, awake), memory

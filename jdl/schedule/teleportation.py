@@ -12,7 +12,7 @@ from jdl import checks
 from jdl import plan as plans
 from jdl.schedule.handoff import handoff
 from jdl.topology import Topology, exponential
-from jdl.types import Key, Plan, ScheduleState, static
+from jdl.types import Key, Plan, ScheduleState, Seen, static
 
 __all__ = ["Teleportation"]
 
@@ -88,7 +88,9 @@ class Teleportation:
         """i32[k], the nodes of the first round."""
         return self._draw(key)
 
-    def __call__(self, memory: ScheduleState, t: jax.Array, key: Key) -> tuple[Plan, ScheduleState]:
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
         """What the nodes in `memory` hand over to those that `key` draws; the round does not matter."""
         new, k = self._draw(key), plans.rows(self.plan)
         place, links = jnp.arange(k, dtype=jnp.int32)[:, None], self.plan.links

@@ -32,8 +32,7 @@ class RelaySGD:
     the star, and on two nodes, it is large-batch gradient descent with at most one round of delay.
 
     It runs on trees only, such as `chain`, `star`, `binary_tree`: on a cycle a model would be counted repeatedly. The
-    metric `reached` is the number of models that a node's sum holds; it grows to n. The values of W are not used
-    (`row_stochastic` among `needs` only states that the method mixes).
+    metric `reached` is the number of models that a node's sum holds; it grows to n. The values of W are not used.
 
     When a message is lost, its models are missing from the sum, and the count says how many models the sum holds.
     `rest` is the number of missing models; x^0 stands in for them. With `by_count` they are left out instead,
@@ -65,7 +64,7 @@ class RelaySGD:
     by_count: bool = static(False)
 
     needs: ClassVar[frozenset[str]] = frozenset(
-        {"peers", "row_stochastic", "symmetric", "per_link", "one_by_one", "fixed_links", "tree", "grad"}
+        {"peers", "links", "symmetric", "per_link", "one_by_one", "fixed_links", "tree", "grad"}
     )
     phases: ClassVar[tuple[tuple[str, str], ...]] = (("send", "recv"),)
 

@@ -1,0 +1,99 @@
+"""What schedules share that wrap another one: checks, and the plans in which some links, or all, fall silent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jdl import checks
+from jdl import plan as plans
+from jdl.topology.forms import to_dense
+from jdl.types import Dense, Groups, Plan, Schedule, ScheduleState, Server
+
+__all__ = ["asleep", "check_wrapped", "matrix", "muted", "peers_only", "remembered", "watched"]
+
+# A slot costs a read of every row, a row of a dense matrix 1/45 of one; see `jdl.topology.forms.choose`.
+SLOTS_FOR_A_ROW = 45
+
+
+def matrix(plan: Plan) -> Plan:
+    """The same W as a dense matrix, whatever its form. Two links between the same two rows become one."""
+    if isinstance(plan.links, Dense):
+        return plan
+    links, m = plans.one_by_one(plan).links, plans.rows(plan)
+    used = jnp.zeros((m, m), bool).at[plans.receivers(links), plans.senders(links)].max(links.used)
+    W = to_dense(plan)
+    return plan.replace(links=Dense(weights=W - jnp.diag(jnp.diag(W)), used=used & ~jnp.eye(m, dtype=bool)))
+
+
+def muted(plan: Plan, on: jax.Array) -> Plan:
+    """The plan where `on`: bool[] holds; else W = I, and no link is used. All nodes fall silent, or none.
+
+    Averages within groups cannot leave a node to itself, so those become slots, or a matrix where groups are large.
+    """
+    if isinstance(plan.links, Groups):
+        large = plan.links.members.shape[1] * SLOTS_FOR_A_ROW > plans.rows(plan)
+        plan = matrix(plan) if large else plans.one_by_one(plan)
+    links = plan.links
+    links = links.replace(weights=jnp.where(on, links.weights, 0), used=links.used & on)
+    return plan.replace(links=links, self_weights=jnp.where(on, plan.self_weights, 1))
+
+
+def check_wrapped(outer: Schedule) -> None:
+    """Check that `outer.schedule` is a schedule.
+
+    Raises:
+      InputError: if it is none.
+    """
+    # By the class: JAX makes parts anew whose arrays are of any kind, and of these no property can be asked.
+    name, kind = type(outer).__name__, type(outer.schedule)
+    need = f"got {name} over a {kind.__name__}, need a schedule; make one, e.g. jdl.schedule.Fixed.of(topology)"
+    checks.require(hasattr(kind, "init") and callable(outer.schedule), need)
+
+
+def peers_only(outer: Schedule, plan: Plan) -> Plan:
+    """The plan, which must be one between peers.
+
+    Raises:
+      InputError: if it has a server.
+    """
+    name = type(outer).__name__
+    need = f"got {name} over a schedule with a server, need one between peers; use more local steps"
+    checks.require(not isinstance(plan.links, Server), need)
+    return plan
+
+
+def watched(schedule: Schedule) -> dict[str, Any]:
+    """What a schedule watches: for each name the shape of what one node reports, () for a number."""
+    names = getattr(schedule, "watches", {})
+    return dict(names) if isinstance(names, Mapping) else dict.fromkeys(sorted(names), ())
+
+
+def remembered(schedule: Schedule, on: jax.Array, new: ScheduleState, old: ScheduleState) -> ScheduleState:
+    """The memory of a schedule after a round in which it is used where `on`: bool[] holds.
+
+    A schedule that watches the nodes remembers what it saw, whether it is used or not: a report is shown once.
+    """
+    return new if watched(schedule) else jax.tree.map(lambda new, old: jnp.where(on, new, old), new, old)
+
+
+def asleep(plan: Plan, awake: jax.Array) -> Plan:
+    """The plan in which only nodes of `awake`: bool[m] take part, of those that do.
+
+    The weight of a link that falls silent is added to the diagonal: to that of the receiver, or of the sender if W is
+    column stochastic.
+    """
+    plan = plans.one_by_one(plan)
+    awake = awake if plan.active is None else awake & plan.active
+    keep = awake[plans.receivers(plan.links)] & awake[plans.senders(plan.links)]
+    rest = plans.silence(plan, keep)
+    return rest.replace(
+        # W[i, i] = 1 but for rounding; a sleeper's row is exactly its own.
+        self_weights=jnp.where(awake, rest.self_weights, 1).astype(rest.self_weights.dtype),
+        active=awake,
+        # Receivers keep the weight of what they miss, so columns sum to one only where W is symmetric.
+        stochastic="row" if plan.stochastic == "doubly" and not plan.symmetric else plan.stochastic,
+    )
