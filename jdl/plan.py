@@ -137,6 +137,8 @@ def out_degree(plan: Plan, count: int | None = None) -> jax.Array:
             return used.astype(jnp.float32)
         case Dense(used=used):
             return jnp.sum(used, axis=0, dtype=jnp.float32)
+        case Circulant(used=used) if plan.symmetric:
+            return jnp.sum(used, axis=1, dtype=jnp.float32)
         case Circulant(used=used, shifts=shifts):
             columns = [jnp.roll(used[:, s], shift) for s, shift in enumerate(shifts)]
             return sum((column.astype(jnp.float32) for column in columns), start=jnp.zeros(used.shape[0], jnp.float32))

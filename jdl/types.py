@@ -705,8 +705,8 @@ class Federated(Protocol):
     of the history as well: the mean over the reports that arrived.
 
     The server's method is given the aggregate, and `info` of what arrived: `participants` (m, the number of messages
-    that arrived), `n`, `participation` (m / n), `t`, a `key`, row by row `ids` and `arrived`, and `desk`, a `Node` that
-    answers about public data.
+    that arrived), `n`, `participation` (m / n), `t`, a `key`, row by row `ids` and `arrived`, and for methods that
+    need "public" `desk`, a `Node` that answers about public data.
 
     Attributes:
       needs: see `Algorithm`. It contains "server".

@@ -14,7 +14,7 @@ from jdl import tree
 from jdl.engine.mapping import AT_ONCE
 from jdl.engine.returned import returned
 from jdl.engine.state import RunState, Simulation
-from jdl.rng import key_of
+from jdl.rng import STREAMS, key_of
 from jdl.types import Data, Node, Plan, Posted, PyTree
 
 __all__ = ["desk_of", "each_node", "node_of", "rows_of"]
@@ -125,17 +125,17 @@ def node_of(s: Simulation, row: dict, phase: int = 0) -> Node:
     row = dict(row)
     of_data = {name: row.pop(name) for name in ("count", "honest", "group", "memory")}
     t, id, works = row["t"], row["id"], row.pop("works")
+    key, common = key_of(s.key, "node", t, id), key_of(s.key, "common", t)
     data = Data(
         problem=s.problem,
         id=id,
         t=t,
         key=key_of(s.key, "data", t, id),
         order_key=key_of(s.key, "order", 0, id),
-        public_key=key_of(s.key, "public", t),
+        public_key=jax.random.fold_in(common, STREAMS["public"]),
         works=works,
         **of_data,
     )
-    key, common = key_of(s.key, "node", t, id), key_of(s.key, "common", t)
     return Node(
         **row,
         key=jax.random.fold_in(key, phase) if phase else key,

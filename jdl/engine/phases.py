@@ -87,7 +87,7 @@ def server_round(s: Simulation, state: RunState, plan: Plan, rows: dict, clients
 def _told(s: Simulation, t: jax.Array, phase: int, arrived: jax.Array, origin: jax.Array) -> Info:
     """What a server is told beside the aggregate: all of it follows from what arrived."""
     participants = jnp.sum(arrived, dtype=jnp.int32)
-    return {
+    told = {
         "participants": participants,
         "n": jnp.int32(s.problem.n),
         "participation": participants.astype(jnp.result_type(float)) / s.problem.n,
@@ -95,8 +95,8 @@ def _told(s: Simulation, t: jax.Array, phase: int, arrived: jax.Array, origin: j
         "key": key_of(s.key, "server", t, phase),
         "ids": origin,
         "arrived": arrived,
-        "desk": desk_of(s, t, phase),
     }
+    return told | ({"desk": desk_of(s, t, phase)} if "public" in s.algorithm.needs else {})
 
 
 def sends_of(s: Simulation) -> list:

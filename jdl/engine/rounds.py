@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -14,7 +16,7 @@ from jdl.engine.seeing import see
 from jdl.engine.state import RunState, Simulation
 from jdl.engine.totals import all_finite, tally
 from jdl.rng import key_of
-from jdl.types import Plan, PyTree, Reports, ScheduleState, Wire
+from jdl.types import Plan, PyTree, Reports, ScheduleState, Seen, Wire
 
 __all__ = ["plan_at", "step", "wires"]
 
@@ -90,4 +92,11 @@ def _counted(count: jax.Array, plan: Plan) -> jax.Array:
 
 def plan_at(s: Simulation, state: RunState) -> tuple[Plan, ScheduleState]:
     """The plan of the next round, and what the schedule remembers after it."""
-    return s.schedule(state.schedule_state, state.t, key_of(s.key, "schedule", state.t), state.seen)
+    # Without what a schedule does not see, so that all who ask for a plan of one schedule share its trace.
+    seen = Simulation((), (), s.schedule, (), (), s.key, code=s.code)
+    return _planned(seen, state.schedule_state, state.t, state.seen)
+
+
+@functools.partial(jax.jit, inline=True)
+def _planned(s: Simulation, memory: ScheduleState, t: jax.Array, seen: Seen | None) -> tuple[Plan, ScheduleState]:
+    return s.schedule(memory, t, key_of(s.key, "schedule", t), seen)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jdl import checks, tree
+from jdl import checks
 from jdl.engine.metrics import consensus_distance
 from jdl.engine.nodes import node_of
 from jdl.engine.state import RunState, Simulation
@@ -55,7 +55,8 @@ def see(s: Simulation, state: RunState, rows: dict, before: PyTree, after: PyTre
     """
     if state.seen is None:
         return None
-    values = {}
+    values, present, n = {}, reports.present, s.problem.n
+    ids = jnp.where(present, reports.ids, n)  # n drops a row; a node whose messages are late has several
     for name, old in state.seen.values.items():
         if name == "consensus_distance":
             values[name] = consensus_distance(jax.vmap(s.algorithm.model)(after)).astype(old.dtype)
@@ -63,9 +64,11 @@ def see(s: Simulation, state: RunState, rows: dict, before: PyTree, after: PyTre
         new = reports.values[name] if name in reports.values else _measured(s, state, name, rows, before, reports)
         got, need = new.shape[1:], old.shape[1:]
         checks.require(got == need, f"got a report {name!r} of shape {got}, the schedule needs {need}; report that")
-        kept = tree.where_rows(reports.present, new.astype(old.dtype), old[reports.ids])
-        values[name] = old.at[reports.ids].set(kept)
-    heard = jnp.zeros_like(state.seen.heard).at[reports.ids].set(reports.present)
+        late = f"got {type(s.schedule).__name__} that watches {name!r}, and messages that are late"
+        need = f"need a report that travels; let {type(s.algorithm).__name__} send it as an Each part"
+        checks.require(new.shape[0] == present.shape[0], f"{late}, {need}")
+        values[name] = old.at[ids].set(new.astype(old.dtype), mode="drop")
+    heard = jnp.zeros_like(state.seen.heard).at[ids].set(True, mode="drop")
     return Seen(values, heard, s.who)
 
 

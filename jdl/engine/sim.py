@@ -52,11 +52,7 @@ def init(simulation: Simulation, params: PyTree | None = None) -> RunState:
     s, n = simulation, simulation.problem.n
     fresh = s.problem.init(key_of(s.key, "init", 0))
     params = fresh if params is None else _start(params, fresh, n, s.has_server)
-    schedule_state, seen = s.schedule.init(key_of(s.key, "schedule_state", 0)), unseen(s)
-    zero, t = jnp.zeros((2, n + s.has_server), jnp.float32), jnp.int32(0)
-    traffic, count = Traffic(bits=zero, messages=zero), jnp.zeros(n, jnp.int32)
-    oracle_state, none = s.oracle.init(s.problem), jnp.int32(-1)
-    state = RunState(t, (), (), (), (), schedule_state, oracle_state, seen, count, traffic, none)
+    state = before_nodes(s)
     rows = rows_of(s, _everybody(plan_at(s, state)[0], n), state)
     if s.has_server:
         nodes = each_node(s, "client_init", "client_init", rows, told=params)
@@ -71,6 +67,15 @@ def init(simulation: Simulation, params: PyTree | None = None) -> RunState:
     exchange_state = tuple(_memory(s.exchange, message) for message in shapes)
     down_state = () if s.exchange_down is None else tuple(_memory(s.exchange_down, down) for down in _downs(s, server))
     return state.replace(nodes=nodes, server=server, exchange_state=exchange_state, down_state=down_state)
+
+
+def before_nodes(s: Simulation) -> RunState:
+    """The state before the first round without what nodes, a server and exchanges hold."""
+    schedule_state, seen = s.schedule.init(key_of(s.key, "schedule_state", 0)), unseen(s)
+    zero, n = jnp.zeros((2, s.problem.n + s.has_server), jnp.float32), s.problem.n
+    traffic, count = Traffic(bits=zero, messages=zero), jnp.zeros(n, jnp.int32)
+    oracle_state, none = s.oracle.init(s.problem), jnp.int32(-1)
+    return RunState(jnp.int32(0), (), (), (), (), schedule_state, oracle_state, seen, count, traffic, none)
 
 
 def _memory(exchange: Exchange, message: Message) -> PyTree:

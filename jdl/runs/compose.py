@@ -7,7 +7,6 @@ from collections.abc import Mapping as Mapping_
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr
 
@@ -16,8 +15,8 @@ from jdl import exchange as exchanges
 from jdl.engine import placement
 from jdl.engine.mapping import AT_ONCE, Mapping, Placement
 from jdl.engine.metrics import Metrics
-from jdl.engine.seeing import unseen
-from jdl.engine.sim import INIT, STEP, Simulation
+from jdl.engine.rounds import plan_at
+from jdl.engine.sim import INIT, STEP, Simulation, before_nodes
 from jdl.exchange.stack import needs_of
 from jdl.oracle import ALWAYS, as_oracle
 from jdl.problems import offers
@@ -134,8 +133,7 @@ def _key(seed: int) -> Key:
 
 
 def _first_plan(built: Simulation) -> Plan:
-    schedule, key = built.schedule, built.key
-    return schedule(schedule.init(key), jnp.int32(0), key, unseen(built))[0]
+    return plan_at(built, before_nodes(built))[0]
 
 
 def _keeps_shape(built: Simulation) -> Jaxpr:
