@@ -48,16 +48,16 @@ def test_rows_are_divided_whatever_their_number(count):
 def test_convolutions_are_divided_over_cores_by_themselves_and_dense_networks_are_not(monkeypatch):
     monkeypatch.setattr(placement, "cores", lambda: 3)
     auto = jdl.simulation(problem(), jdl.algorithms.DPSGD(), jdl.topology.ring(N))
-    assert auto.mesh.size == 2  # the largest divisor of four nodes
+    assert auto.placement.mesh.size == 2  # the largest divisor of four nodes
     dense = jdl.simulation(jdl.problems.digits(nodes=N), jdl.algorithms.DPSGD(), jdl.topology.ring(N))
-    assert dense.mesh is None
+    assert dense.placement.mesh is None
     monkeypatch.setattr(placement, "cores", lambda: 1)
-    assert jdl.simulation(problem(), jdl.algorithms.DPSGD(), jdl.topology.ring(N)).mesh is None
+    assert jdl.simulation(problem(), jdl.algorithms.DPSGD(), jdl.topology.ring(N)).placement.mesh is None
 
 
 def test_a_run_over_devices_is_that_of_one_and_goes_on_where_it_stopped(tmp_path):
     one, many = run(rounds=4, devices=1), run(rounds=4, devices=2, run_dir=tmp_path / "whole")
-    assert one.simulation.mesh is None and many.simulation.mesh.size == 2
+    assert one.simulation.placement.mesh is None and many.simulation.placement.mesh.size == 2
     for a, b in zip(jax.tree.leaves(one.models), jax.tree.leaves(many.models), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
     for row, other in zip(one.history.rows, many.history.rows, strict=True):
