@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import ways
 from programs.buffered_server import FedBuff
 from programs.delay_up import DelayUp
@@ -64,6 +65,27 @@ def test_every_message_arrives_once_and_is_counted_once():
     on_the_way = np.sum(box.due > np.arange(3)[:, None])
     assert int(state.server.count) + on_the_way == 9 * M and 0 < on_the_way < 2 * M
     assert np.sum(state.traffic.messages[0, :N]) == 9 * M
+
+
+def test_a_schedule_learns_of_late_losses_when_they_arrive():
+    """The loss of a report is that of its sender, and a loss that does not travel is refused."""
+    talk = jdl.schedule.PowerOfChoice.for_nodes(N, participants=M, candidates=N)
+    late = [DelayUp(rounds=1, least=1)]
+    simulation = jdl.simulation(DATA, jdl.algorithms.AFL(lr=LR, share_lr=0.0), talk, late)
+    states = [ways.state_after(simulation, t) for t in range(4)]
+    heard = [np.asarray(state.seen.heard) for state in states]
+    assert [int(np.sum(clients)) for clients in heard] == [0, 0, M, M]
+    x = np.asarray(states[0].server.x)
+    losses = np.asarray(DATA.evaluate_for_all(x)["loss"])
+    # Changes are averaged over what arrives: those of round 0, at the end of round 1.
+    changes = -LR * (np.asarray(DATA.A) @ x - np.asarray(DATA.b))
+    np.testing.assert_array_equal(states[1].server.x, x)
+    np.testing.assert_allclose(states[2].server.x, x + changes[heard[2]].mean(axis=0), rtol=1e-5, atol=1e-6)
+    known = np.asarray(states[-1].seen.values["loss"])
+    assert np.sum(known != 0) >= M
+    np.testing.assert_allclose(known[known != 0], losses[known != 0], rtol=1e-5)
+    with pytest.raises(jdl.checks.InputError, match="send it as an Each part"):
+        jdl.simulation(DATA, jdl.algorithms.FedAvg(), talk, late)
 
 
 @ways.of("buffered_server")

@@ -63,7 +63,8 @@ def _server_mean(links: Server, own: Message, sent: Message) -> Message:
     weights = links.weights / jnp.where(total > 0, total, 1)  # if nothing arrived, the mean change is zero
 
     def mean(own, sent):
-        arrived = tree.where_rows(weights != 0, sent.astype(own.dtype), jnp.zeros_like(own))
+        sent = sent.astype(own.dtype)
+        arrived = tree.where_rows(weights != 0, sent, jnp.zeros_like(sent))
         return jnp.tensordot(weights.astype(own.dtype), arrived, axes=1, precision="highest")
 
     return jax.tree.map(mean, own, sent)
