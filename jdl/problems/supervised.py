@@ -230,7 +230,7 @@ class Supervised:
     def part(self, id: jax.Array, part: jax.Array, parts: int) -> tuple[Batch, jax.Array]:
         """The examples `part`, `part + parts`, ... of node `id`, padded, and their share of all its examples."""
         places, mask = self._places(id, Part(part, parts))
-        return self._examples(id, places, mask), jnp.sum(mask) / jnp.maximum(self.num_examples[id], 1)
+        return self._examples(id, places, mask), jnp.sum(mask, dtype=jnp.int32) / jnp.maximum(self.num_examples[id], 1)
 
     def public_batch(self, batch_id: BatchId) -> tuple[jax.Array, jax.Array | None, jax.Array]:
         """Public inputs [B, ...], their targets or None, and a mask that is true; drawn with replacement."""
