@@ -24,8 +24,9 @@ def traffic_of(deliveries: tuple[Delivery, ...]) -> Traffic:
     for delivery in deliveries:
         plan = plans.one_by_one(delivery.plan)
         who = plans.senders(plan.links)
-        copies = jnp.where(delivery.bits > 0, delivery.copies, 0)[who] * plan.links.used
-        bits, most = bits + delivery.bits[who] * plan.links.used, jnp.maximum(most, copies)
+        used = plan.links.used.astype(jnp.float32)
+        copies = jnp.where(delivery.bits > 0, delivery.copies, 0)[who] * used
+        bits, most = bits + delivery.bits[who] * used, jnp.maximum(most, copies)
     count = deliveries[0].bits.shape[0]
     total = lambda of_links: jnp.zeros(count, jnp.float32).at[plans.senders(plan.links)].add(of_links)
     return Traffic(bits=total(bits), messages=total(most))

@@ -66,7 +66,9 @@ def server_round(s: Simulation, state: RunState, plan: Plan, rows: dict, clients
         share = jax.vmap(lambda row, server=server: s.algorithm.weight(server, node_of(s, row)))(rows)
         # A client that has not heard the server has nothing to do in this round, and sends nothing.
         used = given.used if heard is None else given.used & heard
-        plan = plan.replace(links=given.replace(weights=given.weights * share, used=used))
+        weights = given.weights * share
+        weights = weights if heard is None else jnp.where(used, weights, 0)
+        plan = plan.replace(links=given.replace(weights=weights, used=used))
         message, after = send(s, rows, clients, server, inbox)
         clients = tree.where_rows(heard, after, clients)
         given = given.replace(used=used)

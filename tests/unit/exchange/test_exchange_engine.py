@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
+import programs
 import pytest
-from programs import apply
 from scipy.sparse import csr_array
 
 import jdl
@@ -23,11 +23,12 @@ from jdl.exchange.stack import needs_of
 from jdl.schedule.handoff import handoff
 from jdl.topology import Topology, forms, from_graph, to_dense
 from jdl.topology.topology import circulant, grouped
-from jdl.types import Edges, Groups, Plan, Server, Wire
+from jdl.types import Edges, Groups, Plan, Server
 
 FORMS = ("dense", "slots", "edges", "hubs", "levels")
 KINDS = ("doubly", "row", "column")
 KEY = jax.random.key(3)
+ROLES = jdl.roles.draw(9, dishonest=0.25)
 SLOW = pytest.mark.slow
 
 
@@ -65,8 +66,7 @@ def leaves(rng, n):
 
 
 def wire(plan, own, sent=None):
-    bits = jnp.full(plans.rows(plan), float(tree.bits(own)), jnp.float32)
-    return Wire(own=own, sent=own if sent is None else sent, bits=bits, plan=plan)
+    return programs.wire(plan, own, sent, float(tree.bits(own)), ROLES)
 
 
 # Programs are many and run for a moment: optimising them would cost more than it gains.
@@ -293,11 +293,11 @@ def test_each_shift_has_its_own_weight():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_directed_plan_that_loses_a_link_says_what_is_left(kind):
     directed = topology.exponential(8).plan("slots").replace(stochastic=kind)
-    lost = plans.drop(directed, jnp.arange(24).reshape(8, 3) != 5)
+    lost = plans.settled(plans.lose(directed, jnp.arange(24).reshape(8, 3) != 5))
     assert lost.stochastic == ("row" if kind == "doubly" else kind)
     sums = np.asarray(to_dense_of(lost)).sum(axis=0 if kind == "column" else 1)
     np.testing.assert_allclose(sums, 1, rtol=0, atol=1e-6)
-    ring = plans.drop(topology.ring(8).plan("slots"), jnp.zeros((8, 2), bool))
+    ring = plans.settled(plans.lose(topology.ring(8).plan("slots"), jnp.zeros((8, 2), bool)))
     assert (ring.stochastic, ring.symmetric) == ("doubly", True)
 
 
@@ -346,7 +346,7 @@ def test_every_exchange_over_every_form_is_right_or_refused(name, form):
 
     def built(plan):
         talk = schedule.Fixed(plan)
-        return jdl.simulation(data, jdl.algorithms.DPSGD(lr=0.1), talk, [network], mapping="vmap")
+        return jdl.simulation(data, jdl.algorithms.DPSGD(lr=0.1), talk, [network], roles=ROLES, mapping="vmap")
 
     if "one_by_one" in needs_of(jdl.exchange.stack([network])) and isinstance(plan.links, Edges):
         with pytest.raises(InputError, match=r"needs 'one_by_one', which these parts do not offer; give a graph in sl"):
@@ -358,7 +358,7 @@ def test_every_exchange_over_every_form_is_right_or_refused(name, form):
     links = [network.init(own)] * 2
     for key in jax.random.split(KEY, 2):
         (inbox, link, traffic), (expected, reference, counted) = (
-            apply(network, link, wire(one, own), key) for link, one in zip(links, (plan, dense), strict=True)
+            programs.apply(network, link, wire(one, own), key) for link, one in zip(links, (plan, dense), strict=True)
         )
         close = functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-5)
         jax.tree.map(close, (inbox, link), (expected, reference))
@@ -371,7 +371,7 @@ def test_wrappers_hand_on_every_leaf(name):
     rng = np.random.default_rng(1)
     own, network = leaves(rng, 9), tree.numbers_to_arrays(exchange.stack([members("exchanges")[name]()]))
     memory = jax.eval_shape(network.init, own)
-    inbox, link, traffic = jax.eval_shape(network.apply, memory, wire(PLANS["dense"], own), KEY)
+    inbox, link, traffic = jax.eval_shape(programs.round_of, network, memory, wire(PLANS["dense"], own), KEY)
     shapes = lambda x: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), x)
     assert shapes(inbox) == shapes(own) and shapes(link) == shapes(memory)
     assert traffic.bits.shape == traffic.messages.shape == (9,)
@@ -394,7 +394,7 @@ def test_whole_numbers_are_mixed_or_refused(form):
 @pytest.mark.parametrize("rule", [exchange.CoordinateMedian(), exchange.TrimmedMean(1)])
 def test_a_neighbourhood_of_nobody_is_oneself(rule):
     plan, own = plan_at(schedule.RandomGroups.for_nodes(4, degree=0), 0), jnp.arange(8.0).reshape(4, 2)
-    np.testing.assert_array_equal(apply(rule, (), wire(plan, own), KEY)[0], own)
+    np.testing.assert_array_equal(programs.apply(rule, (), wire(plan, own), KEY)[0], own)
 
 
 @pytest.mark.parametrize(
@@ -410,7 +410,7 @@ def test_what_does_not_arrive_does_no_harm(form, how):
         plan = plan_at(schedule.Sleeping(schedule.Fixed(plan), 1.0), 0)
         inbox = mix(plan, own, sent)
     else:
-        inbox = apply(exchange.Lossy(jnp.float32(1)), (), wire(plan, own, sent), KEY)[0]
+        inbox = programs.apply(exchange.Lossy(jnp.float32(1)), (), wire(plan, own, sent), KEY)[0]
     np.testing.assert_array_equal(inbox, own)
 
 
@@ -434,7 +434,7 @@ def test_a_model_that_is_handed_over_arrives(held):
 def test_a_message_of_empty_leaves_costs_nothing(network):
     own = {"nothing": jnp.zeros((9, 0))}
     network = exchange.stack([network])
-    _, _, traffic = apply(network, network.init(own), wire(PLANS["dense"], own), KEY)
+    _, _, traffic = programs.apply(network, network.init(own), wire(PLANS["dense"], own), KEY)
     np.testing.assert_array_equal(traffic.bits, np.zeros(9))
 
 

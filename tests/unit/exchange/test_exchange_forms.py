@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
+import programs
 import pytest
+from programs import wire
 
 from jdl import exchange, topology
 from jdl import plan as plans
@@ -14,7 +16,7 @@ from jdl.exchange import mixing
 from jdl.schedule import Fixed, Sleeping
 from jdl.topology import forms
 from jdl.topology.topology import grouped
-from jdl.types import Groups, Plan, Server, Wire
+from jdl.types import Groups, Plan, Server
 
 N = 9
 
@@ -66,11 +68,6 @@ def message(seed=0):
     }
 
 
-def wire(plan, own, sent=None):
-    sent = own if sent is None else sent
-    return Wire(own=own, sent=sent, bits=jnp.full(plans.rows(plan), 128.0, jnp.float32), plan=plan)
-
-
 mix = jax.jit(mixing.mix, compiler_options={"xla_backend_optimization_level": 0})
 MEDIAN = exchange.CoordinateMedian()
 LOSSES = np.array([0.0, 0.4, 0.5, 1.0], np.float32)
@@ -89,7 +86,7 @@ def slept(plan):
 def lossy(plan, probability):
     """The matrix by which a lossy network multiplies, its answer to the identity; and what it counts."""
     eye = jnp.eye(N)
-    inbox, _, traffic = exchange.Lossy(probability).apply((), wire(plan, eye), LOST)
+    inbox, _, traffic = programs.round_of(exchange.Lossy(probability), (), wire(plan, eye), LOST)
     return {"matrix": inbox, "messages": traffic.messages, "bits": traffic.bits}
 
 
@@ -111,7 +108,7 @@ def program(plan, own, sent, equal, listed):
     deaf = exchange.stack([exchange.Lossy(1.0), MEDIAN])
     return found | {
         "median": MEDIAN.apply((), wire(plan, own, sent), LOST)[0],
-        "deaf": deaf.apply((), wire(plan, own, sent), LOST)[::2],
+        "deaf": programs.round_of(deaf, (), wire(plan, own, sent), LOST)[::2],
     }
 
 
@@ -304,16 +301,15 @@ def test_a_server_takes_the_weighted_mean():
 def test_where_nothing_arrives_the_aggregate_change_is_zero(rule):
     sent = jnp.ones((4, 3))
     network = exchange.stack([exchange.Lossy(1.0), *rule])
-    bits = jnp.full(4, 96.0, jnp.float32)
-    given = Wire(own=sent, sent=sent, bits=bits, plan=server([1, 2, 3, 4]))
-    aggregate, _, traffic = jax.jit(network.apply)(network.init(sent), given, jax.random.key(0))
+    given = wire(server([1, 2, 3, 4]), sent, bits=96)
+    aggregate, _, traffic = programs.apply(network, network.init(sent), given, jax.random.key(0))
     np.testing.assert_array_equal(aggregate, np.zeros(3))
-    np.testing.assert_array_equal(traffic.bits, bits)
+    np.testing.assert_array_equal(traffic.bits, np.full(4, 96.0))
 
 
 def test_lost_messages_leave_the_average_of_a_server():
     sent = jnp.asarray([[1.0], [10.0], [100.0], [1000.0]])
-    given = Wire(own=sent, sent=sent, bits=jnp.ones(4, jnp.float32), plan=server([1, 1, 1, 1]))
+    given = wire(server([1, 1, 1, 1]), sent)
     keys = jax.random.split(jax.random.key(0), 50)
     means = np.asarray(jax.jit(jax.vmap(lambda key: exchange.Lossy(0.5).apply((), given, key)[0][0]))(keys))
     subsets = [[i for i in range(4) if mask >> i & 1] for mask in range(16)]

@@ -16,7 +16,6 @@ from jdl.exchange.per_module import PerModule
 from jdl.exchange.repeated import Repeated
 from jdl.exchange.variance_corrected import VarianceCorrected
 from jdl.topology.topology import grouped
-from jdl.types import Wire
 
 N = 9
 KEY = jax.random.key(0)
@@ -47,7 +46,7 @@ BITS = 7 * 32
 def apply(network, plan, own=None, sent=None, key=KEY):
     own = message() if own is None else own
     network = tree.numbers_to_arrays(exchange.stack(network))
-    wire = Wire(own=own, sent=own if sent is None else sent, bits=jnp.full(N, float(BITS), jnp.float32), plan=plan)
+    wire = programs.wire(plan, own, sent, BITS)
     return programs.apply(network, network.init(tree.zeros_like(own)), wire, key)
 
 
@@ -101,17 +100,19 @@ def test_what_comes_before_acts_once_and_what_comes_after_in_every_step():
     # Links fail anew: of 400 draws of two steps, W_01 of both is zero in a quarter or so, not in half of them.
     eye = {"x": jnp.eye(N, dtype=jnp.float32)}
     network = exchange.stack([Repeated(2), exchange.Lossy(0.5)])
-    wire = Wire(own=eye, sent=eye, bits=jnp.ones(N), plan=plan)
+    wire = programs.wire(plan, eye, bits=1)
     keys = jax.random.split(KEY, 400)
     heard = np.asarray(jax.jit(jax.vmap(lambda key: network.apply((), wire, key)[0]["x"]))(keys))
     assert abs((heard[:, 0, 1] == 0).mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 400)
 
 
-def test_an_empty_message_is_not_sent():
+def test_an_empty_message_meets_no_exchange():
+    """An exchange is not asked about a message without arrays: it keeps no memory, and nothing is on a wire."""
+    data = jdl.problems.quadratic(nodes=N, dim=2)
     for network in (Repeated(2), Chebyshev(2), VarianceCorrected(), PerModule.of({"a": np.zeros(N, int)})):
-        wire = Wire(own=(), sent=(), bits=jnp.zeros(N), plan=PLANS["slots"])
-        inbox, _, traffic = network.apply(network.init(()), wire, KEY)
-        assert inbox == () and np.all(np.asarray(traffic.bits) == 0) and np.all(np.asarray(traffic.messages) == 0)
+        built = jdl.simulation(data, jdl.algorithms.LocalOnly(), RING, [network])
+        state = jax.eval_shape(jdl.sim.init, built)
+        assert state.exchange_state == ((),) and jax.eval_shape(jdl.sim.wires, built, state) == ()
 
 
 # ---- Chebyshev ----------------------------------------------------------------------------------------------------
@@ -120,7 +121,7 @@ def test_an_empty_message_is_not_sent():
 @functools.partial(jax.jit, static_argnums=1)
 def multiplied(plan, K, rho):
     eye = jnp.eye(len(plan.self_weights))
-    wire = Wire(own=eye, sent=eye, bits=jnp.ones(len(eye), jnp.float32), plan=plan)
+    wire = programs.wire(plan, eye, bits=1)
     return Chebyshev(times=K, rho=rho).apply((), wire, KEY)[0]
 
 
@@ -201,9 +202,14 @@ MODULES = np.array([0, 0, 1, 1, -1, 2, 2, 2, -1])
 
 
 def parted(W, modules):
-    """W without links between different modules or to private ones, whose weight goes home."""
-    keep = (modules[:, None] == modules) & (modules[:, None] >= 0)
-    off = np.where(keep & ~np.eye(N, dtype=bool), W, 0)
+    """A symmetric W between holders of the same module, W'_ij = W_ij min(1 / r_i, 1 / r_j), and the rest at home."""
+    held = (modules[:, None] == modules) & (modules[:, None] >= 0)
+    shared = held & ~np.eye(N, dtype=bool)
+    # What a node gives to holders of its module, itself included.
+    given = [W[i, i] + sum(W[i, j] for j in range(N) if shared[i, j]) for i in range(N)]
+    off = np.zeros((N, N))
+    for i, j in zip(*np.nonzero(shared), strict=True):
+        off[i, j] = W[i, j] / max(given[i], given[j])
     return off + np.diag(1 - off.sum(1))
 
 

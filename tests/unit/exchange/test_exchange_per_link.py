@@ -17,7 +17,7 @@ from jdl import plan as plans
 from jdl.compressors import HalfPrecision, TopK
 from jdl.engine.messages import content_and_bits
 from jdl.topology.topology import grouped
-from jdl.types import PerLink, Sized, Wire
+from jdl.types import PerLink, Sized
 
 N = 9
 GRAPHS = {
@@ -54,10 +54,6 @@ def letters(plan):
     return PerLink({"text": jnp.asarray(text, jnp.float32), "sum": jnp.asarray(text.sum(-1), jnp.float32)}), me, ids
 
 
-def wire(plan, message, bits=128.0):
-    return Wire(own=message, sent=message, bits=jnp.full(N, bits, jnp.float32), plan=plan)
-
-
 def check(inbox, me, ids, arrived):
     expected = np.where(arrived[..., None], letter(ids, me), 0)
     np.testing.assert_array_equal(inbox.arrived, arrived)
@@ -86,8 +82,9 @@ def test_neighbours_are_the_matrix_and_know_the_way_back(name, form):
 @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 def program(plan, message, keys):
     """A round that loses nothing, three that lose two in five, and one that loses all."""
-    lossy = lambda probability, key: exchange.Lossy(probability).apply((), wire(plan, message), key)[::2]
-    return exchange.Linear().apply((), wire(plan, message), keys[0])[::2], jax.vmap(lossy)(LOSSES, keys)
+    wire = programs.wire(plan, message)
+    lossy = lambda probability, key: programs.round_of(exchange.Lossy(probability), (), wire, key)[::2]
+    return programs.round_of(exchange.Linear(), (), wire, keys[0])[::2], jax.vmap(lossy)(LOSSES, keys)
 
 
 LOSSES = np.float32([0.4, 0.4, 0.4, 1.0])
@@ -132,7 +129,7 @@ def test_what_is_no_number_harms_its_receiver_alone():
     plan = GRAPHS["irregular"].plan("slots")
     message, _, ids = letters(plan)
     bad = message.content["sum"].at[0].set(jnp.nan)
-    inbox, _, _ = programs.apply(exchange.Linear(), (), wire(plan, PerLink(bad)), jax.random.key(0))
+    inbox, _, _ = programs.apply(exchange.Linear(), (), programs.wire(plan, PerLink(bad)), jax.random.key(0))
     used = np.asarray(plans.neighbours(plan).used)
     np.testing.assert_array_equal(np.isnan(inbox.content), used & (ids == 0))
 
@@ -142,7 +139,7 @@ def test_letters_travel_beside_what_is_mixed():
     message, me, ids = letters(plan)
     x = jnp.asarray(np.random.default_rng(0).standard_normal((N, 4)), jnp.float32)
     both = {"x": x, "letters": message, "none": ()}
-    inbox, _, _ = programs.apply(exchange.Linear(), (), wire(plan, both), jax.random.key(0))
+    inbox, _, _ = programs.apply(exchange.Linear(), (), programs.wire(plan, both), jax.random.key(0))
     np.testing.assert_allclose(inbox["x"], GRAPHS["ring"].weights.toarray() @ np.asarray(x), rtol=0, atol=1e-6)
     check(inbox["letters"], me, ids, np.asarray(plans.neighbours(plan).used))
 
@@ -151,7 +148,8 @@ def test_narrow_letters_arrive_in_the_type_of_ones_own():
     plan = GRAPHS["star"].plan("slots")
     message, me, ids = letters(plan)
     third = jax.tree.map(lambda x: x / 3, message)
-    inbox, _, traffic = programs.apply(exchange.Compressed(HalfPrecision()), (), wire(plan, third), jax.random.key(0))
+    half = exchange.Compressed(HalfPrecision())
+    inbox, _, traffic = programs.apply(half, half.init(third), programs.wire(plan, third), jax.random.key(0))
     sums = inbox.content["sum"]
     assert sums.dtype == jnp.float32 and inbox.content["text"].dtype == jnp.float32
     rounded = np.asarray(jnp.asarray(letter(ids, me).sum(-1) / 3, jnp.bfloat16), np.float32)
@@ -239,8 +237,8 @@ def test_an_algorithm_over_links(name, form, size):
     sim = jdl.sim.init(built)
     step = jax.jit(jdl.sim.step)
     for _ in range(3):
-        sim, info = step(built, sim)
-        assert float(jnp.max(info["wrong"])) == 0
+        sim, reports = step(built, sim)
+        assert float(jnp.max(reports.values["wrong"])) == 0
     degree = np.asarray(graph.degree)
     np.testing.assert_array_equal(np.sum(np.asarray(sim.nodes.count), axis=1), 3 * degree)
     rounds, bits = (2, 24 + np.arange(N)) if size else (3, 64)

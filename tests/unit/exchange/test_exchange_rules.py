@@ -12,7 +12,7 @@ import jdl
 from jdl import exchange, topology, tree
 from jdl.compressors import HalfPrecision, TopK
 from jdl.compressors.top_k import largest as largest_of_one
-from jdl.types import Plan, Slots, Wire
+from jdl.types import Plan, Slots
 
 KEY = jax.random.key(0)
 largest = jax.vmap(largest_of_one, in_axes=(0, None))
@@ -26,7 +26,7 @@ def compress_rows(codec, message):
 
 @jax.jit
 def _compressed(codec, message):
-    return jax.vmap(lambda row: codec(row, KEY))(message)
+    return jax.vmap(lambda row: codec((), row, KEY)[::2])(message)
 
 
 def apply(network, link, wire):
@@ -123,8 +123,9 @@ def test_a_node_keeps_its_own_copy_whole():
     """own is not compressed: with nothing on the links but zeros, W_ii x_i remains."""
     own = jnp.asarray([[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]])
     plan = topology.from_weights([[0.25, 0.75], [0.75, 0.25]]).plan()
-    wire = Wire(own=own, sent=own, bits=jnp.full(2, 96.0, jnp.float32), plan=plan)
-    inbox, _, traffic = apply(exchange.Compressed(TopK(0.34)), (), wire)
+    wire = programs.wire(plan, own, bits=96)
+    network = exchange.Compressed(TopK(0.34))
+    inbox, _, traffic = apply(network, network.init(own), wire)
     expected = 0.25 * np.asarray(own) + 0.75 * np.array([[0, 0, 32.0], [0, 0, 4.0]])
     np.testing.assert_allclose(inbox, expected)
     np.testing.assert_array_equal(traffic.bits, [34, 34])
@@ -143,7 +144,7 @@ def star(values, dtype=jnp.float32):
     links = Slots(weights=jnp.asarray(table), used=jnp.asarray(table != 0), senders=jnp.asarray(senders))
     plan = Plan(links=links, self_weights=jnp.asarray(1 - table.sum(1)), stochastic="row")
     x = jnp.asarray(values, dtype)
-    wire = Wire(own=x, sent=x, bits=jnp.full(n, 32.0, jnp.float32), plan=plan)
+    wire = programs.wire(plan, x, bits=32)
     return np.asarray(apply(exchange.CoordinateMedian(), (), wire)[0])
 
 
@@ -191,7 +192,7 @@ def test_liars_flip_what_they_send_and_keep_the_truth():
     plan, own = topology.complete(4).plan("dense"), jnp.asarray([[1.0], [2.0], [3.0], [4.0]])
     attack = exchange.SignFlip(0.5, strength=3.0)
     link = attack.init(own)
-    wire = Wire(own=own, sent=own, bits=jnp.full(4, 32.0, jnp.float32), plan=plan)
+    wire = programs.wire(plan, own, bits=32)
     inbox, _, _ = apply(tree.numbers_to_arrays(attack), link, wire)
     lies = np.where(np.asarray(link[0])[:, None], -3 * np.asarray(own), own)
     expected = (lies.sum(0) - lies + np.asarray(own)) / 4
@@ -230,7 +231,7 @@ def test_choco_by_hand():
     link = network.init(jnp.zeros((3, 4)))
     for _ in range(2):
         x = rng.standard_normal((3, 4)).astype(np.float32)
-        wire = Wire(own=jnp.asarray(x), sent=jnp.asarray(x), bits=jnp.full(3, 128.0, jnp.float32), plan=plan)
+        wire = programs.wire(plan, jnp.asarray(x))
         inbox, link, traffic = apply(network, link, wire)
         gap = x - hat
         hat = hat + np.where(reference(gap, 2), gap, 0)
@@ -246,7 +247,7 @@ def test_a_stack_meets_messages_in_order():
     """top_k then sign_flip, and the other way round, send the same; lossy then top_k counts what is attempted."""
     own = jnp.asarray(np.random.default_rng(0).standard_normal((6, 10)), jnp.float32)
     plan = topology.complete(6).plan("dense")
-    wire = Wire(own=own, sent=own, bits=jnp.full(6, 320.0, jnp.float32), plan=plan)
+    wire = programs.wire(plan, own, bits=320)
 
     def inbox(*network):
         stack = exchange.stack(list(network))
@@ -261,7 +262,7 @@ def test_a_stack_meets_messages_in_order():
 def test_two_lossy_layers_lose_independently():
     plan, eye = topology.complete(6).plan("dense"), jnp.eye(6)
     network = exchange.stack([exchange.Lossy(0.5), exchange.Lossy(0.5)])
-    wire = Wire(own=eye, sent=eye, bits=jnp.full(6, 32.0, jnp.float32), plan=plan)
+    wire = programs.wire(plan, eye, bits=32)
     keys = jax.random.split(jax.random.key(0), 500)
     matrices = np.asarray(jax.jit(jax.vmap(lambda key: network.apply((), wire, key)[0]))(keys))
     gone = matrices[:, *np.triu_indices(6, 1)] == 0
@@ -273,7 +274,7 @@ def test_trimmed_mean_is_the_published_example():
     honest = np.arange(1.0, 10.0, dtype=np.float32).reshape(3, 3)
     sent = jnp.asarray(np.concatenate([honest, -honest.mean(axis=0, keepdims=True)]))
     plan = topology.complete(4).plan("slots")
-    given = Wire(own=sent, sent=sent, bits=jnp.ones(4, jnp.float32), plan=plan)
+    given = programs.wire(plan, sent, bits=1)
     inbox, _, _ = apply(exchange.TrimmedMean(1), (), given)
     np.testing.assert_array_equal(inbox, np.broadcast_to(np.float32([2.5, 3.5, 4.5]), (4, 3)))
 
@@ -284,9 +285,7 @@ def test_trimmed_mean_leaves_out_the_extremes_of_each_coordinate(n, trim):
     rng = np.random.default_rng(n)
     sent = rng.integers(-3, 4, (n, 40)).astype(np.float32)
     sent[0, :5], sent[1, :2] = np.inf, -np.inf
-    given = Wire(
-        own=jnp.asarray(sent), sent=jnp.asarray(sent), bits=jnp.ones(n), plan=topology.complete(n).plan("slots")
-    )
+    given = programs.wire(topology.complete(n).plan("slots"), jnp.asarray(sent), bits=1)
     inbox, _, _ = apply(exchange.TrimmedMean(trim), (), given)
     cut = min(trim, (n - 1) // 2)
     with np.errstate(invalid="ignore"):
@@ -301,7 +300,7 @@ def test_narrow_messages_are_rounded_on_the_way_only(dtype):
     x = jnp.asarray(np.random.default_rng(0).standard_normal((9, 50)), jnp.float32)
     plan = topology.ring(9).plan()
     network = exchange.stack([HalfPrecision(dtype)])
-    given = Wire(own=x, sent=x, bits=jnp.full(9, 1600.0, jnp.float32), plan=plan)
+    given = programs.wire(plan, x, bits=1600)
     inbox, _, traffic = apply(network, network.init(x), given)
     np.testing.assert_array_equal(traffic.bits, np.full(9, 2 * 800.0))
     W = topology.ring(9).weights.toarray()
