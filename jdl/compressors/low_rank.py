@@ -10,7 +10,7 @@ from jdl.compressors.compressor import Compressor, floating
 from jdl.compressors.identity import Identity
 from jdl.types import Key, Message, PyTree, static
 
-__all__ = ["LowRank", "as_matrix", "pays", "power_iteration", "product_of"]
+__all__ = ["LowRank", "as_matrix", "pays", "product", "product_of"]
 
 
 @struct.dataclass
@@ -64,7 +64,8 @@ class LowRank:
         matrix = as_matrix(x)
         q = jax.random.normal(key, (matrix.shape[1], self.rank), matrix.dtype)
         for _ in range(self.iterations):
-            p, q = power_iteration(matrix, q)
+            p, _ = jnp.linalg.qr(product(matrix, q))
+            q = product(matrix.T, p)
         return p.astype(x.dtype), q.astype(x.dtype)
 
     def _shapes(self, x: jax.Array) -> tuple[jax.ShapeDtypeStruct, ...]:
@@ -84,12 +85,6 @@ def as_matrix(x: jax.Array) -> jax.Array:
     """An array as the matrix [..., last]; there is no QR decomposition of numbers of less than 32 bits."""
     matrix = x.reshape(-1, x.shape[-1])
     return matrix.astype(jnp.float32) if x.dtype.itemsize < 4 else matrix
-
-
-def power_iteration(matrix: jax.Array, q: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """P = orth(M Q) and Q = M^T P."""
-    p, _ = jnp.linalg.qr(product(matrix, q))
-    return p, product(matrix.T, p)
 
 
 def product_of(p: jax.Array, q: jax.Array, x: jax.Array) -> jax.Array:

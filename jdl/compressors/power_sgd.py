@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl.compressors.compressor import floating
-from jdl.compressors.low_rank import as_matrix, pays, power_iteration, product_of
+from jdl.compressors.low_rank import as_matrix, pays, product, product_of
 from jdl.types import Key, Message, static
 
 __all__ = ["PowerSGD"]
@@ -67,5 +67,7 @@ class PowerSGD:
         matrix = as_matrix(x)
         drawn = jax.random.normal(key, last.shape, matrix.dtype)
         start = jnp.where(jnp.any(last != 0, axis=0), last.astype(matrix.dtype), drawn)
-        p, q = power_iteration(matrix, start)
-        return p.astype(x.dtype), q.astype(x.dtype)
+        p, r = jnp.linalg.qr(product(matrix, start))
+        # QR leaves the signs of columns open. With a positive diagonal of R they do not hang on rounding errors.
+        p = jnp.where(jnp.diagonal(r) < 0, -p, p)
+        return p.astype(x.dtype), product(matrix.T, p).astype(x.dtype)
