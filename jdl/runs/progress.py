@@ -133,7 +133,13 @@ def _log_line() -> Callable[[str, bool], None]:
 
 
 def _metrics(row: dict[str, Any]) -> str:
-    apart = f"consensus distance {row['consensus_distance']:.1e}"
-    if "mean_accuracy" in row:
-        return f"accuracy {row['mean_accuracy']:.1%}, worst {row['worst_accuracy']:.1%}, {apart}"
-    return f"loss {row['mean_model_loss']:.4g}, {apart}"
+    """The accuracy, or the loss of a problem without one, and the consensus distance, as far as they are numbers.
+
+    >>> _metrics({"mean_model_loss": 0.25, "consensus_distance": 2.0}), _metrics({"round": 5})
+    ('loss 0.25, consensus distance 2.0e+00', '')
+    """
+    numbers = {name: value for name, value in row.items() if isinstance(value, float)}
+    accuracy, loss = "accuracy {mean_accuracy:.1%}, worst {worst_accuracy:.1%}", "loss {mean_model_loss:.4g}"
+    what = {"mean_accuracy": accuracy} if "mean_accuracy" in numbers else {"mean_model_loss": loss}
+    what["consensus_distance"] = "consensus distance {consensus_distance:.1e}"
+    return ", ".join(text.format(**numbers) for name, text in what.items() if name in numbers)
