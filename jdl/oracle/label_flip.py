@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import jax.numpy as jnp
 from flax import struct
@@ -29,6 +30,8 @@ class LabelFlip:
     """
 
     to: tuple[int, ...] | None = struct.field(pytree_node=False, default=None)
+
+    needs: ClassVar[frozenset[str]] = frozenset({"dishonest"})
 
     def batch(self, inner: Callable[..., PyTree], data: Data, query: Query) -> PyTree:
         batch = inner(data, query)

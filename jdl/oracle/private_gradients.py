@@ -22,16 +22,16 @@ WHOLE, PART = 0x66756C6C, 0x70617274
 
 @struct.dataclass
 class PrivateGradients:
-    """The gradients of DP-SGD: `(sum_j g_j min(1, clip / ||g_j||) + noise clip N(0, I)) / B` over B examples.
+    """The gradients of DP-SGD: `(sum_j g_j min(1, C / ||g_j||) + z C N(0, I)) / B` over B examples.
 
     Minibatches, full data and parts are treated alike; B is the number of examples of the batch. Public data are no
-    secret, and their gradients stay as they are. Losses that nodes report have no noise. The
-    noise of one batch is the same whenever it is asked for in a round: a method that takes the difference of the
-    gradients of one batch at two models (`gt_sarah`, `fedamd`) reveals more than the noise suggests.
+    secret, and their gradients stay as they are. Losses that nodes report have no noise. The noise of one batch is the
+    same whenever it is asked for in a round: a method that takes the difference of the gradients of one batch at two
+    models (`gt_sarah`, `fedamd`) reveals more than the noise suggests.
 
     Args:
       clip: C, the largest norm of the gradient of one example, over all leaves.
-      noise: the multiplier of the noise, at least 0; 0 only clips.
+      noise_multiplier: z, at least 0; with 0 gradients are only clipped.
 
     References:
       Abadi, Chu, Goodfellow, McMahan, Mironov, Talwar, Zhang 2016, Deep Learning with Differential Privacy,
@@ -39,7 +39,7 @@ class PrivateGradients:
     """
 
     clip: float = number(1.0, minimum=0)
-    noise: float = number(1.0, minimum=0)
+    noise_multiplier: float = number(1.0, minimum=0)
 
     breaks: ClassVar[frozenset[str]] = frozenset({"hvp", "prox"})
 
@@ -63,7 +63,7 @@ class PrivateGradients:
         mean = lambda x: jnp.sum(jnp.where(tree.column(real, x), x, 0), axis=0) / jnp.maximum(count, 1).astype(x.dtype)
         gradient, aux = jax.tree.map(mean, (each, aux))
         number = jnp.maximum(count, 1).astype(jnp.result_type(float))
-        sigma = jnp.where(count > 0, self.noise * self.clip / number, 0)
+        sigma = jnp.where(count > 0, self.noise_multiplier * self.clip / number, 0)
         return noisy(_key(data, query), sigma, gradient), aux
 
 

@@ -39,7 +39,7 @@ def offered(problem: object, word: str) -> None:
       InputError: if it does not.
     """
     got = f"got a query for {word!r} of the problem {type(problem).__name__}, which does not offer it"
-    do = f"add {word!r} to its `offers`, and the members that jdl.problems.offers names for it"
+    do = f"choose another, or add {word!r} to its `offers`, and the members that jdl.problems.offers names for it"
     checks.require(word in getattr(problem, "offers", ()), f"{got}; {do}")
 
 

@@ -15,6 +15,7 @@ from jdl.data import Dataset, Partition
 from jdl.data.partition.table import validated
 from jdl.data.readers.handed_over import as_dataset
 from jdl.models import without_batch_statistics
+from jdl.problems import arrays
 from jdl.problems.evaluation import by_group, in_parts, mean_of
 from jdl.problems.losses import losses, right
 from jdl.problems.minibatches import SAMPLING, batches, in_row, minibatch
@@ -35,9 +36,6 @@ Batch = tuple[jax.Array, jax.Array, jax.Array]
 
 # The types that a model computes in; its parameters, gradients and loss are in the default type.
 PRECISIONS = {"float32": None, "bfloat16": jnp.bfloat16}
-
-# The largest size of a table of examples that is padded, see `_widened`.
-WIDENED_BYTES = 2**26
 
 
 @struct.dataclass
@@ -147,14 +145,14 @@ class Supervised:
         groups = own_groups(data, split)
         split, held = held_apart(split, validation)
         problem = cls(  # copies the arrays, since the caller may change its own later
-            train_x=_array(data.train_x),
-            train_y=_targets(data.train_y),
-            test_x=_array(data.test_x),
-            test_y=_targets(data.test_y),
-            indices=jnp.array(_widened(split.indices, batch_size), jnp.int32),
+            train_x=arrays.on_device(data.train_x),
+            train_y=arrays.targets(data.train_y),
+            test_x=arrays.on_device(data.test_x),
+            test_y=arrays.targets(data.test_y),
+            indices=jnp.array(arrays.widened(split.indices, batch_size), jnp.int32),
             num_examples=jnp.array(split.counts, jnp.int32),
-            public_x=None if public[0] is None else _array(public[0]),
-            public_y=None if public[1] is None else _targets(public[1]),
+            public_x=None if public[0] is None else arrays.on_device(public[0]),
+            public_y=None if public[1] is None else arrays.targets(public[1]),
             held=None if held is None else jnp.array(held.indices, jnp.int32),
             num_held=None if held is None else jnp.array(held.counts, jnp.int32),
             test_group=None if groups is None else jnp.array(groups[0], jnp.int32),
@@ -169,12 +167,13 @@ class Supervised:
         shape, dtype = problem.train_x.shape[1:], problem.train_x.dtype
         one, two = (jax.ShapeDtypeStruct((size, *shape), dtype) for size in (1, 2))
         with model_errors_explained(module):
-            shapes = without_batch_statistics(module, jax.eval_shape(_inputs, one))
+            shapes = without_batch_statistics(module, jax.eval_shape(arrays.inputs, one))
             require_variables(shapes)
-            require_outputs(_logits(jax.eval_shape(problem._outputs, shapes, two)), data)
+            require_outputs(arrays.logits(jax.eval_shape(problem._outputs, shapes, two)), data)
+        rest = arrays.not_learnt(shapes)
         if frozen is None:
-            frozen = _rest(jax.jit(problem._variables)(jax.random.key(seed))) if _rest(shapes) else {}
-        require_frozen(frozen, _rest(shapes))
+            frozen = arrays.not_learnt(jax.jit(problem._variables)(jax.random.key(seed))) if rest else {}
+        require_frozen(frozen, rest)
         return problem.replace(frozen=frozen)
 
     @property
@@ -270,7 +269,7 @@ class Supervised:
         """The loss, averaged over the examples whose mask is true, each times its weight, f[B]."""
         x, y, mask = batch
         checks.require(y is not None, "got public inputs without targets, need targets for a loss; use their outputs")
-        each = losses(_logits(self._outputs(params, x)), y)
+        each = losses(arrays.logits(self._outputs(params, x)), y)
         each = each if weights is None else weights.astype(each.dtype) * each
         mask = mask.astype(each.dtype)
         return jnp.sum(mask * each) / jnp.maximum(jnp.sum(mask), 1), ()
@@ -320,7 +319,7 @@ class Supervised:
         )
 
     def _variables(self, key: Key) -> PyTree:
-        return self.module.init(key, _inputs(self.train_x[:1]))
+        return self.module.init(key, arrays.inputs(self.train_x[:1]))
 
     def _places(self, id: jax.Array, which: BatchId | Full | Part) -> tuple[jax.Array, jax.Array]:
         """The places of a batch in the row of node `id`, and which of them are examples and not padding."""
@@ -339,14 +338,14 @@ class Supervised:
         """The metrics of single examples, f[T]."""
 
         def measured(x: jax.Array, y: jax.Array) -> dict[str, jax.Array]:
-            outputs = _logits(self._outputs(params, x))
+            outputs = arrays.logits(self._outputs(params, x))
             found = {"loss": losses(outputs, y), "accuracy": right(outputs, y)}
             return {name: values for name, values in found.items() if values is not None}
 
         return in_parts(measured, x, y)
 
     def _outputs(self, params: PyTree, x: PyTree) -> PyTree:
-        dtype, x = PRECISIONS[self.precision], jax.tree.map(_inputs, x)
+        dtype, x = PRECISIONS[self.precision], jax.tree.map(arrays.inputs, x)
         variables = {**self.frozen, **params}
         if dtype is None:
             return self._apply(variables, x)
@@ -356,43 +355,3 @@ class Supervised:
 
     def _apply(self, variables: PyTree, x: PyTree) -> PyTree:
         return self.module.apply(variables, **x) if isinstance(x, Mapping) else self.module.apply(variables, x)
-
-
-def _logits(outputs: PyTree) -> Any:
-    """The outputs that the loss reads, of a model that has several."""
-    return outputs["logits"] if isinstance(outputs, Mapping) and "logits" in outputs else outputs
-
-
-def _widened(indices: np.ndarray, batch_size: int) -> np.ndarray:
-    """Pad the table of examples to a width of 2^k, unless it is large, or minibatches consist of all examples.
-
-    Partitions drawn from different seeds have different widths, and each width needs a program of its own. The draw of
-    examples does not depend on the width.
-    """
-    nodes, width = indices.shape
-    wider = 1 << (width - 1).bit_length()
-    if not 0 < batch_size < width or 4 * nodes * wider > WIDENED_BYTES:
-        return indices
-    return np.pad(indices, ((0, 0), (0, wider - width)))
-
-
-def _array(x: np.ndarray) -> jax.Array:
-    """A copy on the device: images as u8, tokens as i32, numbers in the default type."""
-    x = np.asarray(x)
-    return jnp.array(x, jnp.uint8) if x.dtype == np.uint8 else _targets(x)
-
-
-def _targets(y: np.ndarray) -> jax.Array:
-    """A copy on the device: classes and tokens as i32, numbers in the default type."""
-    y = np.asarray(y)
-    return jnp.array(y, jnp.result_type(float) if y.dtype.kind == "f" else jnp.int32)
-
-
-def _inputs(x: jax.Array) -> jax.Array:
-    """The inputs of the model: images become numbers from 0 to 1, all else stays as it is."""
-    return x.astype(jnp.result_type(float)) / 255 if x.dtype == jnp.uint8 else x
-
-
-def _rest(variables: PyTree) -> PyTree:
-    """All collections of variables except "params"."""
-    return {name: values for name, values in variables.items() if name != "params"}

@@ -172,7 +172,7 @@ def test_who_is_asked_first():
     """Noise on top of clipped gradients is not clipped; noise below is."""
     problem = small(2)
     x, data = model(problem), about(problem, 2)
-    clip = PrivateGradients(clip=1e-3, noise=0.0)
+    clip = PrivateGradients(clip=1e-3, noise_multiplier=0.0)
     outside, inside = (as_oracle(parts) for parts in ([GradientNoise(1.0), clip], [clip, GradientNoise(1.0)]))
     norms = [np.linalg.norm(flat(grad(oracle, data, x, 0))) for oracle in (outside, inside)]
     assert norms[0] > 0.5 and norms[1] <= 1e-3 * (1 + 1e-5)

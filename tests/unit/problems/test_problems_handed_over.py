@@ -12,10 +12,11 @@ from draws import draw
 from jdl import checks, models, problems
 from jdl.data import Dataset
 from jdl.data.partition import Dirichlet
+from jdl.problems.arrays import widened
 from jdl.problems.division import divide, rule_of
 from jdl.problems.fitting import fit, say_scale
 from jdl.problems.losses import losses, right
-from jdl.problems.supervised import Supervised, _widened
+from jdl.problems.supervised import Supervised
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 5)).astype(np.float32)
@@ -164,10 +165,10 @@ def test_the_table_of_minibatches_has_a_width_that_many_seeds_share():
     }
     assert shapes <= {(3, 16), (3, 32)}
     table = np.arange(33).reshape(3, 11)
-    np.testing.assert_array_equal(_widened(table, 4)[:, :11], table)
-    assert _widened(table, 4).shape == (3, 16)
+    np.testing.assert_array_equal(widened(table, 4)[:, :11], table)
+    assert widened(table, 4).shape == (3, 16)
     for batch_size in (0, 11, 12):  # all of a node's examples, whose sum would have other terms
-        assert _widened(table, batch_size) is table
+        assert widened(table, batch_size) is table
 
 
 @pytest.mark.parametrize("sampling", ["replacement", "epochs"])
