@@ -17,6 +17,7 @@ from jdl.engine.phases import sends_of
 from jdl.engine.rounds import plan_at, step, wires
 from jdl.engine.seeing import mean_of, unseen
 from jdl.engine.state import RunState, Simulation
+from jdl.engine.wiring import as_real
 from jdl.rng import key_of
 from jdl.types import Exchange, Info, Message, Plan, PyTree, Server, Traffic
 
@@ -86,7 +87,7 @@ def _memory(exchange: Exchange, message: Message) -> PyTree:
 def _downs(s: Simulation, server: PyTree) -> list[Message]:
     """The messages of a server in each exchange of a round, with an axis of one row."""
     return [
-        jax.tree.map(lambda x: x[None], content_of(getattr(s.algorithm, phase[0])(server)))
+        as_real(jax.tree.map(lambda x: x[None], content_of(getattr(s.algorithm, phase[0])(server))))
         for phase in (s.algorithm.phases if s.has_server else ())
     ]
 

@@ -18,7 +18,7 @@ from jdl.engine.totals import tally
 from jdl.rng import key_of
 from jdl.types import Delivery, Message, Plan, Slots, Traffic, Wire
 
-__all__ = ["broadcast", "exchange", "tallied"]
+__all__ = ["as_real", "broadcast", "exchange", "tallied"]
 
 
 def exchange(s: Simulation, state: RunState, plan: Plan, message: Message, phase: int) -> tuple:
@@ -53,12 +53,24 @@ def broadcast(s: Simulation, state: RunState, plan: Plan, message: Message, phas
         senders=jnp.zeros((m, 1), jnp.int32),
     )
     down = plan.replace(links=links, self_weights=jnp.zeros(m, plan.self_weights.dtype), stochastic="row")
-    own = jax.tree.map(lambda x: jnp.zeros((m, *x.shape[1:]), x.dtype), message)
-    wire = Wire(own, message, bits, down, jnp.full((1,), -1, jnp.int32), roles=s.who)
+    sent = as_real(message)
+    own = jax.tree.map(lambda x: jnp.zeros((m, *x.shape[1:]), x.dtype), sent)
+    wire = Wire(own, sent, bits, down, jnp.full((1,), -1, jnp.int32), roles=s.who)
     key = key_of(s.key, "down", state.t, phase)
     inbox, new_state, deliveries = s.exchange_down.apply(state.down_state[phase], wire, key)
     heard = functools.reduce(jnp.logical_and, [plans.arrived(one.plan.links)[:, 0] for one in deliveries])
+    if not all(map(_is_real, jax.tree.leaves(message))):
+        inbox = jax.tree.map(lambda x, real: real if _is_real(x) else jnp.broadcast_to(x, real.shape), message, inbox)
     return heard, inbox, [new_state], traffic_of(deliveries), [wire]
+
+
+def as_real(message: Message) -> Message:
+    """A server's message as exchanges meet it: they average real numbers. Clients receive whole numbers unchanged."""
+    return jax.tree.map(lambda x: x if _is_real(x) else x.astype(jnp.float32), message)
+
+
+def _is_real(x: jax.Array) -> bool:
+    return jnp.issubdtype(x.dtype, jnp.inexact)
 
 
 def tallied(traffic: Traffic, deliveries: tuple[Delivery, ...], plan: Plan) -> Traffic:

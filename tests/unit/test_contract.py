@@ -1,4 +1,4 @@
-"""What a method may ask of the simulator: sizes of its own, several server exchanges, reports, common coins, parts."""
+"""What a method may ask of the simulator: sizes of its own, several server exchanges, reports, common coins."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from flax import struct
 
 import jdl
 from jdl import tree
-from jdl.types import Adaptive, Sized, number
+from jdl.types import FULL, Each, Sized, number
 
 N, DIM = 6, 3
 
@@ -82,7 +82,7 @@ class Twice:
     """Two exchanges a round: the mean of full gradients, then a step along it that every client confirms."""
 
     lr: float = number(0.1, minimum=0)
-    needs = frozenset({"server", "full_grad"})
+    needs = frozenset({"server", "full"})
     phases = (("ask", "gradient", "store"), ("tell", "confirm", "move"))
 
     def init(self, params, n):
@@ -95,17 +95,18 @@ class Twice:
         return server[0].x
 
     def gradient(self, x, count, node):
-        return node.full_grad(x), count + 1, {"twice_id": 2.0 * node.id.astype(jnp.float32)}
+        twice_id = Each(2.0 * node.id.astype(jnp.float32))
+        return {"gradient": node.grad(x, FULL)[0], "twice_id": twice_id}, count + 1
 
     def store(self, server, mean, info):
-        seen = server[0].seen.at[info["ids"]].set(info["reports"]["twice_id"])
-        return server[0]._replace(seen=seen), mean
+        seen = server[0].seen.at[info["ids"]].set(mean["twice_id"].content)
+        return server[0]._replace(seen=seen), mean["gradient"]
 
     def tell(self, server):
         return {"x": server[0].x, "g": server[1]}
 
     def confirm(self, told, count, node):
-        return tree.scale(-self.lr, told["g"]), count + 10, {}
+        return tree.scale(-self.lr, told["g"]), count + 10
 
     def move(self, server, mean, info):
         fresh = Server(tree.add(server[0].x, mean), server[0].seen, jax.random.key_data(info["key"]))
@@ -158,7 +159,7 @@ def test_a_common_coin_falls_alike_everywhere_and_anew_every_round():
 
 @struct.dataclass
 class Curious:
-    """A fixed schedule that remembers what it saw."""
+    """A fixed schedule that remembers what it was told last."""
 
     inner: jdl.schedule.Fixed
     watches = frozenset({"loss", "consensus_distance"})
@@ -170,61 +171,24 @@ class Curious:
     def init(self, key):
         return {"loss": jnp.zeros(N), "consensus_distance": jnp.zeros(())}
 
-    def __call__(self, memory, t, key):
-        return self.inner(None, t, key)[0], memory
-
-    def learn(self, memory, plan, seen):
-        return seen
+    def __call__(self, memory, t, key, seen=None):
+        return self.inner((), t, key)[0], memory if seen is None else seen.values
 
 
-def test_a_schedule_sees_losses_before_and_distances_after_a_round():
+def test_a_schedule_sees_losses_before_and_distances_after_the_last_round():
     data = problem()
     talk = Curious(jdl.schedule.Fixed.of(jdl.topology.ring(N)))
-    assert isinstance(talk, Adaptive) and not isinstance(talk.inner, Adaptive)
     built = jdl.simulation(data, jdl.algorithms.DPSGD(lr=0.1), talk)
     start = np.random.default_rng(0).standard_normal((N, DIM)).astype(np.float32)
-    sim = after(built, 1, start)[0]
+    first = after(built, 1, start)[0]
+    assert not np.any(first.schedule_state["loss"])  # before the first round there is nothing to see
+    sim = advance(built, first, 2)[0]
     losses = np.einsum("ni,nij,nj->n", start, data.A, start) / 2 - np.sum(data.b * start, axis=1)
     np.testing.assert_allclose(sim.schedule_state["loss"], losses, rtol=1e-5)
-    models = np.asarray(sim.nodes.x)
+    models = np.asarray(first.nodes.x)
     assert float(sim.schedule_state["consensus_distance"]) == pytest.approx(
         np.square(models - models.mean(0)).sum() / N
     )
-
-
-DIVISIBLE = {
-    "digits": lambda: jdl.problems.digits(nodes=5, partition=jdl.data.partition.Dirichlet(alpha=0.3), hidden=0),
-    "logistic": lambda: jdl.problems.logistic(nodes=3, dim=4, examples=11),
-    "quadratic": lambda: jdl.problems.quadratic(nodes=3, dim=4),
-}
-
-
-@pytest.mark.parametrize("name", DIVISIBLE)
-def test_the_mean_over_parts_is_the_full_gradient(name):
-    data, oracle = DIVISIBLE[name](), jdl.oracle.DataOracle()
-    shapes = jax.eval_shape(data.init, jax.random.key(0))
-    params = jax.tree.map(lambda x: 0.3 * np.random.default_rng(0).standard_normal(x.shape).astype(x.dtype), shapes)
-
-    @jax.jit
-    def gradients(id):
-        about = jdl.types.Data(data, id, jnp.int32(0), jax.random.key(0), jax.random.key(1))
-        return [oracle.part_grad(about, params, part, 4) for part in range(4)], oracle.full_grad(about, params)
-
-    for id in range(2):
-        parts, whole = gradients(jnp.int32(id))
-        mean = jax.tree.map(lambda *g: sum(map(np.asarray, g)) / 4, *parts)
-        for ours, full in zip(*map(jax.tree.leaves, (mean, whole)), strict=True):
-            np.testing.assert_allclose(ours, full, atol=2e-6)
-        if name != "quadratic":
-            assert np.abs(jax.tree.leaves(parts[0])[0] - jax.tree.leaves(parts[1])[0]).max() > 1e-3
-
-
-def test_the_proximal_point_is_where_its_gradient_vanishes(x64):
-    data, oracle = problem(), jdl.oracle.DataOracle()
-    about = jdl.types.Data(data, jnp.int32(2), jnp.int32(0), jax.random.key(0), jax.random.key(1))
-    v, step = jnp.arange(3.0), 0.7
-    x = oracle.prox(about, v, step)
-    np.testing.assert_allclose(oracle.full_grad(about, x) + (x - v) / step, 0, atol=1e-12)
 
 
 @struct.dataclass
@@ -239,7 +203,7 @@ class Exact(Halves):
 
 
 def test_a_problem_without_what_a_method_asks_is_refused():
-    with pytest.raises(jdl.checks.InputError, match="proximal operator in closed form"):
+    with pytest.raises(jdl.checks.InputError, match="needs 'prox', which these parts do not offer"):
         jdl.simulation(jdl.problems.logistic(nodes=4), Exact(), None)
 
 

@@ -157,7 +157,7 @@ class Everybody:
     def init(self, key):
         return ()
 
-    def __call__(self, memory, t, key):
+    def __call__(self, memory, t, key, seen=None):
         links = Server(weights=jnp.ones(self.n), used=jnp.ones(self.n, bool))
         return Plan(links=links, self_weights=jnp.zeros(self.n), stochastic="row"), memory
 

@@ -1,5 +1,6 @@
 """A user's method is traced once: checks, shapes of messages, costs and the compiled round share the trace."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -60,5 +61,5 @@ def test_problems_of_one_shape_and_two_classes_are_checked_apart():
             return jax.numpy.zeros(7)
 
     problem = jdl.problems.quadratic(nodes=4, dim=3)
-    wide = Wide(**{name: getattr(problem, name) for name in problem.__dataclass_fields__})
+    wide = Wide(**{field.name: getattr(problem, field.name) for field in dataclasses.fields(problem)})
     assert memory.memory_bytes(wide) - memory.memory_bytes(problem) == 4 * 4 * (7 - 3) * 4
