@@ -32,7 +32,8 @@ class EF21:
     Client and server keep the same estimate h_i of the client's gradient and update it by compressed differences. These
     vanish at the optimum, so the limit is exact for any contractive C and any heterogeneity. Without compression it is
     gradient descent. `start` sets the first h_i: "gradient", which round 0 sends uncompressed, or "compressed", from
-    zero. Clients outside the round's sample keep their h_i, and the server still counts them.
+    zero. Clients outside the round's sample keep their h_i, and the server still counts them. The server's mean is that
+    of all h_i as long as no message of a client is lost.
 
     Sends:
       the server sends its model; each client sends its compressed difference.
@@ -57,7 +58,7 @@ class EF21:
     compressor: Compressor = TopK(0.1)
     start: str = static("gradient")
 
-    needs: ClassVar[frozenset[str]] = frozenset({"server", "grad"})
+    needs: ClassVar[frozenset[str]] = frozenset({"server", "reliable", "grad"})
     phases: ClassVar[tuple[tuple[str, str, str], ...]] = (("broadcast", "client", "server"),)
 
     def init(self, params: PyTree, n: int) -> State:

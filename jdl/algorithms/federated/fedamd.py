@@ -33,7 +33,8 @@ class FedAMD:
     server caches it. The others are miners: they take H steps from x along the mean of all caches, corrected by
     differences of minibatch gradients. Then x <- x + server_lr mean (y - x) over the miners. If all clients are
     anchors, x stays. In round 0 all clients are anchors, where the paper asks all n clients for their first gradients
-    before the start; clients without a cache do not count. With H = 1 and fresh caches it is gradient descent.
+    before the start; clients without a cache do not count. With H = 1 and fresh caches it is gradient descent. The
+    server's mean is that of all caches as long as no message of a client is lost.
 
     Sends:
       the server sends its model and the mean cache; each client returns a gradient or a change, both of one model's
@@ -61,7 +62,7 @@ class FedAMD:
     local_steps: int = static(5, minimum=1)
     shared: bool = static(True)
 
-    needs: ClassVar[frozenset[str]] = frozenset({"server", "grad", "full"})
+    needs: ClassVar[frozenset[str]] = frozenset({"server", "reliable", "grad", "full"})
     phases: ClassVar[tuple[tuple[str, str, str], ...]] = (("broadcast", "client", "server"),)
 
     @property

@@ -26,7 +26,8 @@ class FedDyn:
     Then g_i <- g_i - alpha (y_i - x); h <- h - alpha (1/n) sum over the sample of (y_i - x); x <- mean y_i - h/alpha;
     all start at zero. The minimum is computed exactly (`exact`, where the problem has a proximal operator) or
     approximated by H gradient steps from x. In both cases the only fixed point is the optimum, for any difference
-    between the data. g_i converges to the gradient of f_i there, and h = mean g_i always. The dual terms act as
+    between the data. g_i converges to the gradient of f_i there, and h = mean g_i as long as no message of a client is
+    lost. The dual terms act as
     momentum: the smaller alpha lr H is, the longer they oscillate. `FedSpeed` with rho = 0 and lam = 1 / alpha is the
     same method when all clients take part.
 
@@ -56,7 +57,7 @@ class FedDyn:
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset({"server", "prox" if self.exact else "grad"})
+        return frozenset({"server", "reliable", "prox" if self.exact else "grad"})
 
     @property
     def draws_per_round(self) -> int:

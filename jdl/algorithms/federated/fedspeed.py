@@ -29,7 +29,8 @@ class FedSpeed:
     only fixed point is the optimum. With rho = 0 and all clients it is `FedDyn` with alpha = 1 / lam.
 
     The mean of lam g_i is over the sampled clients in the paper, and over all n in the authors' code (`corrects`). With
-    all clients these are the same. With a sample, only the second is exact, and the first does not settle.
+    all clients these are the same. With a sample, only the second is exact, and the first does not settle. The second
+    is the mean of all lam g_i as long as no message of a client is lost.
 
     Sends:
       the server sends its model to m clients; each client returns one change, as in FedAvg. A local step computes two
@@ -61,8 +62,11 @@ class FedSpeed:
     local_steps: int = static(1, minimum=1)
     corrects: str = static("sample")
 
-    needs: ClassVar[frozenset[str]] = frozenset({"server", "grad"})
     phases: ClassVar[tuple[tuple[str, str, str], ...]] = (("broadcast", "client", "server"),)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({"server", "grad"} | ({"reliable"} if self.corrects == "all" else set()))
 
     @property
     def draws_per_round(self) -> int:

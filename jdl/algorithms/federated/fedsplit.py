@@ -22,7 +22,7 @@ class FedSplit:
     f_i for any difference between the clients' data, while `FedProx`, which takes proximal steps from x itself, is
     biased. The proximal operator is that of the problem (`exact`), or H gradient steps from x on f_i(u) + ||u - (2
     x - z_i)||^2 / (2 step). The steps have the same limit, since there u = x. Clients outside the round's sample keep
-    their z_i, and still count.
+    their z_i, and still count. x is the mean of all z_i as long as no message of a client is lost.
 
     Sends:
       the server sends its model; each client returns its change of z_i.
@@ -50,7 +50,7 @@ class FedSplit:
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset({"server", "prox" if self.exact else "grad"})
+        return frozenset({"server", "reliable", "prox" if self.exact else "grad"})
 
     @property
     def draws_per_round(self) -> int:

@@ -31,7 +31,8 @@ class Scaffold:
     c_i estimates the gradient of client i at the server's model and c = mean over all n of c_i, so that every client
     steps along the mean gradient. Afterwards c_i+ = c_i - c + (x - y) / (H lr), which is the mean of the H gradients of
     the round (option 2), or the full gradient at x, which takes one more pass over the data (option 1). Then
-    c <- c + (m/n) mean (c_i+ - c_i). c and all c_i start at zero.
+    c <- c + (m/n) mean (c_i+ - c_i). c and all c_i start at zero. c is the mean of all c_i as long as no message of a
+    client is lost.
 
     The method is exact: for any H it converges to the optimum, for any difference between the clients' data, also with
     a sample of clients. With one client it is SGD; with H = 1 and all clients it is gradient descent. Under partial
@@ -68,7 +69,7 @@ class Scaffold:
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset({"server", "grad"} | ({"full"} if self.option == 1 else set()))
+        return frozenset({"server", "reliable", "grad"} | ({"full"} if self.option == 1 else set()))
 
     @property
     def draws_per_round(self) -> int:
