@@ -46,9 +46,9 @@ COLUMNS = {
 def build(name: str, problem: Any) -> jdl.sim.Simulation:
     """Build the algorithm of this name with its defaults, on a topology that suits it."""
     kind, n = catalogue.members("algorithms")[name], problem.n
-    if "server" in kind.needs:
+    if "server" in kind().needs:
         talk = jdl.schedule.Sampling(n, max(1, n // 4))
-    elif "tree" in kind.needs:
+    elif "tree" in kind().needs:
         talk = jdl.topology.tree(n)
     else:
         talk = jdl.schedule.Matching(n) if name in PAIRWISE else jdl.topology.random_regular(n, degree=4)

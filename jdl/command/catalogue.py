@@ -11,7 +11,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from jdl import algorithms, checks, compressors, exchange, problems, schedule, topology
+from jdl import algorithms, checks, compressors, exchange, oracle, problems, schedule, topology
 from jdl.command.docstring import Docstring, docstring
 from jdl.data.partition.rules import RULES
 
@@ -37,6 +37,7 @@ KINDS = {
     "algorithms": "algorithm",
     "topologies": "topology",
     "exchanges": "exchange",
+    "oracles": "oracle",
     "problems": "problem",
     "partitions": "partition",
 }
@@ -91,6 +92,8 @@ def members(kind: str) -> dict[str, Maker]:
         found = {_lower(cls): cls for cls in _listed(exchange, inspect.isclass)}
         # Flags can say all of a compressor that is not made of others.
         found |= {_lower(cls): cls for cls in _compressors() if not _compressors_in(cls)}
+    elif kind == "oracles":
+        found = {_lower(cls): cls for cls in _listed(oracle, inspect.isclass)}
     elif kind == "problems":
         found = {make.__name__: make for make in _listed(problems, inspect.isfunction)}
     else:

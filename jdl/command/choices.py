@@ -11,9 +11,16 @@ import tyro
 from jdl import checks
 from jdl.command.catalogue import RENAMED, known, maker, members
 from jdl.command.help import note, one_of
+from jdl.exchange.stack import is_compressor, wraps
 from jdl.plan import TALKS
 
 __all__ = ["Choices", "Chosen", "FirstGraph", "choose", "choose_graph", "with_new_names"]
+
+
+def _on_the_way_down() -> list[str]:
+    """Those that act on one message, which an honest server sends to all."""
+    made = {name: make() for name, make in members("exchanges").items()}
+    return [name for name, part in made.items() if is_compressor(part) or (wraps(part) and not part.needs)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +41,15 @@ class Choices:
         tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]], note(one_of(members("exchanges")) + " ...", "linear")
     ] = ()
     """exchanges that act on messages (compression, loss, attacks), in this order"""
+    network_down: Annotated[
+        tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]], note(one_of(_on_the_way_down()) + " ...", "none")
+    ] = ()
+    """exchanges on the way from a server to its clients; their flags begin with --down, as --down.lossy.probability"""
+    oracle: Annotated[
+        tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]],
+        note(one_of(members("oracles")) + " ...", "data_oracle, the data as they are"),
+    ] = ()
+    """what peers learn from their data: noise, privacy, false labels; the first is asked first, data_oracle is last"""
     problem: Annotated[str, note(one_of(members("problems")))] = "digits"
     """data set and loss to learn"""
     partition: Annotated[str | None, note(one_of(members("partitions")), "the problem's own, mostly iid")] = None
@@ -58,6 +74,8 @@ class Chosen(NamedTuple):
       problem: the problem.
       partition: None if the problem does not divide a data set.
       network: the exchanges, in their order.
+      network_down: the exchanges on the way from a server to its clients, in their order.
+      oracle: the wrappers of the oracle, and perhaps an oracle, in their order.
     """
 
     algorithm: str
@@ -65,12 +83,15 @@ class Chosen(NamedTuple):
     problem: str
     partition: str | None
     network: tuple[str, ...]
+    network_down: tuple[str, ...] = ()
+    oracle: tuple[str, ...] = ()
 
     @property
     def parts(self) -> list[tuple[str, str]]:
-        """The kind and the name of each part, without repetitions."""
+        """The kind and the name of each part but those of `network_down`, without repetitions."""
         one_each = zip(("algorithms", "topologies", "problems", "partitions"), self[:4], strict=True)
-        return [part for part in one_each if part[1]] + [("exchanges", name) for name in dict.fromkeys(self.network)]
+        lists = [("exchanges", name) for name in self.network] + [("oracles", name) for name in self.oracle]
+        return [part for part in one_each if part[1]] + list(dict.fromkeys(lists))
 
 
 def choose(choices: Choices) -> Chosen:
@@ -102,13 +123,19 @@ def choose(choices: Choices) -> Chosen:
     elif topology is None and needs & TALKS:
         topology = "tree" if "tree" in needs else "random_regular"
     problem = known("problems", choices.problem)
-    names = [name for group in choices.network for name in group]
-    network = tuple(known("exchanges", name) for name in names)
+    network, down = _in_order("exchanges", choices.network), _in_order("exchanges", choices.network_down)
+    need = "need a method with a server; leave it out, or give --algorithm fedavg"
+    checks.require(not down or "server" in needs, f"got --network-down with {algorithm}, which has no server, {need}")
     own, partition = inspect.signature(maker("problems", problem)).parameters.get("partition"), choices.partition
     need = "whose nodes have data of their own; leave --partition out, or give --problem digits"
     checks.require(own is not None or partition is None, f"got partition {partition!r} with {problem}, {need}")
     partition = own and known("partitions", partition or own.default)
-    return Chosen(algorithm, topology, problem, partition, network)
+    return Chosen(algorithm, topology, problem, partition, network, down, _in_order("oracles", choices.oracle))
+
+
+def _in_order(kind: str, groups: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    """The names that a flag was given, once or several times."""
+    return tuple(known(kind, name) for group in groups for name in group)
 
 
 def with_new_names(words: list[str]) -> list[str]:

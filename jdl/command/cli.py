@@ -39,7 +39,7 @@ __all__ = ["main"]
 
 @dataclasses.dataclass(frozen=True)
 class List:
-    """List all algorithms, topologies, exchanges, problems and partitions, or describe those that are named."""
+    """List all algorithms, topologies, exchanges, oracles, problems and partitions, or describe those named."""
 
     names: Annotated[
         tyro.conf.Positional[tuple[str, ...]],

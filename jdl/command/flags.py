@@ -16,12 +16,15 @@ from jdl.command.defaults import better
 from jdl.command.help import metavar, note, one_of, words
 from jdl.topology.weights.weighted import SCHEMES
 
-__all__ = ["FLAG", "Common", "Graph", "flags_of", "options_of", "spelled"]
+__all__ = ["FLAG", "PREFIXED", "Common", "Graph", "flags_of", "options_of", "spelled"]
 
 # The flags for the seeds of parts, since --seed is the seed of the run.
 SEEDS = {"topologies": "graph_seed", "problems": "data_seed"}
 
 FLAG = KINDS | {"exchanges": "network"}
+
+# Kinds of which a run may have several parts; the flags of each begin with its name.
+PREFIXED = ("exchanges", "oracles")
 
 # Options that have no flag, since another part sets them: the problem sets the seed of the partition, and --partition
 # sets the partition of the problem.
@@ -100,13 +103,18 @@ def options_of(kind: str, name: str) -> list[Option]:
 def flags_of(chosen: Chosen, base: type = Common) -> type:
     """Make the dataclass of all flags: those of `base`, and a group for each part that has options."""
     groups = [_group(kind, name, chosen) for kind, name in chosen.parts if options_of(kind, name)]
+    down = [_group("exchanges", name, chosen) for name in dict.fromkeys(chosen.network_down)]
+    down = [group for group in down if dataclasses.fields(group[2])]
+    if down:
+        made = dataclasses.make_dataclass("down", down, frozen=True)
+        groups.append(("down", made, made()))
     made = dataclasses.make_dataclass("Flags", groups, bases=(base,), frozen=True)
     made.__doc__ = base.__doc__
     return made
 
 
 def _group(kind: str, name: str, chosen: Chosen) -> tuple[str, Any, Any]:
-    """Make the field with the flags of one part. The flags of an exchange begin with its name."""
+    """Make the field with the flags of one part. The flags of an exchange, and of an oracle, begin with its name."""
     fields, found = [], options_of(kind, name)
     tuned = better(chosen.problem, found) if kind == "algorithms" else {}
     for option in found:
@@ -127,7 +135,7 @@ def _group(kind: str, name: str, chosen: Chosen) -> tuple[str, Any, Any]:
         fields.append((spelled(kind, option), Annotated[hint, says], default))
     made = dataclasses.make_dataclass(name, fields, frozen=True)
     made.__doc__ = entry(name, maker(kind, name)).summary
-    return name, made if kind == "exchanges" else tyro.conf.OmitArgPrefixes[made], made()
+    return name, made if kind in PREFIXED else tyro.conf.OmitArgPrefixes[made], made()
 
 
 def spelled(kind: str, option: Option) -> str:

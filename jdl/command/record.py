@@ -8,7 +8,7 @@ from typing import Any
 from jdl import checks, roles
 from jdl.command.catalogue import make, maker
 from jdl.command.choices import Chosen
-from jdl.command.flags import FLAG, options_of, spelled
+from jdl.command.flags import FLAG, PREFIXED, options_of, spelled
 from jdl.data.load import absolute
 from jdl.runs.memory import fits_in_memory
 from jdl.topology import Topology
@@ -37,12 +37,14 @@ def record(flags: Any, chosen: Chosen) -> Command:
     >>> record(flags_of(chosen)(nodes=8), chosen)["topology"]
     {'name': 'ring'}
     """
-    single = {kind: name for kind, name in chosen.parts if kind not in ("exchanges", "topologies")}
+    single = {kind: name for kind, name in chosen.parts if kind not in ("topologies", *PREFIXED)}
     command = {"topology": topology_of(flags, chosen)}
     command |= {FLAG[kind]: _part(kind, name, flags) for kind, name in single.items()}
     if chosen.topology == "sampling" and command["topology"]["participants"] is None:
         command["topology"]["participants"] = flags.nodes
     command["network"] = [_part("exchanges", name, flags) for name in chosen.network]
+    command["network_down"] = [_part("exchanges", name, getattr(flags, "down", None)) for name in chosen.network_down]
+    command["oracle"] = [_part("oracles", name, flags) for name in chosen.oracle]
     numbers = {name: getattr(flags, name) for name in LEAST}
     for name, number in numbers.items():
         if number is not None:
@@ -58,8 +60,10 @@ def build(command: Command) -> dict[str, Any]:
     """The arguments of `jdl.run`. What is cheap to refuse is refused first, and nothing that does not fit is built."""
     n, topology = command["nodes"], command["topology"]
     algorithm = make("algorithms", **command["algorithm"])
-    network = [make("exchanges", **part) for part in command["network"]]
-    for part in (algorithm, *network):
+    # Commands of earlier versions lack the last two.
+    lists = (("network", "exchanges"), ("network_down", "exchanges"), ("oracle", "oracles"))
+    several = {name: [make(kind, **part) for part in command.get(name, [])] for name, kind in lists}
+    for part in (algorithm, *(part for parts in several.values() for part in parts)):
         checks.fields(part)
     division = {"partition": make("partitions", **command["partition"])} if "partition" in command else {}
     problem = make("problems", nodes=n, **command["problem"], **division)
@@ -68,7 +72,7 @@ def build(command: Command) -> dict[str, Any]:
         "problem": problem,
         "algorithm": algorithm,
         "topology": graph(topology, n, problem.num_examples) if topology else None,
-        "network": network,
+        **several,
         "mapping": _number(command["mapping"]),
         # Commands of earlier versions lack these.
         "devices": command.get("devices", 1),

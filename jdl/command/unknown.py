@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from jdl import checks
 from jdl.command.catalogue import maker, members, options
 from jdl.command.choices import Chosen
-from jdl.command.flags import FLAG, Common, options_of, spelled
+from jdl.command.flags import FLAG, PREFIXED, Common, options_of, spelled
 
 __all__ = ["refuse"]
 
@@ -24,27 +24,37 @@ def refuse(unknown: list[str], chosen: Chosen, flags: type) -> None:
     see, what = f"see `jdl {command} --help`", "this run" if command == "run" else "this graph"
     checks.require(word.startswith("--"), f"got {word!r}, which follows no flag; {see}")
     plain = word[2:].replace("_", "-").removeprefix("no-")
-    takers = [part for *part, flag in _all_flags() if flag == plain and (command == "run" or part[0] == "topologies")]
+    takers = [part for *part, flag in _all_flags() if flag == plain and (command == "run" or part[0] == "topology")]
+    parts = [(FLAG[kind], name) for kind, name in chosen.parts]
+    parts += [("network-down", name) for name in dict.fromkeys(chosen.network_down)]
     if takers:
         takers.sort(key=lambda part: USUAL.index(part[1]) if part[1] in USUAL else len(USUAL))
-        kind, name = takers[0]
+        of, name = takers[0]
+        both = f"got {word} and {name} in --network-down, whose flags begin with --down; give --down.{word[2:]}"
+        checks.require(of != "network" or ("network-down", name) not in parts, both)
         names = " and ".join(name for _, name in takers[:3]) + f" and {len(takers) - 3} others" * (len(takers) > 3)
-        others = ", ".join(name for _, name in chosen.parts)
-        do = f"leave it out, or give --{FLAG[kind]} {name}"
+        others = ", ".join(name + " on the way down" * (of == "network-down") for of, name in parts)
+        do = f"leave it out, or give --{of} {name}"
         raise checks.InputError(f"got {word}, which belongs to {names}, not to {others}; {do}")
-    groups = {name for _, name in chosen.parts}
+    groups = {"down", *(name for _, name in parts)}
     common = [one.name.replace("_", "-") for one in dataclasses.fields(flags) if one.name not in groups]
-    own = [flag for kind, name, flag in _all_flags() if (kind, name) in chosen.parts]
+    own = [flag for of, name, flag in _all_flags() if (of, name) in parts]
     near = " or --".join(checks.nearest(plain, [*common, *own])[:2])
     raise checks.InputError(f"got {word}, which is no flag of {what}; did you mean --{near}? S{see[1:]}")
 
 
 def _all_flags() -> Iterable[tuple[str, str, str]]:
-    """(kind, name, flag) of every option of every part; a server's sample counts with the algorithms that have one."""
+    """Every option of every part: the flag that names the part, the part's name, and the flag of the option.
+
+    The sample of a server counts with the algorithms that have one.
+    """
     parts = [(kind, name, options_of(kind, name)) for kind in FLAG for name in members(kind)]
-    served = [name for name, algorithm in members("algorithms").items() if "server" in algorithm.needs]
+    served = [name for name, algorithm in members("algorithms").items() if "server" in algorithm().needs]
     parts += [("algorithms", name, options(maker("topologies", "sampling"))) for name in served]
     parts.append(("topologies", "from_file", options(maker("topologies", "from_file"))))
     for kind, name, found in parts:
         for option in found:
-            yield kind, name, (f"{name}." * (kind == "exchanges") + spelled(kind, option)).replace("_", "-")
+            flag = (f"{name}." * (kind in PREFIXED) + spelled(kind, option)).replace("_", "-")
+            yield FLAG[kind], name, flag
+            if kind == "exchanges":
+                yield "network-down", name, f"down.{flag}"

@@ -10,11 +10,15 @@ import numpy as np
 from jdl import checks
 from jdl import plan as plans
 from jdl.engine.state import Simulation
+from jdl.exchange import SignFlip
 from jdl.exchange.stack import breaks_of, layers
 from jdl.oracle import answers
 from jdl.types import Plan
 
 __all__ = ["REMEDIES", "check_needs"]
+
+# What does not hold for the messages of a server to its clients.
+ONE_HONEST_SENDER = frozenset({"peers", "links", "symmetric", "doubly_stochastic", "dishonest"})
 
 # The advice for each need that is not met.
 REMEDIES = {
@@ -30,7 +34,7 @@ REMEDIES = {
     "each": "leave out exchanges that replace or repeat the mean, and give a graph in slots",
     "push": "leave out exchanges that keep no sums",
     "links": "give a graph",
-    "dishonest": "give roles=jdl.roles.draw(n, dishonest=0.25) (--dishonest 0.25), or the attack a fraction",
+    "dishonest": "give roles=jdl.roles.draw(n, dishonest=0.25) (--dishonest 0.25)",
     "peers": "give a graph, not a schedule of clients",
     "server": "give jdl.schedule.Sampling(n, participants)",
 }
@@ -55,8 +59,12 @@ def check_needs(built: Simulation, plan: Plan) -> None:
         broken |= {"doubly_stochastic"}  # a directed W without some of its links keeps the sums of one side only
     down = [] if built.exchange_down is None else layers(built.exchange_down)
     lossy = any("reliable" in one.breaks for one in down)
-    _check((built.algorithm, *layers(built.exchange)), has, broken | ({"reliable"} if lossy else set()))
-    _check(down, has - {"peers", "links", "symmetric", "doubly_stochastic"}, frozenset())
+    asked = [part for part in getattr(built.oracle, "wrappers", ()) if hasattr(part, "needs")]
+    _check((built.algorithm, *layers(built.exchange), *asked), has, broken | ({"reliable"} if lossy else set()))
+    for part in down:
+        unmet = sorted(part.needs - (has - ONE_HONEST_SENDER))
+        got = f"got {type(part).__name__} in network_down that needs {' and '.join(map(repr, unmet))}"
+        checks.require(not unmet, f"{got}, where an honest server sends one message to all; leave it out there")
 
 
 def _check(parts: Sequence[Any], has: frozenset[str], broken: frozenset[str]) -> None:
@@ -66,4 +74,7 @@ def _check(parts: Sequence[Any], has: frozenset[str], broken: frozenset[str]) ->
         for need in sorted(part.needs - (has - broken), key=lambda need: (need not in ("peers", "server"), need)):
             why = "which the network breaks" if need in broken else "which these parts do not offer"
             do = REMEDIES.get(need, "choose another algorithm or problem")
+            if need == "dishonest":
+                why = "and all nodes are honest"
+                do += ", or SignFlip(fraction=0.1) (--sign_flip.fraction 0.1)" * isinstance(part, SignFlip)
             raise checks.InputError(f"got {name} that needs {need!r}, {why}; {do}")

@@ -19,7 +19,7 @@ class Summarised(Protocol):
 
 
 def label(command: Mapping[str, Any]) -> str:
-    """The label of a run: its algorithm, topology and network.
+    """The label of a run: its algorithm, topology, networks and oracle.
 
     Args:
       command: the record of a run, see `jdl.command.record`.
@@ -34,8 +34,11 @@ def label(command: Mapping[str, Any]) -> str:
         text = f"server: {name}, {topology['participants']:,} of {nodes:,} clients a round"
     else:
         text = f"gossip: {name} on {_call(topology, [str(nodes)])}"
-    network = [_call(part, []) for part in command["network"]]
-    return text + f" through {', '.join(network)}" * bool(network)
+    lists = {"network": " through ", "network_down": ", down through ", "oracle": ", data by "}
+    for kind, words in lists.items():
+        parts = [_call(part, []) for part in command.get(kind, ())]
+        text += (words + ", ".join(parts)) * bool(parts)
+    return text
 
 
 def _call(part: Mapping[str, Any], first: list[str]) -> str:

@@ -43,7 +43,7 @@ def test_partitions_are_the_rules():
 def test_everything_has_a_summary_and_methods_say_what_they_send(kind):
     for entry in catalogue.catalogue()[kind]:
         assert entry.summary.endswith(".") and "\n" not in entry.summary
-        assert entry.sends or kind in ("problems", "partitions"), entry.name
+        assert entry.sends or kind in ("oracles", "problems", "partitions"), entry.name
         assert entry.paper or kind != "algorithms", entry.name
     assert json.loads(json.dumps([entry._asdict() for entry in catalogue.catalogue()[kind]]))
 
@@ -55,7 +55,7 @@ def test_algorithms_are_grouped_by_family_and_topologies_by_how_they_change():
     families = {name.removeprefix("algorithms, "): set(listed) for name, listed in found.items() if "algo" in name}
     assert families == {name: files for name, files in folders.items() if files}
     assert [*families] == ["gossip", "corrected", "dual", "compressed", "outer", "federated"]
-    assert [*found][-3:] == ["exchanges", "problems", "partitions"]
+    assert [*found][-4:] == ["exchanges", "oracles", "problems", "partitions"]
     assert sum(map(len, found.values())) == sum(map(len, catalogue.catalogue().values()))
     for heading, name in (
         (catalogue.ONE, "ring"),
@@ -160,7 +160,7 @@ def flags_of(kind):
 
 
 def test_no_two_flags_of_a_run_share_a_name():
-    kinds = {kind: flags_of(kind) for kind in catalogue.KINDS if kind != "exchanges"}  # whose flags carry their name
+    kinds = {kind: flags_of(kind) for kind in catalogue.KINDS if kind not in flags.PREFIXED}
     kinds["run"] = set(inspect.signature(flags.Common).parameters)
     for one, other in itertools.combinations(kinds, 2):
         assert not kinds[one] & kinds[other], (one, other)
@@ -169,7 +169,7 @@ def test_no_two_flags_of_a_run_share_a_name():
 def test_no_two_parts_share_a_name():
     """Each has a group of flags, a field of the whole by its name; `jdl list NAME` takes one."""
     kinds = {kind: set(catalogue.members(kind)) for kind in catalogue.KINDS}
-    kinds["run"] = set(inspect.signature(flags.Common).parameters)
+    kinds["run"] = {"down", *inspect.signature(flags.Common).parameters}
     for one, other in itertools.combinations(kinds, 2):
         assert not kinds[one] & kinds[other], (one, other)
 

@@ -81,8 +81,9 @@ def parts_of(call, monkeypatch):
     def parts_of(*argv):
         given = {}
 
-        def seen(problem, algorithm, topology=None, network=(), roles=None, own=False, **_):
-            given["simulation"] = jdl.simulation(problem, algorithm, topology, network, roles=roles, own=own)
+        def seen(problem, algorithm, topology, network, network_down, oracle, roles, own, **_):
+            what = {"network_down": network_down, "oracle": oracle, "roles": roles, "own": own}
+            given["simulation"] = jdl.simulation(problem, algorithm, topology, network, **what)
             raise checks.InputError("seen")
 
         monkeypatch.setattr(cli, "run", seen)
@@ -120,6 +121,31 @@ def test_flags_say_who_is_dishonest_and_that_own_data_count(parts_of):
     assert parts_of(*SMALL, "--dishonest", "2")["roles"]["honest"] != found["roles"]["honest"]
     plain = parts_of(*SMALL)
     assert plain["roles"] is None and "metrics" not in plain
+
+
+def test_flags_reach_the_way_down_and_the_oracle(parts_of):
+    argv = ["--algorithm", "fedavg", "--hidden", "0", "--nodes", "8", "--rounds", "4", "--local-steps", "2", "--lr=0.5"]
+    argv += ["--network", "lossy", "--network-down", "half_precision", "lossy"]
+    argv += ["--lossy.probability", "0.25", "--down.lossy.probability=0.5", "--down.half-precision.dtype", "float16"]
+    argv += ["--oracle", "gradient-noise", "data_oracle", "--gradient_noise.sigma", "0.5", "--data_oracle.epochs", "2"]
+    expected = jdl.simulation(
+        jdl.problems.digits(8, hidden=0),
+        jdl.algorithms.FedAvg(lr=0.5, local_steps=2),
+        jdl.schedule.Sampling(8, 8),
+        [jdl.exchange.Lossy(0.25)],
+        network_down=[jdl.compressors.HalfPrecision("float16"), jdl.exchange.Lossy(0.5)],
+        oracle=[jdl.oracle.GradientNoise(0.5), jdl.oracle.DataOracle(epochs=2)],
+    )
+    assert parts_of(*argv) == json.loads(json.dumps(describe(expected)))
+
+
+def test_records_of_before_and_from_disk_build_the_same_parts():
+    chosen = choices.choose(choices.Choices(problem="quadratic", topology="ring", oracle=(("gradient_noise",),)))
+    command = cli.record(flags.flags_of(chosen)(nodes=8), chosen)
+    assert json.loads(json.dumps(command)) == command and cli.build(command)["oracle"] == [jdl.oracle.GradientNoise()]
+    new = {"network_down": [], "oracle": [], "roles": None, "own": False, "devices": 1}
+    before = cli.build({name: value for name, value in command.items() if name not in new})
+    assert {name: before[name] for name in new} == new
 
 
 def test_a_server_talks_to_a_sample(call, parts_of):
@@ -176,7 +202,7 @@ def test_list(call):
     assert any(line.split()[:1] == ["dpsgd"] and "D-PSGD" in line for line in out.splitlines())
     code, out, _ = call("list", "--json")
     found = json.loads(out)
-    assert list(found) == ["algorithm", "topology", "exchange", "problem", "partition"]
+    assert list(found) == ["algorithm", "topology", "exchange", "oracle", "problem", "partition"]
     assert all(
         set(entry) == {"name", "summary", "paper", "sends", "memory"} for entries in found.values() for entry in entries
     )
@@ -313,6 +339,26 @@ BAD = {
     ),
     "flag of another problem": (["run", "--condition=3"], "got --condition, which belongs to quadratic"),
     "flag of another exchange": (["run", "--top_k.fraction", "1"], "or give --network top_k"),
+    "flag of another oracle": (["run", "--label_flip.to", "3"], "got --label_flip.to, which is no flag of this run"),
+    "flag of an oracle": (["run", "--private_gradients.clip", "3"], "or give --oracle private_gradients"),
+    "way down from whom": (
+        ["run", *SMALL, "--network-down", "lossy"],
+        "got --network-down with dpsgd, which has no server, need a method with a server; leave it out, or give --alg",
+    ),
+    "flag of the way down": (
+        ["run", "--network", "lossy", "--down.lossy.probability", "1"],
+        "or give --network-down lossy",
+    ),
+    "flag of the way up": (
+        ["run", "--algorithm", "fedavg", "--network-down", "lossy", "--lossy.probability", "1"],
+        "got --lossy.probability and lossy in --network-down, whose flags begin with --down; give --down.lossy.pro",
+    ),
+    "attack on nobody": (
+        ["run", *SMALL, "--network", "sign_flip"],
+        "and all nodes are honest; give roles=jdl.roles.draw(n, dishonest=0.25) (--dishonest 0.25), or "
+        "SignFlip(fraction=0.1) (--sign_flip.fraction 0.1)",
+    ),
+    "false labels of nobody": (["run", *SMALL, "--oracle", "label_flip"], "got LabelFlip that needs 'dishonest'"),
     "flag of another partition": (
         ["run", "--alpha", "1"],
         "got --alpha, which belongs to dirichlet and by_cluster and dirichlet_per_node, not to dpsgd, random_regular, "
