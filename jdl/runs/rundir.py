@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import shutil
 from types import TracebackType
@@ -12,11 +11,10 @@ from typing import Any, Self
 
 from jdl import checks
 from jdl.runs.checkpoint import Checkpoints
-from jdl.runs.describe import differences
+from jdl.runs.configuration import as_json, same_configuration
 from jdl.runs.history import Row, append_csv, append_nodes, join_nodes, per_node, read_csv, read_nodes
 from jdl.runs.lock import Lock
 from jdl.runs.place import LOCK, Place
-from jdl.runs.public_names import renewed
 from jdl.types import PyTree
 
 __all__ = ["RunDir"]
@@ -41,11 +39,11 @@ class RunDir:
         self.fresh, self.path = not resume, place.path
         self.nodes = 0  # the number of nodes in nodes.csv, 0 without metrics of every node
         if resume:
-            _same_configuration(place, config)
+            same_configuration(place, config)
             self.lock = Lock(self.path / LOCK, f"run directory {self.path}")
         else:
             place.check()
-            text = _json(config)
+            text = as_json(config)
             self.path = place.make()
             self.lock = Lock(self.path / LOCK, place.named)
             try:
@@ -131,7 +129,7 @@ class RunDir:
 
     def summary(self, summary: dict[str, Any]) -> None:
         """Write summary.json."""
-        self._write("summary.json", _json(summary))
+        self._write("summary.json", as_json(summary))
 
     def _write(self, name: str, text: str) -> None:
         part = self.path / f"{name}.part"
@@ -154,36 +152,6 @@ class RunDir:
             shutil.rmtree(self.path / "checkpoint", ignore_errors=True)
             with contextlib.suppress(OSError):  # the directory holds files that are not of this run
                 self.path.rmdir()
-
-
-def _same_configuration(place: Place, config: dict[str, Any]) -> None:
-    """Check that a directory holds the run that is to be resumed.
-
-    Raises:
-      InputError: if it holds no run, or one with another configuration.
-    """
-    file = place.path / "config.json"
-    do = "name the directory of a run, or begin anew"
-    checks.require(file.is_file(), f"got run directory {place.path}, which holds no config.json; {do}")
-    try:
-        was = json.loads(file.read_text())
-        before = {key: was[key] for key in ("run", "simulation")}
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise checks.InputError(f"got {file}, which cannot be read ({error}); restore it, or run anew") from error
-    now = json.loads(_json(config))
-    odd = [text for key in before for text in differences(renewed(before[key]), now[key], key)]
-    do = f"to start anew {place.another}, or restore what was"
-    need = f"got a run directory of another configuration: {'; '.join(odd[:3])}; need the same to resume"
-    checks.require(not odd, f"{need}; {do}")
-
-
-def _json(content: dict[str, Any]) -> str:
-    try:
-        return json.dumps(content, indent=2) + "\n"
-    except (TypeError, ValueError) as error:
-        raise checks.InputError(
-            f"got a command that cannot be written as JSON ({error}), need text, numbers, lists and dicts; convert it"
-        ) from error
 
 
 def _first_line(error: Exception) -> str:
