@@ -89,7 +89,8 @@ def test_the_error_of_a_narrow_message_is_kept_in_the_wide_type():
 def test_a_matrix_of_the_rank_arrives_whole_and_so_do_those_after_it():
     low = (RNG.standard_normal((4, 3, 7, 2)) @ RNG.standard_normal((4, 1, 2, 20))).astype(np.float32)  # 21 x 20, rank 2
     low[1] = 0  # a message of zeros leaves no Q to start from
-    sent, _, bits = sequence(PowerSGD(2), low)
+    half = [jnp.asarray(np.c_[RNG.standard_normal(20), np.zeros(20)], jnp.float32)]  # ... nor does half a Q
+    sent, _, bits = sequence(PowerSGD(2), low, half)
     np.testing.assert_allclose(sent, low, rtol=0, atol=2e-5)
     np.testing.assert_array_equal(bits, np.full(4, 32 * 2 * (21 + 20)))
 

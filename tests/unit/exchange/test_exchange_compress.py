@@ -45,7 +45,7 @@ def wire_of(x, plan, bits=None):
 
 
 def rounds_of(dim=6):
-    """Four rounds: all send; node 1 sleeps and node 2 is silent; nodes 4 and 0 alone; node 3 has no links."""
+    """All send; node 1 sleeps and 2 is silent; 4 and 0 are alone; 3 has no links; 0 is silent, and all are awake."""
     ring, rng = topology.ring(N).plan("slots"), np.random.default_rng(0)
     awake = jnp.asarray([True, False, True, True, True])
     few = plans.clients(jnp.asarray([4, 0], jnp.int32))
@@ -55,6 +55,7 @@ def rounds_of(dim=6):
         (ring.replace(active=awake), np.asarray([1, 1, 0, 1, 1.0]), [0, 3, 4]),
         (few, np.ones(2), [4, 0]),
         (lonely, np.ones(N), [0, 1, 2, 4]),
+        (ring, np.asarray([0, 1, 1, 1, 1.0]), [1, 2, 3, 4]),
     ]
     for plan, bits, sending in settings:
         x = rng.standard_normal((len(bits), dim)).astype(np.float32)
