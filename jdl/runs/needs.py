@@ -10,7 +10,6 @@ import numpy as np
 from jdl import checks
 from jdl import plan as plans
 from jdl.engine.state import Simulation
-from jdl.exchange import SignFlip
 from jdl.exchange.stack import breaks_of, layers
 from jdl.oracle import answers
 from jdl.types import Plan
@@ -34,7 +33,8 @@ REMEDIES = {
     "each": "leave out exchanges that replace or repeat the mean, and give a graph in slots",
     "push": "leave out exchanges that keep no sums",
     "links": "give a graph",
-    "dishonest": "give roles=jdl.roles.draw(n, dishonest=0.25) (--dishonest 0.25)",
+    "dishonest": "give roles=jdl.roles.draw(n, dishonest=0.25) (--dishonest 0.25), or an attack a fraction of its own "
+    "(--sign_flip.fraction 0.1)",
     "peers": "give a graph, not a schedule of clients",
     "server": "give jdl.schedule.Sampling(n, participants)",
 }
@@ -74,7 +74,4 @@ def _check(parts: Sequence[Any], has: frozenset[str], broken: frozenset[str]) ->
         for need in sorted(part.needs - (has - broken), key=lambda need: (need not in ("peers", "server"), need)):
             why = "which the network breaks" if need in broken else "which these parts do not offer"
             do = REMEDIES.get(need, "choose another algorithm or problem")
-            if need == "dishonest":
-                why = "and all nodes are honest"
-                do += ", or SignFlip(fraction=0.1) (--sign_flip.fraction 0.1)" * isinstance(part, SignFlip)
             raise checks.InputError(f"got {name} that needs {need!r}, {why}; {do}")

@@ -355,8 +355,8 @@ BAD = {
     ),
     "attack on nobody": (
         ["run", *SMALL, "--network", "sign_flip"],
-        "and all nodes are honest; give roles=jdl.roles.draw(n, dishonest=0.25) (--dishonest 0.25), or "
-        "SignFlip(fraction=0.1) (--sign_flip.fraction 0.1)",
+        "give roles=jdl.roles.draw(n, dishonest=0.25) (--dishonest 0.25), or an attack a fraction of its own "
+        "(--sign_flip.fraction 0.1)",
     ),
     "false labels of nobody": (["run", *SMALL, "--oracle", "label_flip"], "got LabelFlip that needs 'dishonest'"),
     "flag of another partition": (
