@@ -35,6 +35,9 @@ REMEDIES = {
     "links": "give a graph",
     "dishonest": "give roles=jdl.roles.draw(n, dishonest=0.25) (--dishonest 0.25), or an attack a fraction of its own "
     "(--sign_flip.fraction 0.1)",
+    "prox": "let the method take local steps in place of exact ones, or give a quadratic",
+    "public": "give the problem public inputs, public=0.1",
+    "held_out": "give the problem a share to keep aside, validation=0.2",
     "peers": "give a graph, not a schedule of clients",
     "server": "give jdl.schedule.Sampling(n, participants)",
 }
