@@ -61,7 +61,7 @@ def _check_part(name: str, part: Any, kind: type, do: str) -> None:
     if isinstance(part, types.FunctionType | types.BuiltinFunctionType | types.ModuleType):
         raise checks.InputError(f"got {part.__name__!r}, {need}; {do}")
     missing = [member for member in members(kind) if not _has(part, member)]
-    kind_name = f"jdl.types.{kind.__name__}"
+    kind_name = f"{'jdl.compressors' if kind is Compressor else 'jdl.types'}.{kind.__name__}"
     got = f"got {article} {name} of type {type(part).__name__}"
     if len(missing) == len(members(kind)):
         raise checks.InputError(f"{got}, {need} (see {kind_name}); {do}")
