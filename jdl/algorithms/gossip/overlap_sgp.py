@@ -30,7 +30,7 @@ class OverlapSGP:
     lasts as long as the slower of computation and communication, not their sum. Weights travel with models, so nothing
     is lost: the sums of numerators and of weights, with those in flight, stay constant, and z still tends to the mean.
     P needs a positive diagonal; otherwise the weight of a node is zero while its first messages travel. Sleeping nodes
-    keep the messages that are on their way to them.
+    keep the messages that are on their way to them. The share of a lost message is back at its sender a round later.
 
     Sends:
       the numerator and its weight, once a round.
@@ -61,7 +61,7 @@ class OverlapSGP:
     optimizer: local.Optimizer = static("sgd")
     decay: local.Decay | None = static(None)
 
-    needs: ClassVar[frozenset[str]] = frozenset({"peers", "column_stochastic", "reliable", "grad"})
+    needs: ClassVar[frozenset[str]] = frozenset({"peers", "column_stochastic", "grad"})
     phases: ClassVar[tuple[tuple[str, str], ...]] = (("send", "recv"),)
 
     @property
