@@ -29,12 +29,13 @@ from jax.extend.core import Jaxpr
 
 import jdl
 from jdl import checks, tree
+from jdl import plan as plans
 from jdl import sim as simulator
 from jdl.command import catalogue
 from jdl.data import Partition
 from jdl.data.readers.embedded import digits
-from jdl.engine import messages, nodes, rounds
-from jdl.engine.mapping import over_nodes
+from jdl.engine import messages, nodes, phases, rounds
+from jdl.engine.mapping import AT_ONCE
 from jdl.models import MLP
 from jdl.problems import Supervised
 from jdl.types import Wire
@@ -54,9 +55,9 @@ def problem(n: int) -> Supervised:
 def build(name: str, n: int, clients: int) -> jdl.sim.Simulation:
     """Build the algorithm of this name on a topology that suits it, with a rate at which nothing diverges."""
     kind = catalogue.members("algorithms")[name]
-    if "server" in kind.needs:
+    if "server" in kind().needs:
         talk = jdl.schedule.Sampling(n, clients)
-    elif "tree" in kind.needs:
+    elif "tree" in kind().needs:
         talk = jdl.topology.tree(n)
     else:
         talk = jdl.schedule.Matching(n) if name in PAIRWISE else jdl.topology.random_regular(n, degree=4)
@@ -94,8 +95,8 @@ class Alone:
         self.simulation = simulation
         self.advance = jax.jit(lambda s, sim, k: simulator.advance(s, sim, sim.t + k)[0], donate_argnums=1)
         self.sim = self.advance(simulation, jax.jit(simulator.init)(simulation), 2)
-        self.plan = jax.jit(rounds.plan_at)(simulation, self.sim.schedule_state, self.sim.t)[0]
-        self.rows = jax.jit(nodes.rows_of)(simulation, self.plan, self.sim.t)
+        self.plan = jax.jit(rounds.plan_at)(simulation, self.sim)[0]
+        self.rows = jax.jit(nodes.rows_of)(simulation, self.plan, self.sim)
         m = self.rows["id"].shape[0]
         one = simulation.problem.init(jax.random.key(0))
         self.models = jax.tree.map(lambda x: jnp.tile(x[None], (m,) + (1,) * x.ndim), one)
@@ -103,30 +104,31 @@ class Alone:
         before = tree.take_rows(self.sim.nodes, self.plan.participants)
         self.messages = [
             messages.content_and_bits(jax.jit(send)(simulation, self.rows, before, self.sim.server)[0])[0]
-            for send in rounds.sends_of(simulation)
+            for send in phases.sends_of(simulation)
         ]
         self.exchanges = [jax.jit(self._exchange) for _ in self.messages]
         self.compress = jax.jit(self._compress) if "compressor" in simulation.algorithm.__dataclass_fields__ else None
-        plain = simulation.replace(mapping="vmap")
+        plain = simulation.replace(placement=AT_ONCE)
         step, descent = work_of(simulator.step, plain, self.sim), work_of(self._descend, plain, self.rows, self.models)
         self.gradients = step / descent
 
     @staticmethod
     def _descend(s, rows, models):
         gradient = lambda s, row, x: nodes.node_of(s, row).grad(x)[0]
-        grads = over_nodes(gradient, s.mapping, "gradient")(s, rows, models)
+        grads = s.placement.over(gradient, "gradient")(s, rows, models)
         return jax.tree.map(lambda x, g: x - 1e-3 * g, models, grads)
 
     @staticmethod
     def _exchange(s, link, plan, message):
-        bits = jnp.zeros(plan.self_weights.shape[0])
-        return s.exchange.apply(link, Wire(own=message, sent=message, bits=bits, plan=plan), s.key)[:2]
+        bits, origin = jnp.zeros(plans.rows(plan)), plans.ids(plan)
+        wire = Wire(own=message, sent=message, bits=bits, plan=plan, origin=origin, roles=s.who)
+        return s.exchange.apply(link, wire, s.key)[:2]
 
     @staticmethod
     def _compress(s, message):
         codec = s.algorithm.compressor
         one = lambda s, message: codec(codec.init(message), message, s.key)[0]
-        return over_nodes(one, s.mapping, "compress")(s, message)
+        return s.placement.over(one, "compress")(s, message)
 
     def round(self, times: int) -> float:
         start = time.perf_counter()
@@ -203,7 +205,7 @@ def main(
         jax.clear_caches()  # a process may hold 65,530 mappings of memory, and each program takes some
         figures[name] = of_its_parts(name, repeats, times)
         print(name, {key: round(value, 2) for key, value in figures[name].items()}, flush=True)
-    served = [name for name in chosen if "server" in known[name].needs]
+    served = [name for name in chosen if "server" in known[name]().needs]
     for name in served:
         figures[name] |= of_many_clients(name, repeats, times)
         print(name, {key: round(value, 2) for key, value in figures[name].items()}, flush=True)
