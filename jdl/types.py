@@ -390,12 +390,14 @@ class Delivery:
       bits: f[s], what each row put on each of its links, all copies together. A row of zero bits was not sent.
       copies: f[s] or f[], the number of copies on each link.
       origin: i32[s], the node that sent each row, -1 for the server.
+      sent: M[s], the messages as they were on the links, for those who look at them (`jdl.sim.wires`).
     """
 
     plan: Plan
     bits: jax.Array
     copies: jax.Array
     origin: jax.Array
+    sent: Message = None
 
 
 @struct.dataclass

@@ -28,9 +28,10 @@ def step(simulation: Simulation, state: RunState) -> tuple[RunState, Reports]:
 
 
 def wires(simulation: Simulation, state: RunState) -> tuple[Wire, ...]:
-    """What the next round would put on links: one `Wire` for each exchange that is not empty. The state stays as it is.
+    """What the next round would put on links, after all exchanges: compressed, masked, falsified. The state stays.
 
-    Attacks on privacy read it: gradient inversion, membership inference, linkability.
+    Attacks on privacy read it: gradient inversion, membership inference, linkability. There is one `Wire` for each
+    exchange that is not empty, or for each part of its message that takes links of its own.
 
     Args:
       simulation: what is simulated.

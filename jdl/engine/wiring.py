@@ -32,7 +32,7 @@ def exchange(s: Simulation, state: RunState, plan: Plan, message: Message, phase
     wire = Wire(own=message, sent=message, bits=bits, plan=plan, origin=plans.ids(plan), roles=s.who)
     key = key_of(s.key, "exchange", state.t, phase)
     inbox, new_state, deliveries = s.exchange.apply(state.exchange_state[phase], wire, key)
-    return unmarked(inbox), new_state, deliveries, [wire]
+    return unmarked(inbox), new_state, deliveries, _on_links(wire, deliveries)
 
 
 def broadcast(s: Simulation, state: RunState, plan: Plan, message: Message, phase: int) -> tuple:
@@ -61,7 +61,7 @@ def broadcast(s: Simulation, state: RunState, plan: Plan, message: Message, phas
     heard = functools.reduce(jnp.logical_and, [plans.arrived(one.plan.links)[:, 0] for one in deliveries])
     if not all(map(_is_real, jax.tree.leaves(message))):
         inbox = jax.tree.map(lambda x, real: real if _is_real(x) else jnp.broadcast_to(x, real.shape), message, inbox)
-    return heard, inbox, [new_state], traffic_of(deliveries), [wire]
+    return heard, inbox, [new_state], traffic_of(deliveries), _on_links(wire, deliveries)
 
 
 def as_real(message: Message) -> Message:
@@ -71,6 +71,12 @@ def as_real(message: Message) -> Message:
 
 def _is_real(x: jax.Array) -> bool:
     return jnp.issubdtype(x.dtype, jnp.inexact)
+
+
+def _on_links(wire: Wire, deliveries: tuple[Delivery, ...]) -> list[Wire]:
+    """What went over the links: the wire as the exchanges have left it, for each part that takes links of its own."""
+    sent = lambda one: wire.sent if one.sent is None else one.sent
+    return [wire.replace(sent=sent(one), bits=one.bits, plan=one.plan, origin=one.origin) for one in deliveries]
 
 
 def tallied(traffic: Traffic, deliveries: tuple[Delivery, ...], plan: Plan) -> Traffic:

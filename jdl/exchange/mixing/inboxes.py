@@ -60,4 +60,5 @@ def _one_by_one(wire: Wire, plan: Plan, own: Message, sent: Message) -> Message:
 
 def delivered(wire: Wire) -> tuple[Delivery, ...]:
     """What went over the links of a wire: one copy of each message on each link of the plan."""
-    return (Delivery(plan=wire.plan, bits=wire.bits, copies=jnp.ones((), jnp.float32), origin=wire.origin),)
+    one = jnp.ones((), jnp.float32)
+    return (Delivery(plan=wire.plan, bits=wire.bits, copies=one, origin=wire.origin, sent=wire.sent),)
