@@ -51,7 +51,7 @@ class Affinity:
     (6, 2) [0.33333334 0.33333334]
     """
 
-    n: int = static(minimum=2)
+    n: int = static(minimum=1)
     degree: int = static(minimum=1)
     explore: float | jax.Array = number(0.1, minimum=0, maximum=1)
     decay: float | jax.Array = number(0.5, minimum=0, maximum=1)

@@ -59,6 +59,19 @@ class AsynchronousPairs:
         checks.require(wave <= most, fewer)
 
     @classmethod
+    def for_nodes(cls, n: int, wave: int | None = None) -> Self:
+        """Waves of any pairs of n nodes: see `AsynchronousPairs`.
+
+        Args:
+          n: number of nodes, at least 1.
+          wave: pairs drawn in a round, between 1 and n / 2; None for a quarter of n, so that half of the nodes sleep.
+
+        >>> AsynchronousPairs.for_nodes(16).wave
+        4
+        """
+        return cls(n, wave=max(checks.whole("n", n, 1) // 4, 1) if wave is None else wave)
+
+    @classmethod
     def of(cls, topology: Topology, wave: int = 1) -> Self:
         """Pairs along the edges of a graph: see `AsynchronousPairs`.
 

@@ -90,6 +90,7 @@ class Churn:
     ) -> tuple[Plan, ScheduleState]:
         """The plan of the schedule without those that are not there, and who joins in round t."""
         full, memory = self.schedule(memory, t, key, seen)
+        t = jnp.asarray(t, jnp.int32)
         came, left = t >= self.joins, t >= self.leaves
         there = jnp.where(self.leaves < self.joins, came | ~left, came & ~left)
         plan = asleep(peers_only(self, full), there)

@@ -27,7 +27,7 @@ class PowerOfChoice:
     report the mean loss of their local steps; here it is that of the model they begin with, on their first minibatch.
 
     Sends:
-      1 message a participant and round, to the server (and a number, the loss, which is not counted).
+      1 message a participant and round, to the server, with a number more in it, the loss.
 
     Args:
       probabilities: f[n], of each node to be drawn as a candidate, with sum 1.

@@ -6,6 +6,7 @@ import networkx as nx
 import numpy as np
 from plan_reading import all_hold, rounds  # noqa: F401  (what tests of schedules share)
 
+from jdl.schedule.asynchronous_pairs import AsynchronousPairs
 from jdl.schedule.epidemic import Epidemic
 from jdl.schedule.epidemic_local import EpidemicLocal
 from jdl.schedule.equidyn import Equidyn
@@ -30,6 +31,8 @@ EACH = {
     "random_groups": lambda: RandomGroups.for_nodes(7, degree=2),
     "pairwise": lambda: Pairwise(7),
     "pairwise_of star": lambda: Pairwise.of(STAR),
+    "pairs": lambda: AsynchronousPairs(7, wave=2),
+    "pairs of star": lambda: AsynchronousPairs.of(STAR, wave=3),
     "matcha": lambda: Matcha.for_nodes(8, degree=3),
     "matcha_of star": lambda: Matcha.of(STAR),
     "random_walk": lambda: RandomWalk.for_nodes(7, tokens=3),
@@ -54,6 +57,7 @@ SMALL = {
     },
     **{f"random_groups {n}": lambda n=n: RandomGroups.for_nodes(n, degree=1) for n in (1, 2, 3)},
     **{f"pairwise {n}": lambda n=n: Pairwise(n) for n in (1, 2, 3)},
+    **{f"pairs {n}": lambda n=n: AsynchronousPairs(n) for n in (1, 2, 3)},
     **{f"matcha {n}": lambda n=n: Matcha.for_nodes(n, degree=n - 1) for n in (1, 2, 3)},
     **{f"random_walk {n}": lambda n=n: RandomWalk.for_nodes(n, degree=n - 1) for n in (1, 2, 3)},
     **{f"teleportation {n}": lambda n=n: Teleportation.for_nodes(n, active=(n + 1) // 2) for n in (1, 2, 3)},
@@ -61,6 +65,7 @@ SMALL = {
     **{f"peer_swap {n}": lambda n=n: PeerSwap.for_nodes(n, degree=n - 1) for n in (1, 2, 3)},
     **{f"mobility {n}": lambda n=n: Mobility.for_nodes(n, degree=n - 1) for n in (1, 2, 3)},
     "pairwise_of one": lambda: Pairwise.of(ring(1)),
+    "pairs of one": lambda: AsynchronousPairs.of(ring(1)),
     "teleportation_of ring": lambda: Teleportation.of(ring(5), 5),
 }
 

@@ -25,7 +25,7 @@ from jdl.schedule.importance import Importance
 from jdl.schedule.power_of_choice import PowerOfChoice
 from jdl.schedule.sampling_with_replacement import SamplingWithReplacement
 from jdl.topology import complete, exponential, from_weights, one_peer_exponential, ring
-from jdl.types import Adaptive, Dense, Schedule, Slots
+from jdl.types import Dense, Schedule, Slots
 
 pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY = jax.random.key(5)
@@ -99,7 +99,7 @@ def test_silent_rounds_and_a_final_merge_leave_the_other_rounds_as_before(x64):
 def silent_rounds_are_the_identity_and_the_others_as_before(name, inner, silent, alone):
     """Keys of talking rounds are the schedule's own, so that its plans are those of the same keys without gaps."""
     talk, (plan, W, sent, memory) = Windowed(inner, every=3), read(silent)
-    assert isinstance(talk, Schedule) and not isinstance(talk, Adaptive) and talk.n == inner.n
+    assert isinstance(talk, Schedule) and not talk.watches and talk.n == inner.n
     before = jax.eval_shape(inner.init, KEY)
     assert (plan.stochastic, plan.symmetric) == (alone.stochastic, alone.symmetric)
     assert jax.tree.structure(memory) == jax.tree.structure(before)
@@ -208,7 +208,6 @@ def test_adaptive_talks_when_models_have_come_apart(x64):
     problem, lr, threshold, rounds = jdl.problems.quadratic(nodes=8, dim=2, noise=0.0), 0.1, 0.05, 25
     inner = Cyclic.of(one_peer_exponential(8))
     built = jdl.simulation(problem, jdl.algorithms.DPSGD(lr=lr), EventTriggered(inner, threshold))
-    assert isinstance(built.schedule, Adaptive)
     X = np.zeros((8, 2))
 
     @jax.jit
@@ -230,21 +229,16 @@ def test_adaptive_talks_when_models_have_come_apart(x64):
         np.testing.assert_allclose(ours[t], X, rtol=0, atol=1e-12)
         np.testing.assert_array_equal(messages[t], talked)
     assert 3 < talked < rounds - 3
-    memory = jax.jit(EventTriggered(PeerSwap.for_nodes(8), 0.1).init)(KEY)
-    assert len(memory) == 3 and float(memory[2]) == 0
 
 
-def test_wrappers_refuse_servers_and_schedules_that_learn():
+def test_wrappers_refuse_servers_and_what_is_no_schedule():
     for make in (lambda s: Windowed(s, every=2), lambda s: FinalMerge(s, 2), lambda s: EventTriggered(s, 0.1)):
         with pytest.raises(InputError, match="schedule with a server, need one between peers"):
             jdl.simulation(jdl.problems.quadratic(4), jdl.algorithms.FedAvg(), make(Sampling(4, 2)))
-        with pytest.raises(InputError, match="which learns; put that outside"):
-            make(EventTriggered(Matching(4), 0.1))
         with pytest.raises(InputError, match="need a schedule"):
             make(ring(4))
     with pytest.raises(InputError, match="got every=0"):
         Windowed(Matching(4), every=0)
-    EventTriggered(Windowed(Matching(4), every=2), 0.1)
 
 
 # ---- hierarchy ---------------------------------------------------------------------------------------------------
@@ -413,7 +407,6 @@ def test_power_of_choice_remembers_the_loss_of_those_it_served(x64):
     problem, n = jdl.problems.quadratic(nodes=6, dim=2, noise=0.0), 6
     talk = PowerOfChoice.for_nodes(n, 2, 6)
     built = jdl.simulation(problem, jdl.algorithms.FedAvg(lr=0.05, weighted=False), talk)
-    assert isinstance(built.schedule, Adaptive)
     A, b = np.asarray(problem.A), np.asarray(problem.b)
     sim, one = init(built, np.ones(2)), jax.jit(lambda sim: simulator.step(built, sim)[0])
     of_node = jax.jit(lambda x, i: problem.loss(x, problem.full_batch(i))[0])
@@ -424,9 +417,10 @@ def test_power_of_choice_remembers_the_loss_of_those_it_served(x64):
         # With all as candidates: the highest remembered losses; at first, when all are infinite, any two not seen yet.
         served = np.flatnonzero(np.asarray(new.traffic.messages[0] - sim.traffic.messages[0])[:n])
         assert len(served) == 2 and memory[served].min() >= np.delete(memory, served).max()
-        loss = [float(of_node(x, i)) for i in served]
-        memory[served] = loss
         np.testing.assert_allclose(new.schedule_state, memory, rtol=1e-12)
+        memory[served] = [float(of_node(x, i)) for i in served]
+        np.testing.assert_array_equal(np.flatnonzero(new.seen.heard), served)
+        np.testing.assert_allclose(new.seen.values["loss"][served], memory[served], rtol=1e-12)
         sim = new
     assert np.all(np.isfinite(memory)) and A.shape == (6, 2, 2) and b.shape == (6, 2)
     for bad in ((2, 1), (3, 7)):
@@ -483,11 +477,5 @@ def test_memory_keeps_its_shape_and_parts_are_checked():
         before = jax.eval_shape(schedule.init, KEY)
         _, after = jax.eval_shape(schedule, before, jax.ShapeDtypeStruct((), jnp.int32), KEY)
         assert before == after and isinstance(schedule, Schedule), name
-        assert isinstance(schedule, Adaptive) == (name == "power"), name
+        assert set(getattr(schedule, "watches", ())) == ({"loss"} if name == "power" else set()), name
         checks.fields(schedule)
-
-
-def test_sleepers_do_not_hide_a_schedule_that_learns():
-    with pytest.raises(InputError, match="which learns; put that outside"):
-        Sleeping(EventTriggered(Matching(4), 0.1), 0.5)
-    EventTriggered(Sleeping(Matching(4), 0.5), 0.1)
