@@ -795,7 +795,8 @@ class Oracle(Protocol):
 
     Attributes:
       offers: the queries and selections that it answers, in the words of `Algorithm.needs`.
-      init: what the oracle remembers of each node before the first round, leaves `[n, ...]`; () if it has no memory.
+      init: what the oracle remembers of each node before the first round, leaves `[n, ...]`; () if it has no memory. Its
+        key is drawn once.
       begin: once a round for each node that takes part: takes its memory, its data and the model with which it begins
         the round, and gives the memory with which the queries of this round are answered.
       steps: the budget of local steps of one node this round, i32[], or None for no limit.
@@ -803,7 +804,7 @@ class Oracle(Protocol):
 
     offers: frozenset[str]
 
-    def init(self, problem: Problem) -> PyTree: ...
+    def init(self, problem: Problem, key: Key) -> PyTree: ...
 
     def begin(self, memory: PyTree, data: Data, model: PyTree) -> PyTree: ...
 
@@ -834,14 +835,16 @@ class Wrapper(Protocol):
     """Changes some answers of an oracle. `oracle=[A(), B()]` asks A first, which asks B, which asks the data.
 
     A wrapper is a frozen dataclass with those of the following methods that it changes, and no others. Each is given
-    `inner`, the same method of the next one in the list, without `inner` itself. A wrapper that remembers has `init`
-    and `begin` as well; `data.memory` is its own memory then.
+    `inner`, the same method of the next one in the list, without `inner` itself; that of `grad` has the whole loss as
+    `inner.objective`, for directions without a gradient. A wrapper that remembers has `init` and `begin` as well;
+    `data.memory` is its own memory then. `needs` and `breaks` may name what it asks of the problem, and which queries it
+    cannot answer.
 
         def batch(self, inner, data: Data, query: Query) -> PyTree                             # which examples
         def objective(self, inner, data: Data, params, batch, query: Query) -> (f[], aux)      # which loss
         def grad(self, inner, data: Data, params, batch, query: Query) -> (gradient, aux)      # which direction
         def steps(self, inner, data: Data) -> i32[] | None                                     # how many of them
-        def init(self, problem: Problem) -> memory, leaves [n, ...]
+        def init(self, problem: Problem, key: Key) -> memory, leaves [n, ...]
         def begin(self, memory, data: Data, model) -> memory
     """
 

@@ -163,6 +163,8 @@ def desk_of(s: Simulation, t: jax.Array, phase: int) -> Node:
         "works": None,
         "honest": jnp.bool_(True),
         "group": zero,
-        "memory": jax.tree.map(lambda x: jnp.zeros(x.shape[1:], x.dtype), jax.eval_shape(s.oracle.init, s.problem)),
+        "memory": jax.tree.map(
+            lambda x: jnp.zeros(x.shape[1:], x.dtype), jax.eval_shape(s.oracle.init, s.problem, s.key)
+        ),
     }
     return node_of(s, row, phase)

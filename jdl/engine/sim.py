@@ -75,7 +75,7 @@ def before_nodes(s: Simulation) -> RunState:
     schedule_state, seen = s.schedule.init(key_of(s.key, "schedule_state", 0)), unseen(s)
     zero, n = jnp.zeros((2, s.problem.n + s.has_server), jnp.float32), s.problem.n
     traffic, count = Traffic(bits=zero, messages=zero), jnp.zeros(n, jnp.int32)
-    oracle_state, none = s.oracle.init(s.problem), jnp.int32(-1)
+    oracle_state, none = s.oracle.init(s.problem, key_of(s.key, "oracle", 0)), jnp.int32(-1)
     return RunState(jnp.int32(0), (), (), (), (), schedule_state, oracle_state, seen, count, traffic, none)
 
 

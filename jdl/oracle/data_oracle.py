@@ -10,7 +10,7 @@ from flax import struct
 
 from jdl import checks
 from jdl.oracle.queries import Queries, offered
-from jdl.types import BatchId, Data, Full, Minibatch, Part, Problem, Public, PyTree, Query, number
+from jdl.types import BatchId, Data, Full, Key, Minibatch, Part, Problem, Public, PyTree, Query, number
 
 __all__ = ["DataOracle"]
 
@@ -34,7 +34,7 @@ class DataOracle(Queries):
         {"grad", "loss", "hvp", "full", "parts", "public", "predict", "losses", "held_out", "prox"}
     )
 
-    def init(self, problem: Problem) -> tuple[()]:
+    def init(self, problem: Problem, key: Key) -> tuple[()]:
         return ()
 
     def begin(self, memory: PyTree, data: Data, model: PyTree) -> PyTree:

@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.types import Data, Minibatch, Oracle, PyTree, Query, number
+from jdl.types import Data, Key, Minibatch, Oracle, Part, PyTree, Query, number
 
-__all__ = ["GradientNoise", "noisy"]
+__all__ = ["GradientNoise", "key_of_query", "noisy"]
 
 # Folded into the key of a minibatch, for its noise; the ASCII codes of "nois".
 NOISE = 0x6E6F6973
+# Folded into a node's key of the round, for what is drawn for full data and for parts: the codes of "full" and "part".
+WHOLE, PART = 0x66756C6C, 0x70617274
 
 
 @struct.dataclass
@@ -49,3 +51,12 @@ def noisy(key: jax.Array, sigma: float | jax.Array, x: PyTree) -> PyTree:
         g + jnp.asarray(sigma, g.dtype) * jax.random.normal(key, g.shape, g.dtype)
         for g, key in zip(leaves, keys, strict=True)
     )
+
+
+def key_of_query(data: Data, query: Query) -> Key:
+    """A key for each batch of a round, for what wrappers draw; that of a minibatch is its own key."""
+    if isinstance(query.which, Minibatch):
+        return jax.random.fold_in(data.key, query.which.k)
+    if isinstance(query.which, Part):
+        return jax.random.fold_in(jax.random.fold_in(data.key, PART), query.which.index)
+    return jax.random.fold_in(data.key, WHOLE)

@@ -10,14 +10,11 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import tree
-from jdl.oracle.gradient_noise import noisy
+from jdl.oracle.gradient_noise import key_of_query, noisy
 from jdl.oracle.queries import offered
-from jdl.types import Data, Minibatch, Part, Public, PyTree, Query, number
+from jdl.types import Data, Public, PyTree, Query, number
 
 __all__ = ["PrivateGradients"]
-
-# Folded into a node's key of the round, for the noise of full gradients and of parts: the ASCII codes of these words.
-WHOLE, PART = 0x66756C6C, 0x70617274
 
 
 @struct.dataclass
@@ -64,13 +61,4 @@ class PrivateGradients:
         gradient, aux = jax.tree.map(mean, (each, aux))
         number = jnp.maximum(count, 1).astype(jnp.result_type(float))
         sigma = jnp.where(count > 0, self.noise_multiplier * self.clip / number, 0)
-        return noisy(_key(data, query), sigma, gradient), aux
-
-
-def _key(data: Data, query: Query) -> jax.Array:
-    """A key of its own for each batch of a round."""
-    if isinstance(query.which, Minibatch):
-        return jax.random.fold_in(data.key, query.which.k)
-    if isinstance(query.which, Part):
-        return jax.random.fold_in(jax.random.fold_in(data.key, PART), query.which.index)
-    return jax.random.fold_in(data.key, WHOLE)
+        return noisy(key_of_query(data, query), sigma, gradient), aux

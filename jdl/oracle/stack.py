@@ -12,7 +12,7 @@ from flax import struct
 from jdl import checks
 from jdl.oracle.data_oracle import DataOracle
 from jdl.oracle.queries import Queries
-from jdl.types import BatchId, Data, Full, Oracle, Part, Problem, PyTree, Query, Which, Wrapper
+from jdl.types import BatchId, Data, Full, Key, Oracle, Part, Problem, PyTree, Query, Which, Wrapper
 
 __all__ = ["PIECES", "Stack", "answers", "as_oracle", "stack_oracles"]
 
@@ -42,9 +42,11 @@ class Stack(Queries):
         other = any(hasattr(wrapper, piece) for wrapper in self.wrappers for piece in ("batch", "objective"))
         return self.inner.offers - frozenset({"prox"} if other else ()).union(*breaks)
 
-    def init(self, problem: Problem) -> PyTree:
+    def init(self, problem: Problem, key: Key) -> PyTree:
         parts = (*self.wrappers, self.inner)
-        memory = tuple(part.init(problem) if hasattr(part, "init") else () for part in parts)
+        keys = jax.random.split(key, len(parts))
+        both = zip(parts, keys, strict=True)
+        memory = tuple(part.init(problem, key) if hasattr(part, "init") else () for part, key in both)
         return memory if jax.tree.leaves(memory) else ()
 
     def begin(self, memory: PyTree, data: Data, model: PyTree) -> PyTree:
@@ -65,7 +67,10 @@ class Stack(Queries):
             about = inner.replace(memory=data.memory)  # all wrappers are asked for the loss, the first one first
             return jax.grad(lambda x: self.piece_objective(about, x, batch, query), has_aux=True)(params)
 
-        return self._ask("grad", of_objective, data, params, batch, query)
+        def objective(inner: Data, params: PyTree, batch: PyTree, query: Query) -> tuple[jax.Array, PyTree]:
+            return self.piece_objective(inner.replace(memory=data.memory), params, batch, query)
+
+        return self._ask("grad", of_objective, data, params, batch, query, objective=objective)
 
     def piece_steps(self, data: Data) -> jax.Array | None:
         return self._ask("steps", lambda data: self.inner.steps(data.replace(works=None)), data)
@@ -73,12 +78,15 @@ class Stack(Queries):
     def name_of(self, data: Data, which: Which) -> BatchId | Full | Part:
         return self.inner.name_of(data, which)
 
-    def _ask(self, piece: str, last: Callable[..., Any], data: Data, *arguments: Any) -> Any:
+    def _ask(
+        self, piece: str, last: Callable[..., Any], data: Data, *arguments: Any, objective: Callable | None = None
+    ) -> Any:
         """Ask the wrappers for one piece in their order, each with the memory of its own."""
         memories = self._memories(data.memory)
         ask = lambda data, *arguments: last(data.replace(memory=memories[-1]), *arguments)
         for wrapper, memory in reversed([*zip(self.wrappers, memories[:-1], strict=True)]):
             if hasattr(wrapper, piece):
+                ask.objective = objective
                 ask = _asking(getattr(wrapper, piece), ask, memory)
         return ask(data, *arguments)
 

@@ -45,7 +45,7 @@ class Line:
 
 @struct.dataclass
 class Walkers:
-    def init(self, problem):
+    def init(self, problem, key):
         return jnp.zeros((problem.n, WALKERS), jnp.int32), jax.vmap(problem.full_batch)(jnp.arange(problem.n))
 
     def begin(self, memory, data, model):

@@ -131,7 +131,7 @@ class Drift:
 
     by: float = 1.0
 
-    def init(self, problem):
+    def init(self, problem, key):
         return jnp.zeros(problem.n)
 
     def begin(self, memory, data, model):
@@ -145,7 +145,7 @@ class Drift:
 def test_each_wrapper_has_its_own_memory_and_the_loss_of_all_has_a_gradient():
     problem = jdl.problems.quadratic(nodes=3, dim=4)
     oracle, x = as_oracle([Drift(1.0), GradientNoise(0.0), Drift(10.0)]), model(problem)
-    memory = oracle.init(problem)
+    memory = oracle.init(problem, jax.random.key(0))
     data = about(problem, 1)
     own = jax.tree.map(lambda leaf: leaf[1], memory)
     for _ in range(2):
