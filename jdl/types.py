@@ -795,7 +795,7 @@ class Oracle(Protocol):
 
     Attributes:
       offers: the queries and selections that it answers, in the words of `Algorithm.needs`.
-      init: what the oracle remembers of each node before the first round, leaves `[n, ...]`; () if it has no memory. Its
+      init: what the oracle remembers of each node before the first round, leaves `[n, ...]`, () without a memory; its
         key is drawn once.
       begin: once a round for each node that takes part: takes its memory, its data and the model with which it begins
         the round, and gives the memory with which the queries of this round are answered.
@@ -837,7 +837,7 @@ class Wrapper(Protocol):
     A wrapper is a frozen dataclass with those of the following methods that it changes, and no others. Each is given
     `inner`, the same method of the next one in the list, without `inner` itself; that of `grad` has the whole loss as
     `inner.objective`, for directions without a gradient. A wrapper that remembers has `init` and `begin` as well;
-    `data.memory` is its own memory then. `needs` and `breaks` may name what it asks of the problem, and which queries it
+    `data.memory` is its own memory then. `needs` may name what it asks of the problem, and `breaks` the queries that it
     cannot answer.
 
         def batch(self, inner, data: Data, query: Query) -> PyTree                             # which examples

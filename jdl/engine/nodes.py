@@ -150,6 +150,7 @@ def node_of(s: Simulation, row: dict, phase: int = 0) -> Node:
 def desk_of(s: Simulation, t: jax.Array, phase: int) -> Node:
     """The server's desk: a node without data that answers about public inputs and outputs of models."""
     zero, one = jnp.int32(0), jnp.int32(1)
+    memories = jax.eval_shape(s.oracle.init, s.problem, s.key)
     row = {
         "id": np.int32(-1),  # concrete, so that an oracle can refuse queries about a node's own data
         "t": t,

@@ -155,7 +155,8 @@ def test_each_wrapper_has_its_own_memory_and_the_loss_of_all_has_a_gradient():
     np.testing.assert_allclose(oracle.grad(data.replace(memory=own), x, FULL)[0], plain + 22.0, rtol=1e-6)
     extra = oracle.loss(data.replace(memory=own), x, FULL) - DataOracle().loss(data, x, FULL)
     np.testing.assert_allclose(extra, 22.0 * x.sum(), rtol=1e-4)
-    assert as_oracle([GradientNoise(0.0)]).init(problem) == () == DataOracle().init(problem)
+    key = jax.random.key(0)
+    assert as_oracle([GradientNoise(0.0)]).init(problem, key) == () == DataOracle().init(problem, key)
 
 
 def test_a_run_remembers_what_its_oracle_remembers():
