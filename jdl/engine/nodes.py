@@ -164,8 +164,6 @@ def desk_of(s: Simulation, t: jax.Array, phase: int) -> Node:
         "works": None,
         "honest": jnp.bool_(True),
         "group": zero,
-        "memory": jax.tree.map(
-            lambda x: jnp.zeros(x.shape[1:], x.dtype), jax.eval_shape(s.oracle.init, s.problem, s.key)
-        ),
+        "memory": jax.tree.map(lambda x: jnp.zeros(x.shape[1:], x.dtype), memories),
     }
     return node_of(s, row, phase)
