@@ -27,11 +27,13 @@ def exchange(s: Simulation, state: RunState, plan: Plan, message: Message, phase
     if not jax.tree.leaves(message):
         return message, state.exchange_state[phase], (), []
     message = divided(xla.written_once, s.placement.mesh)(state.t, message)
-    more = bits_of_loss(s) if phase == 0 else 0
-    bits = jnp.broadcast_to(bits + more if more else bits, (plans.rows(plan),))
+    bits = jnp.broadcast_to(bits, (plans.rows(plan),))
     wire = Wire(own=message, sent=message, bits=bits, plan=plan, origin=plans.ids(plan), roles=s.who)
     key = key_of(s.key, "exchange", state.t, phase)
     inbox, new_state, deliveries = s.exchange.apply(state.exchange_state[phase], wire, key)
+    more = bits_of_loss(s) if phase == 0 else 0
+    if more:  # beside the message, whose exchanges know nothing of it
+        deliveries = (deliveries[0].replace(bits=deliveries[0].bits + more), *deliveries[1:])
     return unmarked(inbox), new_state, deliveries, _on_links(wire, deliveries)
 
 
