@@ -1,4 +1,4 @@
-"""The links and the mixing matrix of a plan in NumPy, read from the arrays of each form as `jdl/types/links.py` defines them.
+"""The links and the mixing matrix of a plan in NumPy, read from the arrays of each form (`jdl/types/links.py`).
 
 Nothing here calls jdl's own readings of a plan, so that tests have one that is independent, and for which nothing is
 compiled. Arrays may carry leading axes (runs, rounds): those of `self_weights` beyond its last.
