@@ -62,6 +62,17 @@ EXCEPTIONS = {
     },
 }  # fmt: skip
 
+# What is refused in a network that loses messages, written down here and not read from what the methods declare; it is
+# measured in test_laws_reliability.py. The server keeps a mean of what its clients hold, and adds their changes to it:
+# a lost change is missing for ever.
+MEANS = ["EF21", "FedAMD", "FedDyn", "FedSplit", "Scaffold"]
+# Only compressed changes travel, to copies that neighbours keep. A simulation delivers the copy itself, and so it
+# cannot show what a lost change would do.
+COPIES = ["BEER", "CDProxSGT", "DCD", "LEAD"]
+# Only changes travel, and models are never averaged.
+CHANGES = ["EagerDiLoCo"]
+LOSING = [*MEANS, *COPIES, *CHANGES]
+
 
 def law(name: str, names: list) -> list:
     """The names as parameters of a test; those that the law of this name does not hold for are expected to fail."""
@@ -130,26 +141,26 @@ def kind_of(name: str):
 
 
 def has_server(name: str) -> bool:
-    return "server" in kind_of(name).needs
+    return "server" in kind_of(name)().needs
 
 
 def mixes(name: str) -> bool:
-    """Whether the method says that it mixes with peers: it needs some stochastic matrix."""
-    return any(need.endswith("_stochastic") for need in kind_of(name).needs)
+    """Whether the method says that it mixes with peers: it needs some stochastic matrix, or links of any weight."""
+    return any(need == "links" or need.endswith("_stochastic") for need in kind_of(name)().needs)
 
 
 PEERS = [name for name in ALGORITHMS if not has_server(name)]
 SERVERS = [name for name in ALGORITHMS if has_server(name)]
 # Those that take any graph, and any graph in every round.
-ANY_GRAPH = [name for name in PEERS if "tree" not in kind_of(name).needs]
-ANY_TIME = [name for name in PEERS if "fixed_links" not in kind_of(name).needs]
+ANY_GRAPH = [name for name in PEERS if "tree" not in kind_of(name)().needs]
+ANY_TIME = [name for name in PEERS if "fixed_links" not in kind_of(name)().needs]
 # Those that take several local steps in a round.
 STEPPING = [name for name in ALGORITHMS if "local_steps" in kind_of(name).__dataclass_fields__]
 
 
 def network_of(name: str, seed: int = 0) -> np.ndarray:
     """A W that this method takes."""
-    if "tree" in kind_of(name).needs:
+    if "tree" in kind_of(name)().needs:
         return jdl.topology.tree(N).weights.toarray()
     return weights(seed)
 
@@ -225,6 +236,7 @@ class TreeQuadratic:
 
     inner: jdl.problems.Quadratic
     shape: str = struct.field(pytree_node=False)
+    offers = frozenset({"parts", "prox"})
 
     @property
     def n(self) -> int:
@@ -269,8 +281,8 @@ class TreeQuadratic:
     def loss(self, params, batch):
         return self.inner.loss(self.join(params), batch)
 
-    def evaluate(self, params):
-        return self.inner.evaluate(self.join(params))
+    def evaluate(self, params, id=None):
+        return self.inner.evaluate(self.join(params), id)
 
 
 def plan_of(simulation: jdl.sim.Simulation, t: int) -> Plan:

@@ -22,9 +22,10 @@ import pytest
 
 import jdl
 from jdl import tree
-from jdl.engine import rounds
+from jdl.engine.messages import content_of
+from jdl.engine.nodes import node_of, rows_of
 from jdl.engine.sim import Simulation
-from jdl.types import PerLink, Sized
+from jdl.types import Each, PerLink, Push, Sized
 
 # Set by tests/conftest.py and printed in the header of a run: fixed in CI, the date elsewhere.
 SEED = int(os.environ.get("JDL_TEST_SEED", "0"))
@@ -34,8 +35,8 @@ class Facts(NamedTuple):
     """What the engine sees of a method.
 
     server: whether there is one. exchanges: in a round. kinds: of the parts of its messages, among "array", "sized"
-    (of a size of its own) and "per link". remembers: whether a node has a state. messages: one of a node in each
-    exchange, as shapes; of a server's broadcasts `downs`.
+    (of a size of its own), "per link", "each" and "push". remembers: whether a node has a state. messages: one of a
+    node in each exchange, as shapes; of a server's broadcasts `downs`.
     """
 
     server: bool
@@ -61,9 +62,9 @@ def facts(name: str) -> Facts:
 
 
 def _node(simulation):
-    plan, _ = rounds.plan_at(simulation, simulation.schedule.init(simulation.key), jnp.int32(0))
-    rows = rounds.rows_of(simulation, plan, jnp.int32(0))
-    return rounds.node_of(simulation, jax.tree.map(lambda x: x[0], rows))
+    schedule, key = simulation.schedule, simulation.key
+    plan, _ = schedule(schedule.init(key), jnp.int32(0), key)
+    return node_of(simulation, jax.tree.map(lambda x: x[0], rows_of(simulation, plan)))
 
 
 def _peer_round(simulation):
@@ -72,7 +73,7 @@ def _peer_round(simulation):
     for send, recv in algorithm.phases:
         message, state = getattr(algorithm, send)(state, node)
         messages.append(message)
-        state, _ = getattr(algorithm, recv)(state, _inbox(message), node)
+        state, _ = getattr(algorithm, recv)(state, _inbox(message, node), node)
     return messages, [], state
 
 
@@ -82,30 +83,40 @@ def _server_round(simulation):
     server, state = algorithm.init(params, cases.N), algorithm.client_init(params, node)
     for broadcast, client, _ in algorithm.phases:
         downs.append(getattr(algorithm, broadcast)(server))
-        message, state, _ = getattr(algorithm, client)(rounds.content_of(downs[-1]), state, node)
+        message, state = getattr(algorithm, client)(content_of(downs[-1]), state, node)
         messages.append(message)
     return messages, downs, state
 
 
-def _inbox(message):
+def _inbox(message, node):
     """What arrives where every neighbour sent this message."""
 
     def arrived(part):
-        if not isinstance(part, PerLink):
-            return part
-        return PerLink(part.content, jnp.ones(jax.tree.leaves(part.content)[0].shape[0], bool))
+        if isinstance(part, PerLink):
+            return part.replace(arrived=node.links.used)
+        if isinstance(part, Each):
+            links = node.links
+            content = jax.tree.map(lambda x: jnp.broadcast_to(x, (*links.ids.shape, *x.shape)), part.content)
+            return Each(content, links.ids, links.weights, links.used, jnp.zeros_like(links.ids))
+        return part.content if isinstance(part, Push) else part
 
-    return jax.tree.map(arrived, rounds.content_of(message), is_leaf=lambda x: isinstance(x, PerLink))
+    return jax.tree.map(arrived, content_of(message), is_leaf=_is_part)
+
+
+KINDS = {Sized: "sized", PerLink: "per link", Each: "each", Push: "push"}
+
+
+def _is_part(x) -> bool:
+    return isinstance(x, tuple(KINDS))
 
 
 def kinds_of(message) -> frozenset[str]:
     """The kinds of the parts of a message; none where it is empty."""
     found = set()
-    for part in jax.tree.leaves(message, is_leaf=lambda x: isinstance(x, Sized | PerLink)):
+    for part in jax.tree.leaves(message, is_leaf=_is_part):
+        found.add(KINDS.get(type(part), "array"))
         if isinstance(part, Sized):
-            found |= {"sized"} | (kinds_of(part.content) & {"per link"})
-        else:
-            found.add("per link" if isinstance(part, PerLink) else "array")
+            found |= kinds_of(part.content) - {"array"}
     return frozenset(found)
 
 
@@ -121,7 +132,7 @@ def of_messages(seen: Facts) -> tuple:
 
 def of_rows(seen: Facts) -> tuple:
     """The coarsest: what the engine maps over, namely peers, clients, or peers that know their links."""
-    return seen.server, "per link" in seen.kinds
+    return seen.server, not seen.server and bool(seen.kinds & {"per link", "each"})
 
 
 @functools.cache

@@ -14,6 +14,7 @@ from cases import ALGORITHMS
 import jdl
 from jdl.engine import placement
 from jdl.engine import sim as simulator
+from jdl.engine.mapping import Placement
 
 EACH_CLASS = pytest.mark.parametrize("name", classes.one_of_each(ALGORITHMS))
 EACH_KIND_OF_MESSAGE = pytest.mark.parametrize("name", classes.one_of_each(ALGORITHMS, classes.of_messages))
@@ -25,8 +26,8 @@ def test_classes_tell_apart_what_the_engine_does():
     assert sorted(name for names in found.values() for name in names) == sorted(ALGORITHMS)
     servers, kinds, exchanges, remember = (set(seen) for seen in zip(*found, strict=True))
     assert servers == remember == {True, False} and exchanges == {1, 2}
-    assert kinds == {(), ("array",), ("sized",), ("per link",), ("per link", "sized")}
-    assert len(classes.representatives()) == len(found) <= 14
+    assert kinds == {(), ("array",), ("sized",), ("per link",), ("per link", "sized"), ("each",), ("push",)}
+    assert len(classes.representatives()) == len(found) <= 18
 
 
 @EACH_CLASS
@@ -86,7 +87,9 @@ def test_sharded_equals_unsharded(name):
     begun, mesh = bed.begun, placement.mesh_over(8)
     one, _ = cases.advance(bed.of(data=bed.noisy), begun, jnp.int32(6))
     placed = jax.device_put(begun, placement.by_rows(begun, cases.N, mesh))
-    everywhere = jax.device_put(bed.of(data=bed.noisy).replace(mesh=mesh), placement.everywhere(mesh))
+    everywhere = jax.device_put(
+        bed.of(data=bed.noisy).replace(placement=Placement("vmap", mesh)), placement.everywhere(mesh)
+    )
     many, _ = cases.advance(everywhere, placed, jnp.int32(6))
     assert all(len(leaf.sharding.device_set) == 8 for leaf in jax.tree.leaves(many))
     for leaf in jax.tree.leaves(many.nodes):

@@ -16,15 +16,7 @@ from jdl.exchange import Lossy
 
 LOSS, LOSSY_ROUNDS, ROUNDS, MORE_ROUNDS = 0.3, 100, 3000, 500
 
-# The server keeps a mean of what its clients hold, and adds their changes to it: a lost change is missing for ever.
-MEANS = ["EF21", "FedAMD", "FedDyn", "FedSplit", "Scaffold"]
-# Only compressed changes travel, to copies that neighbours keep. A simulation delivers the copy itself, and so it
-# cannot show what a lost change would do.
-COPIES = ["BEER", "CDProxSGT", "DCD", "LEAD"]
-# Only changes travel, and models are never averaged.
-CHANGES = ["EagerDiLoCo"]
-REFUSED = [*MEANS, *COPIES, *CHANGES]
-ALLOWED = [name for name in cases.ALGORITHMS if name not in REFUSED]
+ALLOWED = [name for name in cases.ALGORITHMS if name not in cases.LOSING]
 # Options that make another method of one of them.
 OPTIONS = {
     "FedSpeed, all correct": ("FedSpeed", {"corrects": "all"}),
@@ -94,7 +86,7 @@ def test_sums_are_kept_on_directed_links_that_fail(name):
 def test_what_losses_would_leave_wrong_is_refused():
     """With the word that says so, whatever the options."""
     wrong = []
-    for name, options in [*((name, {}) for name in REFUSED), *OPTIONS.values()]:
+    for name, options in [*((name, {}) for name in cases.LOSING), *OPTIONS.values()]:
         talk = None if cases.has_server(name) else cases.dense(cases.network_of(name))
         try:
             jdl.simulation(cases.problem(), cases.kind_of(name)(**options), talk, [Lossy(0.0)])
@@ -108,7 +100,7 @@ def test_what_losses_would_leave_wrong_is_refused():
 
 
 # One of them in the default suite. A refusal without need would be wrong as well.
-SHOWN = {name: (name, {}) for name in MEANS} | OPTIONS
+SHOWN = {name: (name, {}) for name in cases.MEANS} | OPTIONS
 
 
 @pytest.mark.parametrize(
