@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from jdl import checks, tree
@@ -166,11 +167,14 @@ def users(
     """
     n, row = simulation.problem.n, {}
     for name, function in functions:
-        value = jnp.asarray(function(models, state, simulation))
+        value = function(models, state, simulation)
+        need = f"need one real number, or one for each of {n} nodes; return an array of shape () or ({n},)"
+        number = isinstance(value, jax.Array | np.ndarray | np.generic | bool | int | float)
+        checks.require(number, f"got metric {name!r} that returns {type(value).__name__}, {need}")
+        value = jnp.asarray(value)
         checks.require(
             value.shape in ((), (n,)) and value.dtype.kind in "fiub",
-            f"got metric {name!r} of shape {value.shape} and type {value.dtype}, need one real number, or one for each "
-            f"of {n} nodes; return an array of shape () or ({n},)",
+            f"got metric {name!r} of shape {value.shape} and type {value.dtype}, {need}",
         )
         if value.dtype.kind != "f":
             value = jax.lax.convert_element_type(value, jnp.result_type(float))

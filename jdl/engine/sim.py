@@ -132,9 +132,11 @@ def models(simulation: Simulation, sim: RunState) -> PyTree:
     algorithm = simulation.algorithm
     if not simulation.has_server:
         return jax.vmap(algorithm.model)(sim.nodes)
-    if hasattr(algorithm, "personal"):
-        return jax.vmap(lambda client: algorithm.personal(sim.server, client))(sim.nodes)
-    return jax.tree.map(lambda x: x[None], algorithm.model(sim.server))
+    if not hasattr(algorithm, "personal"):
+        return jax.tree.map(lambda x: x[None], algorithm.model(sim.server))
+    if not jax.tree.leaves(sim.nodes):  # clients that remember nothing are served alike
+        return jax.tree.map(lambda x: x[None], algorithm.personal(sim.server, sim.nodes))
+    return jax.vmap(lambda client: algorithm.personal(sim.server, client))(sim.nodes)
 
 
 def evaluate(simulation: Simulation, sim: RunState) -> dict[str, jax.Array]:

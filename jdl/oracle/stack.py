@@ -19,6 +19,9 @@ __all__ = ["PIECES", "Stack", "answers", "as_oracle", "stack_oracles"]
 # What a wrapper may change, and what makes a class a wrapper.
 PIECES = ("batch", "objective", "grad", "steps", "begin")
 
+# Pieces of two values.
+PAIRS = {"objective": "(loss, second output)", "grad": "(gradient, second output of the loss)"}
+
 # Queries that the data of every problem answer.
 ALWAYS = frozenset({"grad", "loss", "hvp", "full"})
 
@@ -95,7 +98,15 @@ class Stack(Queries):
 
 
 def _asking(method: Callable[..., Any], inner: Callable[..., Any], memory: PyTree) -> Callable[..., Any]:
-    return lambda data, *arguments: method(inner, data.replace(memory=memory), *arguments)
+    def ask(data: Data, *arguments: Any) -> Any:
+        out = method(inner, data.replace(memory=memory), *arguments)
+        if method.__name__ in PAIRS:
+            got = f"got {type(method.__self__).__name__} whose `{method.__name__}` returns {type(out).__name__}"
+            pair = isinstance(out, tuple) and len(out) == 2
+            checks.require(pair, f"{got}, need {PAIRS[method.__name__]}; return both, as `inner` does")
+        return out
+
+    return ask
 
 
 def stack_oracles(parts: list[Any] | tuple[Any, ...]) -> Oracle:

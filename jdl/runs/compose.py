@@ -15,19 +15,20 @@ from jdl import exchange as exchanges
 from jdl.engine import placement
 from jdl.engine.mapping import AT_ONCE, Mapping, Placement
 from jdl.engine.metrics import Metrics
-from jdl.engine.rounds import plan_at
-from jdl.engine.sim import INIT, STEP, Simulation, before_nodes
+from jdl.engine.sim import INIT, STEP, Simulation
 from jdl.exchange.stack import needs_of
 from jdl.oracle import ALWAYS, as_oracle
 from jdl.problems import offers
 from jdl.runs import fingerprint, refuse
 from jdl.runs.as_schedule import as_schedule
 from jdl.runs.devices import check_devices, devices_for
+from jdl.runs.first_round import check_memory, check_metrics, first_plan
 from jdl.runs.memory import fits_in_memory, shapes_of_model
 from jdl.runs.needs import REMEDIES, check_needs
+from jdl.runs.signatures import SCHEDULE, WRAPPER, check_calls, of_algorithm
 from jdl.runs.users_errors import explained
 from jdl.runs.users_functions import check_functions
-from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Plan, Problem, Roles, Wrapper
+from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Problem, Roles, Wrapper
 
 __all__ = ["simulation"]
 
@@ -81,6 +82,7 @@ def simulation(
     """
     key = _key(seed)
     refuse.kinds(problem, algorithm, network, network_down)
+    refuse.roles(roles, problem.n)
     number = isinstance(mapping, int) and not isinstance(mapping, bool) and mapping > 0
     named = mapping in ("auto", "vmap", "loop")
     sentence = f'got mapping={mapping!r}, need "auto", "vmap", "loop" or a number of nodes at a time; try "auto"'
@@ -104,7 +106,10 @@ def simulation(
         f"got a topology of {schedule.n} nodes and a problem of {problem.n}, need one number; make both with "
         f"n={problem.n}",
     )
-    refuse.roles(roles, problem.n)
+    check_calls(algorithm, of_algorithm(algorithm))
+    check_calls(schedule, SCHEDULE)
+    for wrapper in getattr(oracle, "wrappers", ()):
+        check_calls(wrapper, WRAPPER)
     honest_only = roles is not None and not np.all(np.asarray(roles.honest))
     measured = Metrics(refuse.metrics(metrics), own, honest_only)
     refuse.own(own, problem)
@@ -114,10 +119,12 @@ def simulation(
     built = Simulation(
         *parts, key=key, exchange_down=down, roles=roles, placement=Placement(mapping), metrics=measured, code=code
     )
-    plan = jax.eval_shape(_first_plan, built)
-    check_needs(built, plan)
     with explained(algorithm):
+        plan = first_plan(built)
+        check_needs(built, plan)
+        check_memory(built)
         round_ = _keeps_shape(built)
+    check_metrics(built)
     mesh = placement.mesh_over(devices_for(problem.n, mapping, round_) if devices == "auto" else devices)
     if mesh is not None:
         fits_in_memory(problem, mesh.size)
@@ -130,10 +137,6 @@ def _key(seed: int) -> Key:
     checks.require(seed < 2**64, f"got seed={seed}, need one below 2**64; try seed={seed % 2**64}")
     key = jax.random.key(seed % 2**32)
     return jax.random.fold_in(key, seed >> 32) if seed >> 32 else key
-
-
-def _first_plan(built: Simulation) -> Plan:
-    return plan_at(built, before_nodes(built))[0]
 
 
 def _keeps_shape(built: Simulation) -> Jaxpr:

@@ -17,6 +17,7 @@ from jdl.compressors import Compressor
 from jdl.engine.metrics import COLUMNS
 from jdl.exchange.stack import is_compressor
 from jdl.problems import offers
+from jdl.runs.signatures import COMPRESSOR, EXCHANGE, PROBLEM, check_calls
 from jdl.types import Algorithm, Exchange, Federated, Problem, PyTree, Roles
 
 __all__ = ["algorithm_parts", "draws", "finite", "kinds", "members", "metrics", "own", "roles"]
@@ -50,6 +51,14 @@ def kinds(problem: Any, algorithm: Any, network: Any, network_down: Any) -> None
         compresses = is_compressor(part)
         kind, name = (Compressor, "compressor") if compresses else (Exchange, "exchange")
         _check_part(name, part, kind, "make one, e.g. jdl.exchange.Lossy(0.1) or jdl.compressors.TopK(0.1)")
+        check_calls(part, COMPRESSOR if compresses else EXCHANGE)
+        for words in () if compresses else ("needs", "breaks"):
+            given, what = getattr(part, words), f"{type(part).__name__}.{words}"
+            a_set = isinstance(given, set | frozenset)
+            checks.require(a_set, f"got {what}={given!r}, need a set of words; write frozenset({{'peers'}})")
+    check_calls(problem, PROBLEM)
+    down = f"got network_down with {type(algorithm).__name__}, which has no server"
+    checks.require(federated or not network_down, f"{down}; put these exchanges in network")
 
 
 def _check_part(name: str, part: Any, kind: type, do: str) -> None:
@@ -168,21 +177,25 @@ def finite(what: str, values: PyTree) -> None:
 
 
 def roles(given: Roles | None, n: int) -> None:
-    """Check that roles are of n nodes.
+    """Check that roles are of n nodes, one of which is honest.
 
     Args:
       given: the roles, or None.
       n: the number of nodes.
 
     Raises:
-      InputError: if they are of another number of nodes.
+      InputError: if they are of another number of nodes or of another type, or if nobody is honest.
     """
     if given is None:
         return
-    checks.require(isinstance(given, Roles), f"got roles={given!r}, need Roles; try jdl.roles.draw(n, dishonest=0.25)")
-    for name in ("honest", "group"):
-        got = np.shape(getattr(given, name))
-        checks.require(got == (n,), f"got roles with {name} of shape {got}, need one for each of {n} nodes")
+    try_ = "try jdl.roles.draw(n, dishonest=0.25), or jdl.roles.of(honest=...)"
+    checks.require(isinstance(given, Roles), f"got roles={given!r}, need Roles; {try_}")
+    for name, kinds, needed in (("honest", "b", "True or False"), ("group", "iu", "a whole number")):
+        got = np.asarray(getattr(given, name))
+        good = got.shape == (n,) and got.dtype.kind in kinds
+        says = f"got roles with {name} of shape {got.shape} and type {got.dtype}"
+        checks.require(good, f"{says}, need {needed} for each of {n} nodes; {try_}")
+    checks.require(bool(np.any(given.honest)), f"got roles in which nobody is honest, need an honest node; {try_}")
 
 
 def metrics(given: Any) -> tuple[tuple[str, Callable[..., Any]], ...]:
@@ -211,6 +224,7 @@ def own(asked: bool, problem: Problem) -> None:
     Raises:
       InputError: if it cannot.
     """
+    checks.require(isinstance(asked, bool), f"got own={asked!r}, need True or False; leave own out")
     name = type(problem).__name__
     need = f"got own=True and the problem {name}, which does not know each node's own test data"
     checks.require(not asked or "own" in offers.of(problem), f"{need}, need one that offers 'own'; leave own out")

@@ -1,0 +1,77 @@
+"""Checks of what the parts of a simulation return before the first round; only shapes are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import jax
+
+from jdl import checks
+from jdl import plan as plans
+from jdl.engine import metrics
+from jdl.engine.rounds import plan_at
+from jdl.engine.sim import INIT, Simulation, before_nodes, models
+from jdl.runs.signatures import check_function
+from jdl.runs.users_errors import explained
+from jdl.types import Plan
+
+__all__ = ["check_memory", "check_metrics", "first_plan"]
+
+
+def first_plan(built: Simulation) -> Plan:
+    """The plan of the first round, shapes only.
+
+    Raises:
+      InputError: if the schedule returns something else than a plan and its memory, or if a mask has another shape.
+    """
+    schedule = type(built.schedule).__name__
+    for name in ("watches", "provides"):
+        words = getattr(built.schedule, name, frozenset())
+        kinds = (set, frozenset, Mapping) if name == "watches" else (set, frozenset)
+        need = f"need a set of words; write frozenset({{'{words if isinstance(words, str) else 'loss'}'}})"
+        checks.require(isinstance(words, kinds), f"got {schedule}.{name}={words!r}, {need}")
+    out = jax.eval_shape(lambda s: plan_at(s, before_nodes(s)), built)
+    good = isinstance(out, tuple) and len(out) == 2 and isinstance(out[0], Plan)
+    got = f"got {schedule} that returns {type(out).__name__}"
+    checks.require(good, f"{got}, need (plan, memory); return both, () if it has no memory")
+    plan, m = out[0], plans.rows(out[0])
+    for name in ("active", "works", "joins"):
+        mask = getattr(plan, name)
+        fits = mask is None or (mask.shape == (m,) and mask.dtype == bool)
+        says = f"got {schedule} whose plan has {name} of shape {mask if mask is None else mask.shape}"
+        checks.require(fits, f"{says} and type {mask if mask is None else mask.dtype}, need bool[{m}]; give one a row")
+    served = f"got {schedule} whose plan has joins, and a method with a server"
+    need = "need a graph: who joins begins with its neighbours' models; leave joins out, a client that is sampled later"
+    checks.require(plan.joins is None or not built.has_server, f"{served}, {need} hears the server")
+    return plan
+
+
+def check_memory(built: Simulation) -> None:
+    """Check that an oracle remembers something of each node.
+
+    Raises:
+      InputError: if an array of its memory has not one entry for each of n nodes.
+    """
+    n = built.problem.n
+    for leaf in jax.tree.leaves(jax.eval_shape(before_nodes, built).oracle_state):
+        got = f"got an oracle whose `init` returns an array of shape {leaf.shape}"
+        checks.require(leaf.shape[:1] == (n,), f"{got}, need one entry for each of {n} nodes, [n, ...]; use problem.n")
+
+
+def check_metrics(built: Simulation) -> None:
+    """Check that the user's metrics can be compiled, and return numbers. Those of `mapping="loop"` need no compiler.
+
+    Raises:
+      InputError: if one fails; the sentence says where.
+    """
+    if built.placement.mapping == "loop":
+        return
+    for name, function in built.metrics.functions:
+        check_function(f"metrics[{name!r}]", function, "models, state, simulation")
+
+        def measured(s: Simulation, name=name, function=function) -> dict[str, jax.Array]:
+            state = INIT(s)
+            return metrics.users(((name, function),), models(s, state), state, s)
+
+        with explained(built.algorithm, f"a metric {name!r} that"):
+            jax.eval_shape(measured, built)
