@@ -26,11 +26,13 @@ __all__ = ["Outcome", "gossip_round", "sends_of", "server_round"]
 class Outcome(NamedTuple):
     """What the phases of a round leave behind.
 
-    nodes: the states of the rows. server: the server's. exchange_state, down_state: one entry for each phase. traffic:
-    the totals so far. reports: of the rows. wires: what was on links.
+    nodes: the states of the rows. took_part: bool[m], which of them heard the server, or None where none is excluded by
+    that. server: the server's state. exchange_state, down_state: one entry for each phase. traffic: the totals so far.
+    reports: of the rows. wires: what was on links.
     """
 
     nodes: PyTree
+    took_part: jax.Array | None
     server: PyTree
     exchange_state: tuple[PyTree, ...]
     down_state: tuple[PyTree, ...]
@@ -51,11 +53,11 @@ def gossip_round(s: Simulation, state: RunState, plan: Plan, rows: dict, nodes: 
         traffic = tallied(traffic, deliveries, plan)
     present = jnp.ones(plans.rows(plan), bool) if plan.active is None else plan.active
     reports = Reports(info, present, rows["id"])
-    return Outcome(nodes, state.server, tuple(exchange_state), (), traffic, reports, tuple(on_links))
+    return Outcome(nodes, None, state.server, tuple(exchange_state), (), traffic, reports, tuple(on_links))
 
 
 def server_round(s: Simulation, state: RunState, plan: Plan, rows: dict, clients: PyTree, traffic: Traffic) -> Outcome:
-    exchange_state, down_state, on_links, server = [], [], [], state.server
+    exchange_state, down_state, on_links, server, took_part = [], [], [], state.server, None
     given, info, present, ids = plan.links, {}, plan.links.used, rows["id"]
     for phase, (send, (down, _, absorb)) in enumerate(zip(sends_of(s), s.algorithm.phases, strict=True)):
         told = getattr(s.algorithm, down)(server)
@@ -67,10 +69,12 @@ def server_round(s: Simulation, state: RunState, plan: Plan, rows: dict, clients
         # A client that has not heard the server has nothing to do in this round, and sends nothing.
         used = given.used if heard is None else given.used & heard
         weights = given.weights * share
-        weights = weights if heard is None else jnp.where(used, weights, 0)
+        took_part = heard if phase == 0 else took_part
+        # Who has missed an earlier message of this round takes no part, even if this one is empty.
+        weights = weights if s.exchange_down is None else jnp.where(used, weights, 0)
         plan = plan.replace(links=given.replace(weights=weights, used=used))
         message, after = send(s, rows, clients, server, inbox)
-        clients = tree.where_rows(heard, after, clients)
+        clients = tree.where_rows(None if s.exchange_down is None else used, after, clients)
         given = given.replace(used=used)
         aggregate, new_state, deliveries, wire = exchange(s, state, plan, message, phase)
         exchange_state.append(new_state)
@@ -83,7 +87,8 @@ def server_round(s: Simulation, state: RunState, plan: Plan, rows: dict, clients
         server = getattr(s.algorithm, absorb)(server, aggregate, _told(s, state.t, phase, arrived, origin))
         info |= reports_of(aggregate)
     reports = Reports(info, present, ids)
-    return Outcome(clients, server, tuple(exchange_state), tuple(down_state), traffic, reports, tuple(on_links))
+    states = tuple(exchange_state), tuple(down_state)
+    return Outcome(clients, took_part, server, *states, traffic, reports, tuple(on_links))
 
 
 def _told(s: Simulation, t: jax.Array, phase: int, arrived: jax.Array, origin: jax.Array) -> Info:

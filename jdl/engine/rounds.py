@@ -47,9 +47,12 @@ def _round(s: Simulation, state: RunState) -> tuple[RunState, Reports, tuple[Wir
     if plan.joins is not None:
         before, sent = joined(s, plan, rows, before)
         traffic = tally(traffic, sent, rows["id"])
-    begun, oracle_state = _begin(s, state, plan, rows, before)
+    begun = _begin(s, state, rows, before)
     out = (server_round if s.has_server else gossip_round)(s, state, plan, begun, before, traffic)
     after = tree.where_rows(plan.active, out.nodes, before)
+    remembered = begun["memory"]
+    for mask in (plan.active, out.took_part):
+        remembered = tree.where_rows(mask, remembered, rows["memory"])
     nodes = tree.put_rows(state.nodes, plan.participants, after)
     broken = (state.status < 0) & ~all_finite((after, out.server))
     new = RunState(
@@ -59,34 +62,32 @@ def _round(s: Simulation, state: RunState) -> tuple[RunState, Reports, tuple[Wir
         exchange_state=out.exchange_state,
         down_state=out.down_state,
         schedule_state=schedule_state,
-        oracle_state=oracle_state,
+        oracle_state=tree.put_rows(state.oracle_state, plan.participants, remembered),
         seen=see(s, state, begun, before, nodes, out.reports),
-        count=_counted(state.count, plan),
+        count=_counted(state.count, plan, out.took_part),
         traffic=out.traffic,
         status=jnp.where(broken, state.t + 1, state.status),
     )
     return new, out.reports, out.wires
 
 
-def _begin(s: Simulation, state: RunState, plan: Plan, rows: dict, before: PyTree) -> tuple[dict, PyTree]:
-    """The rows with what the oracle remembers in this round, and its memory of all nodes after it."""
+def _begin(s: Simulation, state: RunState, rows: dict, before: PyTree) -> dict:
+    """The rows with what the oracle remembers in this round."""
     if not jax.tree.leaves(state.oracle_state):
-        return rows, state.oracle_state
+        return rows
 
     def begin(told, row, node):
         s, server = told
         model = s.algorithm.model(server if s.has_server else node)
         return s.oracle.begin(row["memory"], node_of(s, row)._data, model)
 
-    memory = s.placement.over(begin, "begin")((s, state.server), rows, before)
-    memory = tree.where_rows(plan.active, memory, rows["memory"])
-    return rows | {"memory": memory}, tree.put_rows(state.oracle_state, plan.participants, memory)
+    return rows | {"memory": s.placement.over(begin, "begin")((s, state.server), rows, before)}
 
 
-def _counted(count: jax.Array, plan: Plan) -> jax.Array:
-    """How often each node took part and worked, after a round of this plan."""
+def _counted(count: jax.Array, plan: Plan, took_part: jax.Array | None) -> jax.Array:
+    """How often each node took part and worked, after a round of this plan. `took_part`: see `phases.Outcome`."""
     part = jnp.ones(plans.rows(plan), jnp.int32)
-    for mask in (plan.active, plan.works):
+    for mask in (plan.active, plan.works, took_part):
         part = part if mask is None else part * mask.astype(jnp.int32)
     return count + part if plan.participants is None else count.at[plan.participants].add(part)
 

@@ -102,7 +102,8 @@ def mean_of(reports: Reports) -> Info:
     """The mean of each report of one number over the rows that took part; NaN if none did."""
 
     def mean(values):
-        values = values.astype(jnp.result_type(float, values.dtype))
+        real = jnp.issubdtype(values.dtype, jnp.inexact)  # a report may be a whole number, or true or false
+        values = values if real else values.astype(jnp.result_type(float))
         return jnp.sum(jnp.where(reports.present, values, 0)) / jnp.sum(reports.present, dtype=values.dtype)
 
     return {name: mean(values) for name, values in reports.values.items() if values.ndim == 1}

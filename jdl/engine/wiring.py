@@ -42,12 +42,14 @@ def broadcast(s: Simulation, state: RunState, plan: Plan, message: Message, phas
 
     Returns:
       Which clients received it, bool[m], and what they received, M[m]; None and None where all receive it as it is. The
-      state of the exchange and the wire, as lists that are empty then, and the server's traffic, f[1].
+      state of the exchange, in a list that is empty without one. The server's traffic, f[1]. The wire, in a list that
+      is empty where no exchange acts.
     """
     message, bits = content_and_bits(jax.tree.map(lambda x: x[None], message))
     if s.exchange_down is None or not jax.tree.leaves(message):
         copies = jnp.sum(plan.links.used, keepdims=True, dtype=jnp.float32)
-        return None, None, [], Traffic(bits=copies * bits, messages=jnp.where(bits > 0, copies, 0)), []
+        kept = [] if s.exchange_down is None else [state.down_state[phase]]
+        return None, None, kept, Traffic(bits=copies * bits, messages=jnp.where(bits > 0, copies, 0)), []
     m = plans.rows(plan)
     links = Slots(
         weights=jnp.ones((m, 1), plan.self_weights.dtype),

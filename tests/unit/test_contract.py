@@ -139,6 +139,55 @@ def test_two_exchanges_with_a_server_its_weights_and_reports():
 
 
 @struct.dataclass
+class ThenNothing:
+    """Two exchanges with a server that has nothing to say in the second; clients note the last round of each."""
+
+    needs = frozenset({"server"})
+    phases = (("tell", "first", "keep"), ("nothing", "second", "move"))
+
+    def init(self, params, n):
+        return params, jnp.zeros(())
+
+    def client_init(self, params, node):
+        return jnp.full(2, -1, jnp.int32), jnp.int32(0)
+
+    def tell(self, server):
+        return server[0]
+
+    def first(self, told, client, node):
+        return {"at": Each(node.t)}, (client[0].at[0].set(node.t), client[1] + 1)
+
+    def keep(self, server, mean, info):
+        return server
+
+    def nothing(self, server):
+        return ()
+
+    def second(self, told, client, node):
+        heard = client[0][0] == node.t
+        return {"heard": heard.astype(jnp.float32)}, (client[0].at[1].set(node.t), client[1])
+
+    def move(self, server, mean, info):
+        return server[0], mean["heard"]
+
+    def weight(self, server, node):
+        return jnp.ones(())
+
+    def model(self, server):
+        return server[0]
+
+
+def test_who_does_not_hear_the_server_takes_no_part_in_any_exchange_of_the_round():
+    built = jdl.simulation(problem(), ThenNothing(), None, network_down=[jdl.exchange.Lossy(0.5)])
+    sim, info = after(built, 3)
+    last, heard = sim.nodes
+    np.testing.assert_array_equal(last[:, 0], last[:, 1])
+    np.testing.assert_array_equal(sim.count, heard)
+    assert 0 < int(jnp.sum(last[:, 0] == 2)) < N and float(sim.server[1]) == 1
+    assert float(info["at"]) == 2  # a whole number
+
+
+@struct.dataclass
 class Coins(Halves):
     needs = frozenset({"peers"})
 
