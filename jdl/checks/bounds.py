@@ -18,7 +18,7 @@ def fields(part: Any) -> None:
     Raises:
       InputError: if a field is not of its type, or not within its bounds.
     """
-    if not dataclasses.is_dataclass(part):
+    if not dataclasses.is_dataclass(part) or isinstance(part, type):
         return
     for field in dataclasses.fields(part):
         value, usual = getattr(part, field.name), field.default

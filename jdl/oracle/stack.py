@@ -90,20 +90,20 @@ class Stack(Queries):
         for wrapper, memory in reversed([*zip(self.wrappers, memories[:-1], strict=True)]):
             if hasattr(wrapper, piece):
                 ask.objective = objective
-                ask = _asking(getattr(wrapper, piece), ask, memory)
+                ask = _asking(piece, wrapper, ask, memory)
         return ask(data, *arguments)
 
     def _memories(self, memory: PyTree) -> tuple[PyTree, ...]:
         return memory if jax.tree.leaves(memory) else ((),) * (len(self.wrappers) + 1)
 
 
-def _asking(method: Callable[..., Any], inner: Callable[..., Any], memory: PyTree) -> Callable[..., Any]:
+def _asking(piece: str, wrapper: Wrapper, inner: Callable[..., Any], memory: PyTree) -> Callable[..., Any]:
     def ask(data: Data, *arguments: Any) -> Any:
-        out = method(inner, data.replace(memory=memory), *arguments)
-        if method.__name__ in PAIRS:
-            got = f"got {type(method.__self__).__name__} whose `{method.__name__}` returns {type(out).__name__}"
+        out = getattr(wrapper, piece)(inner, data.replace(memory=memory), *arguments)
+        if piece in PAIRS:
+            got = f"got {type(wrapper).__name__} whose `{piece}` returns {type(out).__name__}"
             pair = isinstance(out, tuple) and len(out) == 2
-            checks.require(pair, f"{got}, need {PAIRS[method.__name__]}; return both, as `inner` does")
+            checks.require(pair, f"{got}, need {PAIRS[piece]}; return both, as `inner` does")
         return out
 
     return ask

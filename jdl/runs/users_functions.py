@@ -28,7 +28,7 @@ def check_functions(algorithm: Any, params: PyTree) -> None:
       InputError: if an optimizer is not an optax transform, is a function that makes one, or multiplies by a rate of
         its own; if a decay is not a function of the round that JAX can trace.
     """
-    if not dataclasses.is_dataclass(algorithm):
+    if not dataclasses.is_dataclass(algorithm) or isinstance(algorithm, type):
         return
     hints = _hints(type(algorithm))
     for field in dataclasses.fields(algorithm):
