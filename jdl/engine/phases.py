@@ -8,8 +8,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jdl import checks, tree
 from jdl import plan as plans
-from jdl import tree
 from jdl.engine.deliveries import arrived_rows
 from jdl.engine.messages import content_of
 from jdl.engine.nodes import desk_of, each_node, node_of
@@ -66,6 +66,8 @@ def server_round(s: Simulation, state: RunState, plan: Plan, rows: dict, clients
         on_links += wire
         traffic = tally(traffic, sent, jnp.full((1,), s.problem.n, jnp.int32))
         share = jax.vmap(lambda row, server=server: s.algorithm.weight(server, node_of(s, row)))(rows)
+        one = f"got {type(s.algorithm).__name__} whose `weight` returns an array of shape {share.shape[1:]}"
+        checks.require(share.ndim == 1, f"{one}, need one number; return f[]")
         # A client that has not heard the server has nothing to do in this round, and sends nothing.
         used = given.used if heard is None else given.used & heard
         weights = given.weights * share

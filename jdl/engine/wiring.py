@@ -12,6 +12,7 @@ from jdl.engine import xla
 from jdl.engine.deliveries import traffic_of
 from jdl.engine.messages import content_and_bits, unmarked
 from jdl.engine.placement import divided
+from jdl.engine.returned import announced, delivered
 from jdl.engine.seeing import bits_of_loss
 from jdl.engine.state import RunState, Simulation
 from jdl.engine.totals import tally
@@ -26,11 +27,13 @@ def exchange(s: Simulation, state: RunState, plan: Plan, message: Message, phase
     message, bits = content_and_bits(message)
     if not jax.tree.leaves(message):
         return message, state.exchange_state[phase], (), []
+    announced(s.algorithm, message)
     message = divided(xla.written_once, s.placement.mesh)(state.t, message)
     bits = jnp.broadcast_to(bits, (plans.rows(plan),))
     wire = Wire(own=message, sent=message, bits=bits, plan=plan, origin=plans.ids(plan), roles=s.who)
     key = key_of(s.key, "exchange", state.t, phase)
-    inbox, new_state, deliveries = s.exchange.apply(state.exchange_state[phase], wire, key)
+    out = s.exchange.apply(state.exchange_state[phase], wire, key)
+    inbox, new_state, deliveries = delivered(s.exchange, out)
     more = bits_of_loss(s) if phase == 0 else 0
     if more:  # beside the message, whose exchanges know nothing of it
         deliveries = (deliveries[0].replace(bits=deliveries[0].bits + more), *deliveries[1:])
@@ -61,7 +64,8 @@ def broadcast(s: Simulation, state: RunState, plan: Plan, message: Message, phas
     own = jax.tree.map(lambda x: jnp.zeros((m, *x.shape[1:]), x.dtype), sent)
     wire = Wire(own, sent, bits, down, jnp.full((1,), -1, jnp.int32), roles=s.who)
     key = key_of(s.key, "down", state.t, phase)
-    inbox, new_state, deliveries = s.exchange_down.apply(state.down_state[phase], wire, key)
+    out = s.exchange_down.apply(state.down_state[phase], wire, key)
+    inbox, new_state, deliveries = delivered(s.exchange_down, out)
     heard = functools.reduce(jnp.logical_and, [plans.arrived(one.plan.links)[:, 0] for one in deliveries])
     if not all(map(_is_real, jax.tree.leaves(message))):
         inbox = jax.tree.map(lambda x, real: real if _is_real(x) else jnp.broadcast_to(x, real.shape), message, inbox)
