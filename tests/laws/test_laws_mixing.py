@@ -32,6 +32,27 @@ def relabelling_nodes_relabels_results(bed):
     assert np.abs(relabelled - bed.base).max() > 1e-3
 
 
+@pytest.mark.parametrize("name", classes.one_of_each(cases.law("relabelling", cases.ALGORITHMS), classes.of_messages))
+def test_relabelling_nodes_relabels_results_with_liars_among_them(name):
+    """Data, graph, starts and roles are permuted: who lies is a node, and not a row."""
+    bed, order = beds.bed(name), np.random.default_rng(2).permutation(cases.N)
+    honest = np.arange(cases.N) % 3 != 1
+    permuted = bed.data.replace(A=bed.data.A[order], b=bed.data.b[order])
+
+    def models(W, data, start, honest):
+        roles = jdl.roles.of(honest=honest)
+        network = [jdl.exchange.SignFlip(strength=0.5)]
+        return cases.run(cases.build(name, W, data=data, network=network, roles=roles), 3, start)
+
+    plain = models(bed.W, bed.data, bed.start, honest)
+    start = bed.start if bed.server else bed.start[order]
+    moved = models(bed.W[order][:, order], permuted, start, honest[order])
+    np.testing.assert_allclose(moved, plain if bed.server else plain[order], rtol=1e-5, atol=1e-5)
+    # Others that lie make another outcome, wherever messages are sent.
+    others = models(bed.W, bed.data, bed.start, honest[::-1].copy())
+    assert (np.abs(others - plain).max() > 1e-3) == (bed.server or cases.mixes(name))
+
+
 @LAWS.over(ANY_GRAPH)
 def without_links_a_node_depends_on_nothing_but_its_own_data_and_start(bed):
     """To the last bit, whatever the others hold: the whole state, the model and the traffic."""
