@@ -6,6 +6,7 @@ import pytest
 import jdl
 from jdl import tree
 from jdl.checks import InputError
+from jdl.engine.deliveries import traffic_of
 from jdl.models import MatrixFactorization
 from jdl.types import Wire
 
@@ -90,12 +91,13 @@ def test_users_stay_at_home_and_items_are_averaged():
     private = np.full(3, -1)
     exchange = jdl.exchange.PerModule.of({"user_bias": private, "user_vectors": private})
     own = jax.tree.map(jnp.asarray, drawn(3))
-    wire = Wire(own=own, sent=own, bits=jnp.full(3, 49.0 * 32), plan=jdl.topology.complete(3).plan("slots"))
-    inbox, _, traffic = jax.jit(exchange.apply)(exchange.init(tree.zeros_like(own)), wire, jax.random.key(0))
+    wire = Wire(own, own, jnp.full(3, 49.0 * 32), jdl.topology.complete(3).plan("slots"), jnp.arange(3, dtype=jnp.int32))
+    inbox, _, deliveries = jax.jit(exchange.apply)(exchange.init(tree.zeros_like(own)), wire, jax.random.key(0))
     for name, array in own["params"].items():
         mean = jnp.broadcast_to(jnp.mean(array, axis=0, keepdims=True), array.shape)
         expected = array if name.startswith("user") else mean
         np.testing.assert_allclose(inbox["params"][name], expected, rtol=1e-5, atol=1e-6)
+    traffic = traffic_of(deliveries)
     np.testing.assert_array_equal(traffic.bits, np.full(3, 2 * (7 * 4 + 1) * 32))  # to two, of items and the mean
 
 
