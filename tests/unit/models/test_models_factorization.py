@@ -91,7 +91,8 @@ def test_users_stay_at_home_and_items_are_averaged():
     private = np.full(3, -1)
     exchange = jdl.exchange.PerModule.of({"user_bias": private, "user_vectors": private})
     own = jax.tree.map(jnp.asarray, drawn(3))
-    wire = Wire(own, own, jnp.full(3, 49.0 * 32), jdl.topology.complete(3).plan("slots"), jnp.arange(3, dtype=jnp.int32))
+    plan, origin = jdl.topology.complete(3).plan("slots"), jnp.arange(3, dtype=jnp.int32)
+    wire = Wire(own, own, jnp.full(3, 49.0 * 32), plan, origin)
     inbox, _, deliveries = jax.jit(exchange.apply)(exchange.init(tree.zeros_like(own)), wire, jax.random.key(0))
     for name, array in own["params"].items():
         mean = jnp.broadcast_to(jnp.mean(array, axis=0, keepdims=True), array.shape)
