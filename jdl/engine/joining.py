@@ -38,11 +38,16 @@ def joined(s: Simulation, plan: Plan, rows: dict, nodes: PyTree) -> tuple[PyTree
     share = weights / jnp.where(total > 0, total, 1)[into]
 
     def mean(x):
+        def part(share, told):
+            # A model that is not told is left out and not multiplied by zero, since it may be NaN.
+            share = tree.column(share.astype(x.dtype), told)
+            return jnp.where(share != 0, share * told, 0)
+
         # Link by link where every row has a few slots: no array of [m, k, d] is made.
         if share.ndim == 1:
-            heard = jnp.zeros_like(x).at[into].add(tree.column(share.astype(x.dtype), x[who]) * x[who])
+            heard = jnp.zeros_like(x).at[into].add(part(share, x[who]))
         else:
-            add = lambda slot, sum_: sum_ + tree.column(share[:, slot].astype(x.dtype), x) * x[who[:, slot]]
+            add = lambda slot, sum_: sum_ + part(share[:, slot], x[who[:, slot]])
             heard = jax.lax.fori_loop(0, share.shape[1], add, jnp.zeros_like(x))
         return jnp.where(tree.column(total > 0, x), heard, x)
 

@@ -55,6 +55,14 @@ def test_traffic_counts_one_model_on_each_link_into_the_joiner():
     np.testing.assert_array_equal(states[5].traffic.bits[0], 32 * DIM * states[5].traffic.messages[0])
 
 
+def test_a_joiner_leaves_nothing_of_a_model_that_is_not_finite():
+    states, _ = gossip()
+    before, after = states[JOINS], states[JOINS + 1]
+    broken = before.replace(nodes=before.nodes._replace(x=before.nodes.x.at[JOINER].set(jnp.nan)))
+    again = ways.advance(build(lr=0.0), broken, jnp.int32(JOINS + 1))
+    np.testing.assert_array_equal(again.nodes.x, after.nodes.x)
+
+
 @ways.of("joiners")
 def test_in_all_ways(names):
     ways.check(build, names)
