@@ -4,11 +4,11 @@ import functools
 import itertools
 import math
 
+import exchange_programs as programs
 import jax
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
-import programs
 import pytest
 from scipy.sparse import csr_array
 

@@ -2,13 +2,13 @@
 
 import functools
 
+import exchange_programs as programs
 import jax
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
-import programs
 import pytest
-from programs import wire
+from exchange_programs import wire
 
 from jdl import exchange, topology
 from jdl import plan as plans

@@ -3,11 +3,11 @@
 import functools
 from typing import ClassVar, NamedTuple
 
+import exchange_programs as programs
 import jax
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
-import programs
 import pytest
 from flax import struct
 

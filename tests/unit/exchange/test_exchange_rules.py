@@ -2,10 +2,10 @@
 
 import math
 
+import exchange_programs as programs
 import jax
 import jax.numpy as jnp
 import numpy as np
-import programs
 import pytest
 
 import jdl
