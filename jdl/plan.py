@@ -86,6 +86,8 @@ def back(links: Links) -> jax.Array:
     row = jnp.arange(who.shape[0], dtype=jnp.int32)[:, None]
     if isinstance(links, Dense):
         return jnp.broadcast_to(row, who.shape)
+    if not who.shape[1]:
+        return who
     theirs = (who[who] == row[:, :, None]) & links.used[who]
     return jnp.argmax(theirs, axis=2).astype(jnp.int32)
 

@@ -35,6 +35,9 @@ __all__ = [
 ]
 
 
+# Columns of a history, which are neither metrics nor reports.
+TAKEN = frozenset({"round", "seconds", "bits_sent", "messages_sent"})
+
 # Kept between calls, so that a round of given shapes is traced once in a process; in a larger program it is inlined.
 STEP = jax.jit(step, inline=True)
 
@@ -163,8 +166,12 @@ def with_reports(row: dict[str, jax.Array], reports: Info) -> dict[str, jax.Arra
     """The metrics of a state together with what was reported in the round before.
 
     Raises:
-      InputError: if a metric has the name of a report.
+      InputError: if a metric has the name of a report, or if a report has that of another column.
     """
+    taken = " and ".join(sorted(name for name in reports if name in TAKEN or name.startswith(metrics.PER_NODE)))
+    checks.require(
+        not taken, f"got a report named {taken}, a name of another column of the history; choose another name"
+    )
     twice = " and ".join(sorted(row.keys() & reports.keys()))
     checks.require(not twice, f"got a metric named {twice}, which the method reports as well; choose another name")
     return {**row, **reports}

@@ -17,7 +17,7 @@ from jdl import plan as plans
 from jdl.compressors import HalfPrecision, TopK
 from jdl.engine.messages import content_and_bits
 from jdl.topology.topology import grouped
-from jdl.types import PerLink, Sized
+from jdl.types import PerLink, Sized, Slots
 
 N = 9
 GRAPHS = {
@@ -244,3 +244,8 @@ def test_an_algorithm_over_links(name, form, size):
     rounds, bits = (2, 24 + np.arange(N)) if size else (3, 64)
     np.testing.assert_array_equal(sim.traffic.messages[0], rounds * degree)
     np.testing.assert_array_equal(sim.traffic.bits[0], rounds * degree * bits)
+
+
+def test_rows_without_any_link_have_nobody_to_answer():
+    none = jnp.zeros((2, 0))
+    assert plans.back(Slots(none, none.astype(bool), none.astype(jnp.int32))).shape == (2, 0)

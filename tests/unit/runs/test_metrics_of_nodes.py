@@ -103,6 +103,12 @@ def test_a_metric_with_the_name_of_a_report_is_refused():
         sim.with_reports({"mean_loss": jnp.zeros(()), "loss": jnp.zeros(())}, {"loss": jnp.zeros(())})
 
 
+@pytest.mark.parametrize("name", ["round", "nodes/loss"])
+def test_a_report_with_the_name_of_another_column_is_refused(name):
+    with pytest.raises(checks.InputError, match=f"got a report named {name}, a name of another column"):
+        sim.with_reports({"mean_loss": jnp.zeros(())}, {name: jnp.zeros(())})
+
+
 def test_a_server_has_no_degree_and_serves_its_model_to_all(base):
     changes = {"algorithm": jdl.algorithms.FedAvg(lr=0.2), "topology": None, "metrics": None}
     found = jdl.run(**(parts() | changes))
