@@ -16,6 +16,7 @@ from jdl.command.docstring import Docstring, docstring
 from jdl.data.partition.rules import RULES
 
 __all__ = [
+    "FLAG",
     "KINDS",
     "RENAMED",
     "Entry",
@@ -41,6 +42,9 @@ KINDS = {
     "problems": "problem",
     "partitions": "partition",
 }
+
+# The flag by which a command names a part of each kind.
+FLAG = KINDS | {"exchanges": "network"}
 
 # Old name -> new name, for command lines and run directories of before.
 RENAMED = {
@@ -126,7 +130,7 @@ def known(kind: str, name: str, others: Sequence[str] = ()) -> str:
     """The name of a thing, or of one of some others, as it is spelled; an old name is taken, with a note.
 
     Raises:
-      InputError: if there is no such thing; with the nearest names.
+      InputError: if there is no such thing; with the kind that has it, or with the nearest names.
 
     >>> known("exchanges", "Top-K")
     'top_k'
@@ -136,7 +140,12 @@ def known(kind: str, name: str, others: Sequence[str] = ()) -> str:
         if before == name.lower().replace("-", "_"):
             checks.note(f"the {KINDS[kind]} {before} is called {now}")
             return now
-    return checks.known(KINDS[kind], name, [*members(kind), *others])
+    plain, own = name.lower().replace("-", "_"), [*members(kind), *others]
+    elsewhere = [one for one in KINDS if plain in members(one) and plain not in own]
+    got = f"got {KINDS[kind]} {name!r}, which does not exist"
+    sentence = f"{got}; there is --{FLAG[elsewhere[0]]} {plain}" if elsewhere else ""
+    checks.require(not elsewhere, sentence)
+    return checks.known(KINDS[kind], name, own)
 
 
 def catalogue() -> dict[str, list[Entry]]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from jdl import local
-from jdl.command.catalogue import KINDS, Option, entry, maker, members, options
+from jdl.command.catalogue import FLAG, Option, entry, maker, members, options
 from jdl.command.choices import Choices, Chosen
 from jdl.command.defaults import better
 from jdl.command.help import metavar, note, one_of, words
@@ -20,8 +20,6 @@ __all__ = ["FLAG", "PREFIXED", "Common", "Graph", "flags_of", "options_of", "spe
 
 # The flags for the seeds of parts, since --seed is the seed of the run.
 SEEDS = {"topologies": "graph_seed", "problems": "data_seed"}
-
-FLAG = KINDS | {"exchanges": "network"}
 
 # Kinds of which a run may have several parts; the flags of each begin with its name.
 PREFIXED = ("exchanges", "oracles")
@@ -127,7 +125,9 @@ def _group(kind: str, name: str, chosen: Chosen) -> tuple[str, Any, Any]:
         if default is inspect.Parameter.empty or default is None:  # the part itself decides
             hint, default = hint | None, None
             value = metavar(option.type)
-            default_said = "all" if name == "sampling" else "none" if value == "TEXT" else "its own choice"
+            default_said = (
+                "all" if name == "sampling" else "none" if value == "TEXT" or kind in PREFIXED else "its own choice"
+            )
             if names:
                 value, default_said = one_of(names), "the usual one for the data"
             says = note(value, default_said, option.help or None)

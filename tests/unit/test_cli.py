@@ -340,6 +340,7 @@ BAD = {
     "flag of another problem": (["run", "--condition=3"], "got --condition, which belongs to quadratic"),
     "flag of another exchange": (["run", "--top_k.fraction", "1"], "or give --network top_k"),
     "flag of another oracle": (["run", "--label_flip.to", "3"], "got --label_flip.to, which is no flag of this run"),
+    "oracle among exchanges": (["run", "--network", "gradient-noise"], "there is --oracle gradient_noise"),
     "flag of an oracle": (["run", "--private_gradients.clip", "3"], "or give --oracle private_gradients"),
     "way down from whom": (
         ["run", *SMALL, "--network-down", "lossy"],
