@@ -59,10 +59,8 @@ class SignFlip:
 
     def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
         drawn, inner = state
-        # A server, of origin -1, is honest.
-        attacks = (
-            (~wire.roles.honest)[wire.origin] & (wire.origin >= 0) if self.fraction is None else drawn[wire.origin]
-        )
+        liars = ~wire.roles.honest if self.fraction is None else drawn
+        attacks = liars[wire.origin] & (wire.origin >= 0)  # a server, of origin -1, is honest
         flip = lambda x: jnp.asarray(-self.strength, x.dtype) * x if jnp.issubdtype(x.dtype, jnp.inexact) else x
         sent = tree.where_rows(attacks, jax.tree.map(flip, wire.sent), wire.sent)
         inbox, inner, deliveries = self.inner.apply(inner, wire.replace(sent=sent), key)

@@ -188,6 +188,17 @@ def test_liars_differ_by_seed_and_stay_the_same_over_rounds():
     assert tuple(np.asarray(again)) == draws[3]
 
 
+def test_a_server_attacks_nobody():
+    """Of the one sender on the way down round(0.9) = 1 would be drawn."""
+    data = jdl.problems.quadratic(4, dim=3)
+    parts = [
+        jdl.simulation(data, jdl.algorithms.FedAvg(lr=0.5), network_down=down)
+        for down in ([], [exchange.SignFlip(0.9)])
+    ]
+    plain, attacked = (jax.jit(jdl.sim.step)(part, jdl.sim.init(part))[0].server for part in parts)
+    jax.tree.map(np.testing.assert_array_equal, plain, attacked)
+
+
 def test_liars_flip_what_they_send_and_keep_the_truth():
     plan, own = topology.complete(4).plan("dense"), jnp.asarray([[1.0], [2.0], [3.0], [4.0]])
     attack = exchange.SignFlip(0.5, strength=3.0)
