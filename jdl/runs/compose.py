@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Mapping_
 from typing import Any
@@ -33,6 +34,14 @@ from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Problem, Role
 __all__ = ["simulation"]
 
 Metric = Callable[..., jax.Array]
+
+# Whose memory each part of the state is, if it is not the algorithm's.
+REMEMBERS = {
+    "exchange_state": "exchange",
+    "down_state": "exchange_down",
+    "schedule_state": "schedule",
+    "oracle_state": "oracle",
+}
 
 
 def simulation(
@@ -153,18 +162,21 @@ def _keeps_shape(built: Simulation) -> Jaxpr:
     before = jax.eval_shape(INIT, built)
     traced = STEP.trace(built, before)
     after, _ = traced.out_info
-    old, new = jax.tree_util.tree_flatten_with_path(before), jax.tree_util.tree_flatten_with_path(after)
-    name = type(built.algorithm).__name__
-    checks.require(
-        old[1] == new[1],
-        f"got {name} whose round changes the structure of its state, need the same before and after; got {new[1]}, "
-        f"need {old[1]}; return the state type that `init` returns",
-    )
-    for (path, was), (_, is_) in zip(old[0], new[0], strict=True):
-        where = jax.tree_util.keystr(path)
-        same = (was.shape, was.dtype) == (is_.shape, is_.dtype)
+    for field in dataclasses.fields(before):
+        old, new = (getattr(state, field.name) for state in (before, after))
+        name = type(getattr(built, REMEMBERS.get(field.name, "algorithm"))).__name__
+        forms = jax.tree.structure(new), jax.tree.structure(old)
         checks.require(
-            same,
-            f"got {name} whose round turns {where} from {was} into {is_}, need the same; cast it where it is computed",
+            forms[0] == forms[1],
+            f"got {name} whose round changes the structure of `{field.name}`, need the same before and after; got "
+            f"{forms[0]}, need {forms[1]}; return the state type that `init` returns",
         )
+        leaves = zip(jax.tree_util.tree_leaves_with_path(old), jax.tree.leaves(new), strict=True)
+        for (path, was), is_ in leaves:
+            where = f".{field.name}{jax.tree_util.keystr(path)}"
+            checks.require(
+                (was.shape, was.dtype) == (is_.shape, is_.dtype),
+                f"got {name} whose round turns {where} from {was} into {is_}, need the same; cast it where it is "
+                "computed",
+            )
     return traced.jaxpr.jaxpr
