@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -19,6 +21,8 @@ class Identity:
     Sends:
       all bits of the message.
     """
+
+    exact: ClassVar[bool] = True  # receivers decode what was sent
 
     def init(self, message: Message) -> tuple[()]:
         return ()

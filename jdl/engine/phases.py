@@ -87,7 +87,7 @@ def server_round(s: Simulation, state: RunState, plan: Plan, rows: dict, clients
             arrived, origin = arrived_rows(deliveries), deliveries[0].origin
             present, ids = (arrived if arrived.shape != present.shape else present & arrived), origin
         server = getattr(s.algorithm, absorb)(server, aggregate, _told(s, state.t, phase, arrived, origin))
-        info |= reports_of(aggregate)
+        info |= reports_of(s, aggregate)
     reports = Reports(info, present, ids)
     states = tuple(exchange_state), tuple(down_state)
     return Outcome(clients, took_part, server, *states, traffic, reports, tuple(on_links))

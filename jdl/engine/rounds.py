@@ -45,6 +45,7 @@ def _round(s: Simulation, state: RunState) -> tuple[RunState, Reports, tuple[Wir
     rows = rows_of(s, plan, state)
     before, traffic = tree.take_rows(state.nodes, plan.participants), state.traffic
     if plan.joins is not None:
+        plan = plan if plan.active is None else plan.replace(joins=plan.joins & plan.active)
         before, sent = joined(s, plan, rows, before)
         traffic = tally(traffic, sent, rows["id"])
     begun = _begin(s, state, rows, before)

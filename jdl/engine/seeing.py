@@ -85,17 +85,19 @@ def _measured(s: Simulation, state: RunState, name: str, rows: dict, before: PyT
     return s.placement.over(loss, "loss")((s, state.server), rows, before)
 
 
-def bits_of_loss(s: Simulation) -> int:
-    """What the loss that a schedule of clients watches adds to a client's message, in bits."""
-    return LOSS_BITS if s.has_server and "loss" in watched(s) else 0
+def bits_of_loss(s: Simulation, message: Message) -> int:
+    """What the loss that a schedule of clients watches adds to a client's message, in bits; 0 if it is a part of it."""
+    reported = isinstance(message, dict) and isinstance(message.get("loss"), Each)
+    return LOSS_BITS if s.has_server and "loss" in watched(s) and not reported else 0
 
 
-def reports_of(aggregate: Message) -> Info:
-    """The reports in what arrived at a server: the parts of one number under a name of their own."""
+def reports_of(s: Simulation, aggregate: Message) -> Info:
+    """The reports in what arrived at a server: `Each` parts under names of their own, of one number, or watched."""
     if not isinstance(aggregate, dict):
         return {}
-    parts = {name: part for name, part in aggregate.items() if isinstance(part, Each)}
-    return {name: part.content for name, part in parts.items() if getattr(part.content, "ndim", 0) == 1}
+    parts = {name: part.content for name, part in aggregate.items() if isinstance(part, Each)}
+    seen = watched(s)
+    return {name: x for name, x in parts.items() if hasattr(x, "ndim") and (x.ndim == 1 or name in seen)}
 
 
 def mean_of(reports: Reports) -> Info:

@@ -24,6 +24,7 @@ __all__ = ["as_real", "broadcast", "exchange", "tallied"]
 
 def exchange(s: Simulation, state: RunState, plan: Plan, message: Message, phase: int) -> tuple:
     """The inbox, the exchange's state, what was delivered, and a list of the wire, empty for an empty message."""
+    more = bits_of_loss(s, message) if phase == 0 else 0
     message, bits = content_and_bits(message)
     if not jax.tree.leaves(message):
         return message, state.exchange_state[phase], (), []
@@ -34,7 +35,6 @@ def exchange(s: Simulation, state: RunState, plan: Plan, message: Message, phase
     key = key_of(s.key, "exchange", state.t, phase)
     out = s.exchange.apply(state.exchange_state[phase], wire, key)
     inbox, new_state, deliveries = delivered(s.exchange, out)
-    more = bits_of_loss(s) if phase == 0 else 0
     if more:  # beside the message, whose exchanges know nothing of it
         deliveries = (deliveries[0].replace(bits=deliveries[0].bits + more), *deliveries[1:])
     return unmarked(inbox), new_state, deliveries, _on_links(wire, deliveries)

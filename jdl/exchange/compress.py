@@ -46,7 +46,8 @@ class Compressed:
     @property
     def breaks(self) -> frozenset[str]:
         """A message for each neighbour is one array to a compressor, unless that treats numbers one by one."""
-        return frozenset() if isinstance(self.compressor, Narrowing) else frozenset({"per_link"})
+        exact = {"exact"} if not getattr(self.compressor, "exact", False) else set()
+        return frozenset(exact if isinstance(self.compressor, Narrowing) else exact | {"per_link"})
 
     def init(self, message: Message) -> ExchangeState:
         return start(self.compressor, message), self.inner.init(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from jdl import checks
@@ -12,7 +13,7 @@ from jdl import plan as plans
 from jdl.engine.state import Simulation
 from jdl.exchange.stack import breaks_of, layers
 from jdl.oracle import answers
-from jdl.types import Plan
+from jdl.types import Plan, Sized
 
 __all__ = ["REMEDIES", "check_needs"]
 
@@ -68,6 +69,19 @@ def check_needs(built: Simulation, plan: Plan) -> None:
         unmet = sorted(part.needs - (has - ONE_HONEST_SENDER))
         got = f"got {type(part).__name__} in network_down that needs {' and '.join(map(repr, unmet))}"
         checks.require(not unmet, f"{got}, where an honest server sends one message to all; leave it out there")
+    if any("exact" in part.breaks for part in down):
+        name = type(built.algorithm).__name__
+        need = f"got {name}, whose server leaves out what clients have already, over compressed messages down"
+        checks.require(not _leaves_out(built), f"{need}, need exact ones; leave compressors out of network_down")
+
+
+def _leaves_out(built: Simulation) -> bool:
+    """Whether the server states the sizes of its messages itself: it counts on what clients received before."""
+    algorithm, problem, key = built.algorithm, built.problem, built.key
+    server = jax.eval_shape(lambda: algorithm.init(problem.init(key), problem.n))
+    messages = [jax.eval_shape(getattr(algorithm, down), server) for down, _, _ in algorithm.phases]
+    is_sized = lambda part: isinstance(part, Sized)
+    return any(map(is_sized, jax.tree.leaves(messages, is_leaf=is_sized)))
 
 
 def _check(parts: Sequence[Any], has: frozenset[str], broken: frozenset[str]) -> None:

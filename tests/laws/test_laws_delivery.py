@@ -307,7 +307,21 @@ def test_an_exchange_down_that_changes_nothing_is_none_and_one_that_loses_all_is
     assert (float(nothing.traffic.bits[0, N]) == float(end.traffic.bits[0, N])) == one
 
 
-@pytest.mark.parametrize("name", classes.one_of_each(cases.SERVERS, classes.of_messages))
+def leaves_out(name):
+    """Whether the server's messages state their sizes: it leaves out what clients have already."""
+    return any("sized" in classes.kinds_of(down) for down in classes.facts(name).downs)
+
+
+WHOLE = [name for name in cases.SERVERS if not leaves_out(name)]
+
+
+@pytest.mark.parametrize("name", [name for name in cases.SERVERS if leaves_out(name)])
+def test_compression_down_is_refused_where_the_server_counts_on_what_clients_have(name):
+    with pytest.raises(jdl.checks.InputError, match=f"got {name}, whose server leaves out what clients have already"):
+        cases.build(name, network_down=[HalfPrecision()])
+
+
+@pytest.mark.parametrize("name", classes.one_of_each(WHOLE, classes.of_messages))
 def test_half_precision_down_costs_half_and_rounds_what_clients_hear(name):
     (plain, start), (half, begun) = served(name), served(name, network_down=[HalfPrecision()])
     (end, models), (cheap, rounded) = (
