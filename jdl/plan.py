@@ -154,7 +154,7 @@ def out_degree(plan: Plan, count: int | None = None) -> jax.Array:
 
 
 STOCHASTIC = frozenset({"row_stochastic", "column_stochastic", "doubly_stochastic"})
-# Who needs none of these exchanges nothing, and needs no graph.
+# A method that needs none of these words exchanges nothing, and so needs no graph.
 TALKS = STOCHASTIC | {"links"}
 
 
@@ -178,7 +178,7 @@ def arrived(links: Links) -> jax.Array:
 
 
 def lose(plan: Plan, keep: jax.Array) -> Plan:
-    """The plan of which some messages are lost. The copies were sent, and W is settled when messages are mixed.
+    """Mark some messages of a plan as lost. Their copies were sent, and W is settled when messages are mixed.
 
     Args:
       plan: a plan that lists its links one by one, see `one_by_one`.
@@ -228,6 +228,6 @@ def pushed(plan: Plan) -> Plan:
 
 
 def silence(plan: Plan, keep: jax.Array) -> Plan:
-    """The plan without some links, as both ends know: nothing is sent on them, and W is settled at once."""
+    """The plan without some links, which both ends leave out: nothing is sent on them, and W is settled at once."""
     rest = settled(lose(plan, keep))
     return rest.replace(links=rest.links.replace(used=rest.links.used & keep))

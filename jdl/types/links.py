@@ -150,7 +150,7 @@ class Plan:
       works: bool[m], or None if all rows work. A node that does not work talks only: its gradients are zero and its
         budget of local steps is 0.
       joins: bool[m], or None if nobody joins. A node that joins begins anew: its state is made from the weighted mean
-        of its neighbours' models, over links that carry these models once.
+        of its neighbours' models, each of which travels once over its link.
       participants: i32[m], the ids of the nodes that have a row, or None if all n nodes have one, in order.
       stochastic: "doubly", "row" or "column": which sums of W are one.
       symmetric: whether W equals its transpose, so that each link carries messages both ways.

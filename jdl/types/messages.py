@@ -88,7 +88,7 @@ class Push:
     its sender.
 
     Attributes:
-      content: a pytree of real numbers. The inbox holds the sums, without this mark.
+      content: a pytree of real numbers. The inbox holds the weighted sums as plain arrays, without this class.
     """
 
     content: Message
@@ -96,7 +96,9 @@ class Push:
 
 @struct.dataclass
 class Roles:
-    """Who is who, for as long as a simulation lasts. Attacks, oracles, metrics and schedules read the same roles.
+    """Which nodes are honest, and which group each node is in; roles do not change during a simulation.
+
+    Attacks, oracles, metrics and schedules read the same roles.
 
     Attributes:
       honest: bool[n], which nodes follow the protocol.
@@ -109,7 +111,9 @@ class Roles:
 
 @struct.dataclass
 class Wire:
-    """The input of an exchange. Links index the s rows of `sent`, which are the m rows of the round unless said.
+    """The input of an exchange. Links index the s rows of `sent`.
+
+    These are the m rows of the round, unless an exchange before this one keeps a mailbox of late messages.
 
     Attributes:
       own: M[m], each row's own message, which does not pass through the network.
@@ -118,7 +122,7 @@ class Wire:
       plan: who talks.
       origin: i32[s], the node that sent each row, -1 for the server.
       age: i32[s], the number of rounds since each row was sent; None if all are of this round.
-      roles: who is who, of all n nodes.
+      roles: the roles of all n nodes, or None.
     """
 
     own: Message
@@ -132,8 +136,9 @@ class Wire:
 
 @struct.dataclass
 class Delivery:
-    """What went over the links in one exchange, and what arrived. The engine computes from it all that follows.
+    """What went over the links in one exchange, and what arrived.
 
+    The engine computes from it the traffic, what a server is told, and whose reports count.
     An exchange returns a tuple of them, one for each part of the message that takes links of its own.
 
     Attributes:
@@ -169,7 +174,7 @@ class Reports:
     """What the rows of a round reported.
 
     Attributes:
-      values: for each name f[m] or f[m, ...]. Rows that are not present hold nothing of meaning.
+      values: for each name f[m] or f[m, ...]. Values of rows that are not present have no meaning.
       present: bool[m], which rows took part: they were awake, and their report arrived at the server if there is one.
       ids: i32[m], the node of each row.
     """
@@ -185,10 +190,11 @@ class Seen:
 
     Attributes:
       values: what the schedule `watches`, by name. "consensus_distance" is f[], after the last round. Everything else
-        is f[n] or f[n, ...]: what each node last reported, zeros before it did. "loss" is reported by every method: the
-        loss, on minibatch 0, of the model with which the node began its round.
+        is f[n] or f[n, ...]: what each node last reported, zeros before its first report. "loss" may be watched with
+        every method: if the method reports none itself, it is the loss on minibatch 0 of the model with which the node
+        began its round.
       heard: bool[n], which nodes reported in the last round.
-      roles: who is who.
+      roles: the roles of all n nodes.
     """
 
     values: Info

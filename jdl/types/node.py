@@ -30,20 +30,20 @@ class Neighbours:
 
 @struct.dataclass
 class Node:
-    """All that an algorithm may see: one node in one round. The simulator builds it; no other node is in reach.
+    """All that an algorithm may see: one node in one round. The simulator builds it, and it shows no other node.
 
     Attributes:
       id: i32[], this node; -1 for the server's desk.
       t: i32[], this round, from 0.
       n: i32[], the number of nodes.
-      key: for the algorithm's own randomness, folded with (round, id) and the phase of the round.
+      key: a random key for the algorithm's own draws, folded with (round, id) and the phase of the round.
       common: a key that all nodes share this round, for random choices that they make together.
       self_weight: f[], W[i, i].
       degree: i32[], the number of links into this node this round.
       out_degree: i32[], the number of links on which this node sends this round.
-      num_examples: i32[].
+      num_examples: i32[], the number of this node's examples.
       steps: i32[], this round's budget of local steps, or None for as many as the algorithm asks for.
-      works: bool[], whether the node computes this round; one that does not has gradients of zero and a budget of 0.
+      works: bool[], whether the node computes this round. If it does not, its gradients are zero and its budget is 0.
       links: the node's neighbours one by one, for methods that need "per_link" or "each"; None for others.
     """
 
@@ -80,7 +80,7 @@ class Node:
         return self._oracle.loss(self._data, params, which, of)
 
     def losses(self, params: PyTree, which: Which = 0) -> Examples:
-        """The loss of each example of a batch, with the name of the example; see `grad`."""
+        """The loss of each example of a batch, with the example's place and class; see `grad`."""
         return self._oracle.losses(self._data, params, which)
 
     def hvp(self, params: PyTree, vector: PyTree, which: Which = 0, of: str = "loss") -> PyTree:
@@ -88,7 +88,7 @@ class Node:
         return self._oracle.hvp(self._data, params, vector, which, of)
 
     def predict(self, params: PyTree, inputs: PyTree) -> PyTree:
-        """The outputs of a model, such as logits, to be differentiated through."""
+        """The outputs of a model, such as logits, which can be differentiated with respect to `params`."""
         return self._oracle.predict(self._data, params, inputs)
 
     def inputs(self, which: Which = 0) -> PyTree:
@@ -109,5 +109,5 @@ class Node:
 
     @property
     def width(self) -> int:
-        """The number of places for examples of a node, for a state of an algorithm that keeps a number for each."""
+        """The number of places for a node's examples: a state with a number for each example has f[width]."""
         return self._oracle.width(self._data)

@@ -17,7 +17,7 @@ __all__ = ["Algorithm", "Exchange", "Federated", "Oracle", "Problem", "Schedule"
 
 @runtime_checkable
 class Algorithm(Protocol):
-    """A decentralized method, written for one node: a frozen flax dataclass whose numbers are leaves, the rest static.
+    """A decentralized method, written for one node: a frozen flax dataclass whose numbers are array leaves.
 
     A message is any pytree. Parts of it may be `Sized` (they state their size), `PerLink` (they differ from neighbour
     to neighbour), `Each` (they arrive one by one) or `Push` (their sum is kept).
@@ -49,12 +49,12 @@ class Federated(Protocol):
 
     A client's message is a change (of the model, of a control variate, ...), so that the aggregate of a round in which
     nothing arrives is zero. What a client reports of itself is an `Each` part of its message: it is counted, and may be
-    lost or falsified, as the rest. A report of one number under a name of its own, `{"loss": Each(loss)}`, is a column
-    of the history as well: the mean over the reports that arrived.
+    lost or falsified, like the rest. A report of one number under a name of its own, `{"loss": Each(loss)}`, is also a
+    column of the history: the mean over the reports that arrived.
 
     The server's method is given the aggregate, and `info` of what arrived: `participants` (m, the number of messages
-    that arrived), `n`, `participation` (m / n), `t`, a `key`, row by row `ids` and `arrived`, and for methods that
-    need "public" `desk`, a `Node` that answers about public data.
+    that arrived), `n`, `participation` (m / n), `t`, a `key`, and for each row its `ids` and `arrived`. Methods that
+    need "public" are also given `desk`, a `Node` that answers queries about public data.
 
     Attributes:
       needs: see `Algorithm`. It contains "server".
@@ -90,7 +90,7 @@ class Federated(Protocol):
 class Exchange(Protocol):
     """Turns the messages that nodes send into inboxes. It is the only place where rows of different nodes meet.
 
-    The engine calls it only for messages that hold something.
+    The engine calls it only for messages that hold arrays.
 
     Attributes:
       needs: see `Algorithm`. A stack of exchanges needs what any of them needs, whatever their order.
@@ -141,10 +141,10 @@ class Oracle(Protocol):
 
     Attributes:
       offers: the queries and selections that it answers, in the words of `Algorithm.needs`.
-      init: what the oracle remembers of each node before the first round, leaves `[n, ...]`, () without a memory; its
-        key is drawn once.
-      begin: once a round for each node that takes part: takes its memory, its data and the model with which it begins
-        the round, and gives the memory with which the queries of this round are answered.
+      init: gives what the oracle remembers of each node before the first round, leaves `[n, ...]`; () for an oracle
+        without memory. Its key is drawn once.
+      begin: is called once a round for each node that takes part. It takes the node's memory, its data and the model
+        with which the node begins the round, and gives the memory with which the queries of this round are answered.
       steps: the budget of local steps of one node this round, i32[], or None for no limit.
     """
 
@@ -181,10 +181,10 @@ class Wrapper(Protocol):
     """Changes some answers of an oracle. `oracle=[A(), B()]` asks A first, which asks B, which asks the data.
 
     A wrapper is a frozen dataclass with those of the following methods that it changes, and no others. Each is given
-    `inner`, the same method of the next one in the list, without `inner` itself; that of `grad` has the whole loss as
-    `inner.objective`, for directions without a gradient. A wrapper that remembers has `init` and `begin` as well;
-    `data.memory` is its own memory then. `needs` may name what it asks of the problem, and `breaks` the queries that it
-    cannot answer.
+    `inner`, the same method of the next one in the list, which is called without `inner`. In `grad`, `inner.objective`
+    is the loss that the whole list defines, for directions that are computed from losses alone. A wrapper with a memory
+    has `init` and `begin` as well, and finds its own memory in `data.memory`. `needs` may name what the wrapper asks of
+    the problem, and `breaks` the queries that it cannot answer.
 
         def batch(self, inner, data: Data, query: Query) -> PyTree                             # which examples
         def objective(self, inner, data: Data, params, batch, query: Query) -> (f[], aux)      # which loss
@@ -210,8 +210,9 @@ class Problem(Protocol):
       batch: the minibatch of one node with this name.
       full_batch: all data of one node.
       loss: the loss on a batch, f[], and a second output, any pytree.
-      evaluate: the metrics of one model: "loss" and, where it makes sense, "accuracy". Without `id` on the test set, or
-        of the global objective. With `id`, as node `id` meets them; a problem that can tell offers "own".
+      evaluate: the metrics of one model: "loss" and, where it makes sense, "accuracy". Without `id` they are those of
+        the test set, or of the global objective. With `id` they are those of the data that node `id` meets; a problem
+        that can compute these offers "own".
     """
 
     num_examples: jax.Array

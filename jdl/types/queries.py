@@ -49,7 +49,8 @@ class Query:
 
     Attributes:
       which: the examples.
-      weights: f[B], a factor on the loss of each example, or None for ones. The mean stays one over the real examples.
+      weights: f[B], a factor on the loss of each example, or None for ones. The mean still divides by the number of
+        real examples.
       of: the name of the loss: a method of the problem, `(params, batch) -> (f[], second output)`.
     """
 
@@ -65,7 +66,7 @@ class Examples:
     Attributes:
       loss: f[B].
       place: i32[B], the place of each example among the node's own, an index into f[`node.width`].
-      group: i32[B], its class.
+      group: i32[B], the class of each example; zeros if the problem does not know classes.
       real: bool[B], which are examples and not padding.
     """
 
@@ -83,7 +84,7 @@ class Data:
       problem: the data of all nodes.
       id: i32[], the node, or -1 for the server's desk.
       t: i32[], the round.
-      count: i32[], the number of rounds before this one in which the node took part.
+      count: i32[], the number of rounds before this one in which the node took part and worked.
       key: a random key folded with (round, id). It differs from the algorithm's key.
       order_key: a random key folded with id, the same in all rounds.
       public_key: a random key folded with the round, the same for all nodes.
@@ -114,7 +115,7 @@ class BatchId:
       key: the minibatch's own key, for examples drawn at random.
       order_key: the node's key, the same for all of its minibatches, for an order in which examples are visited.
       t: i32[], the round.
-      count: i32[], the number of rounds before this one in which the node took part.
+      count: i32[], the number of rounds before this one in which the node took part and worked.
       k: i32[], the number of the minibatch in its round.
     """
 
