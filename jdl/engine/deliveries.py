@@ -1,4 +1,4 @@
-"""What follows from a delivery: the traffic, and which messages arrived. Computed here once, for every exchange."""
+"""What follows from deliveries of any exchange: the traffic, and which messages arrived at a server."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ __all__ = ["joined"]
 
 
 def joined(s: Simulation, plan: Plan, rows: dict, nodes: PyTree) -> tuple[PyTree, Traffic]:
-    """The states of the rows, those that join anew, and what their neighbours sent them.
+    """Give every node that joins a new state, made from the models of its neighbours.
 
-    A node that joins begins with the mean of its neighbours' models, by the weights of its links, without neighbours
-    that join as well. One that hears of nobody begins with the model that it has.
+    The node begins with the mean of these models, weighted by its links. Neighbours that join in the same round are
+    left out. If no neighbour is left, the node begins with the model that it has.
 
     Args:
       s: the simulation, between peers.
@@ -39,7 +39,7 @@ def joined(s: Simulation, plan: Plan, rows: dict, nodes: PyTree) -> tuple[PyTree
 
     def mean(x):
         def part(share, told):
-            # A model that is not told is left out and not multiplied by zero, since it may be NaN.
+            # A model that is not sent is left out and not multiplied by zero, since it may be NaN.
             share = tree.column(share.astype(x.dtype), told)
             return jnp.where(share != 0, share * told, 0)
 

@@ -25,7 +25,7 @@ COLUMNS = (
     *("own_loss", "worst_own_loss", "own_accuracy", "worst_own_accuracy"),
     *("consensus_distance", "suboptimality"),
 )
-# The beginning of the names of metrics that are arrays with an entry for each node.
+# Names of metrics that are arrays with an entry for each node begin with this.
 PER_NODE = "nodes/"
 
 # Evaluating all n models at once would hold n times the activations of the test set. At most this much is held.
@@ -37,10 +37,10 @@ class Metrics:
     """What is measured beside the built-in metrics, as a part of the program.
 
     Attributes:
-      functions: metrics of the user's own, pairs of a name and a function; see `users`.
+      functions: the user's own metrics, pairs of a name and a function; see `users`.
       own: whether models are also evaluated on the distribution of each node.
-      honest_only: whether means and extremes over nodes count the honest nodes only. A simulation without dishonest
-        nodes says no, and its program has no masks.
+      honest_only: whether means and extremes over nodes count the honest nodes only. It is false in a simulation
+        without dishonest nodes, whose program has no masks.
     """
 
     functions: tuple[tuple[str, Callable[..., Any]], ...] = ()
@@ -149,7 +149,7 @@ def users(
     simulation: Any,
     honest: jax.Array | None = None,
 ) -> dict[str, jax.Array]:
-    """The metrics of the user's own.
+    """Compute the user's own metrics.
 
     Args:
       functions: pairs of a name and a function `(models, state, simulation) -> f[] or f[n]`.

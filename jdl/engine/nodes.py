@@ -23,7 +23,7 @@ __all__ = ["desk_of", "each_node", "node_of", "rows_of"]
 def each_node(
     s: Simulation, role: str, name: str, rows: dict, *arguments: PyTree, told: PyTree = (), phase: int = 0
 ) -> PyTree:
-    """Call the algorithm's method `name` for every row. All code of an algorithm that runs per node is called here.
+    """Call the algorithm's method `name` for every row. All code of an algorithm for single nodes is called here.
 
     A method of one node is traced once for arguments of the same shapes, by whichever caller comes first: the check
     that a simulation fits together, the shapes of its messages, the cost of a step, or the compiled round.
@@ -33,14 +33,14 @@ def each_node(
       role: how the method is called, a key of `ROLES`.
       name: the method's name, which errors of `mapping="loop"` state.
       rows: the stacked fields of each row's `Node`, see `rows_of`.
-      arguments: the further arguments of each row, stacked `[m, ...]`. Of a `Posted` part each row takes its own rows.
+      arguments: the further arguments of each row, stacked `[m, ...]`. From a `Posted` part each row takes its own.
       told: the server's message to all rows.
       phase: the number of the exchange in its round.
 
     Returns:
       What the method returns, stacked `[m, ...]`.
     """
-    # Without what one node does not see, so that simulations that differ in it share the trace.
+    # Parts that one node does not see are left out, so that simulations that differ in them share the trace.
     seen = s.replace(schedule=(), exchange=(), exchange_down=None, roles=None, placement=AT_ONCE, metrics=())
     posts, arguments = _posted(arguments)
     shared = seen, told, posts
@@ -148,7 +148,7 @@ def node_of(s: Simulation, row: dict, phase: int = 0) -> Node:
 
 
 def desk_of(s: Simulation, t: jax.Array, phase: int) -> Node:
-    """The server's desk: a node without data that answers about public inputs and outputs of models."""
+    """The server's desk: a node without data of its own, for queries about public data and outputs of models."""
     zero, one = jnp.int32(0), jnp.int32(1)
     memories = jax.eval_shape(s.oracle.init, s.problem, s.key)
     row = {

@@ -24,11 +24,17 @@ __all__ = ["Outcome", "gossip_round", "sends_of", "server_round"]
 
 
 class Outcome(NamedTuple):
-    """What the phases of a round leave behind.
+    """The results of all phases of a round.
 
-    nodes: the states of the rows. took_part: bool[m], which of them heard the server, or None where none is excluded by
-    that. server: the server's state. exchange_state, down_state: one entry for each phase. traffic: the totals so far.
-    reports: of the rows. wires: what was on links.
+    Attributes:
+      nodes: the states of the rows.
+      took_part: bool[m], which rows heard the server; None where all of them do.
+      server: the server's state.
+      exchange_state: the states of the exchange, one for each phase.
+      down_state: the states of the exchange on the way down, one for each phase.
+      traffic: the totals so far.
+      reports: what the rows reported.
+      wires: what was on the links.
     """
 
     nodes: PyTree
@@ -42,6 +48,7 @@ class Outcome(NamedTuple):
 
 
 def gossip_round(s: Simulation, state: RunState, plan: Plan, rows: dict, nodes: PyTree, traffic: Traffic) -> Outcome:
+    """A round among peers: in each phase, every row sends, messages are exchanged, and every row receives."""
     exchange_state, info, on_links = [], {}, []
     for phase, (send, (_, recv)) in enumerate(zip(sends_of(s), s.algorithm.phases, strict=True)):
         message, nodes = send(s, rows, nodes, state.server)
@@ -57,6 +64,7 @@ def gossip_round(s: Simulation, state: RunState, plan: Plan, rows: dict, nodes: 
 
 
 def server_round(s: Simulation, state: RunState, plan: Plan, rows: dict, clients: PyTree, traffic: Traffic) -> Outcome:
+    """A round with a server: in each phase, it broadcasts, its clients answer, and it is given what arrived."""
     exchange_state, down_state, on_links, server, took_part = [], [], [], state.server, None
     given, info, present, ids = plan.links, {}, plan.links.used, rows["id"]
     for phase, (send, (down, _, absorb)) in enumerate(zip(sends_of(s), s.algorithm.phases, strict=True)):
@@ -72,7 +80,7 @@ def server_round(s: Simulation, state: RunState, plan: Plan, rows: dict, clients
         used = given.used if heard is None else given.used & heard
         weights = given.weights * share
         took_part = heard if phase == 0 else took_part
-        # Who has missed an earlier message of this round takes no part, even if this one is empty.
+        # A client that missed an earlier message of this round takes no part, even if this message is empty.
         weights = weights if s.exchange_down is None else jnp.where(used, weights, 0)
         plan = plan.replace(links=given.replace(weights=weights, used=used))
         message, after = send(s, rows, clients, server, inbox)
@@ -111,7 +119,7 @@ def _told(s: Simulation, t: jax.Array, phase: int, arrived: jax.Array, origin: j
 def sends_of(s: Simulation) -> list:
     """For each exchange of a round, a function (simulation, rows, nodes, server, inbox) -> (messages, nodes).
 
-    `inbox` is what each client received, where the way down has an exchange, and else None.
+    `inbox` is what each client received if there is an exchange on the way down, and None otherwise.
     """
 
     def client(s, rows, nodes, server, inbox=None, *, down, up, phase):

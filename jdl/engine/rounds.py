@@ -1,4 +1,4 @@
-"""One round, for peers and for a server alike: who talks, what they send and receive, and what is left after it."""
+"""One round, among peers or with a server: who talks, what they send and receive, and the state after it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ def step(simulation: Simulation, state: RunState) -> tuple[RunState, Reports]:
 
 
 def wires(simulation: Simulation, state: RunState) -> tuple[Wire, ...]:
-    """What the next round would put on links, after all exchanges: compressed, masked, falsified. The state stays.
+    """What the next round would put on links, after all exchanges; the state does not change.
 
-    Attacks on privacy read it: gradient inversion, membership inference, linkability. There is one `Wire` for each
-    exchange that is not empty, or for each part of its message that takes links of its own.
+    Messages are as they travel: compressed, masked, falsified. Attacks on privacy read them, such as gradient
+    inversion, membership inference and linkability. There is one `Wire` for each exchange that is not empty, or one for
+    each part of its message that takes links of its own.
 
     Args:
       simulation: what is simulated.
@@ -95,7 +96,7 @@ def _counted(count: jax.Array, plan: Plan, took_part: jax.Array | None) -> jax.A
 
 def plan_at(s: Simulation, state: RunState) -> tuple[Plan, ScheduleState]:
     """The plan of the next round, and what the schedule remembers after it."""
-    # Without what a schedule does not see, so that all who ask for a plan of one schedule share its trace.
+    # Parts that a schedule does not see are left out, so that all who ask for a plan of one schedule share its trace.
     seen = Simulation((), (), s.schedule, (), (), s.key, code=s.code)
     return _planned(seen, state.schedule_state, state.t, state.seen)
 

@@ -56,7 +56,7 @@ def see(s: Simulation, state: RunState, rows: dict, before: PyTree, after: PyTre
     if state.seen is None:
         return None
     values, present, n = {}, reports.present, s.problem.n
-    ids = jnp.where(present, reports.ids, n)  # n drops a row; a node whose messages are late has several
+    ids = jnp.where(present, reports.ids, n)  # the index n drops a row; a node whose messages are late has several rows
     for name, old in state.seen.values.items():
         if name == "consensus_distance":
             values[name] = consensus_distance(jax.vmap(s.algorithm.model)(after)).astype(old.dtype)
@@ -73,7 +73,7 @@ def see(s: Simulation, state: RunState, rows: dict, before: PyTree, after: PyTre
 
 
 def _measured(s: Simulation, state: RunState, name: str, rows: dict, before: PyTree, reports: Reports) -> jax.Array:
-    """The loss of the model with which each row began the round, on minibatch 0: every method reports it."""
+    """The loss of the model with which each row began the round, on minibatch 0, which is known for every method."""
     algorithm, schedule = type(s.algorithm).__name__, type(s.schedule).__name__
     has = ", ".join(["loss", "consensus_distance", *sorted(reports.values)])
     checks.require(name == "loss", f"got {schedule} that watches {name!r}, {algorithm} reports {has}; choose another")

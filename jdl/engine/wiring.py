@@ -23,7 +23,12 @@ __all__ = ["as_real", "broadcast", "exchange", "tallied"]
 
 
 def exchange(s: Simulation, state: RunState, plan: Plan, message: Message, phase: int) -> tuple:
-    """The inbox, the exchange's state, what was delivered, and a list of the wire, empty for an empty message."""
+    """Send the messages of all rows through the exchange.
+
+    Returns:
+      The inbox, the exchange's next state, its deliveries, and a list of wires, one for each delivery. For a message
+      without arrays there are no deliveries and no wires.
+    """
     more = bits_of_loss(s, message) if phase == 0 else 0
     message, bits = content_and_bits(message)
     if not jax.tree.leaves(message):
@@ -45,7 +50,7 @@ def broadcast(s: Simulation, state: RunState, plan: Plan, message: Message, phas
 
     Returns:
       Which clients received it, bool[m], and what they received, M[m]; None and None where all receive it as it is. The
-      state of the exchange, in a list that is empty without one. The server's traffic, f[1]. The wire, in a list that
+      state of the exchange, in a list that is empty without one. The server's traffic, f[1]. A list of wires, which
       is empty where no exchange acts.
     """
     message, bits = content_and_bits(jax.tree.map(lambda x: x[None], message))
@@ -82,13 +87,13 @@ def _is_real(x: jax.Array) -> bool:
 
 
 def _on_links(wire: Wire, deliveries: tuple[Delivery, ...]) -> list[Wire]:
-    """What went over the links: the wire as the exchanges have left it, for each part that takes links of its own."""
+    """The wires after all exchanges, as messages were on the links: one for each part that takes links of its own."""
     sent = lambda one: wire.sent if one.sent is None else one.sent
     return [wire.replace(sent=sent(one), bits=one.bits, plan=one.plan, origin=one.origin) for one in deliveries]
 
 
 def tallied(traffic: Traffic, deliveries: tuple[Delivery, ...], plan: Plan) -> Traffic:
-    """The totals with what was delivered; rows of a mailbox are added up by their origin first."""
+    """Add what was delivered to the totals. Rows of a mailbox are first added up by the node that sent them."""
     if not deliveries:
         return traffic
     new, count = traffic_of(deliveries), traffic.bits.shape[1]
