@@ -1,4 +1,4 @@
-"""What a compressor is."""
+"""The protocol of compressors, which encode one message each."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Narrowing(Compressor, Protocol):
 
 
 def floating(message: Message) -> tuple[list[jax.Array], Callable[[Sequence[jax.Array]], Message], int]:
-    """What a compressor acts on.
+    """Separate the arrays of a message on which a compressor acts from the rest.
 
     Args:
       message: one message, or its shapes.

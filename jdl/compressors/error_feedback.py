@@ -24,8 +24,9 @@ class Memory(NamedTuple):
 class ErrorFeedback:
     """Add what compression left out so far to the next message m: decoded = C(m + e);  e <- m + e - decoded.
 
-    The sum of the decoded messages and e is the sum of the messages, for every C. So it is for messages whose sum
-    counts: gradients, and changes of a model. Of messages that are models themselves, `Choco` sends the changes.
+    The sum of the decoded messages and e is the sum of the messages, for every C. Error feedback is therefore meant for
+    messages whose sum counts: gradients, and changes of a model. For messages that are models themselves, use `Choco`,
+    which sends their changes.
 
     Sends:
       what the compressor inside sends.

@@ -68,6 +68,6 @@ class PowerSGD:
         drawn = jax.random.normal(key, last.shape, matrix.dtype)
         start = jnp.where(jnp.any(last != 0, axis=0), last.astype(matrix.dtype), drawn)
         p, r = jnp.linalg.qr(product(matrix, start))
-        # QR leaves the signs of columns open. With a positive diagonal of R they do not hang on rounding errors.
+        # QR leaves the signs of columns open. With a positive diagonal of R they do not depend on rounding errors.
         p = jnp.where(jnp.diagonal(r) < 0, -p, p)
         return p.astype(x.dtype), product(matrix.T, p).astype(x.dtype)

@@ -24,12 +24,12 @@ Keys = tuple[str, ...]
 class PerModule:
     """Per-module mixing: an array of the message is averaged only with neighbours that hold the same module of it.
 
-    For paths through shared modules (DiPaCo), private layers (FedPer, FedBN, LG-FedAvg), clusters. Each array has a W
-    of its own, over the links between nodes that hold the same module: W'_ij = W_ij min(1 / r_i, 1 / r_j), where r_i
-    is the weight that node i gives to holders of its module, itself included, and W'_ii is the rest. A symmetric W
+    It serves paths through shared modules (DiPaCo), private layers (FedPer, FedBN, LG-FedAvg) and clusters. Each array
+    has a W of its own, over the links between nodes that hold the same module: W'_ij = W_ij min(1 / r_i, 1 / r_j). Here
+    r_i is the weight that node i gives to holders of its module, itself included; W'_ii is the rest. A symmetric W
     stays symmetric and doubly stochastic, and over the complete graph the inbox is the mean of the holders. A directed
-    W is divided by r_i, and is row stochastic. All of one module is plain gossip; all private is local training.
-    `PerModule.of` makes one out of names and modules.
+    W is divided by r_i, and is row stochastic. If all nodes hold the same module, this is plain gossip; if all arrays
+    are private, it is local training. `PerModule.of` makes one from names and modules.
 
     Sends:
       on each link the arrays that both ends hold, as one message; nothing where they hold none in common.
@@ -112,7 +112,7 @@ class PerModule:
         return structure.unflatten(inbox), tuple(states), tuple(deliveries)
 
     def _parts(self, message: Message) -> list[list[int]]:
-        """Which arrays are of each entry, by number, and last those of none. The longest entry wins."""
+        """The numbers of the arrays of each entry, then of those without one. The longest entry that fits counts."""
         parts: list[list[int]] = [[] for _ in range(len(self.keys) + 1)]
         order = sorted(range(len(self.keys)), key=lambda g: -len(self.keys[g]))
         for i, path in enumerate(_paths(message)):

@@ -20,7 +20,9 @@ WHOLE, PART = 0x66756C6C, 0x70617274
 
 @struct.dataclass
 class GradientNoise:
-    """Adds `sigma N(0, I)` to every minibatch gradient. Losses and full gradients have no noise.
+    """Adds `sigma N(0, I)` to every minibatch gradient.
+
+    Losses, and the gradients of full data, of parts and of public data, have no noise.
 
     Args:
       sigma: the standard deviation of the noise in each coordinate, at least 0.

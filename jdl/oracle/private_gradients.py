@@ -21,7 +21,7 @@ __all__ = ["PrivateGradients"]
 class PrivateGradients:
     """The gradients of DP-SGD: `(sum_j g_j min(1, C / ||g_j||) + z C N(0, I)) / B` over B examples.
 
-    Minibatches, full data and parts are treated alike; B is the number of examples of the batch. Public data are no
+    Minibatches, full data and parts are treated alike; B is the number of examples of the batch. Public data are not
     secret, and their gradients stay as they are. Losses that nodes report have no noise. The noise of one batch is the
     same whenever it is asked for in a round: a method that takes the difference of the gradients of one batch at two
     models (`gt_sarah`, `fedamd`) reveals more than the noise suggests.

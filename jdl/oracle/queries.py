@@ -10,15 +10,15 @@ from jdl.types import Data, Examples, Full, Minibatch, Part, Public, PyTree, Que
 
 __all__ = ["Queries", "offered", "selection"]
 
-# For a node that does not work, whose budget is 0, among others that have no budget.
+# The budget of a node that works and has no limit, where other nodes do not work and have a budget of 0.
 NO_LIMIT = jnp.iinfo(jnp.int32).max
 
 
 def selection(which: Which) -> Minibatch | Full | Part | Public:
-    """What a selection is short for: the number k for minibatch k.
+    """The selection that a query means: a number k is short for minibatch k.
 
     Raises:
-      InputError: if it is no selection.
+      InputError: if `which` is no selection.
 
     >>> selection(3)
     Minibatch(k=3)
@@ -44,10 +44,12 @@ def offered(problem: object, word: str) -> None:
 
 
 class Queries:
-    """The queries of `jdl.types.Oracle`, as functions of the three pieces, which a subclass defines.
+    """The queries of `jdl.types.Oracle`, as functions of three pieces, which a subclass defines.
 
     The pieces have the signatures of a `jdl.types.Wrapper` without `inner`: `piece_batch(data, query)`,
-    `piece_objective(data, params, batch, query)` and `piece_grad(data, params, batch, query)`.
+    `piece_objective(data, params, batch, query)` and `piece_grad(data, params, batch, query)`. A subclass also defines
+    `piece_steps(data)`, the budget of a node that works, and `name_of(data, which)`, under which the problem knows a
+    selection.
     """
 
     def batch(self, data: Data, which: Which) -> PyTree:

@@ -16,10 +16,10 @@ from jdl.types import BatchId, Data, Full, Key, Oracle, Part, Problem, PyTree, Q
 
 __all__ = ["PIECES", "Stack", "answers", "as_oracle", "stack_oracles"]
 
-# What a wrapper may change, and what makes a class a wrapper.
+# The methods by which a class is known as a wrapper: what it may change, and `begin` of one with a memory.
 PIECES = ("batch", "objective", "grad", "steps", "begin")
 
-# Pieces of two values.
+# The pieces that return two values, and what these are.
 PAIRS = {"objective": "(loss, second output)", "grad": "(gradient, second output of the loss)"}
 
 # Queries that the data of every problem answer.
@@ -28,7 +28,7 @@ ALWAYS = frozenset({"grad", "loss", "hvp", "full"})
 
 @struct.dataclass
 class Stack(Queries):
-    """Wrappers around an oracle: the first is asked first, and asks the next; the last asks the data.
+    """Wrappers around an oracle: the first is asked first and asks the next one, and the last asks the data.
 
     Args:
       wrappers: the wrappers, see `jdl.types.Wrapper`.
@@ -41,7 +41,7 @@ class Stack(Queries):
     @property
     def offers(self) -> frozenset[str]:
         breaks = [getattr(wrapper, "breaks", frozenset()) for wrapper in self.wrappers]
-        # A proximal operator in closed form knows nothing of other examples or another loss.
+        # A proximal operator in closed form takes no account of other examples or of another loss.
         other = any(hasattr(wrapper, piece) for wrapper in self.wrappers for piece in ("batch", "objective"))
         return self.inner.offers - frozenset({"prox"} if other else ()).union(*breaks)
 
@@ -175,7 +175,7 @@ def _is_oracle(part: Any) -> bool:
 
 
 def _parts_of(part: Any) -> list[Any]:
-    """One entry of the list as wrappers and oracles."""
+    """The wrappers and oracles of which one entry of the list consists."""
     if isinstance(part, Stack):
         return [*part.wrappers, part.inner]
     if isinstance(part, type):

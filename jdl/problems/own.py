@@ -8,7 +8,7 @@ from jdl.data import Dataset, Partition
 
 __all__ = ["own_groups"]
 
-# The largest table of weights that is made, in bytes. Data of more owners times nodes are not measured node by node.
+# The largest table of weights that is made, in bytes. Where nodes times groups need more, no weights are made.
 WEIGHTS_BYTES = 2**28
 
 
@@ -27,7 +27,7 @@ def own_groups(data: Dataset, split: Partition) -> tuple[np.ndarray, np.ndarray]
 
     Returns:
       The groups, i32[T], and the weights, f64[n, G], whose sum over the test examples is one for each node; None if
-      the test examples have neither owners nor one class each.
+      the test examples have neither owners nor one class each, or if the weights would need too much memory.
 
     >>> x, y = np.zeros((4, 1), np.float32), np.array([0, 0, 1, 1], np.int32)
     >>> data = Dataset(x, y, x, y, num_classes=2, name="", source="")

@@ -84,7 +84,7 @@ def held_apart(split: Partition, validation: float) -> tuple[Partition, Partitio
 
 
 def _rows(split: Partition, first: np.ndarray, counts: np.ndarray) -> Partition:
-    """So many places of each row, from a first one on."""
+    """The partition of `counts` places of each row, from the place `first` on."""
     places = np.arange(counts.max(initial=1))
     real = places < counts[:, None]
     rows = np.take_along_axis(np.asarray(split.indices), np.where(real, first[:, None] + places, 0), axis=1)

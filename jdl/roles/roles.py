@@ -39,8 +39,8 @@ def draw(n: int, dishonest: float = 0.25, seed: int = 0, groups: int | None = No
 
     Args:
       n: the number of nodes.
-      dishonest: the share of dishonest nodes, if it is a fraction from 0 up to 1, of which `round(dishonest n)` nodes
-        result; or their number, if it is a whole number. At least one node is honest.
+      dishonest: the share of dishonest nodes, if it is a fraction from 0 to below 1: `round(dishonest n)` nodes are
+        dishonest; or their number, if it is a whole number. At least one node is honest.
       seed: the seed of the draw.
       groups: the number of groups, whose sizes differ by at most one; None for one group.
 
@@ -80,12 +80,12 @@ def _count(dishonest: Any, n: int) -> int:
 
 
 def of(honest: Any = None, group: Any = None, n: int | None = None) -> Roles:
-    """The roles that are given.
+    """Make roles from arrays that say who is honest, and who is in which group.
 
     Args:
       honest: bool[n], which nodes follow the protocol; None if all do.
       group: i32[n], the group of each node, from 0; None if all nodes are in group 0.
-      n: the number of nodes; it may be left out if one of the others says it.
+      n: the number of nodes; it may be left out if an array is given.
 
     Returns:
       The roles.

@@ -1,4 +1,4 @@
-"""Nodes that choose the neighbours with whom they get on best."""
+"""Nodes that choose the neighbours with the highest affinity, which the method reports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Affinity"]
 
 @struct.dataclass
 class Affinity:
-    """Every node listens to those of the others with the highest affinity, and now and then to random ones.
+    """Every node listens to the other nodes with the highest affinity, and now and then to random ones.
 
     The method defines the affinity, a number for each link: similarity of models, minus the loss of a neighbour's model
     on the node's own data, ... It hears its neighbours one by one (`jdl.types.Each`), and reports

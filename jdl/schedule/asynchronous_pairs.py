@@ -19,11 +19,11 @@ __all__ = ["AsynchronousPairs"]
 class AsynchronousPairs:
     """In every round a few nodes finish their work and average with a partner each, as in AD-PSGD; the others sleep.
 
-    Asynchronous time is cut into rounds: a round holds the nodes that finish before any of them is met again. Its
-    `wave` pairs are disjoint. In each, the one node works (its local steps are taken in this round) and is active by
-    itself; the partner is interrupted: it only talks (`plan.works` is false there). W = 1/2 on both, symmetric and
-    doubly stochastic. All pairs of nodes are equally likely, and so are the two parts in a pair. With `wave=1` a round
-    is one event, as in `Pairwise`, where both nodes work.
+    Asynchronous time is divided into rounds: a round holds events in which no node takes part twice, so that its `wave`
+    pairs are disjoint. In each pair, one node works: it takes its local steps in this round, and starts the exchange.
+    Its partner is interrupted and only talks (`plan.works` is false there). W = 1/2 on both, symmetric and doubly
+    stochastic. All pairs of nodes are equally likely, and so are the two roles in a pair. With `wave=1` a round is one
+    event, as in `Pairwise`, where both nodes work.
 
     Over given edges, `wave` of them are drawn uniformly without replacement, one after the other. An edge of which a
     node is taken already is left out, so that a round may have fewer pairs.

@@ -48,7 +48,7 @@ def check_wrapped(outer: Schedule) -> None:
     Raises:
       InputError: if it is none.
     """
-    # By the class: JAX makes parts anew whose arrays are of any kind, and of these no property can be asked.
+    # The class is checked: JAX also makes parts whose arrays are other objects, and their properties may fail.
     name, kind = type(outer).__name__, type(outer.schedule)
     need = f"got {name} over a {kind.__name__}, need a schedule; make one, e.g. jdl.schedule.Fixed.of(topology)"
     checks.require(hasattr(kind, "init") and callable(outer.schedule), need)
