@@ -45,7 +45,7 @@ class Driven(Protocol):
     shapes: PyTree
 
     def begin(self, state: PyTree | None) -> Reached:
-        """Go to where a run begins, ready to advance.
+        """Give the state from which a run goes on, ready to advance.
 
         Args:
           state: that of a checkpoint; None begins before the first round.
@@ -81,10 +81,10 @@ class Driver:
       bar: the progress bar.
       files: the run directory, or None; of process 0 alone.
       hosts: the processes that drive together.
-      clock: gives seconds that never go back.
+      clock: gives the time in seconds; it never decreases.
       rows: the evaluations so far.
       at: where the run stands.
-      begun: when the first chunk began, by the clock: whatever is before that is compilation.
+      begun: the time at which the first chunk began. The time before it, for compilation, is not counted.
     """
 
     driven: Driven

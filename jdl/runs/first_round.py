@@ -22,7 +22,7 @@ def first_plan(built: Simulation) -> Plan:
     """The plan of the first round, shapes only.
 
     Raises:
-      InputError: if the schedule returns something else than a plan and its memory, or if a mask has another shape.
+      InputError: if the schedule does not return a plan and its memory, or if a mask is not bool[m].
     """
     schedule = type(built.schedule).__name__
     for name in ("watches", "provides"):
@@ -47,10 +47,10 @@ def first_plan(built: Simulation) -> Plan:
 
 
 def check_memory(built: Simulation) -> None:
-    """Check that an oracle remembers something of each node.
+    """Check that every array that an oracle remembers has an entry for each node.
 
     Raises:
-      InputError: if an array of its memory has not one entry for each of n nodes.
+      InputError: if an array of its memory has another number of entries than there are nodes.
     """
     n = built.problem.n
     for leaf in jax.tree.leaves(jax.eval_shape(before_nodes, built).oracle_state):
@@ -59,10 +59,10 @@ def check_memory(built: Simulation) -> None:
 
 
 def check_metrics(built: Simulation) -> None:
-    """Check that the user's metrics can be compiled, and return numbers. Those of `mapping="loop"` need no compiler.
+    """Check that the user's metrics can be compiled, and that they return numbers; skipped with `mapping="loop"`.
 
     Raises:
-      InputError: if one fails; the sentence says where.
+      InputError: if a metric fails; the sentence says which one, and where.
     """
     if built.placement.mapping == "loop":
         return

@@ -1,4 +1,4 @@
-"""Several processes that simulate together: process 0 decides and writes, and all of them hear it."""
+"""Several processes that simulate together: process 0 decides and writes, and tells the others what it decided."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Hosts:
     """The processes of a run. Each calls the methods at the same points of the program, and in the same order.
 
     What depends on the clock, on the user or on files may differ between processes, and a process that takes another
-    way than the others waits for them for ever. So process 0 decides such things.
+    branch than the others waits for them for ever. Therefore process 0 decides such things for all.
 
     Attributes:
       index: the number of this process.

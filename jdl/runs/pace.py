@@ -6,13 +6,13 @@ import dataclasses
 
 __all__ = ["Pace"]
 
-CHUNK_SECONDS = 1.0  # the time between two looks at the clock, the bar and the interrupt
+CHUNK_SECONDS = 1.0  # the time between two updates of the progress bar, at which an interruption is noticed
 CHECKPOINT_SECONDS = 10.0  # the least time between two checkpoints, if the user gives no number of rounds
 
 
 @dataclasses.dataclass(frozen=True)
 class Pace:
-    """When a run stops to evaluate, to save, and to look around.
+    """When a run stops to evaluate, to save, and to see whether the user asked to stop.
 
     Attributes:
       rounds: the total number of rounds, those of a resumed run included.

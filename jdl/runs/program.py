@@ -1,4 +1,4 @@
-"""A simulation as it is driven: the compiled program of some rounds and the metrics after them."""
+"""A simulation that a driver can drive: the compiled program of some rounds and of the metrics after them."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from jdl.types import Federated
 
 __all__ = ["COMPRESSOR", "EXCHANGE", "PROBLEM", "SCHEDULE", "WRAPPER", "check_calls", "check_function", "of_algorithm"]
 
-# For each method of a part the names of its arguments, in the words of `jdl.types`.
+# The names of the arguments of each method of a part, in the words of `jdl.types`.
 PROBLEM = {"init": "key", "batch": "id, batch_id", "loss": "params, batch", "evaluate": "params"}
 SCHEDULE = {"init": "key", "__call__": "memory, t, key, seen"}
 EXCHANGE = {"init": "message", "apply": "state, wire, key"}
@@ -73,7 +73,7 @@ def check_function(name: str, function: Callable[..., Any], arguments: str) -> N
       arguments: the names of its arguments, in their order.
 
     Raises:
-      InputError: if it takes others.
+      InputError: if it takes other arguments.
     """
     try:
         signature = inspect.signature(function)
