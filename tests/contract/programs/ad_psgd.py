@@ -1,4 +1,4 @@
-"""AD-PSGD in waves: pairs of nodes average, the active one of each pair computes, with a gradient that is stale.
+"""AD-PSGD in waves: pairs of nodes average, and the active node of each pair takes a step with a stale gradient.
 
     active   x_i <- (x_i + x_j) / 2 - lr g_i(z_i)        z_i: the model that i had `delay` of its own waves ago
     passive  x_j <- (x_i + x_j) / 2                      a wave counts for a node whether it is active or passive

@@ -1,9 +1,9 @@
 """FedBuff: the server waits until `buffer` updates of clients have arrived, and then takes one step.
 
-    B <- B + sum over arrived messages k of (y_k - x_k) / sqrt(1 + tau_k);    k <- k + how many arrived
-    if k >= buffer:  x <- x + server_lr B / k;  version <- version + 1;  B, k <- 0
+    B <- B + sum over arrived messages k of (y_k - x_k) / sqrt(1 + tau_k);    c <- c + number that arrived
+    if c >= buffer:  x <- x + server_lr B / c;  version <- version + 1;  B, c <- 0
 
-y_k = x_k - lr g_k(x_k) from the model x_k that client k was sent; tau_k: the steps that the server took since then.
+y_k = x_k - lr g_k(x_k), where x_k is the model that client k was sent; tau_k is the number of server steps since then.
 Source: Nguyen et al. 2022, Federated Learning with Buffered Asynchronous Aggregation, Algorithm 1 and section 5.
 """
 
@@ -21,7 +21,7 @@ class State(NamedTuple):
     x: PyTree  # the model
     version: jax.Array  # i32[]: the number of steps so far
     buffer: PyTree  # the weighted sum of the updates that wait
-    count: jax.Array  # f[]: how many wait
+    count: jax.Array  # f[]: the number of updates that wait
 
 
 @struct.dataclass

@@ -1,4 +1,4 @@
-"""A clock: the second in which each node ends a round, out of `Delivery`.
+"""A clock: the time in seconds at which each node ends a round, computed from `Delivery`.
 
     c_i <- max(c_i + compute_i, max over arrived messages of c_j + compute_j + bits_j / bandwidth)
 
@@ -20,10 +20,12 @@ from jdl.types import Exchange, number
 
 @struct.dataclass
 class Clock:
-    """Args:
-    compute: f[n], the seconds of each node's computation in a round.
-    bandwidth: bits a second of each link.
-    inner: the exchange that receives the messages next.
+    """Keeps the clock of each node, beside any exchange.
+
+    Args:
+      compute: f[n], the time of each node's computation in a round, in seconds.
+      bandwidth: the rate of each link, in bits per second.
+      inner: the exchange that receives the messages next.
     """
 
     compute: jax.Array

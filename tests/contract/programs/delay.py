@@ -3,8 +3,8 @@
     x_i(t + 1) = W_ii x_i(t) + sum_j W_ij x_j(t - d_ij(t)),    d_ij(t) uniform on {least, ..., rounds}
 
 Rows of `Wire.sent` become a mailbox of the last `rounds + 1` messages of every node, the newest first, and links become
-`Slots` into it. A message from before the first round has not arrived; its weight stays with the receiver. Every round
-sends one message on each link, which is what the traffic counts; each exchange inside sees what arrives now.
+`Slots` into it. A message from before the first round does not arrive; its weight stays with the receiver. In every
+round, one message is sent on each link, and traffic counts these. Each exchange inside sees what arrives in this round.
 
 Source: Tsitsiklis, Bertsekas, Athans 1986, Distributed Asynchronous Deterministic and Stochastic Gradient Optimization
 Algorithms (bounded delays, here of a synchronous round).

@@ -1,11 +1,11 @@
-"""Distillation among peers: logits on public inputs travel, and models do not, so that their sizes may differ.
+"""Distillation among peers: logits on public inputs are sent in place of models, whose sizes may differ.
 
     x_i <- x_i - lr g_i(x_i)                            on the node's own examples
     z_i  = logits of x_i on this round's P public inputs: the message, P x classes numbers
     x_i <- x_i - teach grad (1/2P) sum_p ||z_p(x_i) - sum_j W_ij z_jp||^2        `steps` times
 
 A narrower model is a wide one whose last hidden units are dead: their weights, in and out, are zero, and so are the
-gradients of all of them. `narrowed` makes such models.
+gradients of these weights. `narrowed` makes such models.
 
 Sources: Li, Wang 2019, FedMD: Heterogenous Federated Learning via Model Distillation (by a server; here by gossip); Ba,
 Caruana 2014, Do Deep Nets Really Need to be Deep? (squared differences of logits).
@@ -46,7 +46,7 @@ class Distillation:
 
 
 def narrowed(params, widths):
-    """Models `[n, ...]` like that of two dense layers with params, of which model i has `widths[i]` hidden units."""
+    """Models `[n, ...]` made from the `params` of one with two dense layers: model i has `widths[i]` hidden units."""
     first, last = params["params"].values()
     alive = jnp.arange(first["bias"].size)[None, :] < widths[:, None]
     masked = lambda x, mask: jnp.where(mask, x[None], 0)  # rows for all nodes

@@ -1,10 +1,10 @@
-"""Secure aggregation in small: each client hides its change behind masks that cancel in the sum of all clients.
+"""Secure aggregation, simplified: each client hides its change behind masks that cancel in the sum of all clients.
 
     message_i = round(2^20 change_i) + sum_{j > i} r_ij - sum_{j < i} r_ij    modulo 2^32
     aggregate = 2^-20 / n times the sum of all messages modulo 2^32, read as a signed number
 
 Each pair of clients draws r_ij, 32 uniform bits a number, from a seed that both know, so that one message alone is
-noise. All clients take part and weigh the same, and no message may be lost: what the paper does then is left out.
+noise. All clients take part with equal weights, and no message may be lost: the recovery of the paper is left out.
 Source: Bonawitz et al. 2017, Practical Secure Aggregation for Privacy-Preserving Machine Learning, section 4.
 """
 

@@ -1,7 +1,7 @@
 """One set of liars: the nodes that learn from flipped labels also send their model with the wrong sign.
 
 `roles` says once who is dishonest. The oracle `LabelFlip` and the exchange `SignFlip` read it, and the metrics are
-those of the honest nodes alone. The rule is what honest nodes do about it: the mean, or the median of each coordinate.
+those of the honest nodes alone. Nodes aggregate by a rule: the mean, or the median of each coordinate.
 
 Sources: Biggio, Nelson, Laskov 2012, Poisoning Attacks against Support Vector Machines (labels); Blanchard, El Mhamdi,
 Guerraoui, Stainer 2017, Machine Learning with Adversaries (signs); Yin, Chen, Ramchandran, Bartlett 2018,

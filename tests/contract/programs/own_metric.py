@@ -3,8 +3,8 @@
     d_i = ||x_i - mean over honest j of x_j||
 
 It is handed over by name, `metrics={"drift": drift}`. Its mean, standard deviation and extremes over the honest nodes
-are columns of the history. The numbers of all nodes stand in `result.nodes_frame`, beside the degree and the role of
-each node, so that questions such as "is a node of few neighbours farther away?" are one line of pandas.
+are columns of the history. The numbers of all nodes are in `result.nodes_frame`, beside the degree and the role of
+each node. Whether nodes with few neighbours are farther away is then one line of pandas.
 
 Source: the consensus distance of Kong, Lin, Koloskova, Jaggi, Stich 2021, Consensus Control for Decentralized Deep
 Learning, node by node.

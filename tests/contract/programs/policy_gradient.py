@@ -3,7 +3,7 @@
 Action 1 steps to the right and action 0 to the left; with probability `slip`, node by node, it is the other way round.
 The last place pays 1, and the next step from there leads back to place 0. A node's minibatch is what its walkers did in
 this round with the policy softmax(x[place]). Its loss is -mean of log policy(action | place) (G - mean G) over all
-steps, where G is the discounted return from the step on.
+steps, where G is the discounted return from that step on.
 
 Source: Williams 1992, Simple Statistical Gradient-Following Algorithms for Connectionist RL (REINFORCE).
 """

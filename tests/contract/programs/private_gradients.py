@@ -21,9 +21,11 @@ NOISE = 0x64707367  # apart from the keys that a problem derives from a node's k
 
 @struct.dataclass
 class PrivateGradients:
-    """Args:
-    clip: the largest norm of the gradient of one example.
-    noise: the standard deviation of the noise of a sum, in multiples of `clip`.
+    """Clips the gradient of each example, and adds noise to their sum.
+
+    Args:
+      clip: the largest norm of the gradient of one example.
+      noise: the standard deviation of the noise of a sum, in multiples of `clip`.
     """
 
     clip: float = number(1.0, minimum=0)

@@ -4,7 +4,7 @@
     w_ij = max(0, (L_i(y_i) - L_i(y_j)) / ||y_i - y_j||),   divided by their sum over the neighbours j
     x_i <- y_i + sum_j w_ij (y_j - y_i)
 
-L_i is the loss on examples that the node keeps aside (`held_out`), or on all of its own. W has no part in it.
+L_i is the loss on examples that the node keeps aside (`held_out`), or on all of its own. W is not used.
 
 Source: Zhang, Sapra, Fidler, Yeung, Alvarez 2021, Personalized Federated Learning with First Order Model Optimization,
 equations 3 and 4. There a server hands models on; here neighbours send them.
