@@ -130,7 +130,7 @@ def advance(simulation: Simulation, sim: RunState, until: int | jax.Array, halt:
 def models(simulation: Simulation, sim: RunState) -> PyTree:
     """The models to evaluate, stacked: one for each node, `[n, ...]`.
 
-    Of a method with a server they are the clients' personal models, or the server's one, `[1, ...]`, if there are none.
+    With a server, they are the clients' personal models, or, if the method has none, the server's model `[1, ...]`.
     """
     algorithm = simulation.algorithm
     if not simulation.has_server:

@@ -30,7 +30,7 @@ class Simulation:
       oracle: what the data say.
       key: the root of all randomness.
       exchange_down: what happens to the messages of a server, or None where all clients receive them as they are.
-      roles: who is who, or None if all nodes are honest and of one group.
+      roles: the roles of the nodes, or None if all nodes are honest and in one group.
       placement: how and where rows are computed.
       metrics: what is measured beside the built-in metrics; see `jdl.engine.metrics`.
       code: a digest of the user's functions and classes (see `jdl.runs.fingerprint`). The program is compiled anew if a
@@ -74,7 +74,7 @@ LEAVES, STATICS = (
 def _flatten(s: Simulation) -> tuple[tuple, tuple]:
     # JAX 0.10 treats registered dataclasses of different classes with equal fields as equal trees, and `jit` sometimes
     # answers with the program of another class: of 600 such classes through one jit, about 90 came out wrong. DPSGD and
-    # DGD are such a pair. So the classes of all parts stand among the static data, which are compared correctly.
+    # DGD are such a pair. So the classes of all parts are among the static data, which are compared correctly.
     children = tuple(getattr(s, name) for name in LEAVES)
     return children, (*(getattr(s, name) for name in STATICS), classes_of(jax.tree.structure(children)))
 

@@ -19,8 +19,8 @@ __all__ = ["SignFlip"]
 class SignFlip:
     """Sign-flip attack: dishonest nodes send -strength times their message, and keep the true one.
 
-    The attackers are the nodes that the roles of the simulation call dishonest; or, with a fraction,
-    round(fraction n) nodes that are drawn once, the same in every round. Whole numbers in a message stay as they are.
+    The attackers are the dishonest nodes of the simulation's roles. If a fraction is given, they are round(fraction n)
+    nodes instead, which are drawn once and stay the same. Whole numbers in a message stay as they are.
 
     Sends:
       a false message of the same size as the true one.
@@ -29,7 +29,7 @@ class SignFlip:
       one bit per node, which says whether it is an attacker.
 
     Args:
-      fraction: share of the nodes that are attackers, 0 to 1; None for those whom the roles call dishonest.
+      fraction: share of the nodes that are attackers, 0 to 1; None for the dishonest nodes of the roles.
       strength: factor on the false message, at least 0.
       attack_seed: seed of the draw of the attackers.
       inner: the exchange that receives the messages next.

@@ -71,10 +71,10 @@ def simulation(
         no part in the round.
       oracle: what nodes learn from their data: wrappers in the order in which they are asked, perhaps with an oracle
         last; by default `jdl.oracle.DataOracle()`, the problem's own answers.
-      roles: who is honest, and the group of each node, see `jdl.roles`; by default all are honest and of one group.
+      roles: who is honest, and the group of each node, see `jdl.roles`; by default all are honest and in one group.
       metrics: metrics of your own, by name: functions (models [n, ...], state, simulation) -> f[] or f[n].
-      own: whether to evaluate each node's model on the node's own distribution as well: columns `own_loss`,
-        `own_accuracy`, `worst_own_accuracy`.
+      own: whether to evaluate each node's model on the node's own distribution as well, in the columns `own_loss`,
+        `own_accuracy`, `worst_own_loss` and `worst_own_accuracy`.
       seed: the seed of all randomness of the run. (Graphs and data have seeds of their own.)
       mapping: how the nodes are computed. "vmap" computes all at once; a number computes so many at a time, which needs
         less memory; "loop" computes them one by one without compilation, to debug (see `jdl.run`); "auto" chooses

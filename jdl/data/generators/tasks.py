@@ -1,4 +1,4 @@
-"""Related tasks: linear regressions whose parameters differ between owners in a planted way."""
+"""Related tasks: linear regressions whose parameters differ between owners by a known structure."""
 
 from __future__ import annotations
 
