@@ -86,7 +86,7 @@ def data_are_paired_and_seeds_differ(bed):
     other = bed.run(3, data=bed.noisy, seed=5)
     assert np.array_equal(one, again)
     # The noise of a full gradient is none, and cancels where its minibatches correct it.
-    assert (np.abs(one - other).max() > 1e-3) or "full_grad" in cases.kind_of(bed.name).needs
+    assert (np.abs(one - other).max() > 1e-3) or "full" in cases.kind_of(bed.name)().needs
 
 
 @EVERY

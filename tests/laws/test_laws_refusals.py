@@ -22,7 +22,7 @@ PEERS, SERVERS = cases.PEERS, cases.SERVERS
 
 def needing(need):
     """Methods on trees are refused on these graphs for another reason."""
-    kinds = {name: cases.kind_of(name).needs for name in cases.ALGORITHMS}
+    kinds = {name: cases.kind_of(name)().needs for name in cases.ALGORITHMS}
     return [name for name, needs in kinds.items() if need in needs and "tree" not in needs]
 
 
@@ -79,7 +79,7 @@ def test_symmetric_is_held():
 def test_directed_doubly_stochastic_links_that_fail_are_not_doubly_stochastic():
     all_refused(
         needing("doubly_stochastic"),
-        lambda name: ["stochastic" if "symmetric" not in cases.kind_of(name).needs else "'"],
+        lambda name: ["stochastic" if "symmetric" not in cases.kind_of(name)().needs else "'"],
         lambda name: (cases.kind_of(name)(), topology.exponential(N), [exchange.Lossy(0.1)]),
     )
 
