@@ -87,8 +87,8 @@ def wrong_with_an_algorithm(name: str, kind: type):
             yield f"no {heading}"
     if importlib.import_module(kind.__module__).__all__ != [name]:
         yield "shares its file"
-    federated = "server" in kind.needs
-    if federated == ("peers" in kind.needs):
+    federated = "server" in kind().needs
+    if federated == ("peers" in kind().needs):
         yield "needs both peers and a server, or neither"
     if isinstance(kind(), jdl.types.Federated) != federated:
         yield "has other methods than its needs say"

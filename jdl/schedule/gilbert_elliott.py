@@ -73,7 +73,7 @@ class GilbertElliott:
     def of(cls, topology: Topology, fail: float = 0.05, recover: float = 0.2) -> Self:
         """The links of a topology, each on or off for a while.
 
-        W stays stochastic as it was: the weight of a link that is off returns to its end, see `jdl.plan.drop`. An
+        W stays stochastic as it was: the weight of a link that is off returns to its end, see `jdl.plan.settled`. An
         undirected link is off both ways. A doubly stochastic W that is directed is only row stochastic with links off.
 
         Args:

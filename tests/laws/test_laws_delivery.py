@@ -145,11 +145,8 @@ def matrix(built) -> np.ndarray:
     return np.asarray(jdl.topology.to_dense(cases.plan_of(built, 0)))
 
 
-@pytest.mark.parametrize("graph", GRAPHS)
-@pytest.mark.parametrize("mapping", ["vmap", 3])
+@pytest.mark.parametrize(("graph", "mapping"), [*((graph, "vmap") for graph in GRAPHS), ("complete", 3)])
 def test_messages_one_by_one_are_a_direct_gather(graph, mapping):
-    if mapping == 3 and graph not in ("ring", "complete"):
-        pytest.skip("two graphs are mapped in chunks")
     built, state = one_round(Parts(), GRAPHS[graph], mapping=mapping)
     rows, W = heard(state.nodes["arrived"]["each"]), matrix(built)
     same(rows, gathered(W, 3 * cases.starts("DPSGD")))
@@ -280,7 +277,7 @@ def test_no_array_holds_the_messages_of_all_nodes_at_once():
 
 # ---- the way down -------------------------------------------------------------------------------------------------
 
-EACH_SERVER = pytest.mark.parametrize("name", classes.one_of_each(cases.SERVERS))
+EACH_SERVER = pytest.mark.parametrize("name", classes.one_of_each(cases.SERVERS, classes.of_messages))
 
 
 def served(name, **parts):

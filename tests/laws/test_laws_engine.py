@@ -16,7 +16,6 @@ from jdl.engine import placement
 from jdl.engine import sim as simulator
 from jdl.engine.mapping import Placement
 
-EACH_CLASS = pytest.mark.parametrize("name", classes.one_of_each(ALGORITHMS))
 EACH_KIND_OF_MESSAGE = pytest.mark.parametrize("name", classes.one_of_each(ALGORITHMS, classes.of_messages))
 
 
@@ -30,7 +29,7 @@ def test_classes_tell_apart_what_the_engine_does():
     assert len(classes.representatives()) == len(found) <= 18
 
 
-@EACH_CLASS
+@EACH_KIND_OF_MESSAGE
 def test_vmap_over_rates_is_one_trace_and_equals_the_loop(name):
     bed, rates, seen = beds.bed(name), jnp.linspace(0.01, 0.2, 4), []
 
@@ -51,8 +50,11 @@ def test_vmap_over_rates_is_one_trace_and_equals_the_loop(name):
 
 
 # A norm, a sum or a compressor over parameters is the method's own, so more methods than one of a class are tried.
+ARRAYS = cases.law("array by array", ALGORITHMS)
+
+
 @pytest.mark.parametrize("shape", ["dict", pytest.param("nested", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", classes.one_of_each(cases.law("array by array", ALGORITHMS), more=4))
+@pytest.mark.parametrize("name", classes.one_of_each(ARRAYS, classes.of_messages, more=4))
 def test_parameters_may_be_a_tree(name, shape):
     bed = beds.bed(name, plain=True)  # compressors look at an array at a time
     data = cases.TreeQuadratic(bed.data, shape)

@@ -75,11 +75,11 @@ def remembers(exchange) -> bool:
 
 
 def met_by(exchange) -> frozenset[str]:
-    """The methods that meet an exchange: of each class where it remembers, else of each kind of message; of exchanges
-    of one class (a compressor each) this holds for the one that is drawn, and the others meet fewer.
+    """The methods that meet an exchange: of each kind of message where it remembers, or where it is the one drawn of
+    its class (a compressor each); the others meet fewer.
     """
     if remembers(exchange):
-        return classes.representatives()
+        return classes.representatives(classes.of_messages)
     alike = [other for other in cases.EXCHANGES if class_of(other) is class_of(exchange)]
     drawn = exchange == alike[classes.SEED % len(alike)]
     return classes.representatives(classes.of_messages if drawn else classes.of_rows)

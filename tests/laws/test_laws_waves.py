@@ -72,27 +72,21 @@ def next_round(simulation, state):
     return simulator.step(simulation, state)[0]
 
 
-def some(pairs):
-    """The method over each exchange, of compressors the one that is drawn; the rest in the slow suite."""
-    compressors = [name for name in cases.EXCHANGES if type(cases.network_of_one(name)[0]) in COMPRESSORS]
-    drawn = compressors[classes.SEED % len(compressors)]
-    quick = lambda name, exchange: exchange not in compressors or exchange == drawn
-    return [pair if quick(*pair) else pytest.param(*pair, marks=pytest.mark.slow) for pair in pairs]
-
-
 COMPRESSORS = {getattr(jdl.compressors, name) for name in jdl.compressors.__all__}
-OTHERS = [name for name in cases.PEERS if name in cases.ANY_TIME and name != METHOD]
+COMPRESSED = [name for name in cases.EXCHANGES if type(cases.network_of_one(name)[0]) in COMPRESSORS]
+# Of compressors the one that is drawn, and of exchanges that repeat or rank alike the first.
+QUICK = {"linear", "lossy", "sign_flip", "choco", "repeated", "coordinate_median"}
+QUICK |= {COMPRESSED[classes.SEED % len(COMPRESSED)]}
+# Other methods, over links that fail: those whose messages are of another kind.
+OTHERS = [name for name in cases.ANY_TIME if name != METHOD and name not in cases.LOSING]
+QUICK_OTHERS = {"AugDGM", "PushSum"}
 
 
 @pytest.mark.parametrize(
     ("name", "exchange"),
-    some([(METHOD, exchange) for exchange in cases.EXCHANGES])
-    + [
-        (name, "lossy") if name in classes.representatives(classes.of_messages) else
-        pytest.param(name, "lossy", marks=pytest.mark.slow)
-        for name in OTHERS if name not in cases.LOSING
-    ],
-)  # fmt: skip
+    [pytest.param(METHOD, one, marks=[] if one in QUICK else [pytest.mark.slow]) for one in cases.EXCHANGES]
+    + [pytest.param(one, "lossy", marks=[] if one in QUICK_OTHERS else [pytest.mark.slow]) for one in OTHERS],
+)
 def test_a_wave_is_the_masked_full_round(name, exchange):
     graph = jdl.topology.from_weights(cases.weights()).plan("slots")
     roles = jdl.roles.draw(N, dishonest=2) if exchange == "sign_flip" else None

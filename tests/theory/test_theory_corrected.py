@@ -318,6 +318,7 @@ def on_drawn(algorithm, problem, first=0):
 
 
 @X64
+@pytest.mark.slow
 def test_the_noise_of_minibatches_vanishes_at_the_optimum(drawn):
     optimum = np.asarray(drawn.optimum.params)
     for algorithm in (algorithms.GTSARAH(lr=0.2, period=6), algorithms.GTSAGA(lr=0.2, parts=6)):

@@ -285,6 +285,7 @@ def test_both_ends_of_a_link_of_powergossip_hold_the_same_to_the_last_bit():
 
 
 @X64
+@pytest.mark.slow
 def test_powergossip_of_full_rank_is_gossip():
     """A square array of at most `rank` rows: P P^T = I in every turn. Of a vector, in every second one."""
     problem, W = wide(noise=0.3, form=beds.square, dim=9), beds.symmetric()

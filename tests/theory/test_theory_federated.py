@@ -52,6 +52,7 @@ def test_without_its_idea_each_is_fedavg(name):
 
 
 @X64
+@pytest.mark.slow
 def test_fedspeed_without_perturbation_is_feddyn():
     """Cross-check 23; with a sample of clients only where all of them correct."""
     problem, speed = noisy(), {"lam": 2.0, "alpha": 1.0}

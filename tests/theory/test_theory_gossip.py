@@ -165,6 +165,7 @@ def test_limits_hold_in_float32(name):
 
 
 @X64
+@pytest.mark.slow
 def test_gossiping_second_moments_takes_away_the_bias_of_local_ones():
     problem, symmetric = beds.quadratic(), beds.symmetric()
 
@@ -222,6 +223,7 @@ def test_sharpness_in_one_dimension():
 
 
 @X64
+@pytest.mark.slow
 def test_the_rate_of_delta_sgd_settles_at_the_curvature_and_grows_without():
     """Row 3.111: gamma / (2 L) on L x^2 / 2, so half of the way a step for gamma = 1; and sqrt(1 + delta q) else."""
     problem, x, steps = jdl.problems.quadratic(1, 1), np.array([[3.0]]), 20
