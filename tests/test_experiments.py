@@ -62,6 +62,7 @@ def topologies(tmp_path_factory):
     return out, {row["topology"]: row for row in rows_of(out / "table.csv")}
 
 
+@pytest.mark.slow
 def test_topologies_take_a_number_of_nodes_that_they_accept(topologies):
     _, rows = topologies
     assert {name: int(row["nodes"]) for name, row in rows.items()} == {

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 import ways
 from programs.personal_head import PersonalHead
 from programs.personal_head_of_peers import PersonalHeadOfPeers
@@ -39,6 +40,7 @@ def test_nothing_private_is_fedavg_and_a_head_at_home_knows_the_labels_of_its_no
     assert bits[N] == np.sum(bits[:N]) == ways.ROUNDS * 4 * BASE_BITS
 
 
+@pytest.mark.slow
 def test_among_peers_it_is_a_module_of_ones_own():
     """The same by an exchange that jdl has: no neighbour holds the module of a node's head."""
     gossip, head = jdl.algorithms.DPSGD(lr=LR), PersonalHeadOfPeers(lr=LR, private=HEAD)

@@ -61,7 +61,11 @@ def gradients(noise):
     return flat(gradient), jax.tree.map(lambda x: np.asarray(x[0]), params), jax.tree.map(np.asarray, batch)
 
 
-@pytest.mark.parametrize("name", METHODS)
+# One method in the default suite.
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in METHODS if name != "GradientTracking"]
+
+
+@pytest.mark.parametrize("name", ["GradientTracking", *SLOW])
 def test_without_clipping_and_noise_every_method_is_itself(name):
     both = [build(algorithm=METHODS[name], clip=clip, noise=0.0) for clip in (np.inf, None)]
     states = [flat((state.nodes, state.server), 0) for state in (ways.state_after(s, 2) for s in both)]

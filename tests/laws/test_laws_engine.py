@@ -17,6 +17,7 @@ from jdl.engine import sim as simulator
 from jdl.engine.mapping import Placement
 
 EACH_KIND_OF_MESSAGE = pytest.mark.parametrize("name", classes.one_of_each(ALGORITHMS, classes.of_messages))
+EACH_SORT_OF_ROWS = pytest.mark.parametrize("name", classes.one_of_each(ALGORITHMS, classes.of_rows))
 
 
 def test_classes_tell_apart_what_the_engine_does():
@@ -29,7 +30,7 @@ def test_classes_tell_apart_what_the_engine_does():
     assert len(classes.representatives()) == len(found) <= 18
 
 
-@EACH_KIND_OF_MESSAGE
+@EACH_SORT_OF_ROWS
 def test_vmap_over_rates_is_one_trace_and_equals_the_loop(name):
     bed, rates, seen = beds.bed(name), jnp.linspace(0.01, 0.2, 4), []
 
@@ -54,7 +55,7 @@ ARRAYS = cases.law("array by array", ALGORITHMS)
 
 
 @pytest.mark.parametrize("shape", ["dict", pytest.param("nested", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", classes.one_of_each(ARRAYS, classes.of_messages, more=4))
+@pytest.mark.parametrize("name", classes.one_of_each(ARRAYS, classes.of_messages, more=1))
 def test_parameters_may_be_a_tree(name, shape):
     bed = beds.bed(name, plain=True)  # compressors look at an array at a time
     data = cases.TreeQuadratic(bed.data, shape)
@@ -83,7 +84,7 @@ def test_python_loop_equals_vmap(name, jit):
     np.testing.assert_allclose(alone, bed.run(1, data=bed.noisy), rtol=1e-5, atol=1e-6)
 
 
-@EACH_KIND_OF_MESSAGE
+@EACH_SORT_OF_ROWS
 def test_sharded_equals_unsharded(name):
     bed = beds.bed(name)
     begun, mesh = bed.begun, placement.mesh_over(8)

@@ -75,18 +75,12 @@ def remembers(exchange) -> bool:
 
 
 def met_by(exchange) -> frozenset[str]:
-    """The methods that meet an exchange: of each kind of message where it remembers, or where it is the one drawn of
-    its class (a compressor each); the others meet fewer.
+    """The methods that meet an exchange: of each kind of message where it is the one drawn among those that remember,
+    or among those that do not; the others meet fewer.
     """
-    if remembers(exchange):
-        return classes.representatives(classes.of_messages)
-    alike = [other for other in cases.EXCHANGES if class_of(other) is class_of(exchange)]
+    alike = [other for other in cases.EXCHANGES if remembers(other) == remembers(exchange)]
     drawn = exchange == alike[classes.SEED % len(alike)]
     return classes.representatives(classes.of_messages if drawn else classes.of_rows)
-
-
-def class_of(exchange) -> type:
-    return type(jdl.exchange.stack(cases.network_of_one(exchange)))
 
 
 def some(pairs):

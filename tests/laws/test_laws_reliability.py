@@ -65,7 +65,7 @@ def recovers(built, name):
     assert moved <= 10 * max(apart, 1e-6)
 
 
-@pytest.mark.parametrize("name", classes.one_of_each(ALLOWED, classes.of_messages))
+@pytest.mark.parametrize("name", classes.one_of_each(ALLOWED, classes.of_rows))
 def test_losses_leave_no_trace_where_they_are_allowed(name):
     recovers(accepted(name), name)
 

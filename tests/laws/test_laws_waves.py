@@ -75,11 +75,11 @@ def next_round(simulation, state):
 COMPRESSORS = {getattr(jdl.compressors, name) for name in jdl.compressors.__all__}
 COMPRESSED = [name for name in cases.EXCHANGES if type(cases.network_of_one(name)[0]) in COMPRESSORS]
 # Of compressors the one that is drawn, and of exchanges that repeat or rank alike the first.
-QUICK = {"linear", "lossy", "sign_flip", "choco", "repeated", "coordinate_median"}
+QUICK = {"lossy", "choco", "coordinate_median"}
 QUICK |= {COMPRESSED[classes.SEED % len(COMPRESSED)]}
 # Other methods, over links that fail: those whose messages are of another kind.
 OTHERS = [name for name in cases.ANY_TIME if name != METHOD and name not in cases.LOSING]
-QUICK_OTHERS = {"AugDGM", "PushSum"}
+QUICK_OTHERS = {"PushSum"}
 
 
 @pytest.mark.parametrize(

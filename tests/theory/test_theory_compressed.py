@@ -179,6 +179,7 @@ def test_ef21_is_exact_with_all_clients_and_with_a_sample():
 
 
 @pytest.mark.parametrize("name", ["BEER", "LEAD", "CDProxSGT", "EF21"])
+@pytest.mark.slow
 def test_two_thousand_rounds_in_float32_stay_at_the_optimum(name):
     numbers = {
         "BEER": {"gamma": 0.2},

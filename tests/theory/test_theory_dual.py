@@ -177,6 +177,7 @@ def test_the_limit_of_a_method_without_a_dual_is_another():
 
 
 @pytest.mark.parametrize("name", ["ADMM", "DLM", "ProxSkip", "OPAPC", "RelaySGD"])
+@pytest.mark.slow
 def test_float32_does_not_drift(name):
     problem, start = beds.quadratic(), beds.one_start().astype(np.float32)
     for rounds in (1000, 2000):

@@ -152,6 +152,7 @@ EXACT = {
 
 
 @pytest.mark.parametrize("name", EXACT)
+@pytest.mark.slow
 def test_two_thousand_rounds_in_float32_stay_at_the_optimum(name):
     with jax.enable_x64(False):
         start = X.astype(np.float32)

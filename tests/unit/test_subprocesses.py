@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import pytest
 from test_run import parts, same, whole  # noqa: F401 (the uninterrupted run, a fixture)
 
 import jdl
@@ -123,6 +124,7 @@ digests = [fingerprint.of_value(one) for one in things] + [fingerprint.of_tree(M
 """
 
 
+@pytest.mark.slow
 def test_what_a_function_does_is_the_same_in_another_process(tmp_path):
     """Under another order of sets, from source here and from compiled code there."""
     (tmp_path / "theirs.py").write_text(FUNCTIONS)

@@ -13,7 +13,7 @@ import jdl
 from jdl import exchange, topology
 from jdl import plan as plans
 from jdl.checks import InputError
-from jdl.compressors import ErrorFeedback, HalfPrecision, PowerSGD, RandK, TopK, Uniform
+from jdl.compressors import ErrorFeedback, HalfPrecision, Identity, PowerSGD, RandK, TopK, Uniform
 from jdl.engine.rounds import plan_at
 from jdl.exchange import mixing
 from jdl.types import Each, PerLink, Wire
@@ -131,8 +131,9 @@ def test_a_compressor_of_the_old_form_is_refused():
 
 
 def test_what_a_compressor_breaks():
-    assert exchange.Compressed(HalfPrecision()).breaks == frozenset()
-    assert exchange.Compressed(ErrorFeedback(HalfPrecision())).breaks == {"per_link"}
+    assert exchange.Compressed(HalfPrecision()).breaks == {"exact"}
+    assert exchange.Compressed(Identity()).breaks == {"per_link"}
+    assert exchange.Compressed(ErrorFeedback(HalfPrecision())).breaks == {"exact", "per_link"}
     assert exchange.Choco().breaks == {"per_link", "each"}
 
 

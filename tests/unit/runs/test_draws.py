@@ -36,7 +36,7 @@ METHODS = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow) if name in ("GradientTracking", "FedAvg") else name
+        name if name in ("DRFA", "DPSGD") else pytest.param(name, marks=pytest.mark.slow)
         for name in METHODS
     ],
 )

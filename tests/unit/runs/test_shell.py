@@ -99,6 +99,7 @@ def test_a_device_that_is_not_there_is_a_sentence(call, monkeypatch, capsys):
         assert "set JAX_PLATFORMS=cpu" in said and said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_without_compilation_the_numbers_are_those_of_a_loop(call):
     import jax
 
