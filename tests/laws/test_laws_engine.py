@@ -16,7 +16,6 @@ from jdl.engine import placement
 from jdl.engine import sim as simulator
 from jdl.engine.mapping import Placement
 
-EACH_KIND_OF_MESSAGE = pytest.mark.parametrize("name", classes.one_of_each(ALGORITHMS, classes.of_messages))
 EACH_SORT_OF_ROWS = pytest.mark.parametrize("name", classes.one_of_each(ALGORITHMS, classes.of_rows))
 
 
@@ -64,7 +63,7 @@ def test_parameters_may_be_a_tree(name, shape):
 
 
 @pytest.mark.parametrize("chunk", [3, pytest.param(11, marks=pytest.mark.slow)])
-@EACH_KIND_OF_MESSAGE
+@EACH_SORT_OF_ROWS
 def test_chunked_map_equals_vmap(name, chunk):
     bed = beds.bed(name)
     chunked = cases.build(name, data=bed.noisy, mapping=chunk)
@@ -102,7 +101,7 @@ def test_sharded_equals_unsharded(name):
 
 
 # The simulator keeps a sleeper's state, whatever the method.
-@pytest.mark.parametrize("name", classes.one_of_each(cases.ANY_TIME))
+@pytest.mark.parametrize("name", classes.one_of_each(cases.ANY_TIME, classes.of_messages))
 def test_a_sleeping_node_is_unchanged_and_silent(name):
     W, start = cases.network_of(name), cases.starts(name)
     talk = jdl.schedule.Sleeping(cases.dense(W), probability=0.5)
@@ -125,7 +124,7 @@ def test_a_sleeping_node_is_unchanged_and_silent(name):
     assert 0 < slept < 6 * cases.N
 
 
-@pytest.mark.parametrize("name", classes.one_of_each(cases.ANY_TIME))
+@pytest.mark.parametrize("name", classes.one_of_each(cases.ANY_TIME, classes.of_messages))
 def test_sleepers_keep_their_copies_in_a_network_with_memory(name):
     """CHOCO's copies of a sleeper must not move, or its neighbours would know what it never sent."""
     talk = jdl.schedule.Sleeping(cases.dense(cases.network_of(name)), probability=0.5)

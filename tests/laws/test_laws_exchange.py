@@ -18,7 +18,7 @@ from jdl.types import PerLink
 PAIRS = list(itertools.product(cases.ALGORITHMS, cases.EXCHANGES))
 ROUNDS, PARTICIPANTS = 5, 6
 # Pairs drawn beside those of each kind of message and each exchange.
-MORE = 6
+MORE = 2
 
 
 def parts(name, exchange):

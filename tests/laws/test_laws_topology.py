@@ -173,6 +173,7 @@ def test_every_draw_is_what_its_plan_claims():
     plan_reading.all_hold(check, [(name,) for name in DRAWN])
 
 
+@pytest.mark.slow
 def test_seeds_in_one_program_are_seeds_one_by_one():
     """For schedules that remember: their memory goes its own way in each of the runs of a `vmap`."""
 

@@ -1,18 +1,29 @@
-"""One process runs what shares programs: the theory of peers, and that of methods with a server."""
+"""Half of the limits are drawn; and one process runs what shares programs: the theory of peers, and that of servers."""
 
+import os
 import pathlib
+import zlib
 
 import pytest
 
+HERE = pathlib.Path(__file__).parent
 SERVERS = ("outer", "federated", "federated_2")
+SEED = int(os.environ["JDL_TEST_SEED"])
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Groups for pytest-xdist, where it is there."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
+    """Limits and identities that `JDL_TEST_SEED` does not draw are slow; groups for pytest-xdist, where it is there.
+
+    Every iterate of every method is always compared with its NumPy recursion (`test_theory_references.py`).
+    """
+    grouped = config.pluginmanager.hasplugin("xdist")
     for item in items:
-        if item.path.parent == pathlib.Path(__file__).parent and not item.path.stem.startswith("test_numpy"):
-            name = item.path.stem.removeprefix("test_theory_")
+        if item.path.parent != HERE or item.path.stem.startswith("test_numpy"):
+            continue
+        name = item.path.stem.removeprefix("test_theory_")
+        if name != "references" and (SEED + zlib.crc32(item.name.encode())) % 2:
+            item.add_marker(pytest.mark.slow)
+        if grouped:
             servers = name in SERVERS or "of_the_server" in item.name
             item.add_marker(pytest.mark.xdist_group("theory of servers" if servers else "theory of peers"))

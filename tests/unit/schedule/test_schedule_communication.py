@@ -84,6 +84,7 @@ def in_one_program(inner):
     return program(jax.random.split(KEY, 7))
 
 
+@pytest.mark.slow
 def test_silent_rounds_and_a_final_merge_leave_the_other_rounds_as_before(x64):
     """For every form of a plan, with memory and without, with sleepers and without."""
 
