@@ -5,10 +5,13 @@ Nothing here touches a message: rows meet in `jdl.exchange` only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
-from jdl.types import Circulant, Dense, Edges, Groups, Links, Neighbours, Plan, Server, Slots
+from jdl.types import Circulant, Dense, Edges, Groups, Links, Neighbours, Plan, Schedule, Server, Slots
 
 __all__ = [
     "STOCHASTIC",
@@ -30,6 +33,7 @@ __all__ = [
     "senders",
     "settled",
     "silence",
+    "watched",
 ]
 
 
@@ -231,3 +235,9 @@ def silence(plan: Plan, keep: jax.Array) -> Plan:
     """The plan without some links, which both ends leave out: nothing is sent on them, and W is settled at once."""
     rest = settled(lose(plan, keep))
     return rest.replace(links=rest.links.replace(used=rest.links.used & keep))
+
+
+def watched(schedule: Schedule) -> dict[str, Any]:
+    """What a schedule watches: for each name the shape of what one node reports, () for a number."""
+    names = getattr(schedule, "watches", {})
+    return dict(names) if isinstance(names, Mapping) else dict.fromkeys(sorted(names), ())

@@ -93,20 +93,19 @@ def _taken(posts: list, arguments: tuple) -> tuple:
     return jax.tree.map(taken, arguments, is_leaf=_is_posted)
 
 
-def rows_of(s: Simulation, plan: Plan, state: RunState | None = None) -> dict:
+def rows_of(s: Simulation, plan: Plan, state: RunState) -> dict:
     """The fields of each row's `Node`, stacked `[m, ...]`, without keys and data.
 
     Args:
       s: the simulation.
       plan: who talks this round.
-      state: the state before the round; None before the first.
+      state: the state before the round.
     """
     ids, n, roles = plans.ids(plan), s.problem.n, s.who
-    t, count, memory = (jnp.int32(0), None, ()) if state is None else (state.t, state.count, state.oracle_state)
     return {
         "id": ids,
-        "t": jnp.full_like(ids, t),
-        "count": jnp.zeros_like(ids) if count is None else count[ids],
+        "t": jnp.full_like(ids, state.t),
+        "count": state.count[ids],
         "self_weight": plan.self_weights,
         "degree": plans.degree(plan),
         "out_degree": plans.out_degree(plan).astype(jnp.int32),
@@ -116,7 +115,7 @@ def rows_of(s: Simulation, plan: Plan, state: RunState | None = None) -> dict:
         "works": plan.works,
         "honest": roles.honest[ids],
         "group": roles.group[ids],
-        "memory": tree.take_rows(memory, plan.participants),
+        "memory": tree.take_rows(state.oracle_state, plan.participants),
     }
 
 

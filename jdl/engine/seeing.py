@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jdl import checks
+from jdl import plan as plans
 from jdl.engine.metrics import consensus_distance
 from jdl.engine.nodes import node_of
 from jdl.engine.state import RunState, Simulation
@@ -22,10 +22,8 @@ LOSS_BITS = 32
 
 def watched(s: Simulation) -> dict[str, jax.ShapeDtypeStruct]:
     """What the schedule watches: for each name the shape of what one node reports."""
-    names = getattr(s.schedule, "watches", frozenset())
-    shapes = names if isinstance(names, Mapping) else dict.fromkeys(sorted(names), ())
     real = jnp.result_type(float)
-    return {name: _shape(given, real) for name, given in shapes.items()}
+    return {name: _shape(given, real) for name, given in plans.watched(s.schedule).items()}
 
 
 def _shape(given: Any, real: jnp.dtype) -> jax.ShapeDtypeStruct:

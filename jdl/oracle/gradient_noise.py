@@ -41,7 +41,7 @@ class GradientNoise:
         gradient, aux = inner(data, params, batch, query)
         if not isinstance(query.which, Minibatch):
             return gradient, aux
-        return noisy(jax.random.fold_in(data.key, query.which.k), self.sigma, gradient), aux
+        return noisy(key_of_query(data, query), self.sigma, gradient), aux
 
 
 def noisy(key: jax.Array, sigma: float | jax.Array, x: PyTree) -> PyTree:

@@ -11,12 +11,11 @@ import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl.schedule.wrapping import asleep, check_wrapped, peers_only, watched
+from jdl.plan import watched
+from jdl.schedule.wrapping import FOREVER, asleep, check_wrapped, peers_only
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen
 
 __all__ = ["Churn"]
-
-FOREVER = np.iinfo(np.int32).max
 
 
 @struct.dataclass

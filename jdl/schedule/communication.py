@@ -7,16 +7,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl.schedule.wrapping import check_wrapped, matrix, muted, peers_only, remembered, watched
+from jdl.plan import watched
+from jdl.schedule.wrapping import FOREVER, check_wrapped, matrix, muted, peers_only, remembered
 from jdl.types import Dense, Key, Plan, Schedule, ScheduleState, Seen, number
 
 __all__ = ["FinalMerge", "Windowed"]
-
-FOREVER = np.iinfo(np.int32).max
 
 
 @struct.dataclass

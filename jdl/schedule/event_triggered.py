@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.schedule.wrapping import check_wrapped, muted, peers_only, remembered, watched
+from jdl.plan import watched
+from jdl.schedule.wrapping import check_wrapped, muted, peers_only, remembered
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen, number
 
 __all__ = ["EventTriggered"]

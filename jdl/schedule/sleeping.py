@@ -9,7 +9,8 @@ from flax import struct
 
 from jdl import checks
 from jdl import plan as plans
-from jdl.schedule.wrapping import asleep, check_wrapped, watched
+from jdl.plan import watched
+from jdl.schedule.wrapping import asleep, check_wrapped
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen, Server, number
 
 __all__ = ["Sleeping"]

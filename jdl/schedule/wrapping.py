@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jdl import checks
 from jdl import plan as plans
 from jdl.topology.forms import to_dense
 from jdl.types import Dense, Groups, Plan, Schedule, ScheduleState, Server
 
-__all__ = ["asleep", "check_wrapped", "matrix", "muted", "peers_only", "remembered", "watched"]
+__all__ = ["FOREVER", "asleep", "check_wrapped", "matrix", "muted", "peers_only", "remembered"]
 
+# The round of what never happens.
+FOREVER = np.iinfo(np.int32).max
 # A slot costs a read of every row, a row of a dense matrix 1/45 of one; see `jdl.topology.forms.choose`.
 SLOTS_FOR_A_ROW = 45
 
@@ -66,18 +66,12 @@ def peers_only(outer: Schedule, plan: Plan) -> Plan:
     return plan
 
 
-def watched(schedule: Schedule) -> dict[str, Any]:
-    """What a schedule watches: for each name the shape of what one node reports, () for a number."""
-    names = getattr(schedule, "watches", {})
-    return dict(names) if isinstance(names, Mapping) else dict.fromkeys(sorted(names), ())
-
-
 def remembered(schedule: Schedule, on: jax.Array, new: ScheduleState, old: ScheduleState) -> ScheduleState:
     """The memory of a schedule after a round in which it is used where `on`: bool[] holds.
 
     A schedule that watches the nodes remembers what it saw, whether it is used or not: a report is shown once.
     """
-    return new if watched(schedule) else jax.tree.map(lambda new, old: jnp.where(on, new, old), new, old)
+    return new if plans.watched(schedule) else jax.tree.map(lambda new, old: jnp.where(on, new, old), new, old)
 
 
 def asleep(plan: Plan, awake: jax.Array) -> Plan:

@@ -24,7 +24,8 @@ import jdl
 from jdl import tree
 from jdl.engine.messages import content_of
 from jdl.engine.nodes import node_of, rows_of
-from jdl.engine.sim import Simulation
+from jdl.engine.rounds import plan_at
+from jdl.engine.sim import Simulation, before_nodes
 from jdl.types import Each, PerLink, Push, Sized
 
 # Set by tests/conftest.py and printed in the header of a run: fixed in CI, the date elsewhere.
@@ -62,9 +63,9 @@ def facts(name: str) -> Facts:
 
 
 def _node(simulation):
-    schedule, key = simulation.schedule, simulation.key
-    plan, _ = schedule(schedule.init(key), jnp.int32(0), key)
-    return node_of(simulation, jax.tree.map(lambda x: x[0], rows_of(simulation, plan)))
+    state = before_nodes(simulation)
+    plan, _ = plan_at(simulation, state)
+    return node_of(simulation, jax.tree.map(lambda x: x[0], rows_of(simulation, plan, state)))
 
 
 def _peer_round(simulation):
