@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 
 from jdl import checks
 from jdl.data.dataset import Dataset
+from jdl.data.stratified import train_and_test
 
 __all__ = ["digits"]
 
@@ -30,21 +34,30 @@ def digits(test_fraction: float = 0.2, seed: int = 0) -> Dataset:
     References:
       E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
     """
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
     checks.require(
         0.01 <= test_fraction <= 0.99,
         f"got test_fraction={test_fraction!r}, need a share between 0.01 and 0.99; try test_fraction=0.2",
     )
     seed = checks.whole("seed", seed, 0)
-    pixels, labels = load_digits(return_X_y=True)
-    train_x, test_x, train_y, test_y = train_test_split(
-        (pixels / 16).astype(np.float32),  # the largest pixel value is 16
-        labels.astype(np.int32),
-        test_size=test_fraction,
-        stratify=labels,
-        random_state=seed,
-    )
+    pixels, labels = _images()
+    x, y = (pixels / 16).astype(np.float32), labels.astype(np.int32)  # the largest pixel value is 16
+    train, test = train_and_test(y, test_fraction, seed)
     source = "The test part of the UCI optical digits, 1,797 images of 8x8 pixels, as bundled with scikit-learn."
-    return Dataset(train_x, train_y, test_x, test_y, num_classes=10, name="digits", source=source)
+    return Dataset(x[train], y[train], x[test], y[test], num_classes=10, name="digits", source=source)
+
+
+def _images() -> tuple[np.ndarray, np.ndarray]:
+    """Pixels, f64[N, 64], and labels, f64[N], from the file that lies with scikit-learn.
+
+    To import scikit-learn takes a second, to read this file a few hundredths. If a version of it keeps the file
+    elsewhere, its own function finds it.
+    """
+    found = importlib.util.find_spec("sklearn")
+    for folder in found.submodule_search_locations if found else ():
+        file = Path(folder, "datasets", "data", "digits.csv.gz")
+        if file.is_file():
+            table = np.loadtxt(file, delimiter=",")
+            return table[:, :-1], table[:, -1]
+    from sklearn.datasets import load_digits
+
+    return load_digits(return_X_y=True)

@@ -4,11 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 
 from jdl import checks
 from jdl.data.load import load, names
 from jdl.data.readers import embedded
 from jdl.data.readers.sources import FORMATS, SOURCES
+from jdl.data.stratified import train_and_test
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +53,29 @@ def test_digits_are_named_by_seed_and_fraction():
     np.testing.assert_array_equal(one.test_x, same.test_x)
     assert not np.array_equal(one.test_x, other.test_x)
     assert embedded.digits(test_fraction=0.5).test_y.size == 899  # 898.5, rounded up
+
+
+@pytest.mark.parametrize(("fraction", "seed"), [(0.2, 0), (0.5, 3), (0.013, 1)])
+def test_digits_are_divided_as_scikit_learn_divides(fraction, seed):
+    pixels, labels = load_digits(return_X_y=True)
+    expected = train_test_split(pixels / 16, labels, test_size=fraction, stratify=labels, random_state=seed)
+    data = embedded.digits(fraction, seed)
+    for got, want in zip((data.train_x, data.test_x, data.train_y, data.test_y), expected, strict=True):
+        np.testing.assert_array_equal(got, want.astype(got.dtype))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_classes_with_equal_remainders_are_drawn_as_scikit_learn_draws_them(seed):
+    labels = np.random.default_rng(seed).permutation(np.repeat([3, 1, 7, 5], [5, 5, 5, 3]))
+    expected = train_test_split(np.arange(18), test_size=0.4, stratify=labels, random_state=seed)
+    for got, want in zip(train_and_test(labels, 0.4, seed), expected, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_digits_are_found_where_scikit_learn_keeps_them_elsewhere(monkeypatch):
+    usual = embedded.digits()
+    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda name: None)
+    np.testing.assert_array_equal(embedded.digits().train_x, usual.train_x)
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.2, float("nan")])
