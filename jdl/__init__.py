@@ -1,44 +1,43 @@
 """jdl: JAX decentralized learning. It simulates thousands of peers that train together, as one compiled program.
 
-Importing jdl computes nothing and does not use any device.
+Importing jdl computes nothing and does not use any device. Its parts, and JAX, are imported when they are first asked
+for, so that the command line answers `jdl --help` at once.
 """
 
-import importlib.metadata
+import importlib
 import sys
+import types as python_types
+from typing import TYPE_CHECKING, Any
 
-from jdl import (
-    algorithms,
-    checks,
-    compressors,
-    data,
-    exchange,
-    models,
-    oracle,
-    plan,
-    problems,
-    roles,
-    schedule,
-    theory,
-    topology,
-    tree,
-    types,
-)
-from jdl.engine import metrics, sim
-from jdl.engine.placement import use_cores
-from jdl.engine.sim import simulate
-from jdl.runs.compose import simulation
-from jdl.runs.history import History
-from jdl.runs.result import Result
-from jdl.runs.run import run
-from jdl.runs.tune import rounds_until, tune
-from jdl.show.drawing import draw
-from jdl.show.graph_report import graph_report
-from jdl.show.partition_picture import draw as draw_partition
-
-# `jdl.run` is a function; scripts for earlier versions import a module of this name by `importlib.import_module`.
-sys.modules[f"{__name__}.run"] = sys.modules[run.__module__]
-
-__version__ = importlib.metadata.version("jdl")
+if TYPE_CHECKING:
+    from jdl import (
+        algorithms,
+        checks,
+        compressors,
+        data,
+        exchange,
+        models,
+        oracle,
+        plan,
+        problems,
+        roles,
+        schedule,
+        theory,
+        topology,
+        tree,
+        types,
+    )
+    from jdl.engine import metrics, sim
+    from jdl.engine.placement import use_cores
+    from jdl.engine.sim import simulate
+    from jdl.runs.compose import simulation
+    from jdl.runs.history import History
+    from jdl.runs.result import Result
+    from jdl.runs.run import run
+    from jdl.runs.tune import rounds_until, tune
+    from jdl.show.drawing import draw
+    from jdl.show.graph_report import graph_report
+    from jdl.show.partition_picture import draw as draw_partition
 
 __all__ = [
     "History",
@@ -71,13 +70,52 @@ __all__ = [
     "use_cores",
 ]
 
-# The module of types imports nothing of jdl, so its old names are here.
-checks.renamed(
-    types.__name__,
-    {
-        "Draw": "jdl.types.BatchId",
-        "Link": "jdl.types.ExchangeState",
-        "Memory": "jdl.types.ScheduleState",
-        "Packed": "jdl.types.Sized",
-    },
-)
+# Where names lie that are no modules of this folder.
+ELSEWHERE = {
+    "History": "runs.history:History",
+    "Result": "runs.result:Result",
+    "draw": "show.drawing:draw",
+    "draw_partition": "show.partition_picture:draw",
+    "graph_report": "show.graph_report:graph_report",
+    "metrics": "engine.metrics",
+    "rounds_until": "runs.tune:rounds_until",
+    "run": "runs.run:run",
+    "sim": "engine.sim",
+    "simulate": "engine.sim:simulate",
+    "simulation": "runs.compose:simulation",
+    "tune": "runs.tune:tune",
+    "use_cores": "engine.placement:use_cores",
+}
+# Other folders and modules of jdl, found as attributes, too.
+MORE = ("engine", "local", "rng", "runs", "show")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        found = importlib.import_module("importlib.metadata").version("jdl")
+    elif name in ELSEWHERE:
+        module, _, inside = ELSEWHERE[name].partition(":")
+        found = importlib.import_module(f"{__name__}.{module}")
+        found = getattr(found, inside) if inside else found
+    elif name in __all__ or name in MORE:
+        found = importlib.import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})
+
+
+class _ModuleOfRun(python_types.ModuleType):
+    """`jdl.run` is a function; scripts for earlier versions import a module of this name by `import_module`."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what Python asks all modules
+            raise AttributeError(name)
+        return getattr(importlib.import_module("jdl.runs.run"), name)
+
+
+sys.modules[f"{__name__}.run"] = _ModuleOfRun(f"{__name__}.run")

@@ -1,6 +1,6 @@
 """`python -m jdl` is `jdl`."""
 
-from jdl.command.cli import main
+from jdl.command.start import main
 
 __all__ = []
 

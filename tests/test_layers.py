@@ -25,6 +25,8 @@ LEVELS = {
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 # Imported where they are used, so that `import jdl` is quick and needs none of them.
 HEAVY = {"networkx", "sklearn", "matplotlib", "pandas", "orbax", "rich", "tyro", "seaborn", "plotly", "IPython"}
+HEAVY |= {"cvxpy", "tensorflow", "tensorflow_datasets", "psutil", "PIL"}
+HEAVY_PARTS = {"scipy.stats", "scipy.optimize", "scipy.integrate", "scipy.spatial", "scipy.linalg"}
 ITS_OWN = {"jdl.types", "jdl.tree", "jdl.checks", "jdl.local", "jdl.compressors", "jdl.local.proximal"}
 FOR_ALGORITHMS = {*ITS_OWN, "jax", "flax", "optax", *sys.stdlib_module_names}
 
@@ -148,12 +150,27 @@ def test_algorithms_see_one_node():
     assert ALGORITHMS and not wrong, "\n".join(wrong)
 
 
+def heavy(names: set[str]) -> set[str]:
+    tops, parts = {name.split(".")[0] for name in names}, {".".join(name.split(".")[:2]) for name in names}
+    return tops & HEAVY | parts & HEAVY_PARTS
+
+
+def test_the_command_line_starts_without_the_library():
+    """So that `jdl --help` waits for nothing but tyro."""
+    start = imports(MODULES["jdl.command.start"], everywhere=False) | imports(MODULES["jdl.command.fixed"])
+    assert {name for name in start if name.split(".")[0] not in sys.stdlib_module_names} == {
+        "tyro",
+        "jdl.command.fixed",
+    }
+    for above in ("jdl", "jdl.command"):
+        assert {name.split(".")[0] for name in imports(MODULES[above], everywhere=False)} <= sys.stdlib_module_names
+
+
 def test_heavy_libraries_are_imported_where_they_are_used():
     wrong = [
         f"{module} imports {sorted(found)} when it is imported"
         for module, path in MODULES.items()
-        if LEVEL.get(part(module)) != 7
-        and (found := {name.split(".")[0] for name in imports(path, everywhere=False)} & HEAVY)
+        if LEVEL.get(part(module)) != 7 and (found := heavy(imports(path, everywhere=False)))
     ]
     assert not wrong, "\n".join(wrong)
 

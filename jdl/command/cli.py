@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import io
 import itertools
@@ -22,6 +21,7 @@ import tyro
 import jdl
 from jdl import checks
 from jdl.command import catalogue, choices, defaults, flags
+from jdl.command.fixed import ABOUT, List, Resume, quiet_where_nobody_reads
 from jdl.command.record import build, graph, record, topology_of
 from jdl.command.unknown import refuse
 from jdl.engine.placement import cores, find_devices, use_cores
@@ -34,40 +34,8 @@ from jdl.show.drawing import draw
 from jdl.show.graph_report import graph_report
 from jdl.show.graph_table import graph_table
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main"]
 
-
-@dataclasses.dataclass(frozen=True)
-class List:
-    """List all algorithms, topologies, exchanges, oracles, problems and partitions, or describe those named."""
-
-    names: Annotated[
-        tyro.conf.Positional[tuple[str, ...]],
-        tyro.conf.arg(metavar="[NAME ...]", help="names to describe: what is sent, what is kept, and the publication"),
-    ] = ()
-    json: bool = False
-    """print the whole list as JSON"""
-
-
-@dataclasses.dataclass(frozen=True)
-class Resume:
-    """Resume a run from its last checkpoint. The results are the same to the last bit as without the interruption."""
-
-    dir: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DIR", help="directory of the run")]
-    json: bool = False
-    """print one JSON object, and nothing else, on standard output"""
-    baselines: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: on; off with --json)")] = True
-    """for comparison, also train every node alone, and one node on all data"""
-    progress: bool = True
-    """show the progress on standard error"""
-    compile_cache: bool = True
-    """keep compiled programs, so that the next run with the same shapes starts faster"""
-
-
-ABOUT = (
-    "Simulate decentralized learning: thousands of peers that train together without a server. "
-    "Begin with `jdl run`, which takes about a minute."
-)
 
 COMMANDS = {"run": flags.Common, "topo": flags.Graph, "list": List, "resume": Resume}
 
@@ -83,28 +51,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     with warnings.catch_warnings():
         warnings.showwarning = functools.partial(_print_note, warnings.showwarning)
         try:
-            code = _quiet_where_nobody_reads(list(sys.argv[1:] if argv is None else argv))
+            code = quiet_where_nobody_reads(_main, list(sys.argv[1:] if argv is None else argv))
         except checks.InputError as error:
             print(f"jdl: {error}", file=sys.stderr)
             code = 2
     sys.exit(code)
-
-
-# The exit status of a program that writes into a closed pipe: 128 plus the number of SIGPIPE.
-CLOSED_PIPE = 141
-
-
-def _quiet_where_nobody_reads(argv: list[str]) -> int:
-    """Run one command. If the reader of its output has left, as `head` does, the command ends silently."""
-    try:
-        try:
-            return _main(argv)
-        finally:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        with contextlib.suppress(OSError, ValueError):  # discards the output that is still buffered
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CLOSED_PIPE
 
 
 def _print_note(usual: Callable[..., None], message: Warning | str, category: type[Warning], *place: Any) -> None:

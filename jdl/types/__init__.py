@@ -5,6 +5,9 @@ unless a plan names participants), `k` the number of links per row. `M[m]` is a 
 axis of length `m`. `W[i, j]` is the weight that receiver `i` gives to sender `j`, everywhere in jdl.
 """
 
+import warnings
+from typing import Any
+
 from jdl.types.fields import (
     ExchangeState,
     Info,
@@ -118,3 +121,14 @@ __all__ = [
     "number",
     "static",
 ]
+
+# Old names that keep working. This module imports nothing of jdl, so `jdl.checks.renamed` cannot be used.
+RENAMED = {"Draw": "BatchId", "Link": "ExchangeState", "Memory": "ScheduleState", "Packed": "Sized"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    sentence = f"{__name__}.{name} is spelled {__name__}.{RENAMED[name]}"
+    warnings.warn(sentence, DeprecationWarning, stacklevel=2)
+    return globals()[RENAMED[name]]

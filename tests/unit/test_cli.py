@@ -8,7 +8,7 @@ import pytest
 
 import jdl
 from jdl import checks
-from jdl.command import catalogue, choices, cli, flags
+from jdl.command import catalogue, choices, cli, flags, start
 from jdl.runs.describe import describe
 from jdl.runs.history import read_csv
 from jdl.runs.run import run
@@ -463,3 +463,13 @@ def test_defaults_are_better_on_problems_that_need_it_where_the_algorithm_has_th
     assert rates("digits", "dpsgd") == (0.3, "sgd") and rates("mnist", "dpsgd") == (0.1, "sgd")
     assert rates("shakespeare", "dpsgd") == (0.003, "adam")
     assert rates("shakespeare", "gradient_tracking") == (0.1, None)  # which takes plain steps
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list", "--help"], ["resume", "--json", "-h"]])
+def test_help_that_is_shown_early_is_that_of_the_whole_program(words, capsys):
+    said = []
+    for main in (start.main, cli.main):
+        with pytest.raises(SystemExit) as stop:
+            main(words)
+        said.append((stop.value.code, *capsys.readouterr()))
+    assert said[0] == said[1] and said[0][0] == 0 and "-h, --help" in said[0][1]

@@ -18,6 +18,7 @@ from jdl.runs.history import read_csv
 
 # Imported where they are used. flax imports rich by itself.
 HEAVY = {"networkx", "sklearn", "matplotlib", "pandas", "orbax", "tyro", "seaborn", "plotly", "IPython"}
+HEAVY |= {"scipy.stats", "scipy.optimize", "scipy.integrate", "scipy.spatial", "cvxpy", "tensorflow", "psutil", "PIL"}
 
 FRESH = """
 import socket
@@ -26,8 +27,20 @@ def refuse(*args, **kwargs):
     raise OSError("importing jdl went to the network")
 
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
-import sys
+import contextlib, sys
+from jdl.command import start
+
+for words in ["--help"], ["resume", "--help"]:
+    with contextlib.redirect_stdout(sys.stderr), contextlib.suppress(SystemExit):
+        start.main(words)
+slow = sorted({"jax", "numpy", "scipy", "flax"} & {*sys.modules})
+assert not slow, f"the help of the command line imported {slow}"
+for name in [name for name in sys.modules if name.split(".")[0] == "tyro"]:
+    del sys.modules[name]
+
 import jdl
+everything = [getattr(jdl, name) for name in jdl.__all__]
+assert jdl.algorithms is sys.modules["jdl.algorithms"] and jdl.run is sys.modules["jdl.run"].run
 import jax
 from jax._src import xla_bridge
 

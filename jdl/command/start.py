@@ -1,0 +1,47 @@
+"""Where the program `jdl` starts. Help that needs no part of jdl is shown before JAX is imported."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Union
+
+import tyro
+
+from jdl.command.fixed import ABOUT, List, Resume, quiet_where_nobody_reads
+
+__all__ = ["main"]
+
+# What the help says of the commands whose flags depend on parts: the docstrings of `jdl.command.flags`.
+RUN = "Run a simulation, compare it with two baselines, and save the results. Each part has flags of its own."
+TOPO = "Report the properties of a topology: distances, eigenvalues, messages, and the rounds until nodes agree."
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command and exit, as `jdl.command.cli.main` does.
+
+    Args:
+      argv: the words of the command; by default those of the process.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    first, *more = argv or ["--help"]
+    asks = {"-h", "--help"}
+    if (first in asks and not more) or (first in ("list", "resume") and asks & {*more}):
+        sys.exit(quiet_where_nobody_reads(_help, [first, *more]))
+    from jdl.command import cli
+
+    cli.main(argv)
+
+
+def _help(argv: list[str]) -> int:
+    """Show the help of the program, or of a command that has the same flags in each run."""
+    about = {"run": RUN, "topo": TOPO}
+    empty = {name: dataclasses.make_dataclass(name, [], namespace={"__doc__": text}) for name, text in about.items()}
+    commands = {**empty, "list": List, "resume": Resume}
+    named = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in commands.items()]
+    try:
+        tyro.cli(Union[tuple(named)], args=argv, prog="jdl", description=ABOUT)  # noqa: UP007 (made of a list)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
