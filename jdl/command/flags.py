@@ -41,8 +41,10 @@ class Common(Choices):
     """seed of the run; graph and data have seeds of their own"""
     weights: Annotated[str | None, note(one_of(SCHEMES), "the topology's own")] = None
     """rule for the weights of neighbours, if the topology is a single graph"""
-    eval_every: Annotated[int | None, note("INT", "a 25th of all rounds")] = None
+    eval_every: Annotated[int | None, note("INT", "a 25th of all rounds, more in short runs")] = None
     """number of rounds between evaluations"""
+    eval_nodes: Annotated[str, note("{auto,all,INT}")] = "auto"
+    """peers whose models are evaluated; auto: all, or 256 until the end if all would take much of the time"""
     checkpoint_every: Annotated[int | None, note("INT", "at evaluations, at most every ten seconds")] = None
     """number of rounds between checkpoints"""
     own: bool = False

@@ -53,7 +53,7 @@ def record(flags: Any, chosen: Chosen) -> Command:
     roles.draw(flags.nodes, **who)  # refuses what does not fit, before anything is built
     command["roles"] = who if who["dishonest"] or who["groups"] > 1 else None
     numbers["own"] = flags.own
-    return command | numbers | {name: _number(getattr(flags, name)) for name in ("mapping", "devices")}
+    return command | numbers | {name: _number(getattr(flags, name)) for name in ("mapping", "devices", "eval_nodes")}
 
 
 def build(command: Command) -> dict[str, Any]:
@@ -77,9 +77,18 @@ def build(command: Command) -> dict[str, Any]:
         # Commands of earlier versions lack these.
         "devices": command.get("devices", 1),
         "own": command.get("own", False),
+        "eval_nodes": command.get("eval_nodes", "all"),
         "roles": roles.draw(n, **command["roles"]) if command.get("roles") else None,
-        **{name: command[name] for name in ("rounds", "seed", "eval_every", "checkpoint_every")},
+        **{name: command[name] for name in ("rounds", "seed", "checkpoint_every")},
+        "eval_every": _every(command),
     }
+
+
+def _every(command: Command) -> int | None:
+    """The rounds between evaluations; in commands of earlier versions, what was usual then."""
+    if "eval_nodes" in command or command["eval_every"] is not None:
+        return command["eval_every"]
+    return max(1, command["rounds"] // 25)
 
 
 def topology_of(flags: Any, chosen: Chosen) -> Command | None:

@@ -16,7 +16,17 @@ from jdl.engine.cost import cost_of
 from jdl.engine.placement import divided
 from jdl.types import Problem, PyTree
 
-__all__ = ["BUILT_IN", "COLUMNS", "PER_NODE", "Metrics", "consensus_distance", "measure", "models_at_once", "users"]
+__all__ = [
+    "BUILT_IN",
+    "COLUMNS",
+    "EVALUATED",
+    "PER_NODE",
+    "Metrics",
+    "consensus_distance",
+    "measure",
+    "models_at_once",
+    "users",
+]
 
 # The order in which tables show them. `jit` returns a dictionary in the order of its keys.
 OF = ("mean_model", "mean", "std", "worst", "best")
@@ -27,6 +37,8 @@ COLUMNS = (
 )
 # Names of metrics that are arrays with an entry for each node begin with this.
 PER_NODE = "nodes/"
+# The column with the number of nodes whose models were evaluated. Only runs that evaluate a sample of them have it.
+EVALUATED = "eval_nodes"
 
 # Evaluating all n models at once would hold n times the activations of the test set. At most this much is held.
 EVALUATION_BYTES = 64 * 1024**2
@@ -88,6 +100,7 @@ def measure(
     *,
     honest: jax.Array | None = None,
     own: bool = False,
+    sample: jax.Array | None = None,
 ) -> dict[str, jax.Array]:
     """The metrics of the mean model, and the mean, standard deviation, worst and best over nodes.
 
@@ -100,22 +113,29 @@ def measure(
       mesh: the devices that evaluate a part of the models each, or None.
       honest: bool[n], the nodes that count; None for all.
       own: whether the model of each node is also evaluated on the distribution of that node; the problem offers "own".
+      sample: i32[k], the nodes whose models are evaluated; None for all. The mean model and the consensus distance are
+        those of all nodes in any case.
 
     Returns:
       A dict of f[]: `mean_model_loss`, `mean_loss`, `std_loss`, `worst_loss`, `best_loss`; the same with `accuracy` if
       the problem has one; `consensus_distance`; and `suboptimality` = f(mean model) - f* if the optimum is known. With
       `own`, also `own_loss` and `worst_own_loss`, the mean and the worst over nodes of each node's metric on its own
-      distribution, the same with `accuracy`, and the metrics of each node, f[n], as `nodes/own_loss`.
+      distribution, the same with `accuracy`, and the metrics of each node, f[n], as `nodes/own_loss`. With a sample,
+      the statistics over nodes are those of the sample, and numbers f[n] are NaN elsewhere.
     """
     rows = jax.tree.leaves(models)[0].shape[0]
     counted = honest if rows == problem.n else None  # one model that serves all nodes belongs to none of them
     at_mean = problem.evaluate(_mean_model(models, counted))
-    size = models_at_once(problem, models)
+    some, among, ids = models, counted, jnp.arange(problem.n, dtype=jnp.int32)
+    if sample is not None and rows == problem.n:
+        some, ids = tree.take_rows(models, sample), sample
+        among = None if counted is None else counted[sample]
+    size = models_at_once(problem, some)
     of_each = lambda problem, models: jax.lax.map(problem.evaluate, models, batch_size=size)
-    per_node = divided(of_each, mesh)(problem, models)
+    per_node = divided(of_each, mesh)(problem, some)
     row = {}
     for name, values in per_node.items():
-        mean, std, low, high = _statistics(values, counted)
+        mean, std, low, high = _statistics(values, among)
         worst, best = (high, low) if name == "loss" else (low, high)
         row[f"mean_model_{name}"] = at_mean[name]
         row[f"mean_{name}"], row[f"std_{name}"] = mean, std
@@ -124,17 +144,17 @@ def measure(
     if problem.optimum is not None:
         row["suboptimality"] = at_mean["loss"] - problem.optimum.loss
     if own:
-        for name, values in _own(models, problem, mesh, size).items():
-            mean, _, low, high = _statistics(values, honest)
+        for name, values in _own(some, ids, problem, mesh, size).items():
+            mean, _, low, high = _statistics(values, among if rows == problem.n else honest)
             row[f"own_{name}"], row[f"worst_own_{name}"] = mean, high if name == "loss" else low
-            row[f"{PER_NODE}own_{name}"] = values
+            unknown = jnp.full(problem.n, jnp.nan, values.dtype)
+            row[f"{PER_NODE}own_{name}"] = values if ids is not sample else unknown.at[ids].set(values)
     return row
 
 
-def _own(models: PyTree, problem: Problem, mesh: Mesh | None, size: int) -> dict[str, jax.Array]:
-    """The metrics f[n] of the model with which each node is served, on the distribution of that node."""
-    ids = jnp.arange(problem.n, dtype=jnp.int32)
-    if jax.tree.leaves(models)[0].shape[0] == problem.n:
+def _own(models: PyTree, ids: jax.Array, problem: Problem, mesh: Mesh | None, size: int) -> dict[str, jax.Array]:
+    """The metrics of the model with which each of these nodes is served, on the distribution of that node."""
+    if jax.tree.leaves(models)[0].shape[0] == ids.shape[0]:
         of_each = lambda problem, ids, models: jax.lax.map(
             lambda row: problem.evaluate(row[1], row[0]), (ids, models), batch_size=size
         )
@@ -182,7 +202,7 @@ def users(
         if value.ndim:
             names = (f"{of}_{name}" for of in ("mean", "std", "min", "max"))
             found = {f"{PER_NODE}{name}": value, **dict(zip(names, _statistics(value, honest), strict=True))}
-        twice = " and ".join(sorted(found.keys() & {*row, *COLUMNS}))
+        twice = " and ".join(sorted(found.keys() & {*row, *COLUMNS, EVALUATED}))
         checks.require(not twice, f"got metric {name!r}, whose column {twice} exists already; choose another name")
         row |= found
     return row

@@ -15,6 +15,7 @@ from jdl.engine.messages import content_and_bits, content_of
 from jdl.engine.nodes import each_node, rows_of
 from jdl.engine.phases import sends_of
 from jdl.engine.rounds import plan_at, step, wires
+from jdl.engine.sampled import sampled_nodes
 from jdl.engine.seeing import mean_of, unseen
 from jdl.engine.state import RunState, Simulation
 from jdl.engine.wiring import as_real
@@ -36,7 +37,7 @@ __all__ = [
 
 
 # Columns of a history, which are neither metrics nor reports.
-TAKEN = frozenset({"round", "seconds", "bits_sent", "messages_sent"})
+TAKEN = frozenset({"round", "seconds", "bits_sent", "messages_sent", metrics.EVALUATED})
 
 # Kept between calls, so that a round of given shapes is traced once in a process; in a larger program it is inlined.
 STEP = jax.jit(step, inline=True)
@@ -142,12 +143,14 @@ def models(simulation: Simulation, sim: RunState) -> PyTree:
     return jax.vmap(lambda client: algorithm.personal(sim.server, client))(sim.nodes)
 
 
-def evaluate(simulation: Simulation, sim: RunState) -> dict[str, jax.Array]:
+def evaluate(simulation: Simulation, sim: RunState, nodes: int | None = None) -> dict[str, jax.Array]:
     """The metrics of a state, by name; see `jdl.metrics.measure` and `jdl.metrics.users`.
 
     Args:
       simulation: what is simulated; its `metrics` say what is measured beside the built-in ones.
       sim: the state.
+      nodes: the number of nodes whose models are evaluated, a sample that the key of the simulation draws once for all
+        rounds; None for all. The mean model, the consensus distance and the user's metrics are those of all nodes.
 
     Returns:
       Numbers f[]; and f[n] under names that begin with "nodes/". Where there are such metrics of every node, and no
@@ -155,7 +158,8 @@ def evaluate(simulation: Simulation, sim: RunState) -> dict[str, jax.Array]:
     """
     s, chosen, stacked = simulation, simulation.metrics, models(simulation, sim)
     honest = s.who.honest if chosen.honest_only else None
-    row = metrics.measure(stacked, s.problem, s.placement.mesh, honest=honest, own=chosen.own)
+    sample = None if nodes is None else sampled_nodes(s.key, s.problem.n, nodes, honest)
+    row = metrics.measure(stacked, s.problem, s.placement.mesh, honest=honest, own=chosen.own, sample=sample)
     row |= metrics.users(chosen.functions, stacked, sim, s, honest)
     if not s.has_server and any(name.startswith(metrics.PER_NODE) for name in row):
         row[f"{metrics.PER_NODE}degree"] = _degree(s, sim)

@@ -11,7 +11,7 @@ from jdl.runs.ending import has_finite_loss
 from jdl.runs.history import Row
 from jdl.runs.hosts import ALONE, Hosts
 from jdl.runs.interrupt import Stop
-from jdl.runs.pace import Pace
+from jdl.runs.pace import Due, Pace
 from jdl.runs.progress import Bar
 from jdl.runs.rundir import RunDir
 from jdl.types import PyTree
@@ -52,13 +52,13 @@ class Driven(Protocol):
         """
         ...
 
-    def advance(self, reached: Reached, until: int, evaluate: bool) -> Reached:
+    def advance(self, reached: Reached, until: int, evaluate: Due) -> Reached:
         """Simulate rounds until `until` of them are done, or until it halts.
 
         Args:
           reached: where to go on from. It is not used again.
           until: the number of rounds; none are simulated if so many are done.
-          evaluate: whether to compute the metrics at the end.
+          evaluate: which metrics to compute at the end, if any.
         """
         ...
 
@@ -131,7 +131,7 @@ class Driver:
         if self.at.t > t:
             self._speed = (self.at.t - t) / max(self.clock() - begun, 1e-9)
         if self.at.halted and self.at.metrics is None:
-            self.at = self.driven.advance(self.at, self.at.t, True)
+            self.at = self.driven.advance(self.at, self.at.t, Due.LAST)
 
     def record(self) -> None:
         """Keep the evaluation, if the chunk ended with one, and show the progress."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jdl.engine.metrics import PER_NODE
+from jdl.engine.metrics import EVALUATED, PER_NODE
 
 if TYPE_CHECKING:
     import pandas
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["History", "append_csv", "append_nodes", "join_nodes", "per_node", "read_csv", "read_nodes"]
 
 Row = dict[str, Any]
+
+WHOLE = ("round", "node", EVALUATED)  # the columns of whole numbers in files
 
 
 class History:
@@ -139,7 +141,7 @@ def read_csv(path: Path) -> list[Row]:
     for line in csv.reader(lines) if "round" in names else ():
         try:
             pairs = zip(names, line, strict=True)
-            rows.append({name: int(value) if name in ("round", "node") else float(value) for name, value in pairs})
+            rows.append({name: int(value) if name in WHOLE else float(value) for name, value in pairs})
         except ValueError:
             break
     return rows

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 
-__all__ = ["Pace"]
+__all__ = ["Due", "Pace"]
 
 CHUNK_SECONDS = 1.0  # the time between two updates of the progress bar, at which an interruption is noticed
 CHECKPOINT_SECONDS = 10.0  # the least time between two checkpoints, if the user gives no number of rounds
+
+
+class Due(enum.IntEnum):
+    """What is to be evaluated at the end of a chunk. True counts as that of a mark."""
+
+    NOTHING = 0
+    MARK = 1  # perhaps of a sample of the nodes
+    LAST = 2  # the evaluation with which a run ends
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,13 +54,15 @@ class Pace:
             ends.append(_next(t, self.checkpoint_every))
         return min(*ends, t + max(1, int(speed * CHUNK_SECONDS)))
 
-    def evaluates(self, t: int) -> bool:
-        """Whether a chunk that ends after `t` rounds ends with an evaluation.
+    def evaluates(self, t: int) -> Due:
+        """The evaluation, if any, with which a chunk ends that ends after `t` rounds.
 
-        >>> [t for t in range(11) if Pace(rounds=10, eval_every=4).evaluates(t)]
-        [0, 4, 8, 10]
+        >>> [int(Pace(rounds=10, eval_every=4).evaluates(t)) for t in range(11)]
+        [1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 2]
         """
-        return t == self.rounds or t % self.eval_every == 0
+        if t == self.rounds:
+            return Due.LAST
+        return Due.MARK if t % self.eval_every == 0 else Due.NOTHING
 
     def saves(self, t: int, evaluated: int, waited: float) -> bool:
         """Whether to save after `t` rounds. The end of a run is saved in any case.

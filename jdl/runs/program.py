@@ -14,38 +14,48 @@ from jax.sharding import Sharding
 
 from jdl import checks
 from jdl.engine import sim as simulator
-from jdl.engine.metrics import COLUMNS
+from jdl.engine.metrics import COLUMNS, EVALUATED
 from jdl.engine.placement import by_rows, everywhere
 from jdl.engine.sim import RunState, Simulation
+from jdl.runs.budget import Sample
 from jdl.runs.driver import Reached
 from jdl.runs.history import Row
 from jdl.runs.memory import free_bytes
+from jdl.runs.pace import Due
 from jdl.types import PyTree
 
 __all__ = ["Program", "compiled_chunk", "program_of"]
 
 
-def _chunk(simulation: Simulation, sim: RunState, until: jax.Array, evaluate: jax.Array) -> tuple[RunState, dict]:
+def _chunk(
+    simulation: Simulation, sim: RunState, until: jax.Array, evaluate: jax.Array, sample: Sample | None = None
+) -> tuple[RunState, dict]:
     """Run the rounds up to `until`, then compute the metrics if `evaluate`; one program serves every number of rounds.
 
-    The metrics are zeros where they are not computed.
+    The metrics are zeros where they are not computed. With a sample, `evaluate` is one of `jdl.runs.pace.Due`.
     """
     sim, info = simulator.advance(simulation, sim, until, halt=True)
     measure = functools.partial(simulator.evaluate, simulation, sim)
     blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(measure))
-    return sim, simulator.with_reports(jax.lax.cond(evaluate, measure, lambda: blank), info)
+    if sample is None:
+        return sim, simulator.with_reports(jax.lax.cond(evaluate, measure, lambda: blank), info)
+    of = lambda nodes: {**measure(nodes=nodes), EVALUATED: jnp.int32(nodes or simulation.problem.n)}
+    ways = [lambda: {**blank, EVALUATED: jnp.int32(0)}, lambda: of(sample.nodes)]
+    ways += [lambda: of(None)] * sample.all_at_end
+    return sim, simulator.with_reports(jax.lax.switch(jnp.minimum(evaluate, len(ways) - 1), ways), info)
 
 
 # One function for all runs of a process, so that a second run of the same shapes is not traced again.
-CHUNK = jax.jit(_chunk, donate_argnums=1)
+CHUNK = jax.jit(_chunk, donate_argnums=1, static_argnums=4)
 
 
-def compiled_chunk(simulation: Simulation, shapes: RunState) -> tuple[Callable, int]:
+def compiled_chunk(simulation: Simulation, shapes: RunState, sample: Sample | None = None) -> tuple[Callable, int]:
     """Compile the program of a chunk of rounds.
 
     Args:
       simulation: the composed simulation.
       shapes: the shapes of its state.
+      sample: the nodes that are evaluated; None for all.
 
     Returns:
       The program `(simulation, state, until, evaluate) -> (state, metrics)`, and the bytes that it needs beside its
@@ -53,14 +63,15 @@ def compiled_chunk(simulation: Simulation, shapes: RunState) -> tuple[Callable, 
     """
     mapping, mesh = simulation.placement.mapping, simulation.placement.mesh
     if mapping == "loop" or jax.config.jax_disable_jit:
-        return _chunk, 0
-    scalars = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((), jnp.bool_)
+        return functools.partial(_chunk, sample=sample), 0
+    flag = jnp.bool_ if sample is None else jnp.int32
+    scalars = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((), flag)
     chunk = CHUNK
     if mesh is not None:
         places, copies = by_rows(shapes, simulation.problem.n, mesh), everywhere(mesh)
         where = {"in_shardings": (copies, places, copies, copies), "out_shardings": (places, copies)}
-        chunk = jax.jit(_chunk, donate_argnums=1, **where)
-    compiled = chunk.lower(simulation, shapes, *scalars).compile()
+        chunk = jax.jit(_chunk, donate_argnums=1, static_argnums=4, **where)
+    compiled = chunk.lower(simulation, shapes, *scalars, sample).compile()
     memory = compiled.memory_analysis()
     sharers = mesh.size if mesh is not None and jax.default_backend() == "cpu" else 1  # devices that share one memory
     return compiled, sharers * (memory.temp_size_in_bytes + memory.output_size_in_bytes) if memory else 0
@@ -75,12 +86,14 @@ class Program:
       params: the initial models, or None to draw them.
       shapes: the shapes of the state.
       chunk: see `compiled_chunk`.
+      sample: the nodes that are evaluated; None for all.
     """
 
     simulation: Simulation
     params: PyTree | None
     shapes: RunState
     chunk: Callable
+    sample: Sample | None = None
 
     def begin(self, state: RunState | None) -> Reached:
         """Go to the start, or to the state of a checkpoint, with each array where the program needs it."""
@@ -93,9 +106,10 @@ class Program:
             state = init(self.simulation, self.params)
         return _reached(jax.block_until_ready(state))
 
-    def advance(self, reached: Reached, until: int, evaluate: bool) -> Reached:
+    def advance(self, reached: Reached, until: int, evaluate: Due) -> Reached:
         """Simulate rounds up to `until`, or to the first in which a model is no longer finite."""
-        state, metrics = self.chunk(self.simulation, reached.state, np.int32(until), np.bool_(evaluate))
+        flag = np.bool_(evaluate) if self.sample is None else np.int32(evaluate)
+        state, metrics = self.chunk(self.simulation, reached.state, np.int32(until), flag)
         return _reached(state, metrics if evaluate else None)
 
     def row(self, reached: Reached) -> Row:
@@ -103,27 +117,30 @@ class Program:
         traffic, metrics = jax.device_get((reached.state.traffic, reached.metrics))
         totals = {name: np.asarray(getattr(traffic, name), np.float64) for name in ("bits", "messages")}
         sent = {f"{name}_sent": float(np.sum(total[0] - total[1])) for name, total in totals.items()}
+        if EVALUATED in metrics:
+            sent[EVALUATED] = int(metrics.pop(EVALUATED))
         names = [*(name for name in COLUMNS if name in metrics), *(name for name in metrics if name not in COLUMNS)]
         return {**sent, **{name: _on_host(metrics[name]) for name in names}}
 
 
-def program_of(simulation: Simulation, params: PyTree | None = None) -> Program:
+def program_of(simulation: Simulation, params: PyTree | None = None, sample: Sample | None = None) -> Program:
     """Compile a simulation.
 
     Args:
       simulation: the composed simulation.
       params: the initial models, or None to draw them.
+      sample: the nodes that are evaluated; None for all.
 
     Raises:
       InputError: if the program does not fit the memory.
     """
     shapes = jax.eval_shape(simulator.INIT, simulation, params)
-    chunk, needed = compiled_chunk(simulation, shapes)
+    chunk, needed = compiled_chunk(simulation, shapes, sample)
     checks.fits(needed, f"{simulation.problem.n:,} nodes", free_bytes())
     mesh = simulation.placement.mesh
     if mesh is not None:
         simulation, params = _placed((simulation, params), everywhere(mesh))
-    return Program(simulation, params, shapes, chunk)
+    return Program(simulation, params, shapes, chunk, sample)
 
 
 def _placed(tree: PyTree, places: PyTree) -> PyTree:

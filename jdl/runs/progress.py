@@ -9,6 +9,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from jdl.engine.metrics import EVALUATED
+
 if TYPE_CHECKING:
     import rich.console
 
@@ -139,7 +141,8 @@ def _metrics(row: dict[str, Any]) -> str:
     ('loss 0.25, consensus distance 2.0e+00', '')
     """
     numbers = {name: value for name, value in row.items() if isinstance(value, float)}
-    accuracy, loss = "accuracy {mean_accuracy:.1%}, worst {worst_accuracy:.1%}", "loss {mean_model_loss:.4g}"
+    of = f" of {row[EVALUATED]:,} nodes" if EVALUATED in row else ""
+    accuracy, loss = f"accuracy {{mean_accuracy:.1%}}, worst{of} {{worst_accuracy:.1%}}", "loss {mean_model_loss:.4g}"
     what = {"mean_accuracy": accuracy} if "mean_accuracy" in numbers else {"mean_model_loss": loss}
     what["consensus_distance"] = "consensus distance {consensus_distance:.1e}"
     return ", ".join(text.format(**numbers) for name, text in what.items() if name in numbers)

@@ -12,6 +12,8 @@ import numpy as np
 
 from jdl import tree
 from jdl.engine import sim as simulator
+from jdl.engine.metrics import EVALUATED
+from jdl.engine.sampled import sampled_nodes
 from jdl.engine.sim import RunState, Simulation
 from jdl.runs.history import History
 from jdl.types import PyTree
@@ -62,6 +64,15 @@ class Result:
         return tree.mean_rows(self.models)
 
     @property
+    def eval_nodes(self) -> np.ndarray:
+        """The ids of the nodes whose models were evaluated, before the end at least: i32[k] in increasing order."""
+        n, s = self.simulation.problem.n, self.simulation
+        if EVALUATED not in self.history:
+            return np.arange(n, dtype=np.int32)
+        honest = s.who.honest if s.metrics.honest_only else None
+        return np.asarray(sampled_nodes(s.key, n, int(self.history[EVALUATED].min()), honest))
+
+    @property
     def nodes_frame(self) -> pandas.DataFrame:
         """The metrics of every node as a pandas data frame, with a row for each evaluation and node.
 
@@ -110,6 +121,14 @@ class Result:
 
         return plots.curves({self.name: self.history}, path, nodes=self.simulation.problem.n)
 
+    def _of(self) -> str:
+        """Of how many nodes the last evaluation is, where it is not of all.
+
+        A run that finishes is evaluated at all nodes at its end, unless the user gave a number of them.
+        """
+        nodes, n = self.summary.get(EVALUATED), self.simulation.problem.n
+        return f" (of a sample of {nodes:,} of {n:,} nodes)" if nodes not in (None, n) else ""
+
     def __repr__(self) -> str:
         lines = [f"{self.name}: {self.message}"]
         lines += [f"  {label}: {text}" for label, text in self._facts()]
@@ -123,15 +142,15 @@ class Result:
 
     def _facts(self) -> list[tuple[str, str]]:
         s = self.summary
-        facts = []
+        facts, of = [], self._of()
         if s.get("mean_accuracy") is not None:
             mean, worst, centre = (s[name] for name in ("mean_accuracy", "worst_accuracy", "mean_model_accuracy"))
-            facts.append(("test accuracy", f"mean {mean:.1%}, worst node {worst:.1%}, mean model {centre:.1%}"))
+            facts.append(("test accuracy", f"mean {mean:.1%}, worst node {worst:.1%}{of}, mean model {centre:.1%}"))
         if s.get("own_accuracy") is not None:
             mean, worst = s["own_accuracy"], s["worst_own_accuracy"]
-            facts.append(("accuracy on own data", f"mean {mean:.1%}, worst node {worst:.1%}"))
+            facts.append(("accuracy on own data", f"mean {mean:.1%}, worst node {worst:.1%}{of}"))
         elif s.get("own_loss") is not None:
-            facts.append(("loss on own data", f"mean {s['own_loss']:.4g}, worst node {s['worst_own_loss']:.4g}"))
+            facts.append(("loss on own data", f"mean {s['own_loss']:.4g}, worst node {s['worst_own_loss']:.4g}{of}"))
         if s.get("mean_model_loss") is not None:
             facts.append(("loss of the mean model", f"{s['mean_model_loss']:.4g}"))
         if s.get("suboptimality") is not None:
@@ -142,6 +161,9 @@ class Result:
             megabytes = s["bits_sent"] / 8e6
             facts.append(("sent", f"{megabytes:,.1f} MB in all, {megabytes / s['nodes']:,.3f} MB a node"))
         facts.append(("time", f"{self.seconds:.1f} s, and {self.compile_seconds:.1f} s to compile"))
+        if EVALUATED in self.history:
+            nodes, n = int(self.history[EVALUATED].min()), self.simulation.problem.n
+            facts.append(("evaluations", f"of {nodes:,} of {n:,} nodes{', the last one of all' * (not of)}"))
         if self.run_dir:
             facts.append(("files", str(self.run_dir)))
         return facts

@@ -15,6 +15,7 @@ from jdl import checks
 from jdl.engine.mapping import Mapping
 from jdl.engine.sim import Simulation
 from jdl.runs import compose
+from jdl.runs.budget import chosen_sample, note_if_costly, usual_every
 from jdl.runs.cache import use_compile_cache
 from jdl.runs.describe import describe, environment, part_name
 from jdl.runs.driver import Driver
@@ -42,6 +43,7 @@ def run(
     *,
     rounds: int = 500,
     eval_every: int | None = None,
+    eval_nodes: str | int = "auto",
     seed: int = 0,
     network_down: Sequence[Exchange] = (),
     oracle: Oracle | Wrapper | Sequence[Wrapper] | None = None,
@@ -74,7 +76,14 @@ def run(
       topology: see `jdl.simulation`.
       network: see `jdl.simulation`.
       rounds: the number of rounds; in a round every node sends, the exchange delivers, and every node receives.
-      eval_every: the number of rounds between evaluations; by default a 25th of `rounds`.
+      eval_every: the number of rounds between evaluations; by default a 25th of `rounds`, and in a short run at least
+        ten rounds or a fifth of them.
+      eval_nodes: the nodes whose models are evaluated. "all" evaluates all; a number evaluates a sample of so many,
+        which `seed` draws once. "auto" evaluates all of up to 512 nodes, and all of more nodes if that is estimated,
+        from sizes alone, to take at most a tenth of the work of the rounds; otherwise it evaluates a sample of 256
+        nodes, and all nodes at the end of the run. Where a sample is evaluated, the column `eval_nodes` has the number
+        of nodes of which the mean, standard deviation, worst and best of each row are, and own metrics of the other
+        nodes are NaN. The mean model and the consensus distance are those of all nodes in any case.
       seed: see `jdl.simulation`.
       network_down: see `jdl.simulation`.
       oracle: see `jdl.simulation`.
@@ -114,7 +123,7 @@ def run(
     ('finished', True)
     """
     rounds = checks.whole("rounds", rounds, 1)
-    eval_every = max(1, rounds // 25) if eval_every is None else checks.whole("eval_every", eval_every, 1)
+    eval_every = usual_every(rounds) if eval_every is None else checks.whole("eval_every", eval_every, 1)
     if checkpoint_every is not None:
         checkpoint_every = checks.whole("checkpoint_every", checkpoint_every, 1)
     checks.require(
@@ -127,19 +136,22 @@ def run(
     if params is not None:
         check_start(simulation, params)
     label = label or part_name(algorithm)
+    sample = chosen_sample(simulation, eval_nodes, rounds, eval_every)
+    note_if_costly(simulation, sample, rounds, eval_every)
     settings = {"rounds": rounds, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
     hosts = Hosts.of_jax()
     with contextlib.ExitStack() as stack:
         opened: list[RunDir] = []
         if run_dir is not None:
             place = run_dir if isinstance(run_dir, Place) else Place(run_dir)
-            config = {"command": command, "run": settings, "simulation": describe(simulation), **environment()}
+            how = settings | ({} if sample is None else {"eval_nodes": sample._asdict()})
+            config = {"command": command, "run": how, "simulation": describe(simulation), **environment()}
             hosts.once(lambda: opened.append(stack.enter_context(RunDir(place, config, resume))))
         files = opened[0] if opened else None
         shown = progress if hosts.leads else False
         with interruptible() as stop, Bar(rounds, shown, label) as bar, _eager(mapping):
             begun = time.monotonic()
-            driver = Driver(program_of(simulation, params), Pace(**settings), stop, bar, files, hosts)
+            driver = Driver(program_of(simulation, params, sample), Pace(**settings), stop, bar, files, hosts)
             driver.drive()
             result = _result(driver, simulation, seed, label, driver.begun - begun)
         if files is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from jdl.engine.metrics import EVALUATED
 from jdl.show import style
 from jdl.show.axes import accuracy_limits, label_at_ends, log_ticks
 from jdl.show.style import COLOURS, GRID, INK
@@ -27,7 +28,7 @@ STYLE = style.STYLE | {
 }
 
 
-OWN = "mean over nodes, own data"
+OWN, MEAN, BAND = "mean over nodes, own data", "mean over ", "worst to best "
 
 
 class Columns(Protocol):
@@ -49,8 +50,9 @@ def curves(
 
     The left panel shows the test accuracy; if there is none, the loss above the optimum; if the optimum is unknown, the
     loss. A solid line is the mean over nodes, the band reaches from the worst node to the best, and the dashed line is
-    the mean model. Where models were evaluated on each node's own distribution, a dotted line is the mean over nodes of
-    that. The right panel shows the consensus distance, or the loss if all nodes share one model.
+    the mean model; the legend says so where models of a sample of the nodes were evaluated. Where models were evaluated
+    on each node's own distribution, a dotted line is the mean over nodes of that. The right panel shows the consensus
+    distance, or the loss if all nodes share one model.
 
     Args:
       histories: the evaluations of each run by its label, a `History` or a dict of arrays.
@@ -79,7 +81,7 @@ def curves(
         last = max(history["round"][-1] for history in histories.values())
         left.set(xlim=(0, max(1, last)), xlabel="rounds")
         right.set_xlabel("rounds")
-        _learning(left, histories, references or {})
+        _learning(left, histories, references or {}, nodes)
         _apart(right, histories)
         if nodes and len(histories) == 1:
             _sent(left, *histories.values(), nodes)
@@ -89,7 +91,9 @@ def curves(
     return figure
 
 
-def _learning(axes: Axes, histories: Mapping[str, Columns], references: Mapping[str, Columns]) -> None:
+def _learning(
+    axes: Axes, histories: Mapping[str, Columns], references: Mapping[str, Columns], nodes: int | None
+) -> None:
     everything = [*histories.values(), *references.values()]
     metric, ylabel, form = "loss", "loss", "{:.3g}"
     if all("mean_accuracy" in history for history in everything):
@@ -103,8 +107,9 @@ def _learning(axes: Axes, histories: Mapping[str, Columns], references: Mapping[
     for colour, (name, history) in zip(_colours(histories), histories.items(), strict=True):
         rounds, mean = history["round"], _values(history, f"mean_{metric}", axes)
         worst, best = (_values(history, f"{what}_{metric}", axes) for what in ("worst", "best"))
-        axes.fill_between(rounds, worst, best, color=colour, alpha=0.15, linewidth=0, label="worst to best node")
-        axes.plot(rounds, mean, color=colour, linewidth=2.2, label="mean over nodes")
+        over, band = _names(history, nodes)
+        axes.fill_between(rounds, worst, best, color=colour, alpha=0.15, linewidth=0, label=band)
+        axes.plot(rounds, mean, color=colour, linewidth=2.2, label=over)
         of_mean = _values(history, f"mean_model_{metric}", axes)
         axes.plot(rounds, of_mean, color=colour, linewidth=1.4, dashes=(4, 2), label="mean model")
         labels.append((mean, name, colour))
@@ -123,6 +128,21 @@ def _learning(axes: Axes, histories: Mapping[str, Columns], references: Mapping[
         accuracy_limits(axes)
     log_ticks(axes)
     label_at_ends(axes, labels, form)
+
+
+def _names(history: Columns, nodes: int | None) -> tuple[str, str]:
+    """The names of the mean and of the band, which say of how many nodes they are if not of all.
+
+    >>> _names({}, 8)
+    ('mean over nodes', 'worst to best node')
+    >>> _names({"eval_nodes": np.array([256, 256, 4096])}, None)
+    ('mean over 256 of 4,096 nodes, all at the end', 'worst to best of 256 nodes')
+    """
+    if EVALUATED not in history:
+        return f"{MEAN}nodes", f"{BAND}node"
+    some, last = int(np.min(history[EVALUATED])), int(history[EVALUATED][-1])
+    n, end = (last, ", all at the end") if last > some else (nodes, "")
+    return f"{MEAN}{some:,} {f'of {n:,} ' if n else ''}nodes{end}", f"{BAND}of {some:,} nodes"
 
 
 def _values(history: Columns, name: str, axes: Axes) -> np.ndarray:
@@ -161,9 +181,11 @@ def _colours(histories: Mapping[str, Columns]) -> list[str]:
 
 
 def _legend(axes: Axes) -> None:
-    """Explain the lines and the band of the first run, below the axes."""
+    """Explain the lines and the band of the first run below the axes, and those of runs that evaluate other nodes."""
     handles, names = axes.get_legend_handles_labels()
-    explained = ("mean over nodes", OWN, "mean model", "worst to best node")
+    means = [name for name in names if name.startswith(MEAN) and name != OWN]
+    bands = [name for name in names if name.startswith(BAND)]
+    explained = dict.fromkeys([*means, OWN, "mean model", *bands])
     order = [names.index(name) for name in explained if name in names]
     axes.figure.legend(
         [handles[i] for i in order],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from jdl.engine.metrics import EVALUATED
+
 if TYPE_CHECKING:
     import rich.table
 
@@ -75,7 +77,9 @@ def table(results: Mapping[str, Summarised]) -> rich.table.Table:
         form = columns["mean over nodes"][1]
         columns |= {"own data": (f"own_{metric}", form), "worst own data": (f"worst_own_{metric}", form)}
     rounds = max(row["rounds"] for row in rows.values())
-    out = rich.table.Table(title=f"{what}, after {rounds:,} rounds", title_justify="left")
+    pairs = {(row.get(EVALUATED, row["nodes"]), row["nodes"]) for row in rows.values()}
+    of = "".join(f", of a sample of {some:,} of {n:,} nodes" for some, n in sorted(pairs) if some < n)
+    out = rich.table.Table(title=f"{what}, after {rounds:,} rounds{of}", title_justify="left")
     out.add_column("")
     for title in [*columns, "sent, MB a node"]:
         out.add_column(title, justify="right")
