@@ -131,6 +131,8 @@ def measure(
         some, ids = tree.take_rows(models, sample), sample
         among = None if counted is None else counted[sample]
     size = models_at_once(problem, some)
+    if ids is sample:
+        size = _equal_parts(sample.shape[0], size)
     of_each = lambda problem, models: jax.lax.map(problem.evaluate, models, batch_size=size)
     per_node = divided(of_each, mesh)(problem, some)
     row = {}
@@ -150,6 +152,16 @@ def measure(
             unknown = jnp.full(problem.n, jnp.nan, values.dtype)
             row[f"{PER_NODE}own_{name}"] = values if ids is not sample else unknown.at[ids].set(values)
     return row
+
+
+def _equal_parts(count: int, most: int) -> int:
+    """The size of few equal parts of at most `most`, so that the rest of a division need not be compiled as well.
+
+    >>> _equal_parts(256, 248), _equal_parts(256, 256), _equal_parts(257, 200)
+    (128, 256, 200)
+    """
+    least = -(-count // most)
+    return next((count // parts for parts in range(least, 2 * least + 1) if count % parts == 0), most)
 
 
 def _own(models: PyTree, ids: jax.Array, problem: Problem, mesh: Mesh | None, size: int) -> dict[str, jax.Array]:
