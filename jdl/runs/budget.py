@@ -16,9 +16,10 @@ from jdl.engine.sim import Simulation
 from jdl.rng import key_of
 from jdl.types import BatchId
 
-__all__ = ["Sample", "Work", "chosen_sample", "note_if_costly", "usual_every", "work_of_run"]
+__all__ = ["Sample", "Work", "chosen_every", "chosen_sample", "note_if_costly", "usual_every", "work_of_run"]
 
 MARKS = 25  # the evaluations of a long run, after that of its start
+FEW = 5  # the same where these take longer than the rounds
 SHORT = 10  # the least number of rounds between the evaluations of a run, unless it has fewer than five times as many
 SHARE = 0.1  # the share of its rounds' work that a run may spend on evaluations of all nodes
 LEAST = 256  # the size of a sample; all of up to twice as many nodes are evaluated, which saves a second program
@@ -59,6 +60,21 @@ def usual_every(rounds: int) -> int:
     [1, 8, 10, 20, 25, 120]
     """
     return max(-(-rounds // MARKS), min(SHORT, -(-rounds // 5)))
+
+
+def chosen_every(simulation: Simulation, eval_nodes: str | int, rounds: int) -> int:
+    """The rounds between evaluations where the user gives no number, from sizes alone.
+
+    It is `usual_every`; or a fifth of all rounds in a run of more than 512 nodes whose evaluations would otherwise be
+    estimated to compute more than its rounds, even those of a sample.
+    """
+    every, n = usual_every(rounds), simulation.problem.n
+    sample = chosen_sample(simulation, eval_nodes, rounds, every)
+    if n <= 2 * LEAST or _one_model(simulation):
+        return every
+    work, nodes = work_of_run(simulation), n if sample is None else sample.nodes
+    costly = rounds // every * nodes * work.evaluation > rounds * work.round
+    return max(every, -(-rounds // FEW)) if costly else every
 
 
 def chosen_sample(

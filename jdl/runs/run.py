@@ -15,7 +15,7 @@ from jdl import checks
 from jdl.engine.mapping import Mapping
 from jdl.engine.sim import Simulation
 from jdl.runs import compose
-from jdl.runs.budget import chosen_sample, note_if_costly, usual_every
+from jdl.runs.budget import chosen_every, chosen_sample, note_if_costly
 from jdl.runs.cache import use_compile_cache
 from jdl.runs.describe import describe, environment, part_name
 from jdl.runs.driver import Driver
@@ -77,7 +77,8 @@ def run(
       network: see `jdl.simulation`.
       rounds: the number of rounds; in a round every node sends, the exchange delivers, and every node receives.
       eval_every: the number of rounds between evaluations; by default a 25th of `rounds`, and in a short run at least
-        ten rounds or a fifth of them.
+        ten rounds or a fifth of them; a fifth of them in a run of more than 512 nodes whose evaluations would otherwise
+        take longer than its rounds, by an estimate from sizes.
       eval_nodes: the nodes whose models are evaluated. "all" evaluates all; a number evaluates a sample of so many,
         which `seed` draws once. "auto" evaluates all of up to 512 nodes, and all of more nodes if that is estimated,
         from sizes alone, to take at most a tenth of the work of the rounds; otherwise it evaluates a sample of 256
@@ -123,7 +124,8 @@ def run(
     ('finished', True)
     """
     rounds = checks.whole("rounds", rounds, 1)
-    eval_every = usual_every(rounds) if eval_every is None else checks.whole("eval_every", eval_every, 1)
+    if eval_every is not None:
+        eval_every = checks.whole("eval_every", eval_every, 1)
     if checkpoint_every is not None:
         checkpoint_every = checks.whole("checkpoint_every", checkpoint_every, 1)
     checks.require(
@@ -136,6 +138,8 @@ def run(
     if params is not None:
         check_start(simulation, params)
     label = label or part_name(algorithm)
+    if eval_every is None:
+        eval_every = chosen_every(simulation, eval_nodes, rounds)
     sample = chosen_sample(simulation, eval_nodes, rounds, eval_every)
     note_if_costly(simulation, sample, rounds, eval_every)
     settings = {"rounds": rounds, "eval_every": eval_every, "checkpoint_every": checkpoint_every}

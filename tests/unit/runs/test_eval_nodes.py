@@ -11,7 +11,7 @@ import jdl
 from jdl import checks
 from jdl.engine import metrics
 from jdl.engine.sampled import sampled_nodes
-from jdl.runs.budget import Sample, chosen_sample, note_if_costly, usual_every, work_of_run
+from jdl.runs.budget import Sample, chosen_every, chosen_sample, note_if_costly, usual_every, work_of_run
 from jdl.runs.program import program_of
 
 N, K = 9, 4
@@ -118,6 +118,13 @@ def test_costly_evaluations_are_noted(monkeypatch):
     monkeypatch.setattr("jdl.runs.budget.NOTED", 1.0)
     with pytest.warns(checks.Note, match="8 of 24 nodes and of all at the end .* eval_nodes=8"):
         note_if_costly(simulation, Sample(8, all_at_end=True), 10, 1)
+
+
+def test_costly_evaluations_are_few(monkeypatch):
+    monkeypatch.setattr("jdl.runs.budget.LEAST", 8)
+    monkeypatch.setattr("jdl.runs.budget.SHORT", 1)
+    assert chosen_every(built(jdl.problems.logistic(nodes=24)), "auto", 25) == 5
+    assert chosen_every(built(jdl.problems.quadratic(nodes=24)), "auto", 25) == usual_every(25) == 1
 
 
 def test_short_runs_have_few_marks():
