@@ -25,33 +25,39 @@ __all__ = ["accumulate", "few_parts", "in_parts", "written_once"]
 
 T = TypeVar("T")
 
-# Smaller arrays stay in the cache, whatever XLA does with them.
-FENCED_BYTES = 1024**2
-
 
 def written_once(t: jax.Array, message: T) -> T:
     """The same arrays, stored in memory before they are read.
 
     Without it, what a row sends would be computed again for every row that reads it, and a fused gradient in the order
-    of a sum over nodes. The price is a copy. Measured on two cores, 1,024 nodes, 64-32-10, batch 16: a round of D-PSGD
-    over a random 4-regular graph takes 7.6 ms in place of 13.5, of FedAvg with 256 clients 1.4 in place of 2.4; a round
-    of D2, which stores what it sends anyway, 8.8 in place of 6.7.
+    of a sum over nodes. The fence is a loop that has no turns, which XLA does not know. Derivatives pass through it.
 
     Args:
-      t: i32[], the round. It is never negative, which XLA does not know, so that it cannot simplify the loop away.
-      message: arrays with a leading axis. Those that are small, not of floating point, of a prime number of rows above
-        seven, or not on a CPU are returned as they are.
+      t: i32[], the round. It is never negative.
+      message: arrays. Those that are not of floating point, and all where the backend is not a CPU, are returned as
+        they are.
     """
+    if jax.default_backend() != "cpu":
+        return message
+    leaves, structure = jax.tree.flatten(message)
+    real = [i for i, x in enumerate(leaves) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    for i, x in zip(real, _stored(t, [leaves[i] for i in real]), strict=True):
+        leaves[i] = x
+    return structure.unflatten(leaves)
 
-    def written(x):
-        parts = few_parts(x.shape[0])
-        small = x.size * x.dtype.itemsize < FENCED_BYTES or not jnp.issubdtype(x.dtype, jnp.floating)
-        if not 1 < parts <= 7 or small or jax.default_backend() != "cpu":
-            return x
-        rows = x.reshape(parts, x.shape[0] // parts, *x.shape[1:])
-        return jax.lax.map(lambda part: part * (t >= 0).astype(part.dtype), rows).reshape(x.shape)
 
-    return jax.tree.map(written, message)
+@jax.custom_jvp
+def _stored(t: jax.Array, arrays: list[jax.Array]) -> list[jax.Array]:
+    def turn(carry):
+        i, arrays = carry
+        return i - 1, [2 * x for x in arrays]
+
+    return jax.lax.while_loop(lambda carry: carry[0] > t, turn, (jnp.minimum(t, 0), arrays))[1]
+
+
+@_stored.defjvp
+def _stored_jvp(primals, tangents):
+    return _stored(*primals), tangents[1]
 
 
 def accumulate(times: int, body: Callable[..., jax.Array], start: jax.Array, unrolled: int = 0) -> jax.Array:
