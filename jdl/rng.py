@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 
+from jdl.engine import xla
 from jdl.types import Key
 
-__all__ = ["STREAMS", "key_of"]
+__all__ = ["STREAMS", "fold_in", "integers", "key_of"]
 
 # One number per purpose. Adding a stream never changes the draws of another; numbers are never reused.
 STREAMS = {"init": 0, "node": 1, "data": 2, "schedule": 3, "exchange": 4, "schedule_state": 5, "server": 6, "common": 7}
@@ -29,7 +31,62 @@ def key_of(root: Key, stream: str, t: int | jax.Array, *ids: int | jax.Array) ->
     >>> bool(key_of(root, "data", 3, 7) == key_of(root, "node", 3, 7))
     False
     """
-    key = jax.random.fold_in(jax.random.fold_in(root, STREAMS[stream]), t)
-    for number in ids:
-        key = jax.random.fold_in(key, number)
-    return key
+    return fold_in(root, STREAMS[stream], t, *ids)
+
+
+def fold_in(key: Key, *numbers: int | jax.Array) -> Key:
+    """`jax.random.fold_in` for each of some numbers in order: the same bits, faster where many nodes do it at once.
+
+    Args:
+      key: a key.
+      numbers: i32[] each.
+    """
+    if not _is_threefry(key):
+        for number in numbers:
+            key = jax.random.fold_in(key, number)
+        return key
+    words = _words(key)
+    for number in numbers:
+        words = xla.threefry(words, (jnp.uint32(0), jnp.asarray(number).astype(jnp.uint32)))
+    return jax.random.wrap_key_data(jnp.stack(words), impl=jax.random.key_impl(key))
+
+
+def integers(key: Key, size: int, below: jax.Array) -> jax.Array:
+    """Random whole numbers from 0 to `below - 1`. Their probabilities differ by at most 2^-32.
+
+    The high word of the product of `below` and 32 random bits, where `jax.random.randint` takes the rest of a division
+    of 64 bits: half the random bits, and no division, which a CPU does one by one.
+
+    Args:
+      key: a key.
+      size: how many numbers.
+      below: i32[], at least 1.
+
+    Returns:
+      i32[size].
+
+    >>> import jax
+    >>> integers(jax.random.key(0), 4, jnp.int32(10)).tolist()
+    [9, 9, 3, 4]
+    """
+    low = jnp.uint32(0xFFFF)
+    if _is_threefry(key):
+        x, y = xla.threefry(_words(key), (jnp.uint32(0), jnp.arange(size, dtype=jnp.uint32)))
+        bits = x ^ y
+    else:
+        bits = jax.random.bits(key, (size,), jnp.uint32)
+    below = below.astype(jnp.uint32)
+    # Long multiplication in halves of a word: an unsigned type of 64 bits needs another mode of JAX.
+    lower = (bits >> 16) * (below & low) + ((bits & low) * (below & low) >> 16)
+    middle = (bits & low) * (below >> 16) + (lower & low)
+    return ((bits >> 16) * (below >> 16) + (lower >> 16) + (middle >> 16)).astype(jnp.int32)
+
+
+def _is_threefry(key: Key) -> bool:
+    """Whether the key is one of JAX's own generator, in a program that is compiled."""
+    return str(jax.random.key_impl(key)) == "threefry2x32" and not jax.config.jax_disable_jit
+
+
+def _words(key: Key) -> tuple[jax.Array, jax.Array]:
+    words = jax.random.key_data(key)
+    return words[0], words[1]

@@ -14,7 +14,7 @@ from jdl import tree
 from jdl.engine.mapping import AT_ONCE
 from jdl.engine.returned import returned
 from jdl.engine.state import RunState, Simulation
-from jdl.rng import STREAMS, key_of
+from jdl.rng import STREAMS, fold_in, key_of
 from jdl.types import Data, Node, Plan, Posted, PyTree
 
 __all__ = ["desk_of", "each_node", "node_of", "rows_of"]
@@ -131,13 +131,13 @@ def node_of(s: Simulation, row: dict, phase: int = 0) -> Node:
         t=t,
         key=key_of(s.key, "data", t, id),
         order_key=key_of(s.key, "order", 0, id),
-        public_key=jax.random.fold_in(common, STREAMS["public"]),
+        public_key=fold_in(common, STREAMS["public"]),
         works=works,
         **of_data,
     )
     return Node(
         **row,
-        key=jax.random.fold_in(key, phase) if phase else key,
+        key=fold_in(key, phase) if phase else key,
         common=common,
         steps=s.oracle.steps(data),
         works=jnp.bool_(True) if works is None else works,

@@ -9,6 +9,7 @@ that it does not look through; an `optimization_barrier` is none.
 | `accumulate` | a long chain of gathers and sums is not computed anew for each row | `benchmarks/mixing.py` |
 | `in_parts` | a result is stored before the gradient reads it at several places | `benchmarks/models.py` |
 | `few_parts` | the number of turns of such a loop | - |
+| `threefry` | the generator is one fused pass; JAX lowers it to loops on a CPU | `benchmarks/draws.py` |
 
 This module imports nothing of jdl, so that layers, exchanges and the engine can use it.
 """
@@ -21,7 +22,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
-__all__ = ["accumulate", "few_parts", "in_parts", "written_once"]
+__all__ = ["accumulate", "few_parts", "in_parts", "threefry", "written_once"]
 
 T = TypeVar("T")
 
@@ -105,3 +106,32 @@ def few_parts(size: int) -> int:
     [2, 3, 5, 11, 1]
     """
     return next((parts for parts in (2, 3, 5, 7) if size % parts == 0), size)
+
+
+# The rotations of the eight rounds that repeat, and the constant of the key schedule.
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+PARITY = 0x1BD11BDA
+
+
+@jax.jit
+def threefry(key: tuple[jax.Array, jax.Array], count: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """Threefry-2x32 with 20 rounds, the generator of `jax.random`, written out.
+
+    Args:
+      key: two words, u32[...].
+      count: two words, u32[...], of a shape that broadcasts with that of the key.
+
+    Returns:
+      Two words, u32[...].
+
+    References:
+      Salmon et al. 2011, Parallel Random Numbers: As Easy as 1, 2, 3.
+    """
+    keys = (*key, key[0] ^ key[1] ^ jnp.uint32(PARITY))
+    x, y = count[0] + keys[0], count[1] + keys[1]
+    for i in range(5):
+        for turn in ROTATIONS[i % 2]:
+            x = x + y
+            y = ((y << jnp.uint32(turn)) | (y >> jnp.uint32(32 - turn))) ^ x
+        x, y = x + keys[(i + 1) % 3], y + keys[(i + 2) % 3] + jnp.uint32(i + 1)
+    return x, y

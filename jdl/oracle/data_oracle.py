@@ -10,6 +10,7 @@ from flax import struct
 
 from jdl import checks
 from jdl.oracle.queries import Queries, offered
+from jdl.rng import fold_in
 from jdl.types import BatchId, Data, Full, Key, Minibatch, Part, Problem, Public, PyTree, Query, number
 
 __all__ = ["DataOracle"]
@@ -81,7 +82,7 @@ class DataOracle(Queries):
             return which.replace(index=jnp.asarray(which.index, jnp.int32))
         public = isinstance(which, Public)
         return BatchId(
-            key=jax.random.fold_in(data.public_key if public else data.key, which.k),
+            key=fold_in(data.public_key if public else data.key, which.k),
             order_key=data.public_key if public else data.order_key,
             t=data.t,
             count=data.t if public else data.count,

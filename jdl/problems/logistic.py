@@ -13,6 +13,7 @@ from scipy.special import expit
 from jdl import checks
 from jdl.problems.newton import minimise
 from jdl.problems.optimum import Optimum
+from jdl.rng import integers
 from jdl.types import BatchId, Full, Key, Part
 
 __all__ = ["Logistic", "logistic"]
@@ -188,7 +189,7 @@ class Logistic:
         if isinstance(which, Full) or not 0 < self.batch_size < self.width:
             return jnp.arange(self.width, dtype=jnp.int32)
         count = jnp.maximum(self.num_examples[id], 1)
-        return jax.random.randint(which.key, (self.batch_size,), 0, count, jnp.int32)
+        return integers(which.key, self.batch_size, count)
 
     def alone(self, batch: Batch) -> tuple[Batch, jax.Array]:
         """The examples of a batch as batches of one with weight one, and which of them are no padding, bool[B]."""

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jdl.problems.orders import shuffled
+from jdl.rng import fold_in, integers
 from jdl.types import BatchId
 
 __all__ = ["SAMPLING", "batches", "in_row", "minibatch"]
@@ -41,15 +42,15 @@ def minibatch(sampling: str, batch_id: BatchId, count: jax.Array, size: int, ste
     ([4, 5], [True, False])
     """
     if sampling == "replacement":
-        return jax.random.randint(batch_id.key, (size,), 0, jnp.maximum(count, 1), jnp.int32), jnp.full(size, count > 0)
+        return integers(batch_id.key, size, jnp.maximum(count, 1)), jnp.full(size, count > 0)
     step = batch_id.k if sampling == "round" else batch_id.count * steps_per_round + batch_id.k
     a_pass = jnp.maximum(batches(count, size), 1)
     places = step % a_pass * size + jnp.arange(size, dtype=jnp.int32)
     real = places < count
     if sampling == "stream":
         return places, real
-    own = jax.random.fold_in(batch_id.order_key, batch_id.t) if sampling == "round" else batch_id.order_key
-    order = jax.random.fold_in(own, step // a_pass)
+    own = fold_in(batch_id.order_key, batch_id.t) if sampling == "round" else batch_id.order_key
+    order = fold_in(own, step // a_pass)
     return shuffled(order, jnp.where(real, places, 0), count), real
 
 

@@ -28,6 +28,7 @@ from jdl.problems.model_checks import (
 )
 from jdl.problems.own import own_groups
 from jdl.problems.set_aside import held_apart
+from jdl.rng import integers
 from jdl.types import BatchId, Full, Key, Part, PyTree
 
 __all__ = ["PRECISIONS", "SAMPLING", "Supervised"]
@@ -236,7 +237,7 @@ class Supervised:
         total = self.public_x.shape[0]
         if not 0 < self.batch_size < total:
             return self.public_x, self.public_y, jnp.ones(total, bool)
-        rows = jax.random.randint(batch_id.key, (self.batch_size,), 0, total, jnp.int32)
+        rows = integers(batch_id.key, self.batch_size, jnp.int32(total))
         targets = None if self.public_y is None else self.public_y[rows]
         return self.public_x[rows], targets, jnp.ones(self.batch_size, bool)
 
