@@ -43,7 +43,7 @@ def each_node(
     # Parts that one node does not see are left out, so that simulations that differ in them share the trace.
     seen = s.replace(schedule=(), exchange=(), exchange_down=None, roles=None, placement=AT_ONCE, metrics=())
     posts, arguments = _posted(arguments)
-    shared = seen, told, posts
+    shared = seen, told, posts, rows["t"][0]
     return s.placement.over(functools.partial(_method, role, name, phase), name)(shared, rows, *arguments)
 
 
@@ -60,8 +60,10 @@ ROLES = {
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
 def _method(role: str, name: str, phase: int, shared: PyTree, row: dict, *arguments: PyTree) -> PyTree:
-    s, told, posts = shared
-    out = ROLES[role](getattr(s.algorithm, name), told, node_of(s, row, phase), *_taken(posts, arguments))
+    s, told, posts, t = shared
+    # All rows share the round: what a method does in some rounds only, as `lax.cond` on `node.t`, is not done in others.
+    node = node_of(s, row | {"t": t}, phase)
+    out = ROLES[role](getattr(s.algorithm, name), told, node, *_taken(posts, arguments))
     return returned(type(s.algorithm), name, role, out)
 
 

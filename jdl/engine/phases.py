@@ -16,7 +16,7 @@ from jdl.engine.nodes import desk_of, each_node, node_of
 from jdl.engine.seeing import reports_of
 from jdl.engine.state import RunState, Simulation
 from jdl.engine.totals import tally
-from jdl.engine.wiring import broadcast, exchange, tallied
+from jdl.engine.wiring import broadcast, exchange, stored, tallied
 from jdl.rng import key_of
 from jdl.types import Info, Plan, PyTree, Reports, Traffic, Wire
 
@@ -51,7 +51,7 @@ def gossip_round(s: Simulation, state: RunState, plan: Plan, rows: dict, nodes: 
     """A round among peers: in each phase, every row sends, messages are exchanged, and every row receives."""
     exchange_state, info, on_links = [], {}, []
     for phase, (send, (_, recv)) in enumerate(zip(sends_of(s), s.algorithm.phases, strict=True)):
-        message, nodes = send(s, rows, nodes, state.server)
+        message, nodes = stored(s, state, send(s, rows, nodes, state.server))
         inbox, new_state, deliveries, wire = exchange(s, state, plan, message, phase)
         nodes, report = each_node(s, "recv", recv, rows, nodes, inbox, phase=phase)
         info |= report
@@ -86,7 +86,7 @@ def server_round(s: Simulation, state: RunState, plan: Plan, rows: dict, clients
         message, after = send(s, rows, clients, server, inbox)
         clients = tree.where_rows(None if s.exchange_down is None else used, after, clients)
         given = given.replace(used=used)
-        aggregate, new_state, deliveries, wire = exchange(s, state, plan, message, phase)
+        aggregate, new_state, deliveries, wire = exchange(s, state, plan, stored(s, state, message), phase)
         exchange_state.append(new_state)
         on_links += wire
         traffic = tallied(traffic, deliveries, plan)

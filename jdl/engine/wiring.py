@@ -17,9 +17,9 @@ from jdl.engine.seeing import bits_of_loss
 from jdl.engine.state import RunState, Simulation
 from jdl.engine.totals import tally
 from jdl.rng import key_of
-from jdl.types import Delivery, Message, Plan, Slots, Traffic, Wire
+from jdl.types import Delivery, Message, Plan, Posted, PyTree, Slots, Traffic, Wire
 
-__all__ = ["as_real", "broadcast", "exchange", "tallied"]
+__all__ = ["as_real", "broadcast", "exchange", "stored", "tallied"]
 
 
 def exchange(s: Simulation, state: RunState, plan: Plan, message: Message, phase: int) -> tuple:
@@ -34,7 +34,6 @@ def exchange(s: Simulation, state: RunState, plan: Plan, message: Message, phase
     if not jax.tree.leaves(message):
         return message, state.exchange_state[phase], (), []
     announced(s.algorithm, message)
-    message = divided(xla.written_once, s.placement.mesh)(state.t, message)
     bits = jnp.broadcast_to(bits, (plans.rows(plan),))
     wire = Wire(own=message, sent=message, bits=bits, plan=plan, origin=plans.ids(plan), roles=s.who)
     key = key_of(s.key, "exchange", state.t, phase)
@@ -42,7 +41,28 @@ def exchange(s: Simulation, state: RunState, plan: Plan, message: Message, phase
     inbox, new_state, deliveries = delivered(s.exchange, out)
     if more:  # beside the message, whose exchanges know nothing of it
         deliveries = (deliveries[0].replace(bits=deliveries[0].bits + more), *deliveries[1:])
-    return unmarked(inbox), new_state, deliveries, _on_links(wire, deliveries)
+    inbox = unmarked(inbox)
+    if not s.has_server:  # or each reader of an inbox would gather the messages anew
+        inbox = stored(s, state, inbox)
+    return inbox, new_state, deliveries, _on_links(wire, deliveries)
+
+
+def stored(s: Simulation, state: RunState, made: PyTree) -> PyTree:
+    """The same arrays, stored in memory before they are read, see `xla.written_once`.
+
+    Args:
+      s: the simulation.
+      state: the state before the round. What it holds is in memory already, and is left as it is.
+      made: arrays of the rows, `[m, ...]`. One that occurs twice, as a message that is kept, is stored once. `Posted`
+        parts are left as they are.
+    """
+    known = {id(x) for x in jax.tree.leaves(state.nodes)}
+    arrays = {id(x): x for x in jax.tree.leaves(made, is_leaf=_is_posted) if not _is_posted(x) and id(x) not in known}
+    if not arrays:
+        return made
+    written = divided(xla.written_once, s.placement.mesh)(state.t, list(arrays.values()))
+    of = dict(zip(arrays, written, strict=True))
+    return jax.tree.map(lambda x: of.get(id(x), x), made, is_leaf=_is_posted)
 
 
 def broadcast(s: Simulation, state: RunState, plan: Plan, message: Message, phase: int) -> tuple:
@@ -80,6 +100,10 @@ def broadcast(s: Simulation, state: RunState, plan: Plan, message: Message, phas
 def as_real(message: Message) -> Message:
     """A server's message as exchanges meet it: they average real numbers. Clients receive whole numbers unchanged."""
     return jax.tree.map(lambda x: x if _is_real(x) else x.astype(jnp.float32), message)
+
+
+def _is_posted(x: PyTree) -> bool:
+    return isinstance(x, Posted)
 
 
 def _is_real(x: jax.Array) -> bool:

@@ -19,6 +19,7 @@ class State(NamedTuple):
     y: PyTree  # the tracker; zero at the start
     g: PyTree  # the estimate of the node's own full gradient that was used last; zero at the start
     table: PyTree  # [parts, ...], the gradient of each part of the node's data when it was last drawn
+    mean: PyTree  # the mean of the table, kept so that a round reads one row of it
 
 
 @struct.dataclass
@@ -33,7 +34,7 @@ class GTSAGA:
       the tracker, then the model: two exchanges a round.
 
     Memory:
-      3 + parts models per node.
+      4 + parts models per node.
 
     Args:
       lr: step size.
@@ -53,15 +54,18 @@ class GTSAGA:
     def init(self, params: PyTree, node: Node) -> State:
         zero = tree.zeros_like(params)
         table = jax.lax.map(lambda part: node.grad(params, Part(part, self.parts))[0], jnp.arange(self.parts))
-        return State(params, zero, zero, table)
+        return State(params, zero, zero, table, tree.mean_rows(table))
 
     def send_y(self, state: State, node: Node) -> tuple[Message, State]:
         part = jax.random.randint(node.key, (), 0, self.parts)
         fresh = node.grad(state.x, Part(part, self.parts))[0]
         stored = jax.tree.map(lambda table: table[part], state.table)
-        g = tree.add(tree.sub(fresh, stored), tree.mean_rows(state.table))
-        table = jax.tree.map(lambda table, row: table.at[part].set(row), state.table, fresh)
-        return tree.add(state.y, tree.sub(g, state.g)), state._replace(g=g, table=table)
+        news = tree.sub(fresh, stored)
+        g = tree.add(news, state.mean)
+        # The news, as rounded, are added to both: the mean stays that of the table, which XLA changes in place.
+        table = jax.tree.map(lambda table, news: table.at[part].add(news), state.table, news)
+        mean = tree.axpy(1 / self.parts, news, state.mean)
+        return tree.add(state.y, tree.sub(g, state.g)), state._replace(g=g, table=table, mean=mean)
 
     def recv_y(self, state: State, inbox: Message, node: Node) -> tuple[State, Info]:
         return state._replace(y=inbox), {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from flax import struct
 
@@ -91,10 +92,13 @@ class SlowMo:
         if self.base is not None:
             inner, info = getattr(self.base, self.base.phases[0][1])(state.inner, inbox, node)
         fast = State(inner, state.slow, state.m)
-        m = tree.axpy(self.slow_momentum, state.m, tree.sub(state.slow, self.model(fast)))
-        slow = tree.axpy(-self.slow_lr, m, state.slow)
-        slowed = State(self._begin(slow, node), slow, m)
-        return tree.where(jnp.equal((node.t + 1) % self.period, 0), slowed, fast), info
+
+        def slowed() -> State:
+            m = tree.axpy(self.slow_momentum, state.m, tree.sub(state.slow, self.model(fast)))
+            slow = tree.axpy(-self.slow_lr, m, state.slow)
+            return State(self._begin(slow, node), slow, m)
+
+        return jax.lax.cond(jnp.equal((node.t + 1) % self.period, 0), slowed, lambda: fast), info
 
     def model(self, state: State) -> PyTree:
         return state.inner if self.base is None else self.base.model(state.inner)
