@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jdl.types import PyTree
 
@@ -13,6 +16,7 @@ __all__ = [
     "bits",
     "cast",
     "column",
+    "copied",
     "dot",
     "mean_rows",
     "norm_squared",
@@ -114,6 +118,15 @@ def bits(message: PyTree) -> int:
     return sum(leaf.size // leaf.shape[0] * leaf.dtype.itemsize * 8 for leaf in jax.tree.leaves(message))
 
 
+def copied(x: Any, dtype: Any = None) -> jax.Array:
+    """A copy of an array of the host on the device. `jnp.array` would compile a program for each shape and type.
+
+    >>> copied(np.arange(3), np.int32)
+    Array([0, 1, 2], dtype=int32)
+    """
+    return jax.device_put(np.array(x, dtype))
+
+
 def numbers_to_arrays(x: PyTree) -> PyTree:
     """Convert Python numbers and 0-d floating arrays to 0-d arrays of the default float type.
 
@@ -123,11 +136,10 @@ def numbers_to_arrays(x: PyTree) -> PyTree:
     """
 
     def convert(leaf):
-        if isinstance(leaf, jax.Array) and (leaf.ndim or not jnp.issubdtype(leaf.dtype, jnp.floating)):
-            return leaf
-        array = jnp.asarray(leaf)
-        if array.ndim == 0 and array.dtype != bool and not jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
-            return jax.lax.convert_element_type(array, jnp.result_type(float))
-        return array
+        if isinstance(leaf, jax.Array):
+            number = leaf.ndim == 0 and jnp.issubdtype(leaf.dtype, jnp.floating)
+            return jax.lax.convert_element_type(leaf, jnp.result_type(float)) if number else leaf
+        array = np.asarray(leaf)
+        return copied(array, jnp.result_type(float) if array.ndim == 0 and array.dtype != bool else None)
 
     return jax.tree.map(convert, x)

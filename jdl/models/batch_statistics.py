@@ -111,7 +111,7 @@ stay at their start unnoticed; use GroupNorm, or models.PersonalStatistics(modul
     """
     wrap = f"got {type(module).__name__}, an nnx module; hand over what makes it: models.FromNNX(lambda rngs: ...)"
     checks.require(not any(kind.__module__.startswith("flax.nnx.") for kind in type(module).__mro__), wrap)
-    shapes = jax.eval_shape(module.init, jax.random.key(0), x)
+    shapes = jax.eval_shape(module.init, jax.eval_shape(jax.random.key, 0), x)
     layers = _layers(shapes)
     checks.require(
         not layers,

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jdl import tree
 from jdl.types import PyTree
 
 __all__ = ["inputs", "logits", "not_learnt", "on_device", "targets", "widened"]
@@ -38,13 +39,13 @@ def widened(indices: np.ndarray, batch_size: int) -> np.ndarray:
 def on_device(x: np.ndarray) -> jax.Array:
     """A copy on the device: images as u8, tokens as i32, numbers in the default type."""
     x = np.asarray(x)
-    return jnp.array(x, jnp.uint8) if x.dtype == np.uint8 else targets(x)
+    return tree.copied(x) if x.dtype == np.uint8 else targets(x)
 
 
 def targets(y: np.ndarray) -> jax.Array:
     """A copy on the device: classes and tokens as i32, numbers in the default type."""
     y = np.asarray(y)
-    return jnp.array(y, jnp.result_type(float) if y.dtype.kind == "f" else jnp.int32)
+    return tree.copied(y, jnp.result_type(float) if y.dtype.kind == "f" else np.int32)
 
 
 def inputs(x: jax.Array) -> jax.Array:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from jdl import checks
 from jdl.data import Partition
@@ -54,7 +53,7 @@ def digits(
     rule = rule_of(partition)
     data, common = public_inputs(load_digits(test_fraction, seed), public, seed)
     module = MLP(hidden=(hidden,), classes=data.num_classes) if hidden else Linear(classes=data.num_classes)
-    model = jax.eval_shape(module.init, jax.random.key(0), jnp.asarray(data.train_x[:1]))
+    model = jax.eval_shape(lambda x: module.init(jax.random.key(0), x), data.train_x[:1])
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(model))
     nodes = checks.whole("nodes", nodes, 1)
     checks.fits(4 * nodes * size, f"nodes={nodes:,}")  # models, messages, inboxes, gradients; before the table is made

@@ -10,7 +10,7 @@ import numpy as np
 from flax import struct
 from scipy.special import expit
 
-from jdl import checks
+from jdl import checks, tree
 from jdl.problems.newton import minimise
 from jdl.problems.optimum import Optimum
 from jdl.rng import integers
@@ -115,12 +115,12 @@ class Logistic:
         share = weights[real] / np.sum(counts > 0)
         optimum = minimise(features[real], labels[real], share, float(regularization))
         return cls(
-            features=jnp.array(features),  # a copy, since the caller may change its own array later
-            labels=jnp.array(labels),
-            weights=jnp.asarray(weights, dtype),
-            num_examples=jnp.array(counts),
-            regularization=jnp.asarray(regularization),
-            optimum=Optimum(jnp.asarray(optimum[0], dtype), jnp.asarray(optimum[1], dtype)),
+            features=tree.copied(features),  # since the caller may change its own array later
+            labels=tree.copied(labels),
+            weights=tree.copied(weights, dtype),
+            num_examples=tree.copied(counts),
+            regularization=tree.copied(regularization),
+            optimum=Optimum(*(tree.copied(part, dtype) for part in optimum)),
             batch_size=checks.whole("batch_size", batch_size, 0),
         )
 
@@ -245,7 +245,7 @@ class Logistic:
             features=self.features[real][None],
             labels=self.labels[real][None],
             weights=(self.weights / self._holders())[real][None],
-            num_examples=jnp.asarray([real.sum()], jnp.int32),
+            num_examples=tree.copied([real.sum()], np.int32),
             batch_size=self.batch_size if self.batch_size < width else 0,
         )
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from jdl import checks
+from jdl import checks, tree
 from jdl.problems.optimum import Optimum
 from jdl.types import BatchId, Key, number
 
@@ -168,4 +168,4 @@ def quadratic(
     A = (Q * np.geomspace(1, 1 / condition, dim)) @ Q.swapaxes(1, 2)
     A = (A + A.swapaxes(1, 2)) / 2
     b = A @ optimum - g
-    return Quadratic(A=jnp.asarray(A, dtype), b=jnp.asarray(b, dtype), noise=jnp.asarray(noise, dtype))
+    return Quadratic(A=tree.copied(A, dtype), b=tree.copied(b, dtype), noise=tree.copied(noise, dtype))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from jdl import checks
+from jdl import checks, tree
 from jdl.data import Dataset, Partition
 from jdl.data.partition.table import validated
 from jdl.data.readers.handed_over import as_dataset
@@ -150,14 +150,14 @@ class Supervised:
             train_y=arrays.targets(data.train_y),
             test_x=arrays.on_device(data.test_x),
             test_y=arrays.targets(data.test_y),
-            indices=jnp.array(arrays.widened(split.indices, batch_size), jnp.int32),
-            num_examples=jnp.array(split.counts, jnp.int32),
+            indices=tree.copied(arrays.widened(split.indices, batch_size), jnp.int32),
+            num_examples=tree.copied(split.counts, jnp.int32),
             public_x=None if public[0] is None else arrays.on_device(public[0]),
             public_y=None if public[1] is None else arrays.targets(public[1]),
-            held=None if held is None else jnp.array(held.indices, jnp.int32),
-            num_held=None if held is None else jnp.array(held.counts, jnp.int32),
-            test_group=None if groups is None else jnp.array(groups[0], jnp.int32),
-            group_weights=None if groups is None else jnp.array(groups[1], jnp.result_type(float)),
+            held=None if held is None else tree.copied(held.indices, jnp.int32),
+            num_held=None if held is None else tree.copied(held.counts, jnp.int32),
+            test_group=None if groups is None else tree.copied(groups[0], jnp.int32),
+            group_weights=None if groups is None else tree.copied(groups[1], jnp.result_type(float)),
             module=module,
             batch_size=batch_size,
             sampling=sampling,
@@ -311,10 +311,10 @@ class Supervised:
             kept = np.asarray(self.held)[np.arange(self.held.shape[1]) < np.asarray(self.num_held)[:, None]]
         weights = self.group_weights
         return self.replace(
-            indices=jnp.asarray(rows[None, :], jnp.int32),
-            num_examples=jnp.asarray([rows.size], jnp.int32),
-            held=None if kept is None else jnp.asarray(kept[None, :], jnp.int32),
-            num_held=None if kept is None else jnp.asarray([kept.size], jnp.int32),
+            indices=tree.copied(rows[None, :], jnp.int32),
+            num_examples=tree.copied([rows.size], jnp.int32),
+            held=None if kept is None else tree.copied(kept[None, :], jnp.int32),
+            num_held=None if kept is None else tree.copied([kept.size], jnp.int32),
             group_weights=None if weights is None else jnp.asarray(shares @ np.asarray(weights), weights.dtype)[None],
             batch_size=self.batch_size if self.batch_size < width or self.sampling == "stream" else 0,
         )

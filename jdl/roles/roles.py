@@ -5,10 +5,9 @@ from __future__ import annotations
 import numbers
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from jdl import checks
+from jdl import checks, tree
 from jdl.types import Roles
 
 __all__ = ["draw", "everybody_honest", "of"]
@@ -112,4 +111,4 @@ def of(honest: Any = None, group: Any = None, n: int | None = None) -> Roles:
         int(group.min()) >= 0 and int(group.max()) <= LARGEST_GROUP,
         f"got groups from {group.min()} to {group.max()}, need whole numbers from 0 that fit 32 bits; number them anew",
     )
-    return Roles(honest=jnp.asarray(honest), group=jnp.asarray(group, jnp.int32))
+    return Roles(honest=tree.copied(honest), group=tree.copied(group, np.int32))

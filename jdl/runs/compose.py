@@ -141,10 +141,15 @@ def simulation(
 
 
 def _key(seed: int) -> Key:
-    """The root key of a run, a different one for every seed of 64 bits. (JAX itself uses the lower 32 bits only.)"""
+    """The root key of a run, a different one for every seed of 64 bits. (JAX itself uses the lower 32 bits only.)
+
+    It is `jax.random.key(seed)`, which would compile a program to put the seed into the second half of the key.
+    """
     seed = checks.whole("seed", seed, 0)
     checks.require(seed < 2**64, f"got seed={seed}, need one below 2**64; try seed={seed % 2**64}")
-    key = jax.random.key(seed % 2**32)
+    low = seed % 2**32
+    plain = jax.config.jax_default_prng_impl == "threefry2x32"
+    key = jax.random.wrap_key_data(np.array([0, low], np.uint32)) if plain else jax.random.key(low)
     return jax.random.fold_in(key, seed >> 32) if seed >> 32 else key
 
 

@@ -16,7 +16,7 @@ __all__ = ["fits_in_memory", "free_bytes", "memory_bytes", "shapes_of_model"]
 
 def shapes_of_model(problem: Problem) -> PyTree:
     """The shapes of one model, traced once for problems of one class and shape."""
-    return _model.eval_shape(classes_of(jax.tree.structure(problem)), problem, jax.random.key(0))
+    return _model.eval_shape(classes_of(jax.tree.structure(problem)), problem, jax.eval_shape(jax.random.key, 0))
 
 
 @functools.partial(jax.jit, static_argnums=0)
