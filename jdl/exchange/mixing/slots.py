@@ -6,15 +6,14 @@ import jax
 import jax.numpy as jnp
 
 from jdl.engine import xla
-from jdl.exchange.mixing.sums import beginning, rows, term
-from jdl.topology.forms import MOST_UNROLLED
+from jdl.exchange.mixing.sums import TOGETHER, beginning, rows, term
 from jdl.types import Circulant, Plan, Slots
 
 __all__ = ["by_slots", "heard"]
 
 
 def by_slots(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
-    """Sum over slots: a gather (or a roll) and a multiply-add for each slot, fused into one pass over the rows.
+    """Sum over slots: a gather (or a roll) and a multiply-add for each slot, eight of them fused into one pass.
 
     Args:
       plan: a plan with `Slots` or `Circulant` links.
@@ -31,7 +30,7 @@ def by_slots(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
     def add(slot, total):
         return total + term(links.weights[:, slot], heard(links, sent, slot), base)
 
-    return xla.accumulate(links.weights.shape[1], add, start, MOST_UNROLLED)
+    return xla.accumulate(links.weights.shape[1], add, start, TOGETHER)
 
 
 def heard(links: Slots | Circulant, sent: jax.Array, slot: int | jax.Array) -> jax.Array:

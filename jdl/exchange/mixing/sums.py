@@ -8,7 +8,10 @@ import jax.numpy as jnp
 from jdl import tree
 from jdl.types import Plan
 
-__all__ = ["beginning", "rows", "term"]
+__all__ = ["TOGETHER", "beginning", "rows", "term"]
+
+# The number of messages that are added in one pass over the rows, see `jdl.engine.xla.accumulate`.
+TOGETHER = 8
 
 
 def beginning(plan: Plan, own: jax.Array) -> tuple[jax.Array, jax.Array]:

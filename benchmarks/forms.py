@@ -1,0 +1,205 @@
+"""What every form of a plan costs in a compiled loop of rounds, and whether "auto" takes the cheapest.
+
+    python benchmarks/forms.py [--only NAME ...] [--out benchmarks/results/forms.json]
+
+A round of the loop makes a message from the models, stores it as the engine does (`xla.written_once`), and mixes it.
+The models are real parameter trees, and the state is donated, so that buffers are reused as in a run. All forms of a
+point take turns in one process. `ratio` is the time of the form that "auto" takes over that of the best form, the
+median over turns; below 1 the form taken by "auto" is the best.
+
+Points are added to those of the file, so that a few can be measured anew: `--only 2nn` takes those with this in their
+name. `--turns 0` compiles only, which fills a persistent cache of programs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import networkx
+import numpy as np
+import tyro
+
+import jdl
+from jdl.engine import xla
+from jdl.exchange.mixing import mix
+from jdl.topology import Topology, from_graph, grouped
+from jdl.topology.forms import choose
+
+# The shapes of one model's arrays.
+MODELS = {
+    "logistic": [(64, 10), (10,)],
+    "digits": [(64, 32), (32,), (32, 10), (10,)],
+    "lenet": [(5, 5, 3, 6), (6,), (5, 5, 6, 16), (16,), (400, 120), (120,), (120, 84), (84,), (84, 10), (10,)],
+    "2nn": [(784, 200), (200,), (200, 200), (200,), (200, 10), (10,)],
+    "5m": [(1024, 2048), (2048,), (2048, 1400), (1400,)],
+}
+SCALE = 1 - 2**-20  # any number that XLA does not simplify away
+SECONDS = 0.006  # of one turn
+MOST_MULTIPLY_ADDS = 1e10  # of a dense product that is measured
+MOST_READS = 2e9  # numbers that slots read in a round that is measured
+
+MAKERS = {
+    "regular": lambda n, k: jdl.topology.random_regular(n, k),
+    "erdos_renyi": lambda n, k: from_graph(networkx.gnp_random_graph(n, k / (n - 1), seed=1)),
+    "barabasi_albert": lambda n, k: jdl.topology.barabasi_albert(n, k),
+    "cliques": lambda n, k: grouped("cliques", np.random.default_rng(0).permutation(n) // (k + 1)),
+    "star": lambda n, _: jdl.topology.star(n),
+    "ring": lambda n, _: jdl.topology.ring(n),
+    "exponential": lambda n, _: jdl.topology.exponential(n),
+    "complete": lambda n, _: jdl.topology.complete(n),
+}
+
+# The model, the numbers of nodes, and the graphs with their degrees.
+GRID = [
+    ("digits", 8, [("regular", (2, 4)), ("complete", (7,)), ("star", (7,))]),
+    ("digits", 16, [("regular", (4, 8, 12)), ("complete", (15,)), ("exponential", (4,)), ("erdos_renyi", (8,))]),
+    ("digits", 64, [("regular", (2, 4, 8, 16, 32, 48)), ("complete", (63,)), ("cliques", (1, 3, 7, 15))]),
+    ("digits", 64, [("ring", (2,)), ("star", (63,)), ("erdos_renyi", (12, 32)), ("barabasi_albert", (4,))]),
+    ("digits", 200, [("regular", (4, 16, 32, 50, 100)), ("complete", (199,)), ("exponential", (8,))]),
+    ("digits", 256, [("regular", (4, 32, 64, 128)), ("star", (255,)), ("barabasi_albert", (2,)), ("cliques", (3, 31))]),
+    ("digits", 1024, [("regular", (2, 4, 8, 16, 32, 64, 128)), ("complete", (1023,)), ("cliques", (1, 3, 7, 31))]),
+    ("digits", 1024, [("star", (1023,)), ("barabasi_albert", (2, 8)), ("ring", (2,)), ("exponential", (10,))]),
+    ("digits", 4096, [("regular", (4, 32)), ("barabasi_albert", (2,)), ("complete", (4095,))]),
+    ("digits", 16384, [("regular", (4, 8)), ("ring", (2,)), ("star", (16383,))]),
+    ("logistic", 16, [("regular", (4, 8)), ("complete", (15,))]),
+    ("logistic", 100, [("regular", (4, 25, 50)), ("complete", (99,))]),
+    ("logistic", 1024, [("regular", (4, 32)), ("barabasi_albert", (2,))]),
+    ("logistic", 16384, [("regular", (4, 16)), ("complete", (16383,))]),
+    ("lenet", 16, [("regular", (4, 8)), ("complete", (15,))]),
+    ("lenet", 64, [("regular", (4, 16, 32)), ("complete", (63,)), ("star", (63,)), ("cliques", (7,))]),
+    ("lenet", 256, [("regular", (4, 32)), ("barabasi_albert", (2,))]),
+    ("lenet", 1024, [("regular", (4,)), ("ring", (2,))]),
+    ("2nn", 8, [("regular", (4,)), ("complete", (7,))]),
+    ("2nn", 16, [("regular", (2, 4, 8, 12)), ("complete", (15,)), ("star", (15,)), ("ring", (2,))]),
+    ("2nn", 100, [("regular", (4, 10, 25, 50)), ("complete", (99,)), ("star", (99,)), ("exponential", (7,))]),
+    ("2nn", 256, [("regular", (4,)), ("barabasi_albert", (2,))]),
+    ("5m", 8, [("regular", (4,)), ("complete", (7,))]),
+    ("5m", 16, [("regular", (4, 8)), ("ring", (2,))]),
+]  # fmt: skip
+POINTS = {
+    f"{model} n={n} {graph} {degree}": (model, n, graph, degree)
+    for model, n, graphs in GRID for graph, degrees in graphs for degree in degrees
+}  # fmt: skip
+
+
+def models(name: str, n: int) -> list[jax.Array]:
+    """The arrays of n models."""
+    keys = jax.random.split(jax.random.key(0), len(MODELS[name]))
+    draw = jax.jit(
+        lambda keys: [jax.random.normal(key, (n, *shape)) for key, shape in zip(keys, MODELS[name], strict=True)]
+    )
+    return draw(keys)
+
+
+def applicable(graph: Topology, numbers: int) -> dict[str, object]:
+    """The plans of all forms that fit a graph and do not take too long."""
+    n, most, mean = graph.n, int(graph.degree.max()), float(graph.degree.mean())
+    fits = {
+        "circulant": graph.shifts is not None and n * most * numbers < MOST_READS,
+        "slots": n * most * numbers < MOST_READS and most <= 256,
+        "dense": n * n * numbers < MOST_MULTIPLY_ADDS,
+        "groups": graph.groups is not None,
+        "hubs": most > mean,
+        "edges": mean <= 8 and n in (64, 1024),
+    }
+    return {form: graph.plan(form) for form, fit in fits.items() if fit}
+
+
+def compiled(plan: object, state: list[jax.Array], mixes: bool = True) -> Callable:
+    """(plan, models, rounds) -> models, where a round stores a message and, if asked, mixes it."""
+
+    def rounds(plan, state, times):
+        def body(t, x):
+            message = xla.written_once(t, [SCALE * leaf for leaf in x])
+            return mix(plan, message, message) if mixes else message
+
+        return jax.lax.fori_loop(jnp.int32(0), times, body, state)
+
+    return jax.jit(rounds, donate_argnums=1).lower(plan, state, jnp.int32(1)).compile()
+
+
+def measure(plans: dict[str, object], state: list[jax.Array], turns: int) -> dict[str, list[float]]:
+    """Seconds of a round in every form, for each turn; and of the message alone."""
+    programs = {form: (compiled(plan, state), plan) for form, plan in plans.items()}
+    anyone = next(iter(plans.values()))
+    programs["message"] = compiled(anyone, state, mixes=False), anyone
+
+    def seconds(form, times):
+        nonlocal state
+        program, plan = programs[form]
+        start = time.perf_counter()
+        state = jax.block_until_ready(program(plan, state, jnp.int32(times)))
+        return (time.perf_counter() - start) / times
+
+    if not turns:
+        return {}
+    times = {}
+    for form in programs:
+        seconds(form, 1)
+        few = max(1, int(SECONDS / seconds(form, 2)))
+        times[form] = max(1, int(SECONDS / seconds(form, few)))
+    found = {form: [] for form in programs}
+    for turn in range(turns):
+        for form in sorted(programs, reverse=turn % 2 == 1):
+            found[form].append(seconds(form, times[form]))
+    return found
+
+
+def point(model: str, n: int, graph: str, degree: int, turns: int) -> dict:
+    """The figures of one point: microseconds of every form, and the ratio."""
+    topology = MAKERS[graph](n, degree)
+    numbers = sum(int(np.prod(shape)) for shape in MODELS[model])
+    plans = applicable(topology, numbers)
+    taken = choose(topology.degree, topology.shifts, topology.groups is not None, numbers)
+    if taken not in plans:
+        plans[taken] = topology.plan(taken)
+    times = measure(plans, models(model, n), turns)
+    if not times:
+        return {}
+    median = {form: statistics.median(seconds) for form, seconds in times.items()}
+    best = min(plans, key=median.get)
+    ratios = [mine / theirs for mine, theirs in zip(times[taken], times[best], strict=True)]
+    return {
+        "numbers": numbers,
+        "degree": [float(topology.degree.mean()), int(topology.degree.max())],
+        "microseconds": {form: round(1e6 * seconds, 1) for form, seconds in median.items()},
+        "auto": taken,
+        "best": best,
+        "ratio": round(statistics.median(ratios), 3),
+    }
+
+
+def main(out: Path = Path("benchmarks/results/forms.json"), only: tuple[str, ...] = (), turns: int = 9) -> None:
+    """Measure, print, and write the figures.
+
+    Args:
+      out: the JSON file to write, whose other points are kept.
+      only: parts of the names of the points to measure; all by default.
+      turns: the number of turns of each form.
+    """
+    figures = json.loads(out.read_text()) if out.exists() else {"points": {}}
+    figures["machine"] = f"{os.cpu_count()} cores, {platform.machine()}, jax {jax.__version__}"
+    for name, what in POINTS.items():
+        if only and not any(part in name for part in only):
+            continue
+        found = point(*what, turns)
+        if found:
+            figures["points"][name] = found
+            times = " ".join(f"{form} {micro:.0f}" for form, micro in found["microseconds"].items())
+            print(f"{name:36s} {found['auto']:9s} {found['ratio']:5.2f} of {found['best']:9s} | {times}", flush=True)
+    if turns:
+        figures["points"] = {name: figures["points"][name] for name in POINTS if name in figures["points"]}
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
