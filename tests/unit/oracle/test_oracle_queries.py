@@ -127,14 +127,14 @@ def test_losses_have_names():
 
 
 def test_public_minibatches_are_the_same_for_all_nodes_and_new_in_every_round():
-    problem = small(2, public=(np.arange(10, dtype=np.float32).reshape(5, 2), None))
+    problem = small(2, public=(np.arange(80, dtype=np.float32).reshape(40, 2), None))
     asked = jax.jit(ORACLE.batch)
     cases = ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))
     batches = [asked(about(problem, id, t), PUBLIC(k)) for id, t, k in cases]
     assert same(batches[0], batches[1]) and not same(batches[0], batches[2]) and not same(batches[0], batches[3])
     data, x = about(problem, 2), model(problem)
     inputs = ORACLE.inputs(data, PUBLIC(0))
-    assert inputs.shape == (2, 2) and set(np.asarray(inputs).ravel()) <= set(range(10))
+    assert inputs.shape == (2, 2) and set(np.asarray(inputs).ravel()) <= set(range(80))
     assert ORACLE.predict(data, x, inputs).shape == (2, 3)
     with pytest.raises(checks.InputError, match="got public inputs without targets"):
         ORACLE.grad(data, x, PUBLIC(0))

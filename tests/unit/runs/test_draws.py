@@ -35,10 +35,7 @@ METHODS = {
 
 @pytest.mark.parametrize(
     "name",
-    [
-        name if name in ("DRFA", "DPSGD") else pytest.param(name, marks=pytest.mark.slow)
-        for name in METHODS
-    ],
+    [name if name in ("DRFA", "DPSGD") else pytest.param(name, marks=pytest.mark.slow) for name in METHODS],
 )
 def test_a_round_draws_as_many_minibatches_as_the_method_says(name):
     method = METHODS[name]()
