@@ -9,6 +9,10 @@ multiply-adds of its matrix products over those of one gradient. A method that c
 leave to the exchange: its compressor, on the same messages, counts there. The parts take turns, and the figure is the
 median of their ratios, so that a machine whose speed drifts slows all of them. Worst first.
 
+Beside it the floor: the same gradients, and the bytes that a round reads and writes at least, at the rate of a compiled
+loop that increments all models. These bytes are the state of the rows that take part, in and out; of tables of past
+gradients one row, in and out; every message once when it is written, and once for each row that reads it.
+
 For servers: a round of 100 clients of 10,000 over one of 100 of 200, and the state that a run holds, in models.
 """
 
@@ -38,7 +42,7 @@ from jdl.engine import messages, nodes, phases, rounds
 from jdl.engine.mapping import AT_ONCE
 from jdl.models import MLP
 from jdl.problems import Supervised
-from jdl.types import Wire
+from jdl.types import PerLink, Wire
 
 BATCH, EXAMPLES, NODES, CLIENTS = 16, 32, 1024, 100
 PAIRWISE = ("gossip_diloco", "swarm_sgd")
@@ -108,6 +112,8 @@ class Alone:
         ]
         self.exchanges = [jax.jit(self._exchange) for _ in self.messages]
         self.compress = jax.jit(self._compress) if "compressor" in simulation.algorithm.__dataclass_fields__ else None
+        self.copied = jax.jit(self._copied, donate_argnums=0)
+        self.models_moved = self._bytes_at_least() / self._bytes(self.models)
         plain = simulation.replace(placement=AT_ONCE)
         step, descent = work_of(simulator.step, plain, self.sim), work_of(self._descend, plain, self.rows, self.models)
         self.gradients = step / descent
@@ -117,6 +123,26 @@ class Alone:
         gradient = lambda s, row, x: nodes.node_of(s, row).grad(x)[0]
         grads = s.placement.over(gradient, "gradient")(s, rows, models)
         return jax.tree.map(lambda x, g: x - 1e-3 * g, models, grads)
+
+    @staticmethod
+    def _copied(models, times):
+        return jax.lax.fori_loop(0, times, lambda _, x: jax.tree.map(lambda x: x + 1, x), models)
+
+    @staticmethod
+    def _bytes(arrays: Any) -> float:
+        return float(sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)))
+
+    def _bytes_at_least(self) -> float:
+        """The bytes that a round reads and writes at least, from the shapes of its state and messages."""
+        m, nodes = plans.rows(self.plan), self.sim.nodes
+        table = self._bytes(getattr(nodes, "table", ()))  # of GT-SAGA; a round reads and writes one part
+        state = self._bytes(nodes) - table + table / getattr(self.simulation.algorithm, "parts", 1)
+        state *= m / self.simulation.problem.n
+        readers = 1.0 if self.simulation.has_server else 1 + float(jnp.mean(plans.degree(self.plan)))
+        each = lambda part: isinstance(part, PerLink)
+        parts = jax.tree.leaves(self.messages, is_leaf=each)
+        passed = sum(self._bytes(part) * (2 if each(part) else 1 + readers) for part in parts)
+        return 2 * (state + self._bytes(self.sim.exchange_state)) + passed
 
     @staticmethod
     def _exchange(s, link, plan, message):
@@ -153,10 +179,18 @@ class Alone:
                 jax.block_until_ready(out)
         return (time.perf_counter() - start) / times
 
-    def ratio(self, times: int) -> tuple[float, float]:
-        """The time of a round divided by that of its parts, and the share of exchanges in the latter."""
+    def copy(self, times: int) -> float:
+        """Seconds to read or write all models once."""
+        start = time.perf_counter()
+        self.models = jax.block_until_ready(self.copied(self.models, times))
+        return (time.perf_counter() - start) / times / 2
+
+    def ratio(self, times: int) -> tuple[float, float, float]:
+        """The time of a round divided by that of its parts, the share of exchanges in the latter, and the time of a round
+        divided by its floor."""
         parts, whole = (self.gradients * self.gradient(times), self.exchange(times)), self.round(times)
-        return whole / sum(parts), parts[1] / sum(parts)
+        floor = parts[0] + self.models_moved * self.copy(times)
+        return whole / sum(parts), parts[1] / sum(parts), whole / floor
 
 
 def of_its_parts(name: str, repeats: int, times: int) -> dict[str, float]:
@@ -165,8 +199,10 @@ def of_its_parts(name: str, repeats: int, times: int) -> dict[str, float]:
     alone.ratio(2)
     ratios = [alone.ratio(times) for _ in range(repeats)]
     return {
-        "round_over_parts": statistics.median(ratio for ratio, _ in ratios),
-        "share_of_exchanges": statistics.median(share for _, share in ratios),
+        "round_over_parts": statistics.median(ratio for ratio, _, _ in ratios),
+        "share_of_exchanges": statistics.median(share for _, share, _ in ratios),
+        "round_over_floor": statistics.median(over for _, _, over in ratios),
+        "models_moved_at_least": round(alone.models_moved, 2),
         "gradients_a_round": round(alone.gradients, 2),
     }
 

@@ -61,7 +61,7 @@ ROLES = {
 @functools.partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
 def _method(role: str, name: str, phase: int, shared: PyTree, row: dict, *arguments: PyTree) -> PyTree:
     s, told, posts, t = shared
-    # All rows share the round, so that what a method does under `lax.cond` in some rounds only is not done in others.
+    # All rows share the round: what a method does in some rounds only, by `lax.cond` on `node.t`, costs only there.
     node = node_of(s, row | {"t": t}, phase)
     out = ROLES[role](getattr(s.algorithm, name), told, node, *_taken(posts, arguments))
     return returned(type(s.algorithm), name, role, out)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from optax import projections
 
 from jdl import checks, tree
@@ -25,8 +27,20 @@ def _l2_ball(v: PyTree, step: jax.Array, strength: jax.Array) -> PyTree:
 
 
 def _simplex(v: PyTree, step: jax.Array, strength: jax.Array) -> PyTree:
-    with jax.numpy_dtype_promotion("standard"):  # optax divides by an integer here
-        return projections.projection_simplex(v, strength)
+    """max(v - tau, 0), by Michelot's method: tau rises until no entry that was above it is below. This needs no sort."""
+    flat, restored = ravel_pytree(v)
+
+    def threshold(above):
+        tau = (jnp.sum(jnp.where(above, flat, 0)) - strength) / jnp.sum(above, dtype=flat.dtype)
+        return jnp.minimum(tau, jnp.max(flat))  # the largest entry stays above, whatever the rounding
+
+    def rise(carry):
+        above, _ = carry
+        higher = above & (flat >= threshold(above))
+        return higher, jnp.any(higher != above)
+
+    above, _ = jax.lax.while_loop(lambda carry: carry[1], rise, (jnp.ones(flat.shape, bool), jnp.bool_(True)))
+    return restored(jnp.maximum(flat - threshold(above), 0))
 
 
 def _non_negative(v: PyTree, step: jax.Array, strength: jax.Array) -> PyTree:

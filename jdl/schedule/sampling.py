@@ -33,12 +33,16 @@ def sample(key: Key, n: int, m: int) -> jax.Array:
         return jnp.sort(jax.random.permutation(key, jnp.arange(n, dtype=jnp.int32))[:m])
     last = jnp.arange(n - m, n, dtype=jnp.int32)
     drawn = jax.random.randint(key, (m,), 0, last + 1, jnp.int32)
-
-    def choose(i, chosen):
-        # The i-th draw is from the first n - m + i + 1 numbers. If it was drawn before, the last of them was not.
-        return chosen.at[i].set(jnp.where(jnp.any(chosen == drawn[i]), last[i], drawn[i]))
-
-    return jnp.sort(jax.lax.fori_loop(jnp.int32(0), jnp.int32(m), choose, jnp.full(m, -1, jnp.int32)))
+    # The i-th draw is from the first n - m + i + 1 numbers. If it was chosen before, the last of them is chosen in its
+    # place. It was chosen before if an earlier draw is the same, or if it is the last number of an earlier draw that was
+    # replaced. The chains of the latter are followed for all draws at once, with twice the stride in each step.
+    earlier = jnp.tri(m, k=-1, dtype=bool)
+    replaced = jnp.any((drawn[:, None] == drawn[None, :]) & earlier, axis=1)
+    own = jnp.arange(m, dtype=jnp.int32)
+    link = jnp.where((drawn >= n - m) & (drawn < last), drawn - (n - m), own)
+    for _ in range(max(m - 1, 1).bit_length()):
+        replaced, link = replaced | replaced[link], link[link]
+    return jnp.sort(jnp.where(replaced, last, drawn))
 
 
 @struct.dataclass
