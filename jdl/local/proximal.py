@@ -27,7 +27,7 @@ def _l2_ball(v: PyTree, step: jax.Array, strength: jax.Array) -> PyTree:
 
 
 def _simplex(v: PyTree, step: jax.Array, strength: jax.Array) -> PyTree:
-    """max(v - tau, 0), by Michelot's method: tau rises until no entry that was above it is below. This needs no sort."""
+    """max(v - tau, 0), by Michelot's method: tau rises until all entries above it stay there. No sort is needed."""
     flat, restored = ravel_pytree(v)
 
     def threshold(above):
