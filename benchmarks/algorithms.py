@@ -186,7 +186,7 @@ class Alone:
         return (time.perf_counter() - start) / times / 2
 
     def ratio(self, times: int) -> tuple[float, float, float]:
-        """The time of a round over that of its parts, the share of exchanges in the latter, and the time over the floor."""
+        """A round's time over that of its parts, the share of exchanges in the latter, and its time over the floor."""
         parts, whole = (self.gradients * self.gradient(times), self.exchange(times)), self.round(times)
         floor = parts[0] + self.models_moved * self.copy(times)
         return whole / sum(parts), parts[1] / sum(parts), whole / floor

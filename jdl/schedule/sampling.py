@@ -33,9 +33,9 @@ def sample(key: Key, n: int, m: int) -> jax.Array:
         return jnp.sort(jax.random.permutation(key, jnp.arange(n, dtype=jnp.int32))[:m])
     last = jnp.arange(n - m, n, dtype=jnp.int32)
     drawn = jax.random.randint(key, (m,), 0, last + 1, jnp.int32)
-    # The i-th draw is from the first n - m + i + 1 numbers. If it was chosen before, the last of them replaces it. It was
-    # chosen before if an earlier draw is the same, or if it is the last number of an earlier draw and replaced that one.
-    # Such chains are followed for all draws at once, twice as far in each step.
+    # The i-th draw is from the first n - m + i + 1 numbers. If it was chosen before, the last of them replaces it. It
+    # was chosen before if an earlier draw is the same, or if it is the last number of an earlier draw and replaced that
+    # one. Such chains are followed for all draws at once, twice as far in each step.
     earlier = jnp.tri(m, k=-1, dtype=bool)
     replaced = jnp.any((drawn[:, None] == drawn[None, :]) & earlier, axis=1)
     own = jnp.arange(m, dtype=jnp.int32)
