@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
@@ -57,10 +59,11 @@ def post(wire: Wire, own: Message, sent: Message) -> Posted | Each:
     return Posted(content, who, each)
 
 
-def neighbourhood(plan: Plan, own: jax.Array, sent: jax.Array) -> tuple[jax.Array, jax.Array]:
+def neighbourhood(plan: Plan, own: jax.Array, sent: jax.Array) -> tuple[Sequence[jax.Array], jax.Array]:
     """Collect the messages that arrive at each row, with the row's own first.
 
-    Rules that need more than a weighted sum (medians, clipping) use it. It takes k + 1 times the memory of a message.
+    Rules that need more than a weighted sum (medians, clipping) use it. Messages that are used in one fused pass are
+    gathered there, and take no memory.
 
     Args:
       plan: the plan, whose links are named one by one; a list of `Edges` is not, see `jdl.plan.provides`.
@@ -68,17 +71,16 @@ def neighbourhood(plan: Plan, own: jax.Array, sent: jax.Array) -> tuple[jax.Arra
       sent: [m, ...], the messages as they were sent.
 
     Returns:
-      The values, `[m, k + 1, ...]`, and which of them arrived, `bool[m, k + 1]`. A `Server` receives all m messages and
-      has none of its own: `[1, m, ...]`.
+      For each of k + 1 slots the message of every row, `[m, ...]`, or `[1, ...]` where it is the same for all rows; and
+      which of them arrived, `bool[m, k + 1]`. A `Server` receives all m messages and has none of its own: m slots of
+      `[1, ...]`, and `bool[1, m]`.
     """
     plan = plans.one_by_one(plan)
     links, m = plan.links, plans.rows(plan)
-    if isinstance(links, Server):
-        return sent.astype(own.dtype)[None], (links.weights != 0)[None]
     sent = sent.astype(own.dtype)
+    if isinstance(links, Server):
+        return sent[:, None], (links.weights != 0)[None]
     arrived = jnp.concatenate([jnp.ones((m, 1), bool), links.weights != 0], axis=1)
     if isinstance(links, Dense):
-        others = jnp.broadcast_to(sent[None], (m, *sent.shape))
-        return jnp.concatenate([own[:, None], others], axis=1), arrived
-    others = [heard(links, sent, slot) for slot in range(links.weights.shape[1])]
-    return jnp.stack([own, *others], axis=1), arrived
+        return [own, *sent[:, None]], arrived
+    return [own, *(heard(links, sent, slot) for slot in range(links.weights.shape[1]))], arrived

@@ -1,5 +1,6 @@
 """Compressors, medians, liars and CHOCO's memory against NumPy."""
 
+import itertools
 import math
 
 import exchange_programs as programs
@@ -12,6 +13,7 @@ import jdl
 from jdl import exchange, topology, tree
 from jdl.compressors import HalfPrecision, TopK
 from jdl.compressors.top_k import largest as largest_of_one
+from jdl.exchange import sorting
 from jdl.types import Plan, Slots
 
 KEY = jax.random.key(0)
@@ -148,8 +150,20 @@ def star(values, dtype=jnp.float32):
     return np.asarray(apply(exchange.CoordinateMedian(), (), wire)[0])
 
 
-# Beyond 32 messages by another way.
-@pytest.mark.parametrize("n", [2, 5, 8, 33, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 4, 32, 40))])
+def test_sorting_networks_sort():
+    """By the 0-1 principle (Knuth, volume 3, theorem 5.3.4Z): what sorts all rows of zeros and ones sorts anything."""
+    for k in range(1, 11):
+        rows = np.array(list(itertools.product((0, 1), repeat=k)))
+        ordered = np.sort(rows, axis=1)
+        for stage in sorting.network(k):
+            low, high = np.transpose(stage)
+            assert len({*low, *high}) == 2 * len(stage)
+            rows[:, low], rows[:, high] = rows[:, low] & rows[:, high], rows[:, low] | rows[:, high]
+        np.testing.assert_array_equal(rows, ordered, err_msg=f"k={k}")
+
+
+# Beyond 64 messages as a loop.
+@pytest.mark.parametrize("n", [2, 5, 8, 66, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 4, 33, 64, 65))])
 def test_medians_of_odd_and_even_counts(n):
     values = np.random.default_rng(n).standard_normal((n, 7)).astype(np.float32)
     inbox = star(values)
