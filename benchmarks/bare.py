@@ -1,0 +1,190 @@
+"""Loops of rounds in plain JAX, each written for one task only: no contract, no plan, no checks, nothing counted.
+
+They are what a good engineer would write who wants the fastest program for that task: models stacked `[n, ...]`, one
+call of the generator a round, the weights of a regular graph as one number, a state that is donated. `fenced` stores
+what neighbours read before they read it (`jdl.engine.xla.written_once`); `chunk` computes so many nodes at a time.
+Minibatches are drawn with replacement from the same examples as jdl's.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jdl.engine.xla import written_once
+from jdl.problems import Supervised
+from jdl.schedule.sampling import sample
+
+PyTree = Any
+
+
+def uint8_as_real(x: jax.Array) -> jax.Array:
+    """Images as jdl gives them to a model."""
+    return x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x
+
+
+def plain_mlp(params: PyTree, x: jax.Array) -> jax.Array:
+    """The dense network with matrix products throughout."""
+    *hidden, last = params["params"].values()
+    for layer in hidden:
+        x = jax.nn.relu(x @ layer["kernel"] + layer["bias"])
+    return x @ last["kernel"] + last["bias"]
+
+
+def plain_cnn(params: PyTree, x: jax.Array) -> jax.Array:
+    """The convolutional network by `lax.conv`."""
+    layers = params["params"]
+    named = lambda kind: [layers[name] for name in sorted(layers) if name.startswith(kind)]
+    for layer in named("Conv"):
+        x = jax.lax.conv_general_dilated(x, layer["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        x = jax.nn.relu(x + layer["bias"].reshape(-1))
+        x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+    return plain_mlp({"params": dict(enumerate(named("Dense")))}, x.reshape(len(x), -1))
+
+
+def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """The mean over the examples."""
+    one_hot = jax.nn.one_hot(labels, logits.shape[-1])
+    return jnp.mean(jax.nn.logsumexp(logits, axis=-1) - jnp.sum(one_hot * logits, axis=-1))
+
+
+def mean_with(senders: jax.Array, x: jax.Array) -> jax.Array:
+    """The mean of every row and of the rows `senders: i32[n, k]`; on a regular graph that is Metropolis-Hastings."""
+    total = x
+    for slot in range(senders.shape[1]):
+        total = total + x.at[senders[:, slot]].get(mode="promise_in_bounds")
+    return total / (senders.shape[1] + 1)
+
+
+def stacked(one: PyTree, n: int) -> PyTree:
+    """n copies of one model."""
+    return jax.tree.map(lambda x: jnp.array(jnp.broadcast_to(x, (n, *x.shape))), one)
+
+
+def over(function: Callable, chunk: int, *rows: PyTree) -> PyTree:
+    """All rows at once, or so many at a time."""
+    return jax.lax.map(lambda row: function(*row), rows, batch_size=chunk) if chunk else jax.vmap(function)(*rows)
+
+
+def minibatches(key: jax.Array, rows: jax.Array, size: int) -> jax.Array:
+    """For each row of `rows: i32[n, m]` so many of its entries, drawn with replacement in one call."""
+    places = jax.random.randint(key, (rows.shape[0], size), 0, rows.shape[1], jnp.int32)
+    return jnp.take_along_axis(rows, places, axis=1, mode="promise_in_bounds")
+
+
+def gradients(apply: Callable, chunk: int, models: PyTree, chosen: jax.Array, x: jax.Array, y: jax.Array) -> PyTree:
+    """The gradient of every model on its minibatch, the rows `chosen: i32[n, batch]` of the data."""
+
+    def one(model, chosen):
+        images, labels = uint8_as_real(x[chosen]), y[chosen]
+        return jax.grad(lambda model: cross_entropy(apply(model, images), labels))(model)
+
+    return over(one, chunk, models, chosen)
+
+
+def dpsgd(p: Supervised, senders: np.ndarray, lr: float, apply: Callable, fenced: bool = True, chunk: int = 0):
+    """D-PSGD, adapt then combine. Returns (loop, state, rest): `state = loop(state, *rest, rounds)`."""
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def loop(models, x, y, rows, senders, key, rounds):
+        def body(t, models):
+            chosen = minibatches(jax.random.fold_in(key, t), rows, p.batch_size)
+            slopes = gradients(apply, chunk, models, chosen, x, y)
+            models = jax.tree.map(lambda model, slope: model - lr * slope, models, slopes)
+            models = written_once(t, models) if fenced else models
+            return jax.tree.map(functools.partial(mean_with, senders), models)
+
+        return jax.lax.fori_loop(0, rounds, body, models)
+
+    models = stacked(p.init(jax.random.key(0)), p.n)
+    return loop, models, (p.train_x, p.train_y, p.indices, jnp.asarray(senders), jax.random.key(0))
+
+
+def tracking(p: Supervised, senders: np.ndarray, lr: float, apply: Callable, fenced: bool = True):
+    """Gradient tracking: x <- W (x - lr y), y <- W y + g(x+) - g(x), one exchange a round."""
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def loop(state, x, y, rows, senders, key, rounds):
+        def body(t, state):
+            models, trackers, before = state
+            chosen = minibatches(jax.random.fold_in(key, t), rows, p.batch_size)
+            slopes = gradients(apply, 0, models, chosen, x, y)
+            trackers = jax.tree.map(lambda tracker, new, old: tracker + (new - old), trackers, slopes, before)
+            models = jax.tree.map(lambda model, tracker: model - lr * tracker, models, trackers)
+            sent = (models, trackers)
+            sent, slopes = written_once(t, (sent, slopes)) if fenced else (sent, slopes)
+            return *jax.tree.map(functools.partial(mean_with, senders), sent), slopes
+
+        return jax.lax.fori_loop(0, rounds, body, state)
+
+    models, zeros = (
+        stacked(p.init(jax.random.key(0)), p.n),
+        stacked(jax.tree.map(jnp.zeros_like, p.init(jax.random.key(0))), p.n),
+    )
+    state = models, zeros, jax.tree.map(jnp.array, zeros)
+    return loop, state, (p.train_x, p.train_y, p.indices, jnp.asarray(senders), jax.random.key(0))
+
+
+def distinct(key: jax.Array, n: int, m: int) -> jax.Array:
+    """m different numbers below n: the first m that differ of a few more draws; all else is drawn anew.
+
+    Every set is equally likely, since a draw that was had before is passed over. 16 spare draws suffice nearly always.
+    """
+    width = m + 16
+    earlier = jnp.arange(width)[:, None] > jnp.arange(width)[None, :]
+
+    def draw(carry):
+        key, _, _ = carry
+        key, own = jax.random.split(key)
+        numbers = jax.random.randint(own, (width,), 0, n, jnp.int32)
+        fresh = ~jnp.any((numbers[:, None] == numbers[None, :]) & earlier, axis=1)
+        place = jnp.cumsum(fresh) - 1
+        chosen = jnp.zeros(m, jnp.int32).at[jnp.where(fresh, place, m)].set(numbers, mode="drop")
+        return key, chosen, place[-1] + 1
+
+    start = (key, jnp.zeros(m, jnp.int32), jnp.int32(0))
+    return jax.lax.while_loop(lambda carry: carry[2] < m, draw, start)[1]
+
+
+def fedavg(p: Supervised, clients: int, lr: float, apply: Callable, sampler: Callable = distinct):
+    """FedAvg with one local step of so many clients, drawn anew each round."""
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def loop(model, x, y, rows, key, rounds):
+        def body(t, model):
+            draw, batches = jax.random.split(jax.random.fold_in(key, t))
+            chosen = minibatches(batches, rows[sampler(draw, p.n, clients)], p.batch_size)
+            one = lambda chosen: jax.grad(lambda m: cross_entropy(apply(m, uint8_as_real(x[chosen])), y[chosen]))(model)
+            slopes = jax.vmap(one)(chosen)
+            return jax.tree.map(lambda value, slope: value - lr * jnp.mean(slope, axis=0), model, slopes)
+
+        return jax.lax.fori_loop(0, rounds, body, model)
+
+    return loop, p.init(jax.random.key(0)), (p.train_x, p.train_y, p.indices, jax.random.key(0))
+
+
+def logistic(p, senders: np.ndarray, lr: float, fenced: bool = False, by_hand: bool = False):
+    """D-PSGD on full batches of logistic regression; the gradient by `jax.grad`, or written out."""
+
+    def f(x, a, y, w, reg):
+        return jnp.sum(w * (jax.nn.softplus(-y * (a @ x)) + reg / 2 * jnp.sum(x * x)))
+
+    def slope(x, a, y, w, reg):
+        return (-w * y * jax.nn.sigmoid(-y * (a @ x))) @ a + jnp.sum(w) * reg * x
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def loop(x, a, y, w, reg, senders, rounds):
+        def body(t, x):
+            one = slope if by_hand else jax.grad(f)
+            x = x - lr * jax.vmap(one, in_axes=(0, 0, 0, 0, None))(x, a, y, w, reg)
+            return mean_with(senders, written_once(t, x) if fenced else x)
+
+        return jax.lax.fori_loop(0, rounds, body, x)
+
+    x = stacked(p.init(jax.random.key(0)), p.n)
+    return loop, x, (p.features, p.labels, p.weights, p.regularization, jnp.asarray(senders))
