@@ -1,9 +1,10 @@
 """Loops of rounds in plain JAX, each written for one task only: no contract, no plan, no checks, nothing counted.
 
 They are what a good engineer would write who wants the fastest program for that task: models stacked `[n, ...]`, one
-call of the generator a round, the weights of a regular graph as one number, a state that is donated. `fenced` stores
-what neighbours read before they read it (`jdl.engine.xla.written_once`); `chunk` computes so many nodes at a time.
-Minibatches are drawn with replacement from the same examples as jdl's.
+call of the generator a round, the weights of a regular graph as one number, a state that is donated. `apply` is the
+network, that of jdl or one of the plain ones below; `fenced` stores what others read before they read it
+(`jdl.engine.xla.written_once`); `chunk` computes so many nodes at a time. Minibatches are drawn with replacement from
+the same examples as jdl's. All return (loop, state, *rest): `state = loop(state, *rest, rounds)`.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jdl.engine.xla import written_once
-from jdl.problems import Supervised
-from jdl.schedule.sampling import sample
+from jdl.problems import Logistic, Supervised
 
 PyTree = Any
+LR = 0.1
 
 
 def uint8_as_real(x: jax.Array) -> jax.Array:
@@ -30,6 +31,7 @@ def uint8_as_real(x: jax.Array) -> jax.Array:
 
 def plain_mlp(params: PyTree, x: jax.Array) -> jax.Array:
     """The dense network with matrix products throughout."""
+    x = x.reshape(len(x), -1)
     *hidden, last = params["params"].values()
     for layer in hidden:
         x = jax.nn.relu(x @ layer["kernel"] + layer["bias"])
@@ -44,7 +46,7 @@ def plain_cnn(params: PyTree, x: jax.Array) -> jax.Array:
         x = jax.lax.conv_general_dilated(x, layer["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
         x = jax.nn.relu(x + layer["bias"].reshape(-1))
         x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
-    return plain_mlp({"params": dict(enumerate(named("Dense")))}, x.reshape(len(x), -1))
+    return plain_mlp({"params": dict(enumerate(named("Dense")))}, x)
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
@@ -59,6 +61,21 @@ def mean_with(senders: jax.Array, x: jax.Array) -> jax.Array:
     for slot in range(senders.shape[1]):
         total = total + x.at[senders[:, slot]].get(mode="promise_in_bounds")
     return total / (senders.shape[1] + 1)
+
+
+def product_with(weights: jax.Array, x: jax.Array) -> jax.Array:
+    """The same as one matrix product over flat rows."""
+    return (weights @ x.reshape(len(x), -1)).reshape(x.shape)
+
+
+def mixer(senders: np.ndarray, by_product: bool) -> jax.tree_util.Partial:
+    """A function of one array that mixes its rows, by gathers or by a matrix product; its arrays are leaves."""
+    n, degree = senders.shape
+    if not by_product:
+        return jax.tree_util.Partial(mean_with, jnp.asarray(senders))
+    weights = np.eye(n, dtype=np.float32)
+    weights[np.arange(n)[:, None], senders] = 1
+    return jax.tree_util.Partial(product_with, jnp.asarray(weights / (degree + 1)))
 
 
 def stacked(one: PyTree, n: int) -> PyTree:
@@ -87,25 +104,25 @@ def gradients(apply: Callable, chunk: int, models: PyTree, chosen: jax.Array, x:
     return over(one, chunk, models, chosen)
 
 
-def dpsgd(p: Supervised, senders: np.ndarray, lr: float, apply: Callable, fenced: bool = True, chunk: int = 0):
-    """D-PSGD, adapt then combine. Returns (loop, state, rest): `state = loop(state, *rest, rounds)`."""
+def dpsgd(p: Supervised, senders: np.ndarray, apply: Callable, fenced=True, chunk=0, by_product=False):
+    """D-PSGD: x <- W (x - lr g(x))."""
 
     @functools.partial(jax.jit, donate_argnums=0)
-    def loop(models, x, y, rows, senders, key, rounds):
+    def loop(models, x, y, rows, mix, key, rounds):
         def body(t, models):
             chosen = minibatches(jax.random.fold_in(key, t), rows, p.batch_size)
             slopes = gradients(apply, chunk, models, chosen, x, y)
-            models = jax.tree.map(lambda model, slope: model - lr * slope, models, slopes)
+            models = jax.tree.map(lambda model, slope: model - LR * slope, models, slopes)
             models = written_once(t, models) if fenced else models
-            return jax.tree.map(functools.partial(mean_with, senders), models)
+            return jax.tree.map(mix, models)
 
         return jax.lax.fori_loop(0, rounds, body, models)
 
     models = stacked(p.init(jax.random.key(0)), p.n)
-    return loop, models, (p.train_x, p.train_y, p.indices, jnp.asarray(senders), jax.random.key(0))
+    return loop, models, p.train_x, p.train_y, p.indices, mixer(senders, by_product), jax.random.key(0)
 
 
-def tracking(p: Supervised, senders: np.ndarray, lr: float, apply: Callable, fenced: bool = True):
+def tracking(p: Supervised, senders: np.ndarray, apply: Callable, fenced=True):
     """Gradient tracking: x <- W (x - lr y), y <- W y + g(x+) - g(x), one exchange a round."""
 
     @functools.partial(jax.jit, donate_argnums=0)
@@ -115,19 +132,17 @@ def tracking(p: Supervised, senders: np.ndarray, lr: float, apply: Callable, fen
             chosen = minibatches(jax.random.fold_in(key, t), rows, p.batch_size)
             slopes = gradients(apply, 0, models, chosen, x, y)
             trackers = jax.tree.map(lambda tracker, new, old: tracker + (new - old), trackers, slopes, before)
-            models = jax.tree.map(lambda model, tracker: model - lr * tracker, models, trackers)
+            models = jax.tree.map(lambda model, tracker: model - LR * tracker, models, trackers)
             sent = (models, trackers)
             sent, slopes = written_once(t, (sent, slopes)) if fenced else (sent, slopes)
             return *jax.tree.map(functools.partial(mean_with, senders), sent), slopes
 
         return jax.lax.fori_loop(0, rounds, body, state)
 
-    models, zeros = (
-        stacked(p.init(jax.random.key(0)), p.n),
-        stacked(jax.tree.map(jnp.zeros_like, p.init(jax.random.key(0))), p.n),
-    )
-    state = models, zeros, jax.tree.map(jnp.array, zeros)
-    return loop, state, (p.train_x, p.train_y, p.indices, jnp.asarray(senders), jax.random.key(0))
+    models = stacked(p.init(jax.random.key(0)), p.n)
+    trackers, slopes = (jax.tree.map(jnp.zeros_like, models) for _ in range(2))
+    state = models, trackers, slopes
+    return loop, state, p.train_x, p.train_y, p.indices, jnp.asarray(senders), jax.random.key(0)
 
 
 def distinct(key: jax.Array, n: int, m: int) -> jax.Array:
@@ -151,24 +166,25 @@ def distinct(key: jax.Array, n: int, m: int) -> jax.Array:
     return jax.lax.while_loop(lambda carry: carry[2] < m, draw, start)[1]
 
 
-def fedavg(p: Supervised, clients: int, lr: float, apply: Callable, sampler: Callable = distinct):
-    """FedAvg with one local step of so many clients, drawn anew each round."""
+def fedavg(p: Supervised, clients: int, apply: Callable, fenced=True, sampler: Callable = distinct):
+    """FedAvg with one local step of so many clients, drawn anew each round, all of the same weight."""
 
     @functools.partial(jax.jit, donate_argnums=0)
     def loop(model, x, y, rows, key, rounds):
         def body(t, model):
             draw, batches = jax.random.split(jax.random.fold_in(key, t))
             chosen = minibatches(batches, rows[sampler(draw, p.n, clients)], p.batch_size)
-            one = lambda chosen: jax.grad(lambda m: cross_entropy(apply(m, uint8_as_real(x[chosen])), y[chosen]))(model)
-            slopes = jax.vmap(one)(chosen)
-            return jax.tree.map(lambda value, slope: value - lr * jnp.mean(slope, axis=0), model, slopes)
+            copies = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (clients, *leaf.shape)), model)
+            slopes = gradients(apply, 0, copies, chosen, x, y)
+            slopes = written_once(t, slopes) if fenced else slopes
+            return jax.tree.map(lambda value, slope: value - LR * jnp.mean(slope, axis=0), model, slopes)
 
         return jax.lax.fori_loop(0, rounds, body, model)
 
-    return loop, p.init(jax.random.key(0)), (p.train_x, p.train_y, p.indices, jax.random.key(0))
+    return loop, p.init(jax.random.key(0)), p.train_x, p.train_y, p.indices, jax.random.key(0)
 
 
-def logistic(p, senders: np.ndarray, lr: float, fenced: bool = False, by_hand: bool = False):
+def logistic(p: Logistic, senders: np.ndarray, fenced=False, by_hand=False):
     """D-PSGD on full batches of logistic regression; the gradient by `jax.grad`, or written out."""
 
     def f(x, a, y, w, reg):
@@ -181,10 +197,20 @@ def logistic(p, senders: np.ndarray, lr: float, fenced: bool = False, by_hand: b
     def loop(x, a, y, w, reg, senders, rounds):
         def body(t, x):
             one = slope if by_hand else jax.grad(f)
-            x = x - lr * jax.vmap(one, in_axes=(0, 0, 0, 0, None))(x, a, y, w, reg)
+            x = x - LR * jax.vmap(one, in_axes=(0, 0, 0, 0, None))(x, a, y, w, reg)
             return mean_with(senders, written_once(t, x) if fenced else x)
 
         return jax.lax.fori_loop(0, rounds, body, x)
 
     x = stacked(p.init(jax.random.key(0)), p.n)
-    return loop, x, (p.features, p.labels, p.weights, p.regularization, jnp.asarray(senders))
+    return loop, x, p.features, p.labels, p.weights, p.regularization, jnp.asarray(senders)
+
+
+def copy(p: Supervised | Logistic):
+    """As many copies of all models as rounds, each in place: the yardstick of passes over memory."""
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def loop(models, factor, rounds):
+        return jax.lax.fori_loop(0, rounds, lambda _, x: jax.tree.map(lambda leaf: factor * leaf, x), models)
+
+    return loop, stacked(p.init(jax.random.key(0)), p.n), jnp.float32(1)

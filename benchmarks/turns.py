@@ -10,6 +10,8 @@ from typing import Any
 import jax
 
 Run = Callable[[int], float]  # from a number of rounds to seconds
+Times = dict[str, list[float]]  # seconds of each program, a number for every turn
+LEAST = 3  # rounds a call
 
 
 def runner(loop: Callable[..., Any], state: Any, *rest: Any) -> Run:
@@ -24,35 +26,42 @@ def runner(loop: Callable[..., Any], state: Any, *rest: Any) -> Run:
     return run
 
 
-def rounds_for(seconds: float, runs: Mapping[str, Run]) -> int:
-    """The number of rounds that take the fastest of some programs about so many seconds."""
-    rounds = 1
-    while (fastest := min(run(rounds) for run in runs.values())) < seconds / 3 and rounds < 1 << 20:
+def rounds_in(seconds: float, run: Run) -> int:
+    """The number of rounds of a program that take about so many seconds, after it was compiled and run once."""
+    run(LEAST)
+    rounds = LEAST
+    while (took := run(rounds)) < seconds / 3 and rounds < 1 << 20:
         rounds *= 2
-    return max(1, round(rounds * seconds / fastest))
+    return max(LEAST, round(rounds * seconds / took))
 
 
-def in_turns(runs: Mapping[str, Run], rounds: int, repeats: int) -> dict[str, list[float]]:
-    """Seconds a round of every program in every turn. The order is turned round from turn to turn: A B, B A, ..."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(repeats):
+def in_turns(runs: Mapping[str, Run], seconds: float, turns: int) -> Times:
+    """Seconds a round of every program in every turn, each of about so many seconds: A B, then B A, and so on."""
+    rounds = {name: rounds_in(seconds, run) for name, run in runs.items()}
+    times: Times = {name: [] for name in runs}
+    for turn in range(turns):
         for name in list(runs)[:: 1 if turn % 2 == 0 else -1]:
-            times[name].append(runs[name](rounds) / rounds)
+            times[name].append(runs[name](rounds[name]) / rounds[name])
     return times
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    """The median, the quartiles and the range of some numbers."""
+def spread(values: list[float]) -> dict[str, Any]:
+    """The median and the quartiles of some numbers."""
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
-    return {"median": middle, "quartiles": [low, high], "range": [min(values), max(values)]}
+    return {"median": middle, "quartiles": [low, high]}
 
 
-def ratio(times: Mapping[str, list[float]], one: str, other: str) -> dict[str, float]:
+def ratio(times: Times, one: str, other: str) -> dict[str, Any]:
     """How long `one` takes, in times of `other`: the spread of the ratios of the turns."""
     return spread([a / b for a, b in zip(times[one], times[other], strict=True)])
 
 
-def shown(figures: Mapping[str, Any]) -> str:
+def fastest(times: Times, names: list[str]) -> str:
+    """The name with the lowest median."""
+    return min(names, key=lambda name: statistics.median(times[name]))
+
+
+def shown(figures: Mapping[str, Any], scale: float = 1) -> str:
     """A spread in one line: the median, and the quartiles in brackets."""
-    low, high = figures["quartiles"]
-    return f"{figures['median']:.3g} [{low:.3g}, {high:.3g}]"
+    middle, low, high = (f"{scale * value:#.3g}".rstrip(".") for value in (figures["median"], *figures["quartiles"]))
+    return f"{middle} ({low} to {high})"
