@@ -84,7 +84,9 @@ def stacked(one: PyTree, n: int) -> PyTree:
 
 
 def over(function: Callable, chunk: int, *rows: PyTree) -> PyTree:
-    """All rows at once, or so many at a time."""
+    """All rows at once; so many at a time; or for 1 one by one, four of them written out in each turn of the loop."""
+    if chunk == 1:
+        return jax.lax.scan(lambda _, row: ((), function(*row)), (), rows, unroll=4)[1]
     return jax.lax.map(lambda row: function(*row), rows, batch_size=chunk) if chunk else jax.vmap(function)(*rows)
 
 
@@ -206,11 +208,11 @@ def logistic(p: Logistic, senders: np.ndarray, fenced=False, by_hand=False):
     return loop, x, p.features, p.labels, p.weights, p.regularization, jnp.asarray(senders)
 
 
-def copy(p: Supervised | Logistic):
-    """As many copies of all models as rounds, each in place: the yardstick of passes over memory."""
+def copy(p: Supervised | Logistic, models: int):
+    """As many copies of some models as rounds, each in place: the yardstick of passes over memory."""
 
     @functools.partial(jax.jit, donate_argnums=0)
     def loop(models, factor, rounds):
         return jax.lax.fori_loop(0, rounds, lambda _, x: jax.tree.map(lambda leaf: factor * leaf, x), models)
 
-    return loop, stacked(p.init(jax.random.key(0)), p.n), jnp.float32(1)
+    return loop, stacked(p.init(jax.random.key(0)), models), jnp.float32(1)

@@ -21,6 +21,25 @@ def dense(widths: tuple[int, ...]) -> torch.nn.Module:
     return torch.nn.Sequential(*layers[:-1])
 
 
+def lenet() -> torch.nn.Module:
+    """The network of jdl.models.McMahanCNN((16, 32), hidden=128) on grey images of 28x28."""
+    return torch.nn.Sequential(
+        *convolution(1, 16, 0), *convolution(16, 32, 0), torch.nn.Flatten(), *dense((1568, 128, 10))
+    )
+
+
+def gn_lenet() -> torch.nn.Module:
+    """The network of jdl.models.GNLeNet on images of 32x32x3."""
+    parts = *convolution(3, 32, 2), *convolution(32, 32, 2), *convolution(32, 64, 2)
+    return torch.nn.Sequential(*parts, torch.nn.Flatten(), torch.nn.Linear(1024, 10))
+
+
+def convolution(inputs: int, features: int, groups: int) -> list[torch.nn.Module]:
+    """5x5, normalised by groups if there are any, relu, pooling."""
+    norm = [torch.nn.GroupNorm(groups, features)] if groups else []
+    return [torch.nn.Conv2d(inputs, features, 5, padding=2), *norm, torch.nn.ReLU(), torch.nn.MaxPool2d(2)]
+
+
 def slopes_of(module: torch.nn.Module) -> Callable:
     """The gradients of stacked models, each on its own batch."""
 
@@ -54,6 +73,37 @@ def compiled(function: Callable, threads: int) -> Callable:
     """The function by TorchInductor, whose code is made for a number of threads."""
     torch.set_num_threads(threads)
     return torch.compile(function, dynamic=False)
+
+
+def eager_loop(models: list[torch.nn.Module], x: torch.Tensor, y: torch.Tensor, threads: int, lr: float) -> Step:
+    """A step of SGD of every model, one after the other."""
+    optimizers = [torch.optim.SGD(model.parameters(), lr=lr) for model in models]
+
+    def run():
+        torch.set_num_threads(threads)
+        start = time.perf_counter()
+        for i, (model, optimizer) in enumerate(zip(models, optimizers, strict=True)):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(x[i]), y[i]).backward()
+            optimizer.step()
+        return time.perf_counter() - start
+
+    return run
+
+
+def at_once(
+    models: list[torch.nn.Module], x: torch.Tensor, y: torch.Tensor, threads: int, lr: float
+) -> dict[str, Step]:
+    """A step of SGD of all models by `vmap(grad)`, as it is and compiled."""
+    gradients = slopes_of(models[0])
+
+    def step(params, x, y):
+        slopes = gradients(params, x, y)
+        return {name: value - lr * slopes[name] for name, value in params.items()}
+
+    ways = {"vmap(grad)": step, "compiled vmap(grad)": compiled(step, threads)}
+    runs = {name: timed(way, threads, stacked(models), x, y) for name, way in ways.items()}
+    return {name: lambda run=run: run(1) for name, run in runs.items()}
 
 
 def rounds_of_torch(task: Any, threads: int, lr: float = 0.1) -> dict[str, Callable[[int], float]]:

@@ -53,10 +53,10 @@ CASES = (
 
 def against_loops(task: Task, seconds: float, turns: int) -> dict[str, Any]:
     """The rounds of jdl, the loops, and a copy of all models."""
+    rows = getattr(task.topology, "participants", task.problem.n)  # the nodes that compute in a round
     runs = {"jdl": rounds_of_jdl(task)} | {name: runner(*make()) for name, make in task.loops.items()}
-    times = in_turns(runs | {"copy": runner(*bare.copy(task.problem))}, seconds, turns)
+    times = in_turns(runs | {"copy": runner(*bare.copy(task.problem, rows))}, seconds, turns)
     best = fastest(times, list(task.loops))
-    rows = getattr(task.topology, "participants", task.problem.n)
     return {
         "best": best,
         "jdl_over_best": ratio(times, "jdl", best),

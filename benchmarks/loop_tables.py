@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from turns import shown
+from turns import digits, shown
 
 Figures = Mapping[str, Any]
 
@@ -41,7 +41,7 @@ def of_loops(cases: Mapping[str, Figures]) -> str:
     for name, of in cases.items():
         micro = of["microseconds_a_node"]
         ratios = [shown(of["jdl_over_best"]), shown(of["jdl_over_plain"]), shown(of["jdl_over_copy"])]
-        rows.append([name, f"{micro['jdl']:.3g}", of["best"], f"{micro[of['best']]:.3g}", *ratios])
+        rows.append([name, digits(micro["jdl"]), of["best"], digits(micro[of["best"]]), *ratios])
     return markdown([*head, "jdl / copy of the models"], rows)
 
 
@@ -49,7 +49,7 @@ def of_sizes(cases: Mapping[str, Figures]) -> str:
     """The time a node against the number of nodes."""
     of = cases["sizes"]
     rows = [
-        [n, f"{micro:.3g}", shown(of["over_least"][n]), shown(of["over_64"][n])]
+        [n, digits(micro), shown(of["over_least"][n]), shown(of["over_64"][n])]
         for n, micro in of["microseconds_a_node"].items()
     ]
     goal = "over the least of n = 64 to 16,384 (goal 1.3; n = 65,536: 1.6)"
@@ -91,5 +91,5 @@ def of_torch(cases: Mapping[str, Figures]) -> str:
     for name, of in cases.items():
         micro = of["microseconds_a_node"]
         best = of["best"]
-        rows.append([name, f"{micro['jdl']:.3g}", f"{micro[best]:.3g}", best, shown(of["torch_over_jdl"])])
+        rows.append([name, digits(micro["jdl"]), digits(micro[best]), best, shown(of["torch_over_jdl"])])
     return markdown(head, rows)

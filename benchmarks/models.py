@@ -1,19 +1,19 @@
-"""The time of a training step of many models as one program, against a PyTorch loop over the models.
+"""The time of a training step of many models as one program, against the ways to write it in PyTorch.
 
-    pip install torch
+    pip install ".[benchmarks]"
     python benchmarks/models.py [--out benchmarks/results/models.json] [--repeats 9]
 
 Forward, backward and a step of SGD of n nodes, each with its own parameters and batch. Both take turns in one process,
 so that a machine whose speed drifts slows both; the ratio is the median of those of the turns. jdl's steps run inside
 one compiled loop, as those of a simulation do: mapped over nodes by `mapping="auto"`, networks with convolutions
-divided over the cores as by `devices="auto"` (`ratio_one_device` is without that). PyTorch runs with one thread and
-with one for each core, and counts with the faster. Beside them the rate of a float32 matrix product of 1,024 in the
-same run; `of_peak` is the share of it that jdl's useful multiply-adds reach.
+divided over the cores as by `devices="auto"` (`ratio_one_device` is without that). PyTorch runs as an eager loop over
+the models, as `vmap(grad)` and as `torch.compile(vmap(grad))`, each with one thread and with one for each core; the
+fastest of them counts. Beside them the rate of a float32 matrix product of 1,024 in the same run; `of_peak` is the
+share of it that jdl's useful multiply-adds reach.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import platform
@@ -28,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 from flax import linen as nn
+from turns import digits, shown, spread
 
 from jdl.engine.cost import cost_of
 from jdl.engine.mapping import CACHE_BYTES, MEMORY_BYTES, choose, over_nodes
@@ -98,46 +99,24 @@ def ours(case: Case, devices: int) -> tuple[Callable[[], float], Any, int]:
     return run, chosen, size
 
 
-def torch_model(name: str):
-    """The same network in PyTorch."""
-    from torch.nn import Conv2d, Flatten, GroupNorm, Linear, MaxPool2d, ReLU, Sequential
-
-    def convolution(inputs, features, groups):
-        norm = [GroupNorm(groups, features)] if groups else []
-        return [Conv2d(inputs, features, 5, padding=2), *norm, ReLU(), MaxPool2d(2)]
-
-    if name == "lenet":
-        body = [*convolution(1, 16, 0), *convolution(16, 32, 0), Flatten(), Linear(1568, 128), ReLU()]
-        return Sequential(*body, Linear(128, CLASSES))
-    if name == "gn_lenet":
-        body = [*convolution(3, 32, 2), *convolution(32, 32, 2), *convolution(32, 64, 2), Flatten()]
-        return Sequential(*body, Linear(1024, CLASSES))
-    widths = {"mlp": (64, 32), "2nn": (784, 200, 200)}[name]
-    pairs = itertools.pairwise(widths)
-    return Sequential(*(part for a, b in pairs for part in (Linear(a, b), ReLU())), Linear(widths[-1], CLASSES))
-
-
-def theirs(name: str, case: Case, threads: int) -> tuple[Callable[[], float], int]:
-    """() -> seconds a node and step of the eager loop; the number of parameters."""
+def theirs(name: str, case: Case, threads: int) -> tuple[dict[str, Callable[[], float]], int]:
+    """For each of PyTorch's ways () -> seconds a node and step; the number of parameters."""
+    import in_torch
     import torch
 
-    nodes = min(case.nodes, 128)  # a loop: its time a node does not depend on how many there are
-    models = [torch_model(name) for _ in range(nodes)]
-    optimizers = [torch.optim.SGD(model.parameters(), lr=RATE) for model in models]
+    widths = {"mlp": (64, 32, CLASSES), "2nn": (784, 200, 200, CLASSES)}
+    make = {"lenet": in_torch.lenet, "gn_lenet": in_torch.gn_lenet}.get(name, lambda: in_torch.dense(widths[name]))
     shape = (case.shape[2], *case.shape[:2]) if len(case.shape) == 3 else case.shape
-    x, y = torch.randn(nodes, case.batch, *shape), torch.randint(0, CLASSES, (nodes, case.batch))
-
-    def run():
-        torch.set_num_threads(threads)
-        start = time.perf_counter()
-        for i, (model, optimizer) in enumerate(zip(models, optimizers, strict=True)):
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(model(x[i]), y[i]).backward()
-            optimizer.step()
-        return (time.perf_counter() - start) / nodes
-
-    run()
-    return run, sum(p.numel() for p in models[0].parameters())
+    models = [make() for _ in range(case.nodes)]
+    x, y = torch.randn(case.nodes, case.batch, *shape), torch.randint(0, CLASSES, (case.nodes, case.batch))
+    few = min(case.nodes, 128)  # a loop: its time a node does not depend on how many there are
+    ways = in_torch.at_once(models, x, y, threads, RATE)
+    runs = {way: lambda run=run: run() / case.nodes for way, run in ways.items()}
+    eager = in_torch.eager_loop(models[:few], x, y, threads, RATE)
+    runs = {"eager loop": lambda: eager() / few, **runs}
+    for run in runs.values():
+        run()
+    return runs, sum(p.numel() for p in models[0].parameters())
 
 
 def peak() -> Callable[[], float]:
@@ -158,57 +137,65 @@ def peak() -> Callable[[], float]:
 
 
 def measured(name: str, case: Case, repeats: int) -> dict[str, Any]:
-    """Measure one case: jdl and PyTorch take turns."""
+    """Measure one case: jdl and PyTorch take turns. PyTorch counts with the fastest of its ways and threads."""
     convolves = len(case.shape) == 3
     one, chosen, size = ours(case, 1)
     mine, chosen, size = ours(case, cores()) if convolves else (one, chosen, size)
-    loops = {threads: theirs(name, case, threads) for threads in sorted({1, os.cpu_count() or 1})}
-    assert all(size == count for _, count in loops.values())
+    loops = {}
+    for threads in sorted({1, os.cpu_count() or 1}):
+        ways, count = theirs(name, case, threads)
+        assert size == count
+        loops |= {(way, threads): run for way, run in ways.items()}
     product, turns = peak(), []
     for _ in range(repeats):
-        turns.append((mine(), {threads: loop() for threads, (loop, _) in loops.items()}, product(), one()))
-    jdl_time = statistics.median(turn[0] for turn in turns)
-    medians = {threads: statistics.median(turn[1][threads] for turn in turns) for threads in loops}
+        turns.append((mine(), {way: loop() for way, loop in loops.items()}, product(), one()))
+    medians = {way: statistics.median(turn[1][way] for turn in turns) for way in loops}
     best = min(medians, key=medians.get)
-    rate = statistics.median(turn[2] for turn in turns)
+    over = lambda way, mine=0: spread([turn[1][way] / turn[mine] for turn in turns])
+    fastest = {way: min((w for w in loops if w[0] == way), key=medians.get) for way, _ in loops}
     return {
         "parameters": size,
         "mapping": chosen,
-        "jdl_microseconds": 1e6 * jdl_time,
+        "jdl_microseconds": 1e6 * statistics.median(turn[0] for turn in turns),
         "jdl_least_microseconds": 1e6 * min(turn[0] for turn in turns),
-        "torch_microseconds": 1e6 * medians[best],
-        "torch_least_microseconds": 1e6 * min(turn[1][best] for turn in turns),
-        "torch_threads": best,
-        "ratio": statistics.median(turn[1][best] / turn[0] for turn in turns),
-        "ratio_one_device": statistics.median(turn[1][best] / turn[3] for turn in turns),
-        "matmul_gflops": 2e-9 * rate,
+        "torch_microseconds": {way: 1e6 * medians[fast] for way, fast in fastest.items()},
+        "torch_threads": {way: fast[1] for way, fast in fastest.items()},
+        "torch_over_jdl": {way: over(fast) for way, fast in fastest.items()},
+        "best_of_torch": best[0],
+        "ratio": over(best),
+        "ratio_one_device": over(best, 3),
+        "matmul_gflops": 2e-9 * statistics.median(turn[2] for turn in turns),
         "of_peak": statistics.median(case.multiplies * case.batch / turn[0] / turn[2] for turn in turns),
     }
 
 
 def main(out: Path = Path("benchmarks/results/models.json"), repeats: int = 9, cases: tuple[str, ...] = tuple(CASES)):
-    """Measure, print, and write the figures.
+    """Measure, print, and add the figures to a file.
 
     Args:
-      out: the JSON file to write.
+      out: the JSON file.
       repeats: the number of turns of each case.
       cases: the cases to measure.
     """
     use_cores()
-    figures: dict = {"machine": f"{os.cpu_count()} cores, {platform.machine()}, jax {jax.__version__}"}
     for name in cases:
-        figures[name] = one = measured(name, CASES[name], repeats)
+        one = measured(name, CASES[name], repeats)
+        others = "; ".join(
+            f"{way} {digits(one['torch_microseconds'][way])} us ({one['torch_threads'][way]} threads), {shown(over)}"
+            for way, over in one["torch_over_jdl"].items()
+        )
         print(
-            f"{name:9s} {one['parameters']:7,d} parameters, mapping {one['mapping']}: "
-            f"jdl {one['jdl_microseconds']:9.1f} us (least {one['jdl_least_microseconds']:.1f}), "
-            f"torch {one['torch_microseconds']:9.1f} us ({one['torch_threads']} threads, "
-            f"least {one['torch_least_microseconds']:.1f}), ratio {one['ratio']:.2f} "
-            f"(on one device {one['ratio_one_device']:.2f}), "
-            f"{100 * one['of_peak']:.0f} % of {one['matmul_gflops']:.0f} GFLOP/s",
+            f"{name}: {one['parameters']:,d} parameters, mapping {one['mapping']}: jdl",
+            f"{digits(one['jdl_microseconds'])} us,",
+            f"{100 * one['of_peak']:.0f} % of {one['matmul_gflops']:.0f} GFLOP/s;",
+            f"PyTorch over jdl: {others}; best {shown(one['ratio'])}, on one device {shown(one['ratio_one_device'])}",
             flush=True,
         )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(figures, indent=2) + "\n")
+        figures = json.loads(out.read_text()) if out.exists() else {}
+        figures["machine"] = f"{os.cpu_count()} cores, {platform.machine()}, jax {jax.__version__}"
+        figures[name] = one
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

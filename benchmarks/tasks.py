@@ -95,7 +95,8 @@ def lenet(n: int) -> Task:
     graph, senders = regular(n)
     make = functools.partial(bare.dpsgd, problem, senders)
     loops = {"plain": functools.partial(make, bare.plain_cnn, fenced=False, chunk=1)}
-    loops |= {f"chunks of {size}": functools.partial(make, module.apply, chunk=size) for size in (1, 4, 8)}
+    loops["one by one"] = functools.partial(make, module.apply, chunk=1)
+    loops |= {f"chunks of {size}": functools.partial(make, module.apply, chunk=size) for size in (4, 8)}
     return Task(problem, jdl.algorithms.DPSGD(lr=bare.LR), graph, loops)
 
 

@@ -61,7 +61,15 @@ def fastest(times: Times, names: list[str]) -> str:
     return min(names, key=lambda name: statistics.median(times[name]))
 
 
-def shown(figures: Mapping[str, Any], scale: float = 1) -> str:
+def digits(value: float) -> str:
+    """A number with three digits.
+
+    >>> digits(1894.2), digits(0.29788)
+    ('1,890', '0.298')
+    """
+    return f"{float(f'{value:.3g}'):,g}"
+
+
+def shown(figures: Mapping[str, Any]) -> str:
     """A spread in one line: the median, and the quartiles in brackets."""
-    middle, low, high = (f"{scale * value:#.3g}".rstrip(".") for value in (figures["median"], *figures["quartiles"]))
-    return f"{middle} ({low} to {high})"
+    return f"{digits(figures['median'])} ({' to '.join(map(digits, figures['quartiles']))})"
