@@ -38,17 +38,6 @@ def plain_mlp(params: PyTree, x: jax.Array) -> jax.Array:
     return x @ last["kernel"] + last["bias"]
 
 
-def plain_cnn(params: PyTree, x: jax.Array) -> jax.Array:
-    """The convolutional network by `lax.conv`."""
-    layers = params["params"]
-    named = lambda kind: [layers[name] for name in sorted(layers) if name.startswith(kind)]
-    for layer in named("Conv"):
-        x = jax.lax.conv_general_dilated(x, layer["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-        x = jax.nn.relu(x + layer["bias"].reshape(-1))
-        x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
-    return plain_mlp({"params": dict(enumerate(named("Dense")))}, x)
-
-
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """The mean over the examples."""
     one_hot = jax.nn.one_hot(labels, logits.shape[-1])

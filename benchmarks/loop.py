@@ -60,7 +60,7 @@ def against_loops(task: Task, seconds: float, turns: int) -> dict[str, Any]:
     return {
         "best": best,
         "jdl_over_best": ratio(times, "jdl", best),
-        "jdl_over_plain": ratio(times, "jdl", "plain"),
+        "jdl_over_plain": ratio(times, "jdl", "plain") if "plain" in times else None,
         "jdl_over_copy": ratio(times, "jdl", "copy"),
         "jdl_over": {name: ratio(times, "jdl", name) for name in task.loops},
         "microseconds_a_node": {name: 1e6 * statistics.median(values) / rows for name, values in times.items()},
@@ -148,7 +148,7 @@ def against_torch(task: Task, seconds: float, turns: int) -> dict[str, Any]:
     runs = {"jdl": rounds_of_jdl(task)}
     for threads in sorted({1, os.cpu_count() or 1}):
         for way, run in rounds_of_torch(task, threads).items():
-            runs[f"{way}, {threads} threads"] = run
+            runs[f"{way}, {threads} thread{'s' * (threads > 1)}"] = run
     times = in_turns(runs, seconds, turns)
     best = fastest(times, [name for name in times if name != "jdl"])
     return {

@@ -40,7 +40,8 @@ def of_loops(cases: Mapping[str, Figures]) -> str:
     rows = []
     for name, of in cases.items():
         micro = of["microseconds_a_node"]
-        ratios = [shown(of["jdl_over_best"]), shown(of["jdl_over_plain"]), shown(of["jdl_over_copy"])]
+        plain = shown(of["jdl_over_plain"]) if of["jdl_over_plain"] else "not run"
+        ratios = [shown(of["jdl_over_best"]), plain, shown(of["jdl_over_copy"])]
         rows.append([name, digits(micro["jdl"]), of["best"], digits(micro[of["best"]]), *ratios])
     return markdown([*head, "jdl / copy of the models"], rows)
 
