@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import tree
-from jdl.engine import xla
 from jdl.exchange import mixing, sorting
 from jdl.types import Delivery, ExchangeState, Key, Message, Plan, Server, Wire, static
 
@@ -115,7 +114,13 @@ def _trimmed(plan: Plan, own: jax.Array, sent: jax.Array, trim: int) -> jax.Arra
         return total + jnp.where(kept, order[rank], 0), low, jnp.where(kept, order[rank], high)
 
     start = jnp.zeros((arrived.shape[0], *own.shape[1:]), own.dtype)
-    total, low, high = xla.accumulate(len(messages), add, (start, start, start), sorting.WRITTEN_OUT)
+    sums = (start, start, start)
+    if len(messages) <= sorting.WRITTEN_OUT:
+        for rank in range(len(messages)):
+            sums = add(rank, sums)
+    else:
+        sums = jax.lax.fori_loop(jnp.int32(0), jnp.int32(len(messages)), add, sums)
+    total, low, high = sums
     kept = tree.column(jnp.maximum(count - 2 * cut, 1).astype(own.dtype), own)
     return _inbox(plan, count, jnp.where(low == high, low, total / kept))
 
