@@ -42,8 +42,9 @@ MODELS = {
     "5m": [(1024, 2048), (2048,), (2048, 1400), (1400,)],
 }
 SCALE = 1 - 2**-20  # any number that XLA does not simplify away
-SECONDS = 0.006  # of one turn
-MOST_MULTIPLY_ADDS = 1e10  # of a dense product that is measured
+SECONDS = 0.006  # of one turn, at least
+ROUNDS = 12  # of one turn, at least: each call pages in its temporary memory, which can cost as much as a round
+MOST_MULTIPLY_ADDS = 5e9  # of a dense product that is measured
 MOST_READS = 2e9  # numbers that slots read in a round that is measured
 
 MAKERS = {
@@ -145,7 +146,7 @@ def measure(plans: dict[str, object], state: list[jax.Array], turns: int) -> dic
     for form in programs:
         seconds(form, 1)
         few = max(1, int(SECONDS / seconds(form, 2)))
-        times[form] = max(1, int(SECONDS / seconds(form, few)))
+        times[form] = max(ROUNDS, int(SECONDS / seconds(form, few)))
     found = {form: [] for form in programs}
     for turn in range(turns):
         for form in sorted(programs, reverse=turn % 2 == 1):

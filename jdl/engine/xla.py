@@ -6,7 +6,7 @@ that it does not look through; an `optimization_barrier` is none.
 | function | effect | benchmark that says when it may go |
 |---|---|---|
 | `written_once` | a message is computed once and stored before neighbours read it | `benchmarks/loop.py` |
-| `accumulate` | a long chain of gathers and sums is not computed anew for each row | `benchmarks/mixing.py` |
+| `accumulate` | a long chain of gathers and sums is cut into short ones | `benchmarks/forms.py` |
 | `in_parts` | a result is stored before the gradient reads it at several places | `benchmarks/models.py` |
 | `few_parts` | the number of turns of such a loop | - |
 | `threefry` | the generator is one fused pass; JAX lowers it to loops on a CPU | `benchmarks/draws.py` |

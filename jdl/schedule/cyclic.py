@@ -92,6 +92,6 @@ def _form(topologies: Sequence[Topology]) -> tuple[str, int]:
     # The arrays of all phases must have one shape: g groups of at most r nodes.
     groups = {None if one.groups is None else (one.groups.max(), one.degree.max()) for one in topologies}
     grouped = len(groups) == 1 and None not in groups
-    form = forms.choose(degree, shifts.pop() if len(shifts) == 1 else None, grouped)
-    # How hubs are laid out differs from phase to phase; padded slots do not.
-    return "slots" if form == "hubs" else form, int(degree.max())
+    # How hubs are laid out differs from phase to phase; slots that are padded to the largest degree do not.
+    most = np.full_like(degree, degree.max())
+    return forms.choose(most, shifts.pop() if len(shifts) == 1 else None, grouped), int(degree.max())

@@ -8,15 +8,13 @@ import numpy as np
 
 from jdl import checks
 from jdl import plan as plans
-from jdl.topology.forms import to_dense
+from jdl.topology.forms import reads_of_dense, to_dense
 from jdl.types import Dense, Groups, Plan, Schedule, ScheduleState, Server
 
 __all__ = ["FOREVER", "asleep", "check_wrapped", "matrix", "muted", "peers_only", "remembered"]
 
 # The round of what never happens.
 FOREVER = np.iinfo(np.int32).max
-# A slot costs a read of every row, a row of a dense matrix 1/45 of one; see `jdl.topology.forms.choose`.
-SLOTS_FOR_A_ROW = 45
 
 
 def matrix(plan: Plan) -> Plan:
@@ -35,7 +33,7 @@ def muted(plan: Plan, on: jax.Array) -> Plan:
     Averages within groups cannot leave a node to itself, so those become slots, or a matrix where groups are large.
     """
     if isinstance(plan.links, Groups):
-        large = plan.links.members.shape[1] * SLOTS_FOR_A_ROW > plans.rows(plan)
+        large = plan.links.members.shape[1] > reads_of_dense(plans.rows(plan))
         plan = matrix(plan) if large else plans.one_by_one(plan)
     links = plan.links
     links = links.replace(weights=jnp.where(on, links.weights, 0), used=links.used & on)

@@ -32,36 +32,36 @@ __all__ = [
 
 FORMS = ("auto", "circulant", "dense", "edges", "groups", "hubs", "slots")
 
-# Measured on two CPU cores for n = 4096 rows of 10 000 float32, against one plain copy of the rows into fresh memory
-# (`benchmarks/mixing.py`). No form is cheaper than the copy itself, which reads and writes every row once.
-#   neighbour slots and rolls, degree 4: 1.2 copies. Each row is read degree + 1 times, so 1.2 / 5 copies a read.
-#   An unused slot reads the node's own row, which is in the cache: a fifth of a read.
-#   More slots than are unrolled become a loop, which reads and writes the sum once for each slot.
-#   A hub's link beyond the common slots: four reads, in the rows that sum it up; and half a read of every row,
-#   to add the sums of the hubs.
-#   dense product: 22 copies for 4096 multiply-adds a number, so 22 / 4096 copies a node; and W is read once.
-#   groups of three and more: a copy, and each row is read once, where slots read it once for each other member.
-COPIES_PER_READ = 1.2 / 5
+# The cost of a form in reads of all rows, measured on two CPU cores in a compiled loop of rounds (`benchmarks/forms.py`).
+# Slots and rolls read every row once, and once more for each slot, used or not.
+#   Hubs: an unused one of the common slots reads the node's own row, which is in the cache: a fifth of a read. A link
+#   beyond the common slots: four reads, in the rows that sum it up. Adding the sums of the hubs: two reads of all rows.
+#   Groups of any size cost two reads: each row is read once for all members of its group, and written.
+#   A dense product on a CPU: 12 reads to centre the messages, to lay them out, and to add what is centred; of small
+#   messages, whose copies all lie in the cache, 3. Then 0.12 reads for each of the n rows that are multiplied.
+#   On other devices 1/45 for each row. This has not been measured: it is an old rule, and products are cheap there.
 READS_PER_SPARE_SLOT = 0.2
-READS_PER_LOOP = 3
 READS_PER_HUB_LINK = 4
-READS_OF_HUBS = 0.5
-COPIES_PER_NODE = 22 / 4096
-COPIES_OF_GROUPS = 1
+READS_OF_HUBS = 2
+READS_OF_GROUPS = 2
+READS_OF_DENSE = 12
+READS_OF_SMALL_DENSE = 3
+SMALL = 2**16  # numbers in the messages of all nodes together
+READS_PER_NODE = 0.12
+READS_PER_NODE_ELSEWHERE = 1 / 45
 
 HUB_WIDTH = 16
-MOST_UNROLLED = 64
+MOST_HUB_SLOTS = 64
 
 
 def choose(
     degree: np.ndarray, shifts: tuple[int, ...] | None = None, grouped: bool = False, numbers: int | None = None
 ) -> str:
-    """The form in which a round costs least, by a model in units of one copy of all rows.
+    """The form in which a round costs least, by a model in units of a read of all rows.
 
-    The constants above are the model's. Dense costs `max(1, 0.0054 n + n / (2 numbers))` copies; slots and rolls cost
-    `max(1, 0.24 (degree + 1))`, so that dense is cheapest up to n = 45 (degree + 1), from degree 4 on. A tie goes to
-    the form that stores less. The constants were measured on a CPU. On other devices the order of the forms is the same
-    as far as sizes decide it; this has not been measured.
+    The constants above are the model's. On a CPU a dense product costs `12 + 0.12 n` reads, and `3 + 0.12 n` where the
+    messages of all nodes are small. Slots and rolls cost `degree + 1`, so that dense is taken where the degree is above
+    `11 + 0.12 n`. A tie goes to the form that stores less.
 
     Args:
       degree: `int[n]`, number of links into each node.
@@ -72,30 +72,34 @@ def choose(
     Returns:
       The name of the form: "dense", "slots", "circulant", "groups" or "hubs".
 
-    >>> choose(np.full(1024, 4)), choose(np.full(64, 8)), choose(np.full(1024, 2), shifts=(1, -1))
+    >>> choose(np.full(1024, 4)), choose(np.full(64, 32)), choose(np.full(1024, 2), shifts=(1, -1))
     ('slots', 'dense', 'circulant')
     >>> choose(np.array([4095] + [1] * 4095)), choose(np.full(1024, 1023), grouped=True)
     ('hubs', 'groups')
     """
-    n, most, mean = len(degree), int(degree.max()), float(degree.mean())
+    n, most = len(degree), int(degree.max())
     if most == 0:
         return "dense"
-    if most > MOST_UNROLLED:
-        reads = READS_PER_LOOP * most
-    else:
-        reads = mean if shifts is not None else mean + READS_PER_SPARE_SLOT * (most - mean)
     costs = {
-        "groups": COPIES_OF_GROUPS if grouped and most > 1 else np.inf,
-        "circulant" if shifts is not None else "slots": COPIES_PER_READ * (1 + reads),
-        "hubs": COPIES_PER_READ * (1 + READS_OF_HUBS + min(hub_reads(degree)) / n),
-        "dense": COPIES_PER_NODE * n + (n / (2 * numbers) if numbers else 0),
+        "groups": READS_OF_GROUPS if grouped else np.inf,
+        "circulant" if shifts is not None else "slots": 1 + most,
+        "hubs": 1 + READS_OF_HUBS + min(hub_reads(degree)) / n,
+        "dense": reads_of_dense(n, numbers),
     }
-    return min(costs, key=lambda form: max(1, costs[form]))
+    return min(costs, key=costs.get)
+
+
+def reads_of_dense(n: int, numbers: int | None = None) -> float:
+    """The cost of a dense product of n rows, in reads of all rows. `numbers`: see `choose`."""
+    if jax.default_backend() != "cpu":
+        return READS_PER_NODE_ELSEWHERE * n
+    small = numbers is not None and n * numbers <= SMALL
+    return (READS_OF_SMALL_DENSE if small else READS_OF_DENSE) + READS_PER_NODE * n
 
 
 def hub_reads(degree: np.ndarray) -> np.ndarray:
     """`float[widths]`: number of row reads by the form "hubs" with 1, 2, ... common slots."""
-    widths = np.arange(1, max(2, min(degree.max() + 1, MOST_UNROLLED)))
+    widths = np.arange(1, max(2, min(degree.max() + 1, MOST_HUB_SLOTS)))
     over = np.array([np.maximum(degree - width, 0).sum() for width in widths])
     held = degree.sum() - over
     return held + READS_PER_SPARE_SLOT * (len(degree) * widths - held) + READS_PER_HUB_LINK * over

@@ -48,4 +48,4 @@ def term(weight: jax.Array, heard: jax.Array, base: jax.Array) -> jax.Array:
 
 def rows(x: jax.Array, index: jax.Array) -> jax.Array:
     """The rows of x with these indices, which are within bounds in every plan."""
-    return x.at[index].get(mode="promise_in_bounds")
+    return x.at[index].get(mode="promise_in_bounds", wrap_negative_indices=False)

@@ -37,7 +37,7 @@ PEERS = {
     "row": lambda: Fixed(ROW.plan("slots")),
     "edges": lambda: EpidemicLocal(6, degree=2),
     "small groups": lambda: RandomGroups.for_nodes(100, degree=1),
-    "one group": lambda: Fixed(complete(6).plan("groups")),
+    "one group": lambda: Fixed(complete(20).plan("groups")),
     "memory": lambda: PeerSwap.for_nodes(8),
     "sleepers": lambda: Sleeping(Matching(8), 0.4),
     "cycle": lambda: Cyclic.of(one_peer_exponential(8)),

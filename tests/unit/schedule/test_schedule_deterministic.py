@@ -86,10 +86,11 @@ def test_cyclic_keeps_groups_where_all_phases_have_them_alike():
         np.testing.assert_allclose(matrix(schedule.plans), expected, atol=1e-6)
 
 
-def test_cyclic_of_one_peer_graphs_has_one_slot():
-    for topologies in (one_peer_exponential(64), one_peer_hypercube(64), base_k(63)):
+def test_cyclic_of_one_peer_graphs_has_one_slot_or_pairs():
+    for topologies in (one_peer_exponential(64), base_k(63)):
         links = Cyclic.of(topologies).plans.links
         assert isinstance(links, Slots) and links.senders.shape == (len(topologies), topologies[0].n, 1)
+    assert Cyclic.of(one_peer_hypercube(64)).plans.links.members.shape == (6, 32, 2)  # pairs that average
 
 
 def test_cyclic_pads_slots_where_one_graph_would_have_hubs():
