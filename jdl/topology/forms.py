@@ -32,7 +32,8 @@ __all__ = [
 
 FORMS = ("auto", "circulant", "dense", "edges", "groups", "hubs", "slots")
 
-# The cost of a form in reads of all rows, measured on two CPU cores in a compiled loop of rounds (`benchmarks/forms.py`).
+# The cost of a form in reads of all rows, measured on two CPU cores in a compiled loop of rounds
+# (`benchmarks/forms.py`).
 # Slots and rolls read every row once, and once more for each slot, used or not.
 #   Hubs: an unused one of the common slots reads the node's own row, which is in the cache: a fifth of a read. A link
 #   beyond the common slots: four reads, in the rows that sum it up. Adding the sums of the hubs: two reads of all rows.
