@@ -2,14 +2,16 @@
 
 They are what a good engineer would write who wants the fastest program for that task: models stacked `[n, ...]`, one
 call of the generator a round, the weights of a regular graph as one number, a state that is donated. `apply` is the
-network, that of jdl or one of the plain ones below; `fenced` stores what others read before they read it
-(`jdl.engine.xla.written_once`); `chunk` computes so many nodes at a time. Minibatches are drawn with replacement from
-the same examples as jdl's. All return (loop, state, *rest): `state = loop(state, *rest, rounds)`.
+network, that of jdl or the plain one below; `draw` the generator, that of jdl or of JAX; `fenced` stores what others
+read before they read it (`jdl.engine.xla.written_once`); `chunk` computes so many nodes at a time. Minibatches are
+drawn with replacement from the same examples as jdl's. All return (loop, state, *rest), for
+`state = loop(state, *rest, rounds)`.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +21,7 @@ import numpy as np
 
 from jdl.engine.xla import written_once
 from jdl.problems import Logistic, Supervised
+from jdl.rng import fold_in, integers
 
 PyTree = Any
 LR = 0.1
@@ -79,9 +82,19 @@ def over(function: Callable, chunk: int, *rows: PyTree) -> PyTree:
     return jax.lax.map(lambda row: function(*row), rows, batch_size=chunk) if chunk else jax.vmap(function)(*rows)
 
 
-def minibatches(key: jax.Array, rows: jax.Array, size: int) -> jax.Array:
-    """For each row of `rows: i32[n, m]` so many of its entries, drawn with replacement in one call."""
-    places = jax.random.randint(key, (rows.shape[0], size), 0, rows.shape[1], jnp.int32)
+def by_jax(key: jax.Array, t: jax.Array, shape: tuple[int, ...], below: int) -> jax.Array:
+    """Random numbers of a round, in one call of JAX's generator."""
+    return jax.random.randint(jax.random.fold_in(key, t), shape, 0, below, jnp.int32)
+
+
+def by_jdl(key: jax.Array, t: jax.Array, shape: tuple[int, ...], below: int) -> jax.Array:
+    """The same in one call of jdl's, which XLA fuses."""
+    return integers(fold_in(key, t), math.prod(shape), jnp.int32(below)).reshape(shape)
+
+
+def minibatches(draw: Callable, key: jax.Array, t: jax.Array, rows: jax.Array, size: int) -> jax.Array:
+    """For each row of `rows: i32[n, m]` so many of its entries, drawn with replacement."""
+    places = draw(key, t, (rows.shape[0], size), rows.shape[1])
     return jnp.take_along_axis(rows, places, axis=1, mode="promise_in_bounds")
 
 
@@ -95,13 +108,13 @@ def gradients(apply: Callable, chunk: int, models: PyTree, chosen: jax.Array, x:
     return over(one, chunk, models, chosen)
 
 
-def dpsgd(p: Supervised, senders: np.ndarray, apply: Callable, fenced=True, chunk=0, by_product=False):
+def dpsgd(p: Supervised, senders: np.ndarray, apply: Callable, draw=by_jdl, fenced=True, chunk=0, by_product=False):
     """D-PSGD: x <- W (x - lr g(x))."""
 
     @functools.partial(jax.jit, donate_argnums=0)
     def loop(models, x, y, rows, mix, key, rounds):
         def body(t, models):
-            chosen = minibatches(jax.random.fold_in(key, t), rows, p.batch_size)
+            chosen = minibatches(draw, key, t, rows, p.batch_size)
             slopes = gradients(apply, chunk, models, chosen, x, y)
             models = jax.tree.map(lambda model, slope: model - LR * slope, models, slopes)
             models = written_once(t, models) if fenced else models
@@ -113,14 +126,14 @@ def dpsgd(p: Supervised, senders: np.ndarray, apply: Callable, fenced=True, chun
     return loop, models, p.train_x, p.train_y, p.indices, mixer(senders, by_product), jax.random.key(0)
 
 
-def tracking(p: Supervised, senders: np.ndarray, apply: Callable, fenced=True):
+def tracking(p: Supervised, senders: np.ndarray, apply: Callable, draw=by_jdl, fenced=True):
     """Gradient tracking: x <- W (x - lr y), y <- W y + g(x+) - g(x), one exchange a round."""
 
     @functools.partial(jax.jit, donate_argnums=0)
     def loop(state, x, y, rows, senders, key, rounds):
         def body(t, state):
             models, trackers, before = state
-            chosen = minibatches(jax.random.fold_in(key, t), rows, p.batch_size)
+            chosen = minibatches(draw, key, t, rows, p.batch_size)
             slopes = gradients(apply, 0, models, chosen, x, y)
             trackers = jax.tree.map(lambda tracker, new, old: tracker + (new - old), trackers, slopes, before)
             models = jax.tree.map(lambda model, tracker: model - LR * tracker, models, trackers)
@@ -144,27 +157,26 @@ def distinct(key: jax.Array, n: int, m: int) -> jax.Array:
     width = m + 16
     earlier = jnp.arange(width)[:, None] > jnp.arange(width)[None, :]
 
-    def draw(carry):
-        key, _, _ = carry
-        key, own = jax.random.split(key)
-        numbers = jax.random.randint(own, (width,), 0, n, jnp.int32)
+    def attempt(carry):
+        i, _, _ = carry
+        numbers = by_jdl(key, i, (width,), n)
         fresh = ~jnp.any((numbers[:, None] == numbers[None, :]) & earlier, axis=1)
         place = jnp.cumsum(fresh) - 1
         chosen = jnp.zeros(m, jnp.int32).at[jnp.where(fresh, place, m)].set(numbers, mode="drop")
-        return key, chosen, place[-1] + 1
+        return i + 1, chosen, place[-1] + 1
 
-    start = (key, jnp.zeros(m, jnp.int32), jnp.int32(0))
-    return jax.lax.while_loop(lambda carry: carry[2] < m, draw, start)[1]
+    start = (jnp.int32(0), jnp.zeros(m, jnp.int32), jnp.int32(0))
+    return jax.lax.while_loop(lambda carry: carry[2] < m, attempt, start)[1]
 
 
-def fedavg(p: Supervised, clients: int, apply: Callable, fenced=True, sampler: Callable = distinct):
+def fedavg(p: Supervised, clients: int, apply: Callable, draw=by_jdl, fenced=True, sampler=distinct):
     """FedAvg with one local step of so many clients, drawn anew each round, all of the same weight."""
 
     @functools.partial(jax.jit, donate_argnums=0)
     def loop(model, x, y, rows, key, rounds):
         def body(t, model):
-            draw, batches = jax.random.split(jax.random.fold_in(key, t))
-            chosen = minibatches(batches, rows[sampler(draw, p.n, clients)], p.batch_size)
+            sampled = rows[sampler(fold_in(key, 2 * t + 1), p.n, clients)]
+            chosen = minibatches(draw, key, 2 * t, sampled, p.batch_size)
             copies = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (clients, *leaf.shape)), model)
             slopes = gradients(apply, 0, copies, chosen, x, y)
             slopes = written_once(t, slopes) if fenced else slopes

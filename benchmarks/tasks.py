@@ -79,9 +79,9 @@ def gossip(problem: Supervised, rounds: int = 600) -> Task:
 
 
 def layers_or_not(make: Callable, plain: Callable, layers: Callable) -> dict[str, Callable]:
-    """The plain network; the layers of jdl without the fence, and with it."""
+    """All in plain JAX; with the layers and the generator of jdl; and with its fence."""
     return {
-        "plain": functools.partial(make, plain, fenced=False),
+        "plain": functools.partial(make, plain, draw=bare.by_jax, fenced=False),
         "layers": functools.partial(make, layers, fenced=False),
         "fenced": functools.partial(make, layers),
     }
