@@ -17,6 +17,7 @@ from jdl.types import PyTree
 __all__ = ["Checkpoints"]
 
 FILES = "files.json"
+READ_BYTES = 1024**2  # files are as large as the state, and are read in parts
 # What fields of the state were called in checkpoints of older versions, and are called.
 RENAMED = {".talk": ".schedule_state", ".link": ".exchange_state"}
 
@@ -152,5 +153,8 @@ def _shape(leaves: dict[str, Any], name: str) -> str | None:
 
 
 def _sum(path: Path) -> list[int]:
-    content = path.read_bytes()
-    return [len(content), zlib.crc32(content)]
+    size, checksum = 0, 0
+    with path.open("rb") as file:
+        while part := file.read(READ_BYTES):
+            size, checksum = size + len(part), zlib.crc32(part, checksum)
+    return [size, checksum]

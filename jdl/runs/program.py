@@ -20,7 +20,7 @@ from jdl.engine.sim import RunState, Simulation
 from jdl.runs.budget import Sample
 from jdl.runs.driver import Reached
 from jdl.runs.history import Row
-from jdl.runs.memory import free_bytes
+from jdl.runs.memory import free_bytes, return_freed
 from jdl.runs.pace import Due
 from jdl.types import PyTree
 
@@ -72,6 +72,7 @@ def compiled_chunk(simulation: Simulation, shapes: RunState, sample: Sample | No
         where = {"in_shardings": (copies, places, copies, copies), "out_shardings": (places, copies)}
         chunk = jax.jit(_chunk, donate_argnums=1, static_argnums=4, **where)
     compiled = chunk.lower(simulation, shapes, *scalars, sample).compile()
+    return_freed()
     memory = compiled.memory_analysis()
     sharers = mesh.size if mesh is not None and jax.default_backend() == "cpu" else 1  # devices that share one memory
     return compiled, sharers * (memory.temp_size_in_bytes + memory.output_size_in_bytes) if memory else 0
