@@ -69,7 +69,7 @@ def gn_lenet(n: int):
     draw = np.random.default_rng(0)
     images = lambda count: draw.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
     labels = lambda count: draw.integers(0, 10, count, dtype=np.int32)
-    data = jdl.data.Dataset("random", images(64 * n), labels(64 * n), images(256), labels(256), 10, "random")
+    data = jdl.data.Dataset(images(64 * n), labels(64 * n), images(256), labels(256), 10, "random", "random numbers")
     rows = np.arange(64 * n, dtype=np.int32).reshape(n, 64)
     split = jdl.data.Partition(indices=rows, counts=np.full(n, 64, np.int32))
     return jdl.problems.Supervised.from_data(data, split, jdl.models.GNLeNet(), batch_size=32)

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import chi2
 
 from jdl.problems.orders import shuffled
-from jdl.rng import STREAMS, key_of
+from jdl.rng import STREAMS, fold_in, integers, key_of
 
 
 def test_streams_are_numbered_apart():
@@ -18,6 +18,23 @@ def test_streams_are_numbered_apart():
     root = jax.random.key(0)
     keys = jax.jit(lambda root: [jax.random.key_data(key_of(root, name, 3)) for name in STREAMS])(root)
     assert len({tuple(key.tolist()) for key in keys}) == len(STREAMS)
+
+
+def test_keys_and_bits_are_those_of_jax():
+    """A fold is JAX's own; a whole number is the product of JAX's bits and the bound, over 2^32."""
+    ids, below = jnp.arange(-2, 4, dtype=jnp.int32), np.array([1, 2, 10, 60_000, 2**20 + 7, 2**31 - 1])
+
+    @jax.jit
+    def drawn(root, ids, below):
+        ours = jax.vmap(lambda i: fold_in(root, 5, i))(ids)
+        theirs = jax.vmap(lambda i: jax.random.fold_in(jax.random.fold_in(root, 5), i))(ids)
+        bits = jax.vmap(lambda key: jax.random.bits(key, (50,), jnp.uint32))(theirs)
+        numbers = jax.vmap(lambda key, below: integers(key, 50, below))(ours, below)
+        return jax.random.key_data(ours), jax.random.key_data(theirs), bits, numbers
+
+    ours, theirs, bits, numbers = map(np.asarray, drawn(jax.random.key(3), ids, jnp.asarray(below, jnp.int32)))
+    np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(numbers, bits.astype(np.uint64) * below[:, None].astype(np.uint64) >> np.uint64(32))
 
 
 @functools.partial(jax.jit, static_argnums=2)
