@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import sys
-from collections.abc import Sequence
-from types import ModuleType
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Union
 
 import tyro
@@ -31,21 +31,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     asks = {"-h", "--help"}
     if (first in asks and not more) or (first in ("list", "resume") and asks & {*more}):
         sys.exit(quiet_where_nobody_reads(_help, [first, *more]))
-    _imported().main(argv)
+    with _few_collections():
+        from jdl.command import cli
+    try:
+        cli.main(argv)
+    finally:
+        gc.freeze()
 
 
-def _imported() -> ModuleType:
-    """The module of all commands, imported without garbage collections.
+@contextlib.contextmanager
+def _few_collections() -> Iterator[None]:
+    """Import without garbage collections.
 
-    An import makes some 300,000 objects, hardly one of which is garbage. To look through them again and again, at the
-    end of the process as well, would take a quarter of the time of a short run.
+    An import makes some 300,000 objects, hardly one of which is garbage. To look through them again and again, also at
+    the end of the process, would take a quarter of the time of a short run. What is frozen is left out.
     """
     gc.disable()
-    from jdl.command import cli
-
-    gc.enable()
-    gc.freeze()
-    return cli
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def _help(argv: list[str]) -> int:

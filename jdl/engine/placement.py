@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jdl import checks
+from jdl.engine.xla import cores, split_cpu
 from jdl.types import PyTree
 
 __all__ = ["by_rows", "cores", "divided", "divided_rows", "everywhere", "find_devices", "mesh_over", "use_cores"]
@@ -24,8 +25,8 @@ def use_cores(count: int | None = None) -> int:
 
     XLA's convolution runs on one core of a device. With one device per core, a network with convolutions trains on all
     cores at once, each with its share of the nodes (see `devices` of `jdl.simulation`). Other computations stay on the
-    first device unless they ask for others. `jdl run` calls this function itself. If XLA_FLAGS or an earlier call has
-    set the number of devices, that number stays.
+    first device unless they ask for others. `jdl run` calls this function itself, and so do problems whose examples are
+    images. If XLA_FLAGS or an earlier call has set the number of devices, that number stays.
 
     Args:
       count: the number of devices; by default the number of cores that this process may use.
@@ -37,15 +38,11 @@ def use_cores(count: int | None = None) -> int:
       InputError: if JAX has already computed something with another number of devices.
     """
     count = cores() if count is None else checks.whole("count", count, 1)
-    told = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if not told and jax.config.jax_num_cpu_devices <= 0:
-        try:
-            jax.config.update("jax_num_cpu_devices", count)
-        except RuntimeError as error:
-            raise checks.InputError(
-                "got jdl.use_cores() after JAX's first computation, need it before; call it below the imports, in a "
-                "notebook after a restart"
-            ) from error
+    checks.require(
+        split_cpu(count),
+        "got jdl.use_cores() after JAX's first computation, need it before; call it below the imports, in a notebook "
+        "after a restart",
+    )
     return len(find_devices("cpu"))
 
 
@@ -68,11 +65,6 @@ def find_devices(platform: str | None = None) -> list[jax.Device]:
             f"got {got}, where JAX finds no device ({why}), need a platform that it has; "
             "unset it, or set JAX_PLATFORMS=cpu"
         ) from error
-
-
-def cores() -> int:
-    """The number of cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def mesh_over(devices: int) -> Mesh | None:

@@ -14,6 +14,7 @@ from jdl import checks, tree
 from jdl.data import Dataset, Partition
 from jdl.data.partition.table import validated
 from jdl.data.readers.handed_over import as_dataset
+from jdl.engine import xla
 from jdl.models import without_batch_statistics
 from jdl.problems import arrays
 from jdl.problems.evaluation import by_group, in_parts, mean_of
@@ -138,6 +139,8 @@ class Supervised:
             do not fit together (see `jdl.data.validate` and `jdl.problems.model_checks`).
         """
         data = as_dataset(data)
+        if np.ndim(data.train_x) > 2:  # images, for networks that convolve
+            xla.split_cpu()
         split = validated(split, len(data.train_x))
         require_model(module)
         sampling = checks.known("sampling", sampling, SAMPLING)

@@ -80,8 +80,9 @@ def simulation(
         less memory; "loop" computes them one by one without compilation, to debug (see `jdl.run`); "auto" chooses
         between the first two for each step of the method (see `jdl.engine.mapping.choose`).
       devices: the number of devices that share the nodes, a divisor of n. Each device holds all data. "auto" uses one
-        device, with one exception: if the cores of a CPU are devices (see `jdl.use_cores`), a network with convolutions
-        uses as many as divide n. Dense networks would lose more by messages between devices than they gain.
+        device, with one exception: a network with convolutions uses as many cores of a CPU as divide n. The cores are
+        devices if the first that JAX computes is a problem whose examples are images, or after `jdl.use_cores()`. Dense
+        networks would lose more by messages between devices than they gain.
 
     Returns:
       The simulation, for `jdl.simulate`, `jdl.tune` and the functions of `jdl.sim`.
@@ -134,7 +135,7 @@ def simulation(
         check_memory(built)
         round_ = _keeps_shape(built)
     check_metrics(built)
-    mesh = placement.mesh_over(devices_for(problem.n, mapping, round_) if devices == "auto" else devices)
+    mesh = placement.mesh_over(devices_for(problem, mapping, round_) if devices == "auto" else devices)
     if mesh is not None:
         fits_in_memory(problem, mesh.size)
     return built.replace(placement=Placement(mapping, mesh))

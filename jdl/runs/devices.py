@@ -6,9 +6,11 @@ import jax
 from jax.extend.core import Jaxpr
 
 from jdl import checks
-from jdl.engine import placement
+from jdl.engine import xla
 from jdl.engine.cost import convolves
 from jdl.engine.mapping import Mapping
+from jdl.runs.memory import free_bytes, memory_bytes
+from jdl.types import Problem
 
 __all__ = ["check_devices", "devices_for"]
 
@@ -38,17 +40,26 @@ def check_devices(devices: int | str, n: int, mapping: Mapping) -> None:
     )
 
 
-def devices_for(n: int, mapping: Mapping, round_: Jaxpr) -> int:
+def devices_for(problem: Problem, mapping: Mapping, round_: Jaxpr) -> int:
     """Choose the number of devices for "auto".
 
     Args:
-      n: the number of nodes.
+      problem: the problem, of which each device holds a copy.
       mapping: how nodes are mapped, see `jdl.simulation`.
       round_: the program of a round.
 
     Returns:
-      For a round with convolutions on a CPU, the largest number of cores that share n nodes equally; otherwise 1.
+      For a round with convolutions on a CPU, the largest number of cores that share n nodes equally and whose copies of
+      the problem fit the memory; otherwise 1.
     """
     if jax.default_backend() != "cpu" or mapping == "loop" or not convolves(round_):
         return 1
-    return max(count for count in range(1, min(len(jax.devices()), placement.cores()) + 1) if n % count == 0)
+    n, free = problem.n, free_bytes()
+    fits = lambda count: free is None or memory_bytes(problem, data_copies=count) <= free
+    shares = [count for count in range(1, xla.cores() + 1) if n % count == 0 and (count == 1 or fits(count))]
+    if shares[-1] > len(jax.devices()) and not xla.is_split():
+        checks.note(
+            f"XLA computes a convolution on one core, and {shares[-1]} cores could share the {n:,} nodes; call "
+            "jdl.use_cores() below the imports, in a notebook after a restart"
+        )
+    return max(count for count in shares if count <= len(jax.devices()))

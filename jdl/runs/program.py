@@ -17,6 +17,7 @@ from jdl.engine import sim as simulator
 from jdl.engine.metrics import COLUMNS, EVALUATED
 from jdl.engine.placement import by_rows, everywhere
 from jdl.engine.sim import RunState, Simulation
+from jdl.engine.xla import RUNS_ONCE
 from jdl.runs.budget import Sample
 from jdl.runs.driver import Reached
 from jdl.runs.history import Row
@@ -47,6 +48,7 @@ def _chunk(
 
 # One function for all runs of a process, so that a second run of the same shapes is not traced again.
 CHUNK = jax.jit(_chunk, donate_argnums=1, static_argnums=4)
+BEGIN = jax.jit(simulator.INIT, compiler_options=RUNS_ONCE)
 
 
 def compiled_chunk(simulation: Simulation, shapes: RunState, sample: Sample | None = None) -> tuple[Callable, int]:
@@ -103,7 +105,7 @@ class Program:
         if state is not None:
             state = jax.tree.map(jnp.asarray, state) if mesh is None else _placed(state, places)
         else:
-            init = simulator.INIT if mesh is None else jax.jit(simulator.INIT, out_shardings=places)
+            init = BEGIN if mesh is None else jax.jit(simulator.INIT, out_shardings=places, compiler_options=RUNS_ONCE)
             state = init(self.simulation, self.params)
         return _reached(jax.block_until_ready(state))
 
