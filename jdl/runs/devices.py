@@ -6,7 +6,7 @@ import jax
 from jax.extend.core import Jaxpr
 
 from jdl import checks
-from jdl.engine import xla
+from jdl.engine import placement, xla
 from jdl.engine.cost import convolves
 from jdl.engine.mapping import Mapping
 from jdl.runs.memory import free_bytes, memory_bytes
@@ -56,7 +56,7 @@ def devices_for(problem: Problem, mapping: Mapping, round_: Jaxpr) -> int:
         return 1
     n, free = problem.n, free_bytes()
     fits = lambda count: free is None or memory_bytes(problem, data_copies=count) <= free
-    shares = [count for count in range(1, xla.cores() + 1) if n % count == 0 and (count == 1 or fits(count))]
+    shares = [count for count in range(1, placement.cores() + 1) if n % count == 0 and (count == 1 or fits(count))]
     if shares[-1] > len(jax.devices()) and not xla.is_split():
         checks.note(
             f"XLA computes a convolution on one core, and {shares[-1]} cores could share the {n:,} nodes; call "
