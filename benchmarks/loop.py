@@ -105,7 +105,7 @@ def first_call(task: Task, seconds: float, turns: int) -> dict[str, Any]:
 
 
 def _jdl_state(task: Task) -> tuple:
-    s = jdl.simulation(task.problem, task.algorithm, task.topology)
+    s = jdl.simulation(task.problem, task.algorithm, task.topology, devices=1)
     return advancing(), jax.jit(simulator.init)(s), s
 
 

@@ -148,5 +148,5 @@ def advancing(halt: bool = False) -> Callable:
 
 def rounds_of_jdl(task: Task) -> Run:
     """The rounds of jdl, without evaluations, on one device."""
-    s = jdl.simulation(task.problem, task.algorithm, task.topology)
+    s = jdl.simulation(task.problem, task.algorithm, task.topology, devices=1)
     return runner(advancing(), jax.jit(simulator.init)(s), s)
