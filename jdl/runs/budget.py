@@ -13,7 +13,6 @@ from jdl.engine import sim as simulator
 from jdl.engine.cost import work_of
 from jdl.engine.rounds import plan_at
 from jdl.engine.sim import Simulation
-from jdl.rng import key_of
 from jdl.types import BatchId
 
 __all__ = ["Sample", "Work", "chosen_every", "chosen_sample", "note_if_costly", "usual_every", "work_of_run"]
@@ -140,16 +139,15 @@ def work_of_run(simulation: Simulation) -> Work:
     problem = simulation.problem
     model = jax.eval_shape(problem.init, simulation.key)
     plan = jax.eval_shape(lambda s: plan_at(s, simulator.before_nodes(s))[0], simulation)
-    zero = jnp.int32(0)
 
-    def step(params, key):
+    def step(params, key, zero):
         return problem.loss(params, problem.batch(zero, BatchId(key, key, zero, zero, zero)))
 
     steps = getattr(simulation.algorithm, "local_steps", 1)
     gradients = plans.rows(plan) * (steps if isinstance(steps, int) else 1)
     # A gradient computes about twice what the loss does, beside the loss; then the model is stepped, sent and mixed.
     numbers = sum(leaf.size for leaf in jax.tree.leaves(model))
-    gradient = 3 * work_of(step, model, key_of(simulation.key, "data", 0))
+    gradient = 3 * work_of(step, model, simulation.key, jax.ShapeDtypeStruct((), jnp.int32))
     return Work(gradients * gradient + plans.rows(plan) * PASSES * numbers, work_of(problem.evaluate, model))
 
 
