@@ -7,8 +7,7 @@ that it does not look through; an `optimization_barrier` is none.
 |---|---|---|
 | `written_once` | a message is computed once and stored before neighbours read it | `benchmarks/loop.py` |
 | `accumulate` | a long chain of gathers and sums is cut into short ones | `benchmarks/forms.py` |
-| `in_parts` | a result is stored before the gradient reads it at several places | `benchmarks/models.py` |
-| `few_parts` | the number of turns of such a loop | - |
+| `stored` | a result is stored before the gradient reads it at several places | `benchmarks/models.py` |
 | `threefry` | the generator is one fused pass; JAX lowers it to loops on a CPU | `benchmarks/draws.py` |
 | `split_cpu` | convolutions run on all cores, since each core is a device of its own | `benchmarks/models.py` |
 | `RUNS_ONCE` | a program that runs once is compiled in about half the time | `benchmarks/start.py` |
@@ -20,7 +19,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -29,10 +28,9 @@ __all__ = [
     "RUNS_ONCE",
     "accumulate",
     "cores",
-    "few_parts",
-    "in_parts",
     "is_split",
     "split_cpu",
+    "stored",
     "threefry",
     "written_once",
 ]
@@ -96,6 +94,22 @@ def written_once(t: jax.Array, message: T) -> T:
     return structure.unflatten(leaves)
 
 
+def stored(arrays: T) -> T:
+    """The same arrays, stored in memory before they are read, where there is no round to tell XLA nothing.
+
+    Without it, XLA would compute them again at each place where a gradient reads them. Measured on one core, a training
+    step of 32 images: GN-LeNet 57 ms without, 31 ms with it; LeNet 8.2 and 7.8 ms.
+
+    Args:
+      arrays: arrays, of which the first is of floating point.
+    """
+    leaves, structure = jax.tree.flatten(arrays)
+    if jax.default_backend() != "cpu" or not leaves[0].size:
+        return arrays
+    first = jax.lax.slice(leaves[0], (0,) * leaves[0].ndim, (1,) * leaves[0].ndim).reshape(())
+    return structure.unflatten(_stored((first != first).astype(jnp.int32), leaves))  # 1 if it is NaN, else 0
+
+
 @jax.custom_jvp
 def _stored(t: jax.Array, arrays: list[jax.Array]) -> list[jax.Array]:
     def turn(carry):
@@ -137,34 +151,6 @@ def accumulate(times: int, body: Callable[..., jax.Array], start: jax.Array, tog
     for i in range(turns * together, times):
         start = body(i, start)
     return start
-
-
-def in_parts(function: Callable[[jax.Array], Any], x: jax.Array) -> Any:
-    """`function(x)` in a few equal parts of the leading axis, so that its results are stored in memory.
-
-    Without it, XLA would compute the result again at each place where a gradient reads it. Measured on one core, the
-    winners of max pooling, forward and backward: f[32, 32, 32, 32] takes 2.1 ms in place of 4.3, f[32, 28, 28, 16] 0.8
-    in place of 1.4.
-
-    Args:
-      function: acts on each entry of the leading axis by itself, and returns arrays with that axis.
-      x: f[B, ...].
-    """
-    batch = x.shape[0]
-    parts = few_parts(batch)
-    if parts <= 1:
-        return function(x)
-    out = jax.lax.map(function, x.reshape(parts, batch // parts, *x.shape[1:]))
-    return jax.tree.map(lambda one: one.reshape(batch, *one.shape[2:]), out)
-
-
-def few_parts(size: int) -> int:
-    """A small number of equal parts of `size`, more than one where possible: 2, 3, 5 or 7, else `size` parts of one.
-
-    >>> [few_parts(size) for size in (32, 27, 35, 11, 1)]
-    [2, 3, 5, 11, 1]
-    """
-    return next((parts for parts in (2, 3, 5, 7) if size % parts == 0), size)
 
 
 # The rotations of the eight rounds that repeat, and the constant of the key schedule.
