@@ -6,9 +6,14 @@ import jax
 import jax.numpy as jnp
 
 from jdl import tree
-from jdl.types import Message, PerLink, Push, PyTree, Sized
+from jdl.types import Message, PerLink, Posted, Push, PyTree, Sized
 
-__all__ = ["content_and_bits", "content_of", "unmarked"]
+__all__ = ["content_and_bits", "content_of", "is_posted", "unmarked"]
+
+
+def is_posted(part: PyTree) -> bool:
+    """Whether a part of an inbox holds messages that each row takes one by one when its turn comes."""
+    return isinstance(part, Posted)
 
 
 def unmarked(inbox: Message) -> Message:

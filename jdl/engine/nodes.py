@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +11,11 @@ import numpy as np
 from jdl import plan as plans
 from jdl import tree
 from jdl.engine.mapping import AT_ONCE
+from jdl.engine.messages import is_posted
 from jdl.engine.returned import returned
 from jdl.engine.state import RunState, Simulation
 from jdl.rng import STREAMS, fold_in, key_of
-from jdl.types import Data, Node, Plan, Posted, PyTree
+from jdl.types import Data, Node, Plan, PyTree
 
 __all__ = ["desk_of", "each_node", "node_of", "rows_of"]
 
@@ -67,17 +67,13 @@ def _method(role: str, name: str, phase: int, shared: PyTree, row: dict, *argume
     return returned(type(s.algorithm), name, role, out)
 
 
-def _is_posted(x: Any) -> bool:
-    return isinstance(x, Posted)
-
-
 def _posted(arguments: tuple) -> tuple[list, tuple]:
     """The contents that all rows share, and the arguments without them."""
-    posts = [part.content for part in jax.tree.leaves(arguments, is_leaf=_is_posted) if _is_posted(part)]
+    posts = [part.content for part in jax.tree.leaves(arguments, is_leaf=is_posted) if is_posted(part)]
     if not posts:
         return [], arguments
-    bare = lambda part: part.replace(content=None) if _is_posted(part) else part
-    return posts, jax.tree.map(bare, arguments, is_leaf=_is_posted)
+    bare = lambda part: part.replace(content=None) if is_posted(part) else part
+    return posts, jax.tree.map(bare, arguments, is_leaf=is_posted)
 
 
 def _taken(posts: list, arguments: tuple) -> tuple:
@@ -87,12 +83,12 @@ def _taken(posts: list, arguments: tuple) -> tuple:
     contents = iter(posts)
 
     def taken(part):
-        if not _is_posted(part):
+        if not is_posted(part):
             return part
         mine = jax.tree.map(lambda x: x.at[part.rows].get(mode="promise_in_bounds"), next(contents))
         return part.inbox.replace(content=tree.where_rows(part.inbox.arrived, mine, tree.zeros_like(mine)))
 
-    return jax.tree.map(taken, arguments, is_leaf=_is_posted)
+    return jax.tree.map(taken, arguments, is_leaf=is_posted)
 
 
 def rows_of(s: Simulation, plan: Plan, state: RunState) -> dict:

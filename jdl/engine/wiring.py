@@ -10,14 +10,14 @@ import jax.numpy as jnp
 from jdl import plan as plans
 from jdl.engine import xla
 from jdl.engine.deliveries import traffic_of
-from jdl.engine.messages import content_and_bits, unmarked
+from jdl.engine.messages import content_and_bits, is_posted, unmarked
 from jdl.engine.placement import divided
 from jdl.engine.returned import announced, delivered
 from jdl.engine.seeing import bits_of_loss
 from jdl.engine.state import RunState, Simulation
 from jdl.engine.totals import tally
 from jdl.rng import key_of
-from jdl.types import Delivery, Message, Plan, Posted, PyTree, Slots, Traffic, Wire
+from jdl.types import Delivery, Message, Plan, PyTree, Slots, Traffic, Wire
 
 __all__ = ["as_real", "broadcast", "exchange", "stored", "tallied"]
 
@@ -57,12 +57,12 @@ def stored(s: Simulation, state: RunState, made: PyTree) -> PyTree:
         parts are left as they are.
     """
     known = {id(x) for x in jax.tree.leaves(state.nodes)}
-    arrays = {id(x): x for x in jax.tree.leaves(made, is_leaf=_is_posted) if not _is_posted(x) and id(x) not in known}
+    arrays = {id(x): x for x in jax.tree.leaves(made, is_leaf=is_posted) if not is_posted(x) and id(x) not in known}
     if not arrays:
         return made
     written = divided(xla.written_once, s.placement.mesh)(state.t, list(arrays.values()))
     of = dict(zip(arrays, written, strict=True))
-    return jax.tree.map(lambda x: of.get(id(x), x), made, is_leaf=_is_posted)
+    return jax.tree.map(lambda x: of.get(id(x), x), made, is_leaf=is_posted)
 
 
 def broadcast(s: Simulation, state: RunState, plan: Plan, message: Message, phase: int) -> tuple:
@@ -100,10 +100,6 @@ def broadcast(s: Simulation, state: RunState, plan: Plan, message: Message, phas
 def as_real(message: Message) -> Message:
     """A server's message as exchanges meet it: they average real numbers. Clients receive whole numbers unchanged."""
     return jax.tree.map(lambda x: x if _is_real(x) else x.astype(jnp.float32), message)
-
-
-def _is_posted(x: PyTree) -> bool:
-    return isinstance(x, Posted)
 
 
 def _is_real(x: jax.Array) -> bool:

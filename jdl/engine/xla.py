@@ -124,8 +124,14 @@ def _stored_jvp(primals, tangents):
     return _stored(*primals), tangents[1]
 
 
-def accumulate(times: int, body: Callable[..., jax.Array], start: jax.Array, together: int = 1) -> jax.Array:
+# The number of steps that are fused into one pass; elsewhere than on a CPU it was not measured.
+TOGETHER, TOGETHER_ELSEWHERE = 8, 32
+
+
+def accumulate(times: int, body: Callable[..., jax.Array], start: jax.Array) -> jax.Array:
     """Apply `x = body(i, x)` for i < times, in a loop of a few steps a turn, which XLA fuses into one pass.
+
+    Fewer than two turns are no loop.
 
     One long chain of gathers is slow, as is a loop of single steps, each of which reads and writes x. Measured in a
     loop of rounds on two cores, 64 gathers of rows: one chain takes 1.5 times as long as single steps, turns of 8 steps
@@ -135,10 +141,8 @@ def accumulate(times: int, body: Callable[..., jax.Array], start: jax.Array, tog
       times: the number of steps.
       body: maps the step, an int or i32[], and the array so far to the next array.
       start: the array before the first step.
-      together: the number of steps in a turn on a CPU; 32 elsewhere, which was not measured. Fewer than two turns are
-        no loop.
     """
-    together = together if jax.default_backend() == "cpu" else 32
+    together = TOGETHER if jax.default_backend() == "cpu" else TOGETHER_ELSEWHERE
     turns = times // together if times >= 2 * together else 0
 
     def turn(i, x):

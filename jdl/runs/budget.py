@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ from jdl.engine.rounds import plan_at
 from jdl.engine.sim import Simulation
 from jdl.types import BatchId
 
-__all__ = ["Sample", "Work", "chosen_every", "chosen_sample", "note_if_costly", "usual_every", "work_of_run"]
+__all__ = ["Budget", "Sample", "Work", "usual_every", "work_of_run"]
 
 MARKS = 25  # the evaluations of a long run, after that of its start
 FEW = 5  # the same where these take longer than the rounds
@@ -61,77 +62,103 @@ def usual_every(rounds: int) -> int:
     return max(-(-rounds // MARKS), min(SHORT, -(-rounds // 5)))
 
 
-def chosen_every(simulation: Simulation, eval_nodes: str | int, rounds: int) -> int:
-    """The rounds between evaluations where the user gives no number, from sizes alone.
-
-    It is `usual_every`; or a fifth of all rounds in a run of more than 512 nodes whose evaluations would otherwise be
-    estimated to compute more than its rounds, even those of a sample.
-    """
-    every, n = usual_every(rounds), simulation.problem.n
-    sample = chosen_sample(simulation, eval_nodes, rounds, every)
-    if n <= 2 * LEAST or _one_model(simulation):
-        return every
-    work, nodes = work_of_run(simulation), n if sample is None else sample.nodes
-    costly = rounds // every * nodes * work.evaluation > rounds * work.round
-    return max(every, -(-rounds // FEW)) if costly else every
-
-
-def chosen_sample(
-    simulation: Simulation, eval_nodes: str | int, rounds: int, eval_every: int, least: int = LEAST
-) -> Sample | None:
-    """The sample of nodes that a run evaluates; None for all nodes.
-
-    "auto" evaluates all nodes of a run of at most 512, and of a larger one if all its evaluations together are
-    estimated to compute at most a tenth of what its rounds compute. Otherwise it evaluates a sample of 256 nodes, and
-    all nodes at the end. The estimates are functions of shapes, never of measured time.
+class Budget:
+    """The evaluations of a run. Its estimates are made from sizes alone, once, when they are first needed.
 
     Args:
       simulation: the composed simulation.
-      eval_nodes: "auto", "all", or a number of nodes, which holds for the last evaluation as well.
       rounds: the number of rounds.
-      eval_every: the number of rounds between evaluations.
       least: the size of the sample that "auto" takes; all of up to twice as many nodes are evaluated.
-
-    Raises:
-      InputError: if `eval_nodes` is none of these.
     """
-    number = isinstance(eval_nodes, int) and not isinstance(eval_nodes, bool) and eval_nodes > 0
-    need = f'got eval_nodes={eval_nodes!r}, need "auto", "all" or a number of nodes; try "auto"'
-    checks.require(number or eval_nodes in ("auto", "all"), need)
-    n = simulation.problem.n
-    if eval_nodes == "all" or n <= (eval_nodes if number else 2 * least) or _one_model(simulation):
-        return None
-    if number:
-        return Sample(eval_nodes, all_at_end=False)
-    work = work_of_run(simulation)
-    evaluations = 1 + -(-rounds // eval_every)
-    if evaluations * n * work.evaluation <= SHARE * rounds * work.round:
-        return None
-    return Sample(least, all_at_end=True)
 
+    def __init__(self, simulation: Simulation, rounds: int, least: int = LEAST):
+        self.simulation, self.rounds, self.least, self.n = simulation, rounds, least, simulation.problem.n
 
-def note_if_costly(simulation: Simulation, sample: Sample | None, rounds: int, eval_every: int) -> None:
-    """Warn if the evaluations of many nodes are estimated to take longer than the rounds, and more than seconds.
+    @functools.cached_property
+    def work(self) -> Work:
+        """What a round and an evaluation compute."""
+        return work_of_run(self.simulation)
 
-    This is so where evaluating one model takes all data of all nodes, as that of `Logistic` does: evaluating all models
-    computes n^2 times as much as evaluating one model on the data of one node.
-    """
-    n = simulation.problem.n
-    if n <= 2 * LEAST or _one_model(simulation):
-        return
-    work, marks = work_of_run(simulation), -(-rounds // eval_every)
-    each, last = (n, n) if sample is None else (sample.nodes, n if sample.all_at_end else sample.nodes)
-    in_rounds = (marks * each + last) * work.evaluation / work.round
-    if in_rounds <= rounds or in_rounds * work.round <= NOTED:
-        return
-    of = f"{each:,} of {n:,} nodes" if each < n else f"all {n:,} nodes"
-    end = " and of all at the end" if last > each else ""
-    less = f", or eval_nodes={LEAST} for a sample at the end as well" if last > LEAST else ""
-    checks.note(
-        f"evaluations of {of}{end} are estimated to take as long as {in_rounds:,.0f} rounds, and the run has "
-        f"{rounds:,}: evaluating one model computes as much as {work.evaluation / work.round:.2g} rounds; "
-        f"give a larger eval_every{less}"
-    )
+    @functools.cached_property
+    def one_model(self) -> bool:
+        """Whether one model serves all nodes: that of a server whose clients have none of their own."""
+        state = jax.eval_shape(simulator.INIT, self.simulation)
+        models = jax.eval_shape(simulator.models, self.simulation, state)
+        return jax.tree.leaves(models)[0].shape[0] != self.n
+
+    @property
+    def small(self) -> bool:
+        """Whether the run has so few models that all of them are evaluated."""
+        return self.n <= 2 * self.least or self.one_model
+
+    def every(self, eval_nodes: str | int) -> int:
+        """The rounds between evaluations where the user gives no number.
+
+        It is `usual_every`; or a fifth of all rounds in a run of more than 512 nodes whose evaluations would otherwise
+        be estimated to compute more than its rounds, even those of a sample.
+
+        Args:
+          eval_nodes: see `sample`.
+        """
+        every = usual_every(self.rounds)
+        sample = self.sample(eval_nodes, every)
+        if self.small:
+            return every
+        nodes = self.n if sample is None else sample.nodes
+        costly = self.rounds // every * nodes * self.work.evaluation > self.rounds * self.work.round
+        return max(every, -(-self.rounds // FEW)) if costly else every
+
+    def sample(self, eval_nodes: str | int, eval_every: int) -> Sample | None:
+        """The sample of nodes that a run evaluates; None for all nodes.
+
+        "auto" evaluates all nodes of a run of at most 512, and of a larger one if all its evaluations together are
+        estimated to compute at most a tenth of what its rounds compute. Otherwise it evaluates a sample of 256 nodes,
+        and all nodes at the end.
+
+        Args:
+          eval_nodes: "auto", "all", or a number of nodes, which holds for the last evaluation as well.
+          eval_every: the number of rounds between evaluations.
+
+        Raises:
+          InputError: if `eval_nodes` is none of these.
+        """
+        number = isinstance(eval_nodes, int) and not isinstance(eval_nodes, bool) and eval_nodes > 0
+        need = f'got eval_nodes={eval_nodes!r}, need "auto", "all" or a number of nodes; try "auto"'
+        checks.require(number or eval_nodes in ("auto", "all"), need)
+        if eval_nodes == "all" or (self.n <= eval_nodes or self.one_model if number else self.small):
+            return None
+        if number:
+            return Sample(eval_nodes, all_at_end=False)
+        evaluations = 1 + -(-self.rounds // eval_every)
+        if evaluations * self.n * self.work.evaluation <= SHARE * self.rounds * self.work.round:
+            return None
+        return Sample(self.least, all_at_end=True)
+
+    def note_if_costly(self, sample: Sample | None, eval_every: int) -> None:
+        """Warn if the evaluations of many nodes are estimated to take longer than the rounds, and more than seconds.
+
+        This is so where evaluating one model takes all data of all nodes, as that of `Logistic` does: evaluating all
+        models computes n^2 times as much as evaluating one model on the data of one node.
+
+        Args:
+          sample: the nodes that are evaluated; None for all.
+          eval_every: the number of rounds between evaluations.
+        """
+        if self.small:
+            return
+        n, work, marks = self.n, self.work, -(-self.rounds // eval_every)
+        each, last = (n, n) if sample is None else (sample.nodes, n if sample.all_at_end else sample.nodes)
+        in_rounds = (marks * each + last) * work.evaluation / work.round
+        if in_rounds <= self.rounds or in_rounds * work.round <= NOTED:
+            return
+        of = f"{each:,} of {n:,} nodes" if each < n else f"all {n:,} nodes"
+        end = " and of all at the end" if last > each else ""
+        less = f", or eval_nodes={self.least} for a sample at the end as well" if last > self.least else ""
+        checks.note(
+            f"evaluations of {of}{end} are estimated to take as long as {in_rounds:,.0f} rounds, and the run has "
+            f"{self.rounds:,}: evaluating one model computes as much as {work.evaluation / work.round:.2g} rounds; "
+            f"give a larger eval_every{less}"
+        )
 
 
 def work_of_run(simulation: Simulation) -> Work:
@@ -149,10 +176,3 @@ def work_of_run(simulation: Simulation) -> Work:
     numbers = sum(leaf.size for leaf in jax.tree.leaves(model))
     gradient = 3 * work_of(step, model, simulation.key, jax.ShapeDtypeStruct((), jnp.int32))
     return Work(gradients * gradient + plans.rows(plan) * PASSES * numbers, work_of(problem.evaluate, model))
-
-
-def _one_model(simulation: Simulation) -> bool:
-    """Whether one model serves all nodes: that of a server whose clients have none of their own."""
-    state = jax.eval_shape(simulator.INIT, simulation)
-    models = jax.eval_shape(simulator.models, simulation, state)
-    return jax.tree.leaves(models)[0].shape[0] != simulation.problem.n

@@ -15,7 +15,7 @@ from jdl import checks
 from jdl.engine.mapping import Mapping
 from jdl.engine.sim import Simulation
 from jdl.runs import compose
-from jdl.runs.budget import chosen_every, chosen_sample, note_if_costly
+from jdl.runs.budget import Budget
 from jdl.runs.cache import use_compile_cache
 from jdl.runs.describe import describe, environment, part_name
 from jdl.runs.driver import Driver
@@ -138,10 +138,11 @@ def run(
     if params is not None:
         check_start(simulation, params)
     label = label or part_name(algorithm)
+    budget = Budget(simulation, rounds)
     if eval_every is None:
-        eval_every = chosen_every(simulation, eval_nodes, rounds)
-    sample = chosen_sample(simulation, eval_nodes, rounds, eval_every)
-    note_if_costly(simulation, sample, rounds, eval_every)
+        eval_every = budget.every(eval_nodes)
+    sample = budget.sample(eval_nodes, eval_every)
+    budget.note_if_costly(sample, eval_every)
     settings = {"rounds": rounds, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
     hosts = Hosts.of_jax()
     with contextlib.ExitStack() as stack:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jdl import plan as plans
 from jdl.engine import xla
 from jdl.exchange.mixing.slots import by_slots
-from jdl.exchange.mixing.sums import TOGETHER, beginning, rows, term
+from jdl.exchange.mixing.sums import beginning, rows, term
 from jdl.types import Edges, Plan, Slots
 
 __all__ = ["Arranged", "arranged", "by_edges", "by_levels"]
@@ -115,12 +115,12 @@ def by_levels(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
     def add(slot, total):
         return total + term(weights[:, slot], rows(sent, senders[:, slot]), hubs)
 
-    parts = xla.accumulate(levels.hub_width, add, jnp.zeros_like(hubs), TOGETHER)
+    parts = xla.accumulate(levels.hub_width, add, jnp.zeros_like(hubs))
     for places in levels.sums:
 
         def add_parts(slot, total, places=places, parts=parts):
             return total + parts.at[places[:, slot]].get(mode="fill", fill_value=0)
 
         zeros = jnp.zeros((places.shape[0], *own.shape[1:]), own.dtype)
-        parts = xla.accumulate(places.shape[1], add_parts, zeros, TOGETHER)
+        parts = xla.accumulate(places.shape[1], add_parts, zeros)
     return total + parts.at[levels.extra].get(mode="fill", fill_value=0)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jdl import tree
 from jdl.engine import xla
-from jdl.exchange.mixing.sums import TOGETHER, rows
+from jdl.exchange.mixing.sums import rows
 from jdl.types import Groups, Plan
 
 __all__ = ["by_groups"]
@@ -34,7 +34,7 @@ def by_groups(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
         used, weight = tree.column(links.used[:, slot], own), tree.column(share[:, slot], own)
         return total + jnp.where(used, weight * difference, 0)
 
-    total = xla.accumulate(links.members.shape[1], add, jnp.zeros_like(first), TOGETHER)
+    total = xla.accumulate(links.members.shape[1], add, jnp.zeros_like(first))
     inbox = rows(first + total, links.group)
     if own is sent:
         return inbox

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jdl.engine import xla
-from jdl.exchange.mixing.sums import TOGETHER, beginning, rows, term
+from jdl.exchange.mixing.sums import beginning, rows, term
 from jdl.types import Circulant, Plan, Slots
 
 __all__ = ["by_slots", "heard"]
@@ -30,7 +30,7 @@ def by_slots(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
     def add(slot, total):
         return total + term(links.weights[:, slot], heard(links, sent, slot), base)
 
-    return xla.accumulate(links.weights.shape[1], add, start, TOGETHER)
+    return xla.accumulate(links.weights.shape[1], add, start)
 
 
 def heard(links: Slots | Circulant, sent: jax.Array, slot: int | jax.Array) -> jax.Array:

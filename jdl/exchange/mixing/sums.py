@@ -8,10 +8,7 @@ import jax.numpy as jnp
 from jdl import tree
 from jdl.types import Plan
 
-__all__ = ["TOGETHER", "beginning", "rows", "term"]
-
-# The number of messages that are added in one pass over the rows, see `jdl.engine.xla.accumulate`.
-TOGETHER = 8
+__all__ = ["beginning", "rows", "term"]
 
 
 def beginning(plan: Plan, own: jax.Array) -> tuple[jax.Array, jax.Array]:

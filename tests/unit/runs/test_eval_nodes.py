@@ -11,7 +11,7 @@ import jdl
 from jdl import checks
 from jdl.engine import metrics
 from jdl.engine.sampled import sampled_nodes
-from jdl.runs.budget import Sample, chosen_every, chosen_sample, note_if_costly, usual_every, work_of_run
+from jdl.runs.budget import Budget, Sample, usual_every, work_of_run
 from jdl.runs.program import program_of
 
 N, K = 9, 4
@@ -89,16 +89,16 @@ def test_the_last_evaluation_is_of_all_nodes():
 def test_who_is_evaluated_follows_from_sizes():
     """All of few nodes, all where it is cheap, a sample where it is not; the least number is lowered for the test."""
     costly = built(jdl.problems.logistic(nodes=24))
-    assert chosen_sample(costly, "auto", 100, 4) is None
-    assert chosen_sample(costly, "auto", 100, 4, least=8) == Sample(8, all_at_end=True)
-    assert chosen_sample(costly, "all", 100, 4, least=8) is None
-    assert chosen_sample(costly, 5, 100, 4) == Sample(5, all_at_end=False)
-    assert chosen_sample(costly, 24, 100, 4) is None
-    assert chosen_sample(built(), "auto", 100, 4, least=2) is None  # a quadratic of dimension 3 costs next to nothing
-    assert chosen_sample(costly, "auto", 10**6, 10**6, least=8) is None
+    assert Budget(costly, 100).sample("auto", 4) is None
+    assert Budget(costly, 100, least=8).sample("auto", 4) == Sample(8, all_at_end=True)
+    assert Budget(costly, 100, least=8).sample("all", 4) is None
+    assert Budget(costly, 100).sample(5, 4) == Sample(5, all_at_end=False)
+    assert Budget(costly, 100).sample(24, 4) is None
+    assert Budget(built(), 100, least=2).sample("auto", 4) is None  # a quadratic of dimension 3 costs next to nothing
+    assert Budget(costly, 10**6, least=8).sample("auto", 10**6) is None
     for wrong in (0, True, "some", 2.5):
         with pytest.raises(checks.InputError, match="eval_nodes"):
-            chosen_sample(costly, wrong, 100, 4)
+            Budget(costly, 100).sample(wrong, 4)
 
 
 def test_the_work_of_an_objective_over_all_data_grows_with_n():
@@ -109,22 +109,20 @@ def test_the_work_of_an_objective_over_all_data_grows_with_n():
 
 def test_a_server_with_one_model_needs_no_sample():
     problem = jdl.problems.quadratic(nodes=N, dim=3)
-    assert chosen_sample(jdl.simulation(problem, jdl.algorithms.FedAvg(lr=0.1)), K, 10, 2) is None
+    assert Budget(jdl.simulation(problem, jdl.algorithms.FedAvg(lr=0.1)), 10).sample(K, 2) is None
 
 
 def test_costly_evaluations_are_noted(monkeypatch):
     simulation = built(jdl.problems.logistic(nodes=24))
-    monkeypatch.setattr("jdl.runs.budget.LEAST", 8)
     monkeypatch.setattr("jdl.runs.budget.NOTED", 1.0)
     with pytest.warns(checks.Note, match="8 of 24 nodes and of all at the end .* eval_nodes=8"):
-        note_if_costly(simulation, Sample(8, all_at_end=True), 10, 1)
+        Budget(simulation, 10, least=8).note_if_costly(Sample(8, all_at_end=True), 1)
 
 
 def test_costly_evaluations_are_few(monkeypatch):
-    monkeypatch.setattr("jdl.runs.budget.LEAST", 8)
     monkeypatch.setattr("jdl.runs.budget.SHORT", 1)
-    assert chosen_every(built(jdl.problems.logistic(nodes=24)), "auto", 25) == 5
-    assert chosen_every(built(jdl.problems.quadratic(nodes=24)), "auto", 25) == usual_every(25) == 1
+    assert Budget(built(jdl.problems.logistic(nodes=24)), 25, least=8).every("auto") == 5
+    assert Budget(built(jdl.problems.quadratic(nodes=24)), 25, least=8).every("auto") == usual_every(25) == 1
 
 
 def test_short_runs_have_few_marks():
