@@ -31,7 +31,7 @@ from jdl.runs.users_errors import explained
 from jdl.runs.users_functions import check_functions
 from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Problem, Roles, Wrapper
 
-__all__ = ["simulation"]
+__all__ = ["key_of_seed", "simulation"]
 
 Metric = Callable[..., jax.Array]
 
@@ -90,7 +90,7 @@ def simulation(
     Raises:
       InputError: if a part is unusable, or if the parts do not fit together.
     """
-    key = _key(seed)
+    key = key_of_seed(seed)
     refuse.kinds(problem, algorithm, network, network_down)
     refuse.roles(roles, problem.n)
     number = isinstance(mapping, int) and not isinstance(mapping, bool) and mapping > 0
@@ -141,7 +141,7 @@ def simulation(
     return built.replace(placement=Placement(mapping, mesh))
 
 
-def _key(seed: int) -> Key:
+def key_of_seed(seed: int) -> Key:
     """The root key of a run, a different one for every seed of 64 bits. (JAX itself uses the lower 32 bits only.)
 
     It is `jax.random.key(seed)`, which would compile a program to put the seed into the second half of the key.

@@ -10,28 +10,49 @@ from jdl.runs.describe import differences
 from jdl.runs.place import Place
 from jdl.runs.public_names import renewed
 
-__all__ = ["as_json", "same_configuration"]
+__all__ = ["as_json", "same_configuration", "settings_of"]
 
 
-def same_configuration(place: Place, config: dict[str, Any]) -> None:
-    """Check that a directory holds the run that is to be resumed.
+def settings_of(place: Place) -> dict[str, Any]:
+    """The settings of the run that a directory holds: its rounds, evaluations, checkpoints and seeds.
 
     Raises:
-      InputError: if it holds no run, or one with another configuration.
+      InputError: if the directory holds no run.
     """
+    return _read(place)["run"]
+
+
+def same_configuration(place: Place, config: dict[str, Any]) -> dict[str, Any]:
+    """Check that a directory holds the run that is to be resumed, which may go on for more rounds than before.
+
+    Returns:
+      The configuration to keep: that of the directory, with the rounds and checkpoints that are asked for now.
+
+    Raises:
+      InputError: if it holds no run, or one with another configuration, or one of more rounds.
+    """
+    was, now = _read(place), json.loads(as_json(config))
+    before, rounds = was["run"].get("rounds", 0), now["run"]["rounds"]
+    more = "need at least as many to resume; begin another run for fewer"
+    checks.require(rounds >= before, f"got rounds={rounds}, and a run of {before} in {place.path}, {more}")
+    may_change = {name: now["run"].get(name) for name in ("rounds", "checkpoint_every")}
+    pairs = (("run", was["run"] | may_change), ("simulation", was["simulation"]))
+    odd = [text for key, held in pairs for text in differences(renewed(held), now[key], key)]
+    do = f"to start anew {place.another}, or restore what was"
+    need = f"got a run directory of another configuration: {'; '.join(odd[:3])}; need the same to resume"
+    checks.require(not odd, f"{need}; {do}")
+    return was | {"run": was["run"] | may_change}
+
+
+def _read(place: Place) -> dict[str, Any]:
     file = place.path / "config.json"
     do = "name the directory of a run, or begin anew"
     checks.require(file.is_file(), f"got run directory {place.path}, which holds no config.json; {do}")
     try:
         was = json.loads(file.read_text())
-        before = {key: was[key] for key in ("run", "simulation")}
+        return was | {"run": dict(was["run"]), "simulation": was["simulation"]}
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise checks.InputError(f"got {file}, which cannot be read ({error}); restore it, or run anew") from error
-    now = json.loads(as_json(config))
-    odd = [text for key in before for text in differences(renewed(before[key]), now[key], key)]
-    do = f"to start anew {place.another}, or restore what was"
-    need = f"got a run directory of another configuration: {'; '.join(odd[:3])}; need the same to resume"
-    checks.require(not odd, f"{need}; {do}")
 
 
 def as_json(content: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from jdl.runs.ending import has_finite_loss
+from jdl.runs.goal import Goal
 from jdl.runs.history import Row
 from jdl.runs.hosts import ALONE, Hosts
 from jdl.runs.interrupt import Stop
@@ -82,6 +83,8 @@ class Driver:
       files: the run directory, or None; of process 0 alone.
       hosts: the processes that drive together.
       clock: gives the time in seconds; it never decreases.
+      goal: ends the run when an evaluation reaches it, or None.
+      on_row: is called with each evaluation, by process 0 alone, or None.
       rows: the evaluations so far.
       at: where the run stands.
       begun: the time at which the first chunk began. The time before it, for compilation, is not counted.
@@ -94,6 +97,8 @@ class Driver:
     files: RunDir | None = None
     hosts: Hosts = ALONE
     clock: Callable[[], float] = time.monotonic
+    goal: Goal | None = None
+    on_row: Callable[[Row], Any] | None = None
     rows: list[Row] = dataclasses.field(default_factory=list)
     at: Reached | None = None
     begun: float = 0.0
@@ -116,6 +121,10 @@ class Driver:
         restored = self.hosts.once(read)
         state, progress, self.rows = restored if restored is not None else (None, {"seconds": 0.0}, [])
         self.at, self._before = self.driven.begin(state), progress["seconds"]
+        if self.at.t < self.pace.rounds and len(self.needed) < len(self.rows):  # an end beyond which the run now goes
+            self.rows = self.needed
+            if self.files is not None:
+                self.files.rewrite(self.rows)
         self.begun = self._saved = self.clock()
         self.bar.start(self.at.t)
 
@@ -139,6 +148,8 @@ class Driver:
             self.rows.append({"round": self.at.t, "seconds": self.seconds, **self.driven.row(self.at)})
             if self.files is not None:
                 self.files.row(self.rows[-1])
+            if self.on_row is not None and self.hosts.leads:
+                self.on_row(self.rows[-1])
         self.bar.update(self.at.t, self.rows[-1] if self.rows else None)
 
     def save_if_due(self) -> None:
@@ -152,13 +163,24 @@ class Driver:
         if self.hosts.agreed(self.files is not None):
             state = self.hosts.gathered(self.at.state)
             if self.hosts.leads:
-                self.files.save(self.at.t, state, {"rows": len(self.rows), "seconds": self.seconds})
+                progress = {"rows": len(self.rows), "needed": len(self.needed), "seconds": self.seconds}
+                self.files.save(self.at.t, state, progress)
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do: all rounds are evaluated, or numbers are no longer finite."""
+        """Whether nothing is left to do: all is evaluated, numbers are no longer finite, or the goal is reached."""
         lost = bool(self.rows) and not has_finite_loss(self.rows[-1])
-        return self.pace.done(self.evaluated) or self.at.halted or lost
+        return self.pace.done(self.evaluated) or self.at.halted or lost or self.reached
+
+    @property
+    def needed(self) -> list[Row]:
+        """The evaluations that the run needs if it goes on; one that cannot go on needs all."""
+        return self.rows if self.at.halted else self.pace.on_the_way(self.rows)
+
+    @property
+    def reached(self) -> bool:
+        """Whether the newest evaluation reaches the goal."""
+        return self.goal is not None and bool(self.rows) and self.goal.reached(self.rows[-1])
 
     @property
     def evaluated(self) -> int:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jdl.engine.state import Simulation
+from jdl.runs.goal import Goal
 from jdl.runs.history import Row
 from jdl.runs.message_range import smallest_range
 
@@ -39,7 +40,14 @@ def first_infinite_loss(rows: list[Row]) -> int | None:
 
 
 def ending(
-    simulation: Simulation, *, diverged_round: int, t: int, rounds: int, rows: list[Row], go_on: str | None
+    simulation: Simulation,
+    *,
+    diverged_round: int,
+    t: int,
+    rounds: int,
+    rows: list[Row],
+    go_on: str | None,
+    goal: Goal | None = None,
 ) -> tuple[str, str]:
     """The status of a run that has ended, and a sentence that explains it.
 
@@ -50,9 +58,10 @@ def ending(
       rounds: the number of rounds that were asked for.
       rows: the evaluations.
       go_on: how the caller resumes the run, or None if it was not saved.
+      goal: what ends the run before, if anything.
 
     Returns:
-      The status, "finished", "diverged" or "interrupted", and the sentence.
+      The status, "finished", "reached", "diverged" or "interrupted", and the sentence.
     """
     advice = f"try a smaller rate{_advice_on_float16(simulation)}"
     if diverged_round >= 0:
@@ -64,6 +73,8 @@ def ending(
         return "diverged", f"diverged in round 0: the loss of the start is not finite; {why}"
     if infinite is not None:
         return "diverged", f"diverged by round {infinite}: the loss is no longer finite; {advice}"
+    if goal is not None and rows and goal.reached(rows[-1]):
+        return "reached", f"reached {goal} after round {rows[-1]['round']} of {rounds}"
     if t < rounds:
         how = f"; go on with `{go_on}`" if go_on is not None else "; give a run_dir to be able to go on"
         return "interrupted", f"interrupted after round {t} of {rounds}{how}"

@@ -1,11 +1,8 @@
-"""The evaluations of a run, in columns, and the two CSV files that hold them."""
+"""The evaluations of a run, or of one run for each of several seeds, in columns."""
 
 from __future__ import annotations
 
-import csv
-import itertools
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +12,12 @@ from jdl.engine.metrics import EVALUATED, PER_NODE
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["History", "append_csv", "append_nodes", "join_nodes", "per_node", "read_csv", "read_nodes"]
+__all__ = ["SHARED", "WHOLE", "History", "Row", "lines_of", "numbers", "per_node"]
 
 Row = dict[str, Any]
 
-WHOLE = ("round", "node", EVALUATED)  # the columns of whole numbers in files
+WHOLE = ("round", "seed", "node", EVALUATED)  # the columns of whole numbers in files
+SHARED = ("round", "seconds", EVALUATED)  # the columns that have one number for all seeds
 
 
 class History:
@@ -28,9 +26,14 @@ class History:
     A column is an attribute or an item: `history.mean_accuracy[-1]`, `history["round"]`. `history.frame` is a data
     frame. Metrics that have a number for each node are in `history.nodes`, arrays f[E, n] of E evaluations by name.
 
+    The history of several seeds has an axis of seeds: columns are f[E, S], and those of nodes f[E, S, n]. `round`,
+    `seconds` and `eval_nodes`, which are the same for all seeds, stay [E]. After a run has diverged, its columns are
+    NaN.
+
     Args:
       rows: the evaluations in the order of rounds, each a dict of the same columns. A name that begins with "nodes/"
-        holds f[n], a number for each node.
+        holds f[n], a number for each node. With seeds, values are arrays with a first axis of seeds.
+      seeds: the seeds of the second axis; None for a single run.
 
     >>> history = History([{"round": 0, "mean_loss": 2.3}, {"round": 10, "mean_loss": 0.5}])
     >>> history
@@ -39,10 +42,14 @@ class History:
     array([2.3, 0.5])
     >>> History([{"round": 0, "nodes/drift": np.zeros(3)}]).nodes["drift"].shape
     (1, 3)
+    >>> History([{"round": 0, "mean_loss": np.array([2.3, 2.4])}], seeds=(0, 1)).of(1).mean_loss
+    array([2.4])
     """
 
-    def __init__(self, rows: list[Row]):
-        self.rows = [_numbers(row) for row in rows]
+    def __init__(self, rows: list[Row], seeds: Sequence[int] | None = None):
+        self.seeds = None if seeds is None else tuple(seeds)
+        self._whole = rows
+        self.rows = [numbers(row) for row in rows]
         self.columns = {name: np.array([row[name] for row in rows]) for name in (self.rows[0] if rows else ())}
         names = per_node(rows[0]) if rows else {}
         self.nodes = {name: np.stack([np.asarray(row[PER_NODE + name], float) for row in rows]) for name in names}
@@ -69,14 +76,25 @@ class History:
         if not self.rows:
             return "History(no evaluations)"
         span = f"rounds {self.rows[0]['round']} to {self.rows[-1]['round']}"
-        return f"History({len(self)} evaluations, {span}: {', '.join(self.columns)})"
+        of = "" if self.seeds is None else f" of {len(self.seeds)} seeds"
+        return f"History({len(self)} evaluations{of}, {span}: {', '.join(self.columns)})"
 
     @property
     def frame(self) -> pandas.DataFrame:
-        """The evaluations as a pandas data frame."""
+        """The evaluations as a pandas data frame; with seeds, a row for each evaluation and seed."""
         import pandas
 
-        return pandas.DataFrame(self.columns)
+        if self.seeds is None:
+            return pandas.DataFrame(self.columns)
+        return pandas.DataFrame([line for row in self.rows for line in lines_of(row, self.seeds)])
+
+    def of(self, seed: int) -> History:
+        """The history of one seed, up to the evaluation before it diverged."""
+        if self.seeds is None or seed not in self.seeds:
+            raise KeyError(f"no seed {seed!r}; there are {self.seeds or 'none'}")
+        place = self.seeds.index(seed)
+        rows = [_of_seed(row, place) for row in self._whole]
+        return History([row for row in rows if not _is_blank(row)])
 
 
 def per_node(row: Row) -> dict[str, np.ndarray]:
@@ -84,95 +102,28 @@ def per_node(row: Row) -> dict[str, np.ndarray]:
     return {name.removeprefix(PER_NODE): value for name, value in row.items() if name.startswith(PER_NODE)}
 
 
-def _numbers(row: Row) -> Row:
+def numbers(row: Row) -> Row:
+    """The columns of an evaluation without those that have a number for each node."""
     return {name: value for name, value in row.items() if not name.startswith(PER_NODE)}
 
 
-def append_csv(path: Path, row: Row) -> None:
-    """Append the numbers of an evaluation to a CSV file, after a header if it is the first.
-
-    Numbers are written with enough digits that `read_csv` returns the same bits.
-
-    Args:
-      path: the file.
-      row: the columns of one evaluation. Those with a number for each node are left out; see `append_nodes`.
-    """
-    row = _numbers(row)
-    _append(path, row, [row.values()])
+def lines_of(row: Row, seeds: Sequence[int] | None) -> list[Row]:
+    """An evaluation as the lines of a file: one, or one for each seed, with a column `seed`."""
+    if seeds is None:
+        return [row]
+    return [{"round": row["round"], "seed": seed} | _of_seed(row, place) for place, seed in enumerate(seeds)]
 
 
-def append_nodes(path: Path, row: Row) -> None:
-    """Append the metrics of every node in an evaluation to a CSV file: a line for each node, with round and node.
-
-    Nothing is written if no metric has a number for each node.
-
-    Args:
-      path: the file.
-      row: the columns of one evaluation.
-    """
-    metrics = per_node(row)
-    if metrics:
-        values = zip(*(np.asarray(one).tolist() for one in metrics.values()), strict=True)
-        lines = ((row["round"], node, *numbers) for node, numbers in enumerate(values))
-        _append(path, ["round", "node", *metrics], lines)
+def _of_seed(row: Row, place: int) -> Row:
+    """The columns of the seed at this place."""
+    return {name: value if name in SHARED else _item(value[place]) for name, value in row.items()}
 
 
-def _append(path: Path, header: Iterable[str], lines: Iterable[Iterable[Any]]) -> None:
-    new = not path.exists() or path.stat().st_size == 0
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if new:
-            writer.writerow(header)
-        writer.writerows([repr(value) for value in line] for line in lines)
+def _is_blank(row: Row) -> bool:
+    """Whether a row of a seed is one after the run of this seed has diverged."""
+    own = [value for name, value in row.items() if name not in SHARED]
+    return bool(own) and all(np.all(np.isnan(value)) for value in own)
 
 
-def read_csv(path: Path) -> list[Row]:
-    """Read the rows of a history up to the first row that a crash or a disk has damaged.
-
-    Args:
-      path: the file, which need not exist.
-
-    Returns:
-      The rows; none if there is no file.
-    """
-    text = path.read_bytes().decode(errors="replace") if path.exists() else ""
-    header, *lines = text[: text.rfind("\n") + 1].replace("\0", "?").splitlines() or [""]
-    names, rows = header.split(","), []
-    for line in csv.reader(lines) if "round" in names else ():
-        try:
-            pairs = zip(names, line, strict=True)
-            rows.append({name: int(value) if name in WHOLE else float(value) for name, value in pairs})
-        except ValueError:
-            break
-    return rows
-
-
-def read_nodes(path: Path, n: int) -> dict[int, Row]:
-    """Read the metrics of every node, up to the first evaluation that a crash or a disk has damaged.
-
-    Args:
-      path: the file, which need not exist.
-      n: the number of nodes.
-
-    Returns:
-      For the round of each whole evaluation a dict of f64[n], whose names begin with "nodes/".
-    """
-    found: dict[int, Row] = {}
-    for round_, lines in itertools.groupby(read_csv(path), key=lambda line: line["round"]):
-        lines = list(lines)
-        if [line.get("node") for line in lines] != list(range(n)):
-            break
-        names = [name for name in lines[0] if name not in ("round", "node")]
-        found[round_] = {PER_NODE + name: np.array([line[name] for line in lines]) for name in names}
-    return found
-
-
-def join_nodes(rows: list[Row], nodes: dict[int, Row]) -> list[Row]:
-    """Join the evaluations with the metrics of every node, up to the first evaluation that has none.
-
-    Args:
-      rows: the evaluations, from `read_csv`.
-      nodes: the metrics of every node by round, from `read_nodes`.
-    """
-    whole = itertools.takewhile(lambda row: row["round"] in nodes, rows)
-    return [row | nodes[row["round"]] for row in whole]
+def _item(value: Any) -> Any:
+    return value.item() if np.ndim(value) == 0 else value

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import enum
 
+from jdl.engine.metrics import EVALUATED
+from jdl.runs.history import Row
+
 __all__ = ["Due", "Pace"]
 
 CHUNK_SECONDS = 1.0  # the time between two updates of the progress bar, at which an interruption is noticed
@@ -37,8 +40,9 @@ class Pace:
     def next_stop(self, t: int, evaluated: int, speed: float) -> int:
         """The round up to which the next chunk goes.
 
-        The first chunk of a run has no rounds: it evaluates the start. No chunk passes an evaluation, a checkpoint or
-        the end, and none takes much longer than a second, but each has at least one round.
+        The first chunk of a run has no rounds: it evaluates the start. So does that of a run that goes on from a round
+        whose evaluation it lacks. No chunk passes an evaluation, a checkpoint or the end, and none takes much longer
+        than a second, but each has at least one round.
 
         Args:
           t: the number of rounds that are done.
@@ -48,8 +52,11 @@ class Pace:
         >>> pace = Pace(rounds=40, eval_every=7, checkpoint_every=3)
         >>> pace.next_stop(0, -1, 0.0), pace.next_stop(0, 0, 1e3), pace.next_stop(6, 0, 1e3), pace.next_stop(7, 7, 1.5)
         (0, 3, 7, 8)
+        >>> pace.next_stop(14, 7, 1e3), pace.next_stop(15, 14, 1e3)
+        (14, 18)
         """
-        ends = [self.rounds, t if evaluated < 0 else _next(t, self.eval_every)]
+        lacking = evaluated < t and t % self.eval_every == 0
+        ends = [self.rounds, t if lacking else _next(t, self.eval_every)]
         if self.checkpoint_every is not None:
             ends.append(_next(t, self.checkpoint_every))
         return min(*ends, t + max(1, int(speed * CHUNK_SECONDS)))
@@ -82,6 +89,16 @@ class Pace:
         if self.checkpoint_every is not None:
             return t % self.checkpoint_every == 0
         return t == evaluated and waited > CHECKPOINT_SECONDS
+
+    def on_the_way(self, rows: list[Row]) -> list[Row]:
+        """The evaluations that a longer run has as well: without that of the end, if it is at another round, or of more
+        nodes, than those on the way.
+
+        >>> [row["round"] for row in Pace(6, 4).on_the_way([{"round": t} for t in (0, 4, 6)])]
+        [0, 4]
+        """
+        odd = rows and (rows[-1]["round"] % self.eval_every or rows[-1].get(EVALUATED) != rows[0].get(EVALUATED))
+        return rows[:-1] if odd else rows
 
     def done(self, evaluated: int) -> bool:
         """Whether all rounds are done, and the last one is evaluated."""

@@ -25,7 +25,7 @@ from jdl.runs.memory import free_bytes, return_freed
 from jdl.runs.pace import Due
 from jdl.types import PyTree
 
-__all__ = ["Program", "compiled_chunk", "program_of"]
+__all__ = ["Program", "compiled", "compiled_chunk", "evaluated", "flag", "program_of", "row_of"]
 
 
 def _chunk(
@@ -37,13 +37,28 @@ def _chunk(
     """
     sim, info = simulator.advance(simulation, sim, until, halt=True)
     measure = functools.partial(simulator.evaluate, simulation, sim)
+    return sim, evaluated(lambda nodes=None: measure(nodes=nodes), info, evaluate, sample, simulation.problem.n)
+
+
+def evaluated(
+    measure: Callable[..., dict], info: dict, evaluate: jax.Array, sample: Sample | None, n: int
+) -> dict[str, jax.Array]:
+    """The metrics, and what was reported in the last round, as a part of the program.
+
+    Args:
+      measure: computes the metrics of a number of nodes, or of all.
+      info: what was reported.
+      evaluate: whether to compute them; with a sample, one of `jdl.runs.pace.Due`.
+      sample: the nodes that are evaluated; None for all.
+      n: the number of nodes.
+    """
     blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(measure))
     if sample is None:
-        return sim, simulator.with_reports(jax.lax.cond(evaluate, measure, lambda: blank), info)
-    of = lambda nodes: {**measure(nodes=nodes), EVALUATED: jnp.int32(nodes or simulation.problem.n)}
+        return simulator.with_reports(jax.lax.cond(evaluate, measure, lambda: blank), info)
+    of = lambda nodes: {**measure(nodes), EVALUATED: jnp.int32(nodes or n)}
     ways = [lambda: {**blank, EVALUATED: jnp.int32(0)}, lambda: of(sample.nodes)]
     ways += [lambda: of(None)] * sample.all_at_end
-    return sim, simulator.with_reports(jax.lax.switch(jnp.minimum(evaluate, len(ways) - 1), ways), info)
+    return simulator.with_reports(jax.lax.switch(jnp.minimum(evaluate, len(ways) - 1), ways), info)
 
 
 # One function for all runs of a process, so that a second run of the same shapes is not traced again.
@@ -66,18 +81,32 @@ def compiled_chunk(simulation: Simulation, shapes: RunState, sample: Sample | No
     mapping, mesh = simulation.placement.mapping, simulation.placement.mesh
     if mapping == "loop" or jax.config.jax_disable_jit:
         return functools.partial(_chunk, sample=sample), 0
-    flag = jnp.bool_ if sample is None else jnp.int32
-    scalars = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((), flag)
+    scalars = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((), flag(0, sample).dtype)
     chunk = CHUNK
     if mesh is not None:
         places, copies = by_rows(shapes, simulation.problem.n, mesh), everywhere(mesh)
         where = {"in_shardings": (copies, places, copies, copies), "out_shardings": (places, copies)}
         chunk = jax.jit(_chunk, donate_argnums=1, static_argnums=4, **where)
-    compiled = chunk.lower(simulation, shapes, *scalars, sample).compile()
-    return_freed()
-    memory = compiled.memory_analysis()
+    made, needed = compiled(chunk, simulation, shapes, *scalars, sample)
     sharers = mesh.size if mesh is not None and jax.default_backend() == "cpu" else 1  # devices that share one memory
-    return compiled, sharers * (memory.temp_size_in_bytes + memory.output_size_in_bytes) if memory else 0
+    return made, sharers * needed
+
+
+def compiled(chunk: Any, *args: Any) -> tuple[Callable, int]:
+    """Compile a program for arguments or their shapes.
+
+    Returns:
+      The program, which takes the arguments that are not static, and the bytes that it needs beside them.
+    """
+    made = chunk.lower(*args).compile()
+    return_freed()
+    memory = made.memory_analysis()
+    return made, memory.temp_size_in_bytes + memory.output_size_in_bytes if memory else 0
+
+
+def flag(evaluate: int, sample: Sample | None) -> np.generic:
+    """What tells a program which metrics to compute."""
+    return np.bool_(evaluate) if sample is None else np.int32(evaluate)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,19 +140,27 @@ class Program:
 
     def advance(self, reached: Reached, until: int, evaluate: Due) -> Reached:
         """Simulate rounds up to `until`, or to the first in which a model is no longer finite."""
-        flag = np.bool_(evaluate) if self.sample is None else np.int32(evaluate)
-        state, metrics = self.chunk(self.simulation, reached.state, np.int32(until), flag)
+        state, metrics = self.chunk(self.simulation, reached.state, np.int32(until), flag(evaluate, self.sample))
         return _reached(state, metrics if evaluate else None)
 
     def row(self, reached: Reached) -> Row:
-        """The traffic since the start, and the metrics. Traffic is summed in float64, in which the sum is exact."""
-        traffic, metrics = jax.device_get((reached.state.traffic, reached.metrics))
-        totals = {name: np.asarray(getattr(traffic, name), np.float64) for name in ("bits", "messages")}
-        sent = {f"{name}_sent": float(np.sum(total[0] - total[1])) for name, total in totals.items()}
-        if EVALUATED in metrics:
-            sent[EVALUATED] = int(metrics.pop(EVALUATED))
-        names = [*(name for name in COLUMNS if name in metrics), *(name for name in metrics if name not in COLUMNS)]
-        return {**sent, **{name: _on_host(metrics[name]) for name in names}}
+        """The traffic since the start, and the metrics."""
+        return row_of(reached)
+
+
+def row_of(reached: Reached) -> Row:
+    """The traffic since the start and the metrics, on the host: numbers, or arrays of several simulations.
+
+    Traffic is summed in float64, in which the sum is exact.
+    """
+    traffic, metrics = jax.device_get((reached.state.traffic, reached.metrics))
+    totals = {name: np.asarray(getattr(traffic, name), np.float64) for name in ("bits", "messages")}
+    totals = {name: np.sum(total[..., 0, :] - total[..., 1, :], axis=-1) for name, total in totals.items()}
+    row = {f"{name}_sent": _on_host(total) for name, total in totals.items()}
+    if EVALUATED in metrics:
+        row[EVALUATED] = int(metrics.pop(EVALUATED))
+    names = [*(name for name in COLUMNS if name in metrics), *(name for name in metrics if name not in COLUMNS)]
+    return row | {name: _on_host(metrics[name]) for name in names}
 
 
 def program_of(simulation: Simulation, params: PyTree | None = None, sample: Sample | None = None) -> Program:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from jdl.engine.metrics import EVALUATED
 
 if TYPE_CHECKING:
@@ -140,9 +142,15 @@ def _metrics(row: dict[str, Any]) -> str:
     >>> _metrics({"mean_model_loss": 0.25, "consensus_distance": 2.0}), _metrics({"round": 5})
     ('loss 0.25, consensus distance 2.0e+00', '')
     """
-    numbers = {name: value for name, value in row.items() if isinstance(value, float)}
+    numbers = {name: _mean(value) for name, value in row.items() if isinstance(value, float | np.ndarray)}
     of = f" of {row[EVALUATED]:,} nodes" if EVALUATED in row else ""
     accuracy, loss = f"accuracy {{mean_accuracy:.1%}}, worst{of} {{worst_accuracy:.1%}}", "loss {mean_model_loss:.4g}"
     what = {"mean_accuracy": accuracy} if "mean_accuracy" in numbers else {"mean_model_loss": loss}
     what["consensus_distance"] = "consensus distance {consensus_distance:.1e}"
     return ", ".join(text.format(**numbers) for name, text in what.items() if name in numbers)
+
+
+def _mean(value: float | np.ndarray) -> float:
+    """A number, or the mean over the seeds that have not diverged."""
+    found = np.asarray(value)[np.isfinite(value)] if np.ndim(value) else np.asarray(value)
+    return float(np.mean(found)) if found.size else float("nan")

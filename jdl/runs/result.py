@@ -131,17 +131,16 @@ class Result:
 
     def __repr__(self) -> str:
         lines = [f"{self.name}: {self.message}"]
-        lines += [f"  {label}: {text}" for label, text in self._facts()]
+        lines += [f"  {label}: {text}" for label, text in self.facts(self.summary)]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{label}</th><td>{text}</td></tr>" for label, text in self._facts()
-        )
+        facts = self.facts(self.summary)
+        rows = "".join(f"<tr><th style='text-align:left'>{label}</th><td>{text}</td></tr>" for label, text in facts)
         return f"<b>{self.name}</b>: {self.message}<table>{rows}</table>"
 
-    def _facts(self) -> list[tuple[str, str]]:
-        s = self.summary
+    def facts(self, s: dict[str, Any]) -> list[tuple[str, str]]:
+        """Lines of a summary, pairs of a label and a text."""
         facts, of = [], self._of()
         if s.get("mean_accuracy") is not None:
             mean, worst, centre = (s[name] for name in ("mean_accuracy", "worst_accuracy", "mean_model_accuracy"))

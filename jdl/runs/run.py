@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Mapping_
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,14 @@ from jdl import checks
 from jdl.engine.mapping import Mapping
 from jdl.engine.sim import Simulation
 from jdl.runs import compose
-from jdl.runs.budget import Budget
+from jdl.runs.budget import Budget, Sample
 from jdl.runs.cache import use_compile_cache
+from jdl.runs.configuration import settings_of
 from jdl.runs.describe import describe, environment, part_name
 from jdl.runs.driver import Driver
 from jdl.runs.ending import ending
-from jdl.runs.history import History
+from jdl.runs.goal import goal_of
+from jdl.runs.history import History, Row
 from jdl.runs.hosts import Hosts
 from jdl.runs.interrupt import interruptible
 from jdl.runs.message_range import check_start
@@ -29,10 +31,15 @@ from jdl.runs.place import Place
 from jdl.runs.program import program_of
 from jdl.runs.progress import Bar
 from jdl.runs.result import Result
+from jdl.runs.results import Results
 from jdl.runs.rundir import RunDir
+from jdl.runs.seeds import seeds_of, simulations
+from jdl.runs.several import driven as several_of
 from jdl.types import Algorithm, Exchange, Federated, Oracle, Problem, PyTree, Roles, Wrapper
 
 __all__ = ["run"]
+
+ROUNDS = 500  # of a run where the user gives no number
 
 
 def run(
@@ -41,10 +48,12 @@ def run(
     topology: Any = None,
     network: Sequence[Exchange] = (),
     *,
-    rounds: int = 500,
+    rounds: int | None = None,
     eval_every: int | None = None,
     eval_nodes: str | int = "auto",
     seed: int = 0,
+    seeds: int | Sequence[int] | None = None,
+    until: Mapping_[str, float | str] | None = None,
     network_down: Sequence[Exchange] = (),
     oracle: Oracle | Wrapper | Sequence[Wrapper] | None = None,
     roles: Roles | None = None,
@@ -57,9 +66,10 @@ def run(
     checkpoint_every: int | None = None,
     resume: bool = False,
     progress: bool | None = None,
+    on_row: Callable[[Row], Any] | None = None,
     label: str | None = None,
     command: dict[str, Any] | None = None,
-) -> Result:
+) -> Result | Results:
     """Run a simulation for a number of rounds, and evaluate it on the way.
 
     jdl identifies your own functions (a decay, an optimizer, a model, a method of your own algorithm) by what they do:
@@ -75,7 +85,8 @@ def run(
       algorithm: see `jdl.simulation`.
       topology: see `jdl.simulation`.
       network: see `jdl.simulation`.
-      rounds: the number of rounds; in a round every node sends, the exchange delivers, and every node receives.
+      rounds: the number of rounds; in a round every node sends, the exchange delivers, and every node receives. By
+        default 500, or as many as the run that is resumed.
       eval_every: the number of rounds between evaluations; by default a 25th of `rounds`, and in a short run at least
         ten rounds or a fifth of them; a fifth of them in a run of more than 512 nodes whose evaluations would otherwise
         take longer than its rounds, by an estimate from sizes.
@@ -86,6 +97,12 @@ def run(
         of nodes of which the mean, standard deviation, worst and best of each row are, and own metrics of the other
         nodes are NaN. The mean model and the consensus distance are those of all nodes in any case.
       seed: see `jdl.simulation`.
+      seeds: the seeds of several runs, or their number, counted from `seed`. They share one program, in which as many
+        run side by side as pay. A part may be a function of a seed, `topology=lambda seed: random_regular(64, 4,
+        seed=seed)`, which draws it anew for each; see `jdl.runs.seeds.simulations` for what each seed draws.
+      until: ends the run at the first evaluation that reaches these values of columns, `{"mean_accuracy": 0.95}`: at
+        least the value of an accuracy, at most that of everything else, or as said, `{"gap": ">= 2"}`. Of several seeds
+        the last one counts.
       network_down: see `jdl.simulation`.
       oracle: see `jdl.simulation`.
       roles: see `jdl.simulation`.
@@ -102,13 +119,17 @@ def run(
       checkpoint_every: the number of rounds between checkpoints; by default checkpoints are written at evaluations, and
         at most every ten seconds.
       resume: continue from the newest checkpoint in `run_dir`. History and models are then the same to the last bit as
-        without the interruption.
+        without the interruption. With more rounds than before, a finished run is extended, as if it had been asked for
+        all of them at once with the same `eval_every`, which it keeps.
       progress: whether to show a progress bar; by default if there is a terminal or a notebook.
+      on_row: is called with each evaluation, a dict of the columns of the history, when it has been written; the place
+        to tell a tracker of experiments.
       label: the name of the run in the progress bar and in the result; by default the name of the algorithm.
       command: further JSON to keep in config.json.
 
     Returns:
-      A `Result`. Divergence and interruption (Ctrl-C) do not raise: the result's `status` and `message` report them.
+      A `Result`; with `seeds` the `Results` of all, a sequence. Divergence and interruption (Ctrl-C) do not raise: the
+      result's `status` and `message` report them.
 
     Raises:
       InputError: if an argument cannot be used.
@@ -123,65 +144,90 @@ def run(
     >>> result.status, bool(result.history.suboptimality[-1] < 1e-5)
     ('finished', True)
     """
-    rounds = checks.whole("rounds", rounds, 1)
+    checks.require(
+        run_dir is not None or not resume, "got resume=True without run_dir, need the directory; give run_dir"
+    )
+    place = None if run_dir is None else run_dir if isinstance(run_dir, Place) else Place(run_dir)
+    kept = settings_of(place) if resume else {}
+    rounds = checks.whole("rounds", kept.get("rounds", ROUNDS) if rounds is None else rounds, 1)
     if eval_every is not None:
         eval_every = checks.whole("eval_every", eval_every, 1)
     if checkpoint_every is not None:
         checkpoint_every = checks.whole("checkpoint_every", checkpoint_every, 1)
-    checks.require(
-        run_dir is not None or not resume, "got resume=True without run_dir, need the directory; give run_dir"
-    )
+    goal = goal_of(until)
     use_compile_cache()
-    how = {"mapping": mapping, "devices": devices, "seed": seed}
+    several = seeds_of(seeds, seed)
+    parts = {"problem": problem, "algorithm": algorithm, "topology": topology, "network": network}
     what = {"network_down": network_down, "oracle": oracle, "roles": roles, "metrics": metrics, "own": own}
-    simulation = compose.simulation(problem, algorithm, topology, network, **what, **how)
+    how = {"mapping": mapping, "devices": devices}
+    made = simulations({**parts, **what, **how}, several or (seed,))
+    simulation = made[0]
     if params is not None:
         check_start(simulation, params)
     label = label or part_name(algorithm)
     budget = Budget(simulation, rounds)
-    if eval_every is None:
-        eval_every = budget.every(eval_nodes)
-    sample = budget.sample(eval_nodes, eval_every)
+    sample = Sample(**kept["eval_nodes"]) if eval_nodes == "auto" and kept.get("eval_nodes") else None
+    eval_every = eval_every or kept.get("eval_every") or budget.every(eval_nodes)
+    if not kept or eval_nodes != "auto":
+        sample = budget.sample(eval_nodes, eval_every)
     budget.note_if_costly(sample, eval_every)
     settings = {"rounds": rounds, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
     hosts = Hosts.of_jax()
     with contextlib.ExitStack() as stack:
         opened: list[RunDir] = []
-        if run_dir is not None:
-            place = run_dir if isinstance(run_dir, Place) else Place(run_dir)
+        if place is not None:
             how = settings | ({} if sample is None else {"eval_nodes": sample._asdict()})
-            config = {"command": command, "run": how, "simulation": describe(simulation), **environment()}
-            hosts.once(lambda: opened.append(stack.enter_context(RunDir(place, config, resume))))
+            how |= {} if several is None else {"seeds": list(several)}
+            config = {"command": command, "run": how, "simulation": _described(made), **environment()}
+            hosts.once(lambda: opened.append(stack.enter_context(RunDir(place, config, resume, several))))
         files = opened[0] if opened else None
         shown = progress if hosts.leads else False
         with interruptible() as stop, Bar(rounds, shown, label) as bar, _eager(mapping):
             begun = time.monotonic()
-            driver = Driver(program_of(simulation, params, sample), Pace(**settings), stop, bar, files, hosts)
+            driven = program_of(simulation, params, sample) if several is None else several_of(made, params, sample)
+            driver = Driver(driven, Pace(**settings), stop, bar, files, hosts, goal=goal, on_row=on_row)
             driver.drive()
-            result = _result(driver, simulation, seed, label, driver.begun - begun)
+            result = _result(driver, made, several, seed, label, driver.begun - begun)
         if files is not None:
             files.summary(result.summary)
     return result
 
 
-def _result(driver: Driver, simulation: Simulation, seed: int, label: str, compile_seconds: float) -> Result:
+def _described(made: list[Simulation]) -> Any:
+    """The description of the simulation, or of all if they differ by more than their keys."""
+    first = made[0]
+    alike = all(one.problem is first.problem and one.schedule is first.schedule for one in made)
+    return describe(first) if alike else [describe(one) for one in made]
+
+
+def _result(
+    driver: Driver, made: list[Simulation], seeds: tuple[int, ...] | None, seed: int, label: str, compile_seconds: float
+) -> Result | Results:
     """What a driver has done."""
-    files, at = driver.files, driver.at
-    go_on = files.go_on if files is not None else None
-    how = {"diverged_round": int(at.state.status), "t": at.t, "rounds": driver.pace.rounds, "go_on": go_on}
-    status, message = driver.hosts.agreed(ending(simulation, rows=driver.rows, **how))
-    return Result(
-        name=label,
-        history=History(driver.rows),
-        sim=at.state,
-        simulation=simulation,
-        seed=seed,
-        status=status,
-        message=message,
-        seconds=driver.seconds,
-        compile_seconds=compile_seconds,
-        run_dir=files.path if files is not None else None,
-    )
+    path = driver.files.path if driver.files is not None else None
+    go_on = driver.files.go_on if driver.files is not None else None
+    how = {"t": driver.at.t, "rounds": driver.pace.rounds, "go_on": go_on, "goal": driver.goal}
+    history = History(driver.rows, seeds)
+    states = [driver.at.state] if seeds is None else driver.driven.states(driver.at.state)
+    results = []
+    for simulation, state, one in zip(made, states, seeds or (seed,), strict=True):
+        rows = driver.rows if seeds is None else history.of(one).rows
+        status, message = driver.hosts.agreed(ending(simulation, diverged_round=int(state.status), rows=rows, **how))
+        results.append(
+            Result(
+                name=label,
+                history=history if seeds is None else history.of(one),
+                sim=state,
+                simulation=simulation,
+                seed=one,
+                status=status,
+                message=message,
+                seconds=driver.seconds,
+                compile_seconds=compile_seconds,
+                run_dir=path,
+            )
+        )
+    return results[0] if seeds is None else Results(label, tuple(results), history, path)
 
 
 def _eager(mapping: Mapping) -> contextlib.AbstractContextManager:

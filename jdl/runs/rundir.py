@@ -6,13 +6,15 @@ import contextlib
 import dataclasses
 import os
 import shutil
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from jdl import checks
 from jdl.runs.checkpoint import Checkpoints
 from jdl.runs.configuration import as_json, same_configuration
-from jdl.runs.history import Row, append_csv, append_nodes, join_nodes, per_node, read_csv, read_nodes
+from jdl.runs.history import Row, per_node
+from jdl.runs.history_files import append_csv, append_nodes, join_nodes, read_nodes, read_rows
 from jdl.runs.lock import Lock
 from jdl.runs.place import LOCK, Place
 from jdl.types import PyTree
@@ -30,17 +32,20 @@ class RunDir:
       place: where the directory is, or will be made.
       config: the configuration of the run, as JSON.
       resume: whether the directory exists and holds this run.
+      seeds: the seeds of the run, or None for a single one.
 
     Raises:
       InputError: if the directory cannot be made, is not empty, is in use, or holds another run than the one to resume.
     """
 
-    def __init__(self, place: Place, config: dict[str, Any], resume: bool):
-        self.fresh, self.path = not resume, place.path
+    def __init__(self, place: Place, config: dict[str, Any], resume: bool, seeds: Sequence[int] | None = None):
+        self.fresh, self.path, self.seeds = not resume, place.path, seeds
         self.nodes = 0  # the number of nodes in nodes.csv, 0 without metrics of every node
         if resume:
-            same_configuration(place, config)
+            text = as_json(same_configuration(place, config))
             self.lock = Lock(self.path / LOCK, f"run directory {self.path}")
+            if text != (self.path / "config.json").read_text():
+                self._write("config.json", text)
         else:
             place.check()
             text = as_json(config)
@@ -61,9 +66,9 @@ class RunDir:
     def row(self, row: Row) -> None:
         """Append an evaluation to history.csv, and the metrics of every node to nodes.csv if there are any."""
         self.fresh = False
-        self.nodes = max(map(len, per_node(row).values()), default=0)
-        append_nodes(self.path / "nodes.csv", row)
-        append_csv(self.path / "history.csv", row)
+        self.nodes = max((value.shape[-1] for value in per_node(row).values()), default=0)
+        append_nodes(self.path / "nodes.csv", row, self.seeds)
+        append_csv(self.path / "history.csv", row, self.seeds)
 
     def save(self, t: int, state: PyTree, progress: dict[str, Any]) -> None:
         """Write the checkpoint of round `t`."""
@@ -86,7 +91,7 @@ class RunDir:
           InputError: if there are checkpoints and none of them can be used.
         """
         found, faults = None, {}
-        kept = read_csv(self.path / "history.csv")
+        kept = read_rows(self.path / "history.csv", self.seeds)
         for step in self.checkpoints.steps:
             try:
                 state, progress = self.checkpoints.restore(step, like)
@@ -96,9 +101,11 @@ class RunDir:
                 faults[step] = f"the checkpoint of round {step} is damaged ({_first_line(error)})"
                 continue
             rows, files = [row for row in kept if row["round"] <= step][: progress["rows"]], "history.csv has"
-            if len(rows) == progress["rows"] and progress.get("nodes"):
-                rows, files = join_nodes(rows, read_nodes(self.path / "nodes.csv", progress["nodes"])), "nodes.csv has"
-            if len(rows) < progress["rows"]:
+            needed = progress.get("needed", progress["rows"])
+            if len(rows) >= needed and progress.get("nodes"):
+                nodes = read_nodes(self.path / "nodes.csv", progress["nodes"], self.seeds)
+                rows, files = join_nodes(rows, nodes), "nodes.csv has"
+            if len(rows) < needed:
                 faults[step] = f"{files} {len(rows)} of the {progress['rows']} rows up to round {step}"
                 continue
             self.nodes = progress.get("nodes", 0)
@@ -111,16 +118,17 @@ class RunDir:
             checks.note(f"{what}; going on from round {step}")
             for step in faults:
                 self.checkpoints.forget(step)
-        self._rewrite(found[2] if found else [])
+        self.rewrite(found[2] if found else [])
         return found
 
-    def _rewrite(self, rows: list[Row]) -> None:
+    def rewrite(self, rows: list[Row]) -> None:
+        """Write history.csv and nodes.csv anew."""
         for name, append in (("nodes.csv", append_nodes), ("history.csv", append_csv)):
             replacement = self.path / f"{name}.new"
             replacement.unlink(missing_ok=True)
             replacement.touch()
             for row in rows:
-                append(replacement, row)
+                append(replacement, row, self.seeds)
             if replacement.stat().st_size or name == "history.csv":
                 os.replace(replacement, self.path / name)
             else:

@@ -10,7 +10,7 @@ import jdl
 from jdl import checks
 from jdl.command import catalogue, choices, cli, flags, start
 from jdl.runs.describe import describe
-from jdl.runs.history import read_csv
+from jdl.runs.history_files import read_csv
 from jdl.runs.run import run
 
 SMALL = ["--problem", "quadratic", "--nodes", "8", "--topology", "ring", "--rounds", "6", "--eval-every", "2"]

@@ -9,7 +9,7 @@ import pytest
 
 import jdl
 from jdl import checks
-from jdl.runs.history import read_csv
+from jdl.runs.history_files import read_csv
 
 ROUNDS = 40
 
@@ -121,7 +121,7 @@ def test_what_is_refused(whole, tmp_path):
         "got a run directory of another configuration: simulation.algorithm.lr was 0.2",
         **{"algorithm": jdl.algorithms.PushSum(lr=0.3), "run_dir": whole.run_dir, "resume": True},
     )
-    refused("run.rounds was 40, is 41", rounds=41, run_dir=whole.run_dir, resume=True)
+    refused("got rounds=39, and a run of 40", rounds=39, run_dir=whole.run_dir, resume=True)
     (tmp_path / "file").write_text("")
     refused("need a directory that can be written", run_dir=tmp_path / "file" / "run")
     refused("holds no config.json", run_dir=tmp_path / "nothing", resume=True)

@@ -14,7 +14,7 @@ import pytest
 from test_run import parts, same, whole  # noqa: F401 (the uninterrupted run, a fixture)
 
 import jdl
-from jdl.runs.history import read_csv
+from jdl.runs.history_files import read_csv
 
 # Imported where they are used. flax imports rich by itself.
 HEAVY = {"networkx", "sklearn", "matplotlib", "pandas", "orbax", "tyro", "seaborn", "plotly", "IPython"}

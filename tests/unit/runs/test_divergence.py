@@ -6,7 +6,7 @@ import pytest
 import jdl
 from jdl.algorithms import DPSGD
 from jdl.compressors import HalfPrecision
-from jdl.runs.history import read_csv
+from jdl.runs.history_files import read_csv
 
 RING = jdl.topology.ring(4)
 

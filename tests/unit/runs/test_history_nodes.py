@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from jdl.runs.history import History, append_csv, append_nodes, join_nodes, read_csv, read_nodes
+from jdl.runs.history import History
+from jdl.runs.history_files import append_csv, append_nodes, join_nodes, read_csv, read_nodes
 
 N, ROUNDS = 3, (0, 5, 9)
 

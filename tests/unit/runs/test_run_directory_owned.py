@@ -11,7 +11,7 @@ import pytest
 
 import jdl
 from jdl import checks
-from jdl.runs.history import append_csv, read_csv
+from jdl.runs.history_files import append_csv, read_csv
 
 REFUSED = checks.InputError
 
@@ -215,7 +215,7 @@ def test_sentences_are_in_words_of_python(base, tmp_path):
         f"resume the run in it with `jdl.run(..., run_dir={str(base.run_dir)!r}, resume=True)`, or give another run_dir"
     )
     with pytest.raises(REFUSED, match="to start anew give another run_dir"):
-        jdl.run(**{**parts(), "rounds": 41}, run_dir=base.run_dir, resume=True)
+        jdl.run(**parts(), seed=9, run_dir=base.run_dir, resume=True)
 
 
 @pytest.mark.parametrize("command", [{"a": np.float32(1)}, {"a": {1, 2}}, {(1, 2): 3}])

@@ -1,0 +1,97 @@
+"""The results of one run with several seeds."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jdl.runs.history import History
+from jdl.runs.result import Result
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+__all__ = ["Results"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Results(Sequence[Result]):
+    """The results of a run with several seeds: a sequence of the `Result` of each.
+
+    Args:
+      name: the label of the run.
+      results: the results, in the order of the seeds. Their histories have no axis of seeds.
+      history: the evaluations of all seeds, columns f[E, S].
+      run_dir: the directory of the files, if there is one.
+    """
+
+    name: str
+    results: tuple[Result, ...]
+    history: History
+    run_dir: Path | None = None
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.results[index]
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __iter__(self) -> Iterator[Result]:
+        return iter(self.results)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds."""
+        return self.history.seeds
+
+    @property
+    def status(self) -> str:
+        """The status of all runs if it is one; otherwise that of most, "diverged" before others of equal number."""
+        return min(collections.Counter(one.status for one in self).items(), key=lambda pair: (-pair[1], pair[0]))[0]
+
+    @property
+    def message(self) -> str:
+        """How the runs ended, in a sentence."""
+        found = collections.Counter(one.message for one in self)
+        if len(found) == 1:
+            return self.results[0].message
+        return "; ".join(f"{count} of {len(self)} seeds: {message}" for message, count in found.items())
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The mean over seeds of each number of the summary of a run, with the summaries of all as `runs`.
+
+        Numbers of seeds that have diverged are left out of a mean.
+        """
+        rows = [one.summary for one in self]
+        mean = {name: _mean([row.get(name) for row in rows]) for name in rows[0]}
+        words = {"status": self.status, "message": self.message, "run_dir": rows[0]["run_dir"]}
+        return {**mean, **words, "seeds": list(self.seeds), "runs": rows}
+
+    def plot(self, path: str | Path | None = None) -> matplotlib.figure.Figure:
+        """Draw the learning curves: the mean over seeds, and a band.
+
+        Args:
+          path: the file to write, if any; its ending gives the format.
+
+        Returns:
+          The figure, which a notebook displays.
+        """
+        from jdl.show import plots
+
+        return plots.curves({self.name: self.history}, path, nodes=self.results[0].simulation.problem.n)
+
+    def __repr__(self) -> str:
+        lines = (f"  {label}: {text}" for label, text in self.results[0].facts(self.summary))
+        return "\n".join([f"{self.name}, {len(self)} seeds: {self.message}", *lines])
+
+
+def _mean(values: list[Any]) -> Any:
+    numbers = [value for value in values if isinstance(value, int | float) and math.isfinite(value)]
+    if not numbers:
+        return None
+    return numbers[0] if all(number == numbers[0] for number in numbers) else math.fsum(numbers) / len(numbers)

@@ -1,0 +1,94 @@
+"""The seeds of a run, and its simulation with each of them."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Sequence
+from typing import Any
+
+from jdl import checks
+from jdl.engine.sim import Simulation
+from jdl.runs import compose
+
+__all__ = ["is_recipe", "made_with", "seeds_of", "simulations"]
+
+# What differs between two simulations with one recipe for their parts and another seed.
+PARTS = ("problem", "topology", "network", "network_down", "oracle", "roles")
+
+
+def seeds_of(seeds: int | Sequence[int] | None, seed: int) -> tuple[int, ...] | None:
+    """The seeds that a caller asks for.
+
+    Args:
+      seeds: their number, or themselves; None for a single run.
+      seed: the first of them, where a number is given.
+
+    Raises:
+      InputError: if `seeds` is neither, or if a seed occurs twice.
+
+    >>> seeds_of(3, 10), seeds_of([5, 2], 0), seeds_of(None, 7)
+    ((10, 11, 12), (5, 2), None)
+    """
+    if seeds is None:
+        return None
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
+        return tuple(range(seed, seed + checks.whole("seeds", seeds, 1)))
+    need = "need a number of seeds, or a list of whole numbers; try seeds=5"
+    listed = isinstance(seeds, Sequence | range) and not isinstance(seeds, str) and len(seeds) > 0
+    checks.require(listed, f"got seeds={seeds!r}, {need}")
+    found = tuple(checks.whole("a seed", one, 0) for one in seeds)
+    twice = sorted({one for one in found if found.count(one) > 1})
+    checks.require(not twice, f"got seeds={seeds!r}, with {twice[:1]} twice, need each of them once; leave one out")
+    return found
+
+
+def is_recipe(part: Any) -> bool:
+    """Whether an argument is a function that makes a part from a seed, and not a part itself."""
+    return isinstance(part, types.FunctionType | functools.partial)
+
+
+def made_with(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The arguments of a simulation, with each part that is a function of a seed replaced by what it makes.
+
+    Raises:
+      InputError: if such a function does not take a keyword `seed`.
+    """
+    return {name: _made(name, part, seed) if name in PARTS else part for name, part in arguments.items()}
+
+
+def _made(name: str, part: Any, seed: int) -> Any:
+    if not is_recipe(part):
+        return part
+    try:
+        return part(seed=seed)
+    except TypeError as error:
+        if "'seed'" not in str(error):
+            raise
+        need = (
+            "need one that takes the keyword `seed`; write lambda seed: ..., or functools.partial(jdl.problems.digits)"
+        )
+        raise checks.InputError(f"got {name}, a function that refuses a seed ({error}), {need}") from error
+
+
+def simulations(arguments: dict[str, Any], seeds: Sequence[int]) -> list[Simulation]:
+    """Compose a simulation for each seed.
+
+    The seed of a run draws the first models, the minibatches and all that happens on the network. Data sets, their
+    partitions and graphs are drawn with the seeds of their own arguments; to draw them anew for each seed of the run,
+    give a function of a seed in their place.
+
+    Args:
+      arguments: those of `jdl.simulation` without the seed.
+      seeds: the seeds.
+
+    Raises:
+      InputError: see `jdl.simulation`; and if the number of nodes depends on the seed.
+    """
+    first = compose.simulation(**made_with(arguments, seeds[0]), seed=seeds[0])
+    if not any(is_recipe(arguments.get(name)) for name in PARTS):
+        return [first, *(first.replace(key=compose.key_of_seed(seed)) for seed in seeds[1:])]
+    found = [first, *(compose.simulation(**made_with(arguments, seed), seed=seed) for seed in seeds[1:])]
+    sizes = {simulation.problem.n for simulation in found}
+    checks.require(len(sizes) == 1, f"got a problem of {sorted(sizes)} nodes by its seed, need one number; fix it")
+    return found
