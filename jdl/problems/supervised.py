@@ -210,6 +210,25 @@ class Supervised:
         return self.indices.shape[1]
 
     @property
+    def widths(self) -> tuple[int, int]:
+        """The widths of the tables of the nodes' examples and of those that they keep aside, 0 without these."""
+        return self.width, 0 if self.held is None else self.held.shape[1]
+
+    def widened(self, widths: tuple[int, int]) -> Self:
+        """The same problem with padded tables, for one program with problems of other partitions.
+
+        Tables stay as they are where another width would turn full batches into minibatches.
+
+        Args:
+          widths: those to pad to, at least as wide as the tables.
+        """
+        drawn = [0 < self.batch_size < width or self.sampling == "stream" for width in (self.width, widths[0])]
+        if drawn[0] != drawn[1]:
+            return self
+        wide = lambda table, width: None if table is None else jnp.pad(table, ((0, 0), (0, width - table.shape[1])))
+        return self.replace(indices=wide(self.indices, widths[0]), held=wide(self.held, widths[1]))
+
+    @property
     def advances(self) -> int | None:
         """The number of minibatches by which the order advances in a round; None if every round begins a new order."""
         return self.steps_per_round if self.sampling in ("epochs", "stream") else None

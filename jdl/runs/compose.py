@@ -31,7 +31,7 @@ from jdl.runs.users_errors import explained
 from jdl.runs.users_functions import check_functions
 from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Problem, Roles, Wrapper
 
-__all__ = ["key_of_seed", "simulation"]
+__all__ = ["code_of", "key_of_seed", "simulation"]
 
 Metric = Callable[..., jax.Array]
 
@@ -123,12 +123,9 @@ def simulation(
     honest_only = roles is not None and not np.all(np.asarray(roles.honest))
     measured = Metrics(refuse.metrics(metrics), own, honest_only)
     refuse.own(own, problem)
-    parts = tree.numbers_to_arrays(parts)
-    code = fingerprint.of_tree((parts, measured.functions))
-    *parts, down, roles = parts
-    built = Simulation(
-        *parts, key=key, exchange_down=down, roles=roles, placement=Placement(mapping), metrics=measured, code=code
-    )
+    *parts, down, roles = tree.numbers_to_arrays(parts)
+    built = Simulation(*parts, key=key, exchange_down=down, roles=roles, placement=Placement(mapping), metrics=measured)
+    built = built.replace(code=code_of(built))
     with explained(algorithm):
         plan = first_plan(built)
         check_needs(built, plan)
@@ -139,6 +136,12 @@ def simulation(
     if mesh is not None:
         fits_in_memory(problem, mesh.size)
     return built.replace(placement=Placement(mapping, mesh))
+
+
+def code_of(built: Simulation) -> str:
+    """The digest of the classes and functions of a simulation, see `Simulation.code`."""
+    names = ("problem", "algorithm", "schedule", "exchange", "oracle", "exchange_down", "roles")
+    return fingerprint.of_tree((tuple(getattr(built, name) for name in names), built.metrics.functions))
 
 
 def key_of_seed(seed: int) -> Key:

@@ -26,7 +26,10 @@ __all__ = [
     "as_hubs",
     "as_slots",
     "choose",
+    "dense_of_links",
     "off_diagonal",
+    "reads_of_dense",
+    "slots_of_links",
     "to_dense",
 ]
 
@@ -137,6 +140,30 @@ def as_slots(weights: csr_array, slots: int = 1) -> Slots:
     checks.fits(n * k * (dtype.itemsize + 5), f'form="slots" for n={n} and {k} links into one node')
     table, used, senders = _slots_of(degree, links.indices, links.data, np.arange(n), k)
     return Slots(weights=_array(table, dtype), used=_array(used, bool), senders=_array(senders, np.int32))
+
+
+def slots_of_links(n: int, receivers: np.ndarray, senders: np.ndarray, weights: np.ndarray, slots: int) -> Slots:
+    """Links as slots: `slots` for each of n rows, at least as many as the largest in-degree.
+
+    Args:
+      n: the number of rows.
+      receivers: i[e].
+      senders: i[e].
+      weights: f[e].
+      slots: the number of slots of a row.
+    """
+    order = np.argsort(receivers, kind="stable")
+    degree = np.bincount(receivers, minlength=n)
+    table, used, heard = _slots_of(degree, senders[order], weights[order], np.arange(n), slots)
+    return Slots(weights=_array(table, weights.dtype), used=_array(used, bool), senders=_array(heard, np.int32))
+
+
+def dense_of_links(n: int, receivers: np.ndarray, senders: np.ndarray, weights: np.ndarray) -> Dense:
+    """Links as a matrix `[n, n]`; the arguments are those of `slots_of_links`."""
+    matrix, used = np.zeros((n, n), weights.dtype), np.zeros((n, n), bool)
+    np.add.at(matrix, (receivers, senders), weights)
+    used[receivers, senders] = True
+    return Dense(weights=_array(matrix, weights.dtype), used=_array(used, bool))
 
 
 def _slots_of(count: np.ndarray, indices: np.ndarray, data: np.ndarray, own: np.ndarray, k: int) -> tuple:

@@ -1,0 +1,115 @@
+"""Simulations brought into shapes that they share, so that more of them fit one compiled program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+
+from jdl import plan as plans
+from jdl.engine.sim import Simulation
+from jdl.runs.compose import code_of
+from jdl.runs.memory import shapes_of_model
+from jdl.runs.several import program_key
+from jdl.schedule import Fixed
+from jdl.topology import forms
+from jdl.types import Dense, Plan, Server, Slots
+
+__all__ = ["aligned"]
+
+# What a program costs to compile, and how fast a round reads models, both as measured on two CPU cores.
+COMPILE_SECONDS = 2.5
+READ_BYTES_PER_SECOND = 8e9
+
+
+def aligned(simulations: Sequence[Simulation], rounds: int) -> list[Simulation]:
+    """Bring simulations into common shapes where that is cheaper than a program for each shape.
+
+    Tables of examples, whose width depends on the partition, are padded to the widest. Static graphs of one size are
+    brought into one form, with as many links for each node as the largest degree has, where the rounds become slower by
+    less than it takes to compile the programs that are saved. Results stay the same up to rounding.
+
+    Args:
+      simulations: the composed simulations.
+      rounds: the number of rounds of each.
+    """
+    found = list(simulations)
+    for members in _alike(found, _without_widths):
+        _widen(found, members)
+    for members in _alike(found, lambda s: program_key(s.replace(schedule=(), code=None))):
+        if all(isinstance(found[index].schedule, Fixed) for index in members):
+            _in_one_form(found, members, rounds)
+    return found
+
+
+def _alike(simulations: Sequence[Simulation], key: Callable[[Simulation], object]) -> list[list[int]]:
+    """The places of simulations with equal keys, where there are several."""
+    groups: dict[object, list[int]] = {}
+    for index, simulation in enumerate(simulations):
+        groups.setdefault(key(simulation), []).append(index)
+    return [members for members in groups.values() if len(members) > 1]
+
+
+def _without_widths(simulation: Simulation) -> object:
+    """What problems have in common if they can be widened to one width; a key of its own for those that cannot."""
+    problem = simulation.problem
+    return (type(problem), problem.n, len(problem.widths)) if hasattr(problem, "widened") else id(simulation)
+
+
+def _widen(found: list[Simulation], members: list[int]) -> None:
+    """Pad the tables of all problems to the largest widths."""
+    most = tuple(np.max([found[index].problem.widths for index in members], axis=0).tolist())
+    for index in members:
+        problem = found[index].problem
+        if problem.widths != most:
+            found[index] = found[index].replace(problem=problem.widened(most))
+
+
+def _in_one_form(found: list[Simulation], members: list[int], rounds: int) -> None:
+    """Bring the static graphs of simulations into one form, if the compile time saved is more than the rounds lose."""
+    every = [found[index].schedule.plan for index in members]
+    programs = {program_key(found[index]) for index in members}
+    n, facts = plans.rows(every[0]), {(plan.stochastic, plan.symmetric) for plan in every}
+    plain = all(jax.tree.structure(_links_aside(plan)) == jax.tree.structure(_links_aside(every[0])) for plan in every)
+    if len(programs) == 1 or len(facts) > 1 or not plain or any(isinstance(plan.links, Server) for plan in every):
+        return
+    slots = max(int(np.max(plans.degree(plan))) for plan in every)
+    model = jax.tree.leaves(shapes_of_model(found[members[0]].problem))
+    numbers = sum(leaf.size for leaf in model)
+    costs = {"slots": 1.0 + slots}
+    if any(isinstance(plan.links, Dense) for plan in every):  # no method among these needs its links listed
+        costs["dense"] = forms.reads_of_dense(n, numbers)
+    form = min(costs, key=costs.get)
+    extra = sum(max(0.0, costs[form] - reads_of(plan, numbers)) for plan in every)
+    seconds = rounds * extra * n * sum(leaf.size * leaf.dtype.itemsize for leaf in model) / READ_BYTES_PER_SECOND
+    if seconds > (len(programs) - 1) * COMPILE_SECONDS:
+        return
+    for index in members:
+        plan = found[index].schedule.plan
+        changed = found[index].replace(schedule=Fixed(plan.replace(links=_in_form(plan, form, slots))))
+        found[index] = changed.replace(code=code_of(changed))
+
+
+def _links_aside(plan: Plan) -> Plan:
+    return plan.replace(links=())
+
+
+def reads_of(plan: Plan, numbers: int) -> float:
+    """The cost of mixing by a plan, in reads of all rows; see `jdl.topology.forms`."""
+    n, degree = plans.rows(plan), np.asarray(plans.degree(plan))
+    if isinstance(plan.links, Dense):
+        return forms.reads_of_dense(n, numbers)
+    return 1.0 + float(np.max(degree))
+
+
+def _in_form(plan: Plan, form: str, slots: int) -> Slots | Dense:
+    """The links of a static plan in one of two forms."""
+    links = plans.one_by_one(plan).links
+    n, used = plans.rows(plan), np.asarray(links.used).ravel()
+    into, out, weights = (
+        np.broadcast_to(np.asarray(x), np.shape(links.used)).ravel()[used]
+        for x in (plans.receivers(links), plans.senders(links), links.weights)
+    )
+    listed = n, into, out, weights
+    return forms.slots_of_links(*listed, slots) if form == "slots" else forms.dense_of_links(*listed)
