@@ -19,7 +19,7 @@ class State(NamedTuple):
     y: PyTree  # the tracker after the last mixing, W y; between send and recv, with the new gradient; zero at the start
     v: PyTree  # the estimate of the node's own full gradient that was used last; zero at the start
     previous: PyTree  # the model at which that estimate was computed
-    age: jax.Array  # i32[], rounds since the estimate was a full gradient, modulo the period; at 0 it is renewed
+    begun: jax.Array  # bool[], whether the estimate began with a full gradient
 
 
 @struct.dataclass
@@ -34,13 +34,13 @@ class GTSARAH:
       model and tracker, together, once a round.
 
     Memory:
-      4 models per node. Where nodes are mapped by `vmap`, every round computes a full gradient, of which one in
-      `period` is used; with chunks of one node only the latter are computed.
+      4 models per node.
 
     Args:
       lr: step size.
-      period: number of rounds from one full gradient to the next (the paper's inner loop and its outer step). A node
-        counts the rounds in which it is awake.
+      period: number of rounds from one full gradient to the next (the paper's inner loop and its outer step), the same
+        rounds for all nodes. A node that sleeps in such a round goes on until the next one; as long as it has never
+        taken a full gradient, v = g(x).
 
     References:
       Xin, Khan, Kar 2022, Fast Decentralized Nonconvex Finite-Sum Optimization with Recursive Variance Reduction,
@@ -55,17 +55,18 @@ class GTSARAH:
 
     def init(self, params: PyTree, node: Node) -> State:
         zero = tree.zeros_like(params)
-        return State(params, zero, zero, params, jnp.int32(0))
+        return State(params, zero, zero, params, jnp.bool_(False))
 
     def send(self, state: State, node: Node) -> tuple[Message, State]:
         def recursive():
-            change = tree.sub(node.grad(state.x)[0], node.grad(state.previous)[0])
-            return tree.add(state.v, change)
+            g = node.grad(state.x)[0]
+            moved = tree.add(state.v, tree.sub(g, node.grad(state.previous)[0]))
+            return tree.where(state.begun, moved, g)
 
-        v = jax.lax.cond(state.age == 0, lambda: node.grad(state.x, FULL)[0], recursive)
+        renews = node.t % self.period == 0
+        v = jax.lax.cond(renews, lambda: node.grad(state.x, FULL)[0], recursive)
         y = tree.add(state.y, tree.sub(v, state.v))
-        age = (state.age + 1) % self.period
-        return {"x": state.x, "y": y}, State(state.x, y, v, state.x, age)
+        return {"x": state.x, "y": y}, State(state.x, y, v, state.x, state.begun | renews)
 
     def recv(self, state: State, inbox: Message, node: Node) -> tuple[State, Info]:
         x = tree.axpy(-self.lr, state.y, inbox["x"])
