@@ -100,7 +100,11 @@ def rows_of(s: Simulation, plan: Plan, state: RunState) -> dict:
       state: the state before the round.
     """
     ids, n, roles = plans.ids(plan), s.problem.n, s.who
+    # Where row i is node i, data are mapped with the rows. A lookup by id, which may be any, would copy them.
+    # Only the class itself says so: what inherits from it, or wraps it, may read its rows in another way.
+    names = vars(type(s.problem)).get("by_node", ()) if plan.participants is None else ()
     return {
+        "own": {name: getattr(s.problem, name) for name in names},
         "id": ids,
         "t": jnp.full_like(ids, state.t),
         "count": state.count[ids],
@@ -120,11 +124,12 @@ def rows_of(s: Simulation, plan: Plan, state: RunState) -> dict:
 def node_of(s: Simulation, row: dict, phase: int = 0) -> Node:
     """The node of one row of `rows_of`, with its keys and its data."""
     row = dict(row)
+    own = jax.tree.map(lambda x: x[None], row.pop("own"))
     of_data = {name: row.pop(name) for name in ("count", "honest", "group", "memory")}
     t, id, works = row["t"], row["id"], row.pop("works")
     key, common = key_of(s.key, "node", t, id), key_of(s.key, "common", t)
     data = Data(
-        problem=s.problem,
+        problem=s.problem.replace(**own) if own else s.problem,
         id=id,
         t=t,
         key=key_of(s.key, "data", t, id),
@@ -149,6 +154,7 @@ def desk_of(s: Simulation, t: jax.Array, phase: int) -> Node:
     zero, one = jnp.int32(0), jnp.int32(1)
     memories = jax.eval_shape(s.oracle.init, s.problem, s.key)
     row = {
+        "own": {},
         "id": np.int32(-1),  # concrete, so that an oracle can refuse queries about a node's own data
         "t": t,
         "count": zero,

@@ -55,6 +55,7 @@ class Logistic:
     batch_size: int = struct.field(pytree_node=False, default=0)
 
     offers: ClassVar[frozenset[str]] = frozenset({"pooled", "own", "parts", "predict", "labels", "losses"})
+    by_node: ClassVar[tuple[str, ...]] = ("features", "labels", "weights")
     classes: ClassVar[int] = 2
 
     @classmethod
@@ -159,20 +160,21 @@ class Logistic:
         """A minibatch of node `id`: features f[B, d], labels f[B] and weights f[B]."""
         if not 0 < self.batch_size < self.features.shape[1]:
             return self.full_batch(id)
-        slots = self.places(id, batch_id)
+        slots, row = self.places(id, batch_id), self._row(id)
         # Each slot is drawn with probability 1 / count, so that the gradient is unbiased for any weights.
-        weights = self.weights[id, slots] * (self.num_examples[id].astype(self.weights.dtype) / self.batch_size)
-        return self.features[id, slots], self.labels[id, slots], weights
+        weights = self.weights[row, slots] * (self.num_examples[id].astype(self.weights.dtype) / self.batch_size)
+        return self.features[row, slots], self.labels[row, slots], weights
 
     def full_batch(self, id: jax.Array) -> Batch:
         """All examples of node `id`; the padding has weight zero."""
-        return self.features[id], self.labels[id], self.weights[id]
+        row = self._row(id)
+        return self.features[row], self.labels[row], self.weights[row]
 
     def part(self, id: jax.Array, part: jax.Array, parts: int) -> tuple[Batch, jax.Array]:
         """The examples `part`, `part + parts`, ... of node `id`, with weights that sum to one, and their share."""
-        slots = self.places(id, Part(part, parts))
+        slots, row = self.places(id, Part(part, parts)), self._row(id)
         features, labels, weights = (
-            x.at[id, slots].get(mode="fill", fill_value=0) for x in (self.features, self.labels, self.weights)
+            x.at[row, slots].get(mode="fill", fill_value=0) for x in (self.features, self.labels, self.weights)
         )
         share = jnp.sum(weights)
         return (features, labels, weights / jnp.where(share > 0, share, 1)), share
@@ -219,7 +221,7 @@ class Logistic:
         weights = weights if factors is None else factors.astype(weights.dtype) * weights
         margins = labels * jnp.matmul(features, params, precision=PRECISION)
         penalty = self.regularization / 2 * jnp.sum(jnp.square(params))
-        return jnp.sum(weights * jax.nn.softplus(-margins)) + jnp.sum(weights) * penalty, ()
+        return jnp.sum(weights * _softplus(-margins)) + jnp.sum(weights) * penalty, ()
 
     def evaluate(self, params: jax.Array, id: jax.Array | None = None) -> dict[str, jax.Array]:
         """The global objective at one model, or that of node `id`, as "loss"."""
@@ -249,8 +251,24 @@ class Logistic:
             batch_size=self.batch_size if self.batch_size < width else 0,
         )
 
+    def _row(self, id: jax.Array) -> int | jax.Array:
+        """The row with the data of node `id`; see `by_node` of `jdl.types.Problem`."""
+        return 0 if self.features.shape[0] == 1 else id
+
     def _holders(self) -> jax.Array:
         return jnp.sum(self.num_examples > 0, dtype=jnp.int32).astype(self.weights.dtype)
+
+
+@jax.custom_jvp
+def _softplus(x: jax.Array) -> jax.Array:
+    """`log(1 + exp(x))`, with the derivative in closed form: JAX's computes the function itself as well."""
+    return jax.nn.softplus(x)
+
+
+@_softplus.defjvp
+def _softplus_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    (x,), (tangent,) = primals, tangents
+    return _softplus(x), jax.nn.sigmoid(x) * tangent
 
 
 def logistic(

@@ -208,6 +208,9 @@ class Problem(Protocol):
       optimum: the global minimum, or None if it is not known.
       offers: what the problem answers beyond `batch`, `full_batch`, `loss` and `evaluate`; see `jdl.problems.offers`.
         It may be left out if there is nothing.
+      by_node: the names of fields with a row for each node. In a round of all nodes the engine asks for the data of
+        each by a copy, made by `replace`, in which these fields are `[1, ...]`, its own row: rows looked up by id would
+        be copied in every round. It may be left out.
       init: draws the parameters of one model.
       batch: the minibatch of one node with this name.
       full_batch: all data of one node.
