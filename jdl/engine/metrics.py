@@ -76,9 +76,14 @@ def consensus_distance(models: PyTree, honest: jax.Array | None = None) -> jax.A
     """
     # Measured from one of the nodes: identical models are at distance zero exactly, whatever the rounding of a mean.
     if honest is None:
-        apart = jax.tree.map(lambda x: x - x[:1], models)
-        centred = jax.tree.map(lambda x: x - jnp.mean(x, axis=0, keepdims=True), apart)
-        return tree.norm_squared(centred) / jax.tree.leaves(models)[0].shape[0]
+        # Each sum reads the models, since differences that both use would be stored, a copy of all models; and the mean
+        # square about the rounded mean exceeds that about the mean by the square of what rounding took.
+        first = jax.tree.map(lambda x: x[0], models)
+        mean = tree.mean_rows(tree.sub(models, first))
+        centre = tree.add(first, mean)
+        rounding = tree.add(tree.sub(first, centre), mean)
+        n = jax.tree.leaves(models)[0].shape[0]
+        return tree.norm_squared(tree.sub(models, centre)) / n - tree.norm_squared(rounding)
     first = jnp.argmax(honest, keepdims=True)
     apart = jax.tree.map(lambda x: jnp.where(tree.column(honest, x), x - x[first], 0), models)
     centred = jax.tree.map(lambda x, mean: x - mean[None], apart, _mean_model(apart, honest))
