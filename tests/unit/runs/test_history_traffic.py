@@ -17,6 +17,7 @@ def test_the_history_has_the_exact_total():
     traffic = Traffic(bits=jnp.zeros((2, 2)), messages=jnp.zeros((2, 2)))
     for _ in range(ROUNDS):
         traffic = tally(traffic, Traffic(bits=jnp.array([ODD, 0], jnp.float32), messages=jnp.ones(2)), None)
-    row = Program(None, None, None, None).row(Reached(types.SimpleNamespace(traffic=traffic), ROUNDS, metrics={}))
-    assert row["bits_sent"] == ROUNDS * ODD
+    rounded = {"nodes/bits": traffic.bits[0, :1]}  # the second sender is a server
+    row = Program(None, None, None, None).row(Reached(types.SimpleNamespace(traffic=traffic), ROUNDS, metrics=rounded))
+    assert row["bits_sent"] == ROUNDS * ODD and row["nodes/bits"].tolist() == [ROUNDS * ODD]
     assert row["messages_sent"] == ROUNDS * 2
