@@ -1,13 +1,15 @@
 """Checks of input, made on the host, once, at the public boundary."""
 
-from jdl.checks.bounds import bounded, fields, one_number
+from jdl.checks.bounds import bounded, fields, one_number, whole
+from jdl.checks.mark import Mark, settled
 from jdl.checks.memory import available_memory, fits
 from jdl.checks.paths import path
 from jdl.checks.renamed import renamed, renamed_arguments
-from jdl.checks.sentences import InputError, Note, known, nearest, note, require, whole
+from jdl.checks.sentences import InputError, Note, known, nearest, note, require
 
 __all__ = [
     "InputError",
+    "Mark",
     "Note",
     "available_memory",
     "bounded",
@@ -21,6 +23,7 @@ __all__ = [
     "renamed",
     "renamed_arguments",
     "require",
+    "settled",
     "whole",
 ]
 

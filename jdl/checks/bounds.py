@@ -1,4 +1,4 @@
-"""The fields of a part, checked against their types and bounds."""
+"""The fields of a part and other numbers, checked against their types and bounds."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import math
 import numbers
 from typing import Any
 
-from jdl.checks.sentences import InputError, require, whole
+from jdl.checks.mark import settled
+from jdl.checks.sentences import InputError, require
 
-__all__ = ["bounded", "fields", "one_number"]
+__all__ = ["bounded", "fields", "one_number", "whole"]
 
 
 def fields(part: Any) -> None:
@@ -21,7 +22,7 @@ def fields(part: Any) -> None:
     if not dataclasses.is_dataclass(part) or isinstance(part, type):
         return
     for field in dataclasses.fields(part):
-        value, usual = getattr(part, field.name), field.default
+        value, usual = settled(getattr(part, field.name)), field.default
         minimum, maximum = field.metadata.get("minimum"), field.metadata.get("maximum")
         name = f"{type(part).__name__}.{field.name}"
         if dataclasses.is_dataclass(value):
@@ -51,6 +52,7 @@ def one_number(name: str, value: Any, usual: Any) -> None:
     """
     import numpy as np
 
+    settled(value)
     try_ = f"try {name}={usual}" if isinstance(usual, numbers.Real) else "give one"
     more = "; a rate that changes from round to round is lr=0.1 with decay=lambda t: 1 / (1 + 0.01 * t)"
     require(not callable(value), f"got {name}={value!r}, a function, need one number; {try_}{more}")
@@ -81,3 +83,20 @@ def bounded(name: str, value: Any, minimum: float | None, maximum: float | None,
         span = f"of at least {low}" if maximum is None else f"of at most {high}"
     known = [one for one in (usual, minimum, maximum) if isinstance(one, numbers.Real)]
     raise InputError(f"got {name}={value!r}, need a number {span}; try {name}={known[0]}")
+
+
+def whole(name: str, value: Any, minimum: int, why: str = "") -> int:
+    """Check that `value` is a whole number of at least `minimum`, and return it as an int.
+
+    Raises:
+      InputError: if it is not.
+
+    >>> whole("rounds", 0, 1)
+    Traceback (most recent call last):
+    jdl.checks.InputError: got rounds=0, need a whole number of at least 1; try rounds=1
+    """
+    settled(value)
+    good = isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= minimum
+    meant = int(value) if isinstance(value, float) and value.is_integer() and value >= minimum else minimum
+    require(good, f"got {name}={value!r}, {why or 'need'} a whole number of at least {minimum}; try {name}={meant}")
+    return int(value)

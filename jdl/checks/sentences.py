@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import numbers
 import warnings
 from collections.abc import Iterable
-from typing import Any
 
-__all__ = ["InputError", "Note", "known", "nearest", "note", "require", "whole"]
+__all__ = ["InputError", "Note", "known", "nearest", "note", "require"]
 
 
 class InputError(ValueError):
@@ -40,22 +38,6 @@ def require(condition: bool, sentence: str) -> None:
     """
     if not condition:
         raise InputError(sentence)
-
-
-def whole(name: str, value: Any, minimum: int, why: str = "") -> int:
-    """Check that `value` is a whole number of at least `minimum`, and return it as an int.
-
-    Raises:
-      InputError: if it is not.
-
-    >>> whole("rounds", 0, 1)
-    Traceback (most recent call last):
-    jdl.checks.InputError: got rounds=0, need a whole number of at least 1; try rounds=1
-    """
-    good = isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= minimum
-    meant = int(value) if isinstance(value, float) and value.is_integer() and value >= minimum else minimum
-    require(good, f"got {name}={value!r}, {why or 'need'} a whole number of at least {minimum}; try {name}={meant}")
-    return int(value)
 
 
 def nearest(name: str, valid: Iterable[str]) -> list[str]:

@@ -19,7 +19,7 @@ from jdl.runs import fingerprint
 from jdl.runs.public_names import public_name, same_class
 from jdl.runs.users_code import is_users
 
-__all__ = ["describe", "differences", "environment", "part_name"]
+__all__ = ["describe", "differences", "environment", "part_name", "value_of"]
 
 PARTS = ("problem", "algorithm", "schedule", "exchange", "oracle", "exchange_down", "roles")
 
@@ -37,37 +37,48 @@ def describe(simulation: Simulation) -> dict[str, Any]:
       A JSON object with a key for each part, and for the random key, the mapping, the devices, and metrics that are not
       built in.
     """
-    parts = {name: _value(getattr(simulation, name)) for name in PARTS}
+    parts = {name: value_of(getattr(simulation, name)) for name in PARTS}
     placement, metrics = simulation.placement, simulation.metrics
     how = {"key": jax.random.key_data(simulation.key).tolist(), "mapping": placement.mapping}
     devices = {} if placement.mesh is None else {"devices": placement.mesh.size}
-    measured = {} if metrics == BUILT_IN else {"metrics": _value(metrics)}
+    measured = {} if metrics == BUILT_IN else {"metrics": value_of(metrics)}
     return {**parts, **how, **devices, **measured}
 
 
-def _value(value: Any) -> Any:
+def value_of(value: Any) -> Any:
+    """Describe any value as JSON, as `describe` does: equal content gives equal JSON, in every process.
+
+    >>> value_of({"lr": np.float32(0.5), "decay": None})
+    {'lr': 0.5, 'decay': None}
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        own = {field.name: _value(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        own = {field.name: value_of(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"type": _type(type(value)), **own}
-    if isinstance(value, jax.Array | np.ndarray | np.generic):
+    if isinstance(value, jax.Array | np.ndarray | np.generic) and not _is_special(value.dtype):
         array = np.asarray(value)
         if array.ndim == 0:
             return array.item()
         digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
         return {"shape": list(array.shape), "dtype": str(array.dtype), "sha256": digest}
     if isinstance(value, dict):
-        return {str(key): _value(one) for key, one in value.items()}
+        return {str(key): value_of(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_value(one) for one in value]
+        return [value_of(one) for one in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
     name = getattr(value, "__qualname__", None) or type(value).__qualname__
     return f"{name} #{fingerprint.of_value(value)}"
 
 
+def _is_special(dtype: Any) -> bool:
+    """Whether the bytes of an array are not its content: objects, and random keys."""
+    return jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) or dtype.hasobject
+
+
 def _type(kind: type) -> str:
     """The public name of a class of jdl, whose file may move; the full name and a digest of a class of the user."""
-    name = f"{kind.__module__}.{kind.__qualname__}"
+    module = "__main__" if kind.__module__ == "__mp_main__" else kind.__module__  # a script in a spawned process
+    name = f"{module}.{kind.__qualname__}"
     return f"{name} #{fingerprint.of_value(kind)}" if is_users(kind) else public_name(kind)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import scipy.sparse
 
 from jdl.runs.public_names import public_name
 from jdl.runs.users_code import is_generated, is_jdl, is_users, is_users_module, names_in
@@ -231,6 +232,11 @@ class _Reader:
             yield from self.all((field.name, getattr(value, field.name, None)) for field in dataclasses.fields(value))
         elif hasattr(type(value), "__array__"):  # a frame of pandas, a tensor
             yield from self.array(np.asarray(value))
+        elif scipy.sparse.issparse(value):
+            entries = value.tocoo()
+            yield from self.all((value.shape, *entries.coords, entries.data))
+        elif hasattr(value, "is_directed") and hasattr(value, "edges"):  # a graph of networkx
+            yield from self.all((value.is_directed(), list(value.nodes(data=True)), list(value.edges(data=True))))
         elif not jax.tree_util.all_leaves([value]):
             yield from self.all(jax.tree.leaves(value))
         elif callable(value) or is_users(type(value)) or isinstance(value, types.SimpleNamespace):

@@ -111,6 +111,7 @@ def real(value: Any) -> bool:
 
 def concentration(alpha: float) -> float:
     """`alpha` where a Dirichlet distribution has it, or a sentence."""
+    checks.settled(alpha)
     checks.require(
         real(alpha) and alpha > 0,
         f"got alpha={alpha!r}, a Dirichlet distribution needs a finite number above 0; try alpha=0.5",
