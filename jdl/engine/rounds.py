@@ -18,7 +18,7 @@ from jdl.engine.totals import all_finite, tally
 from jdl.rng import key_of
 from jdl.types import Plan, PyTree, Reports, ScheduleState, Seen, Wire
 
-__all__ = ["plan_at", "step", "wires"]
+__all__ = ["begin", "plan_at", "step", "wires"]
 
 
 def step(simulation: Simulation, state: RunState) -> tuple[RunState, Reports]:
@@ -49,7 +49,7 @@ def _round(s: Simulation, state: RunState) -> tuple[RunState, Reports, tuple[Wir
         plan = plan if plan.active is None else plan.replace(joins=plan.joins & plan.active)
         before, sent = joined(s, plan, rows, before)
         traffic = tally(traffic, sent, rows["id"])
-    begun = _begin(s, state, rows, before)
+    begun = begin(s, state, rows, before)
     out = (server_round if s.has_server else gossip_round)(s, state, plan, begun, before, traffic)
     after = tree.where_rows(plan.active, out.nodes, before)
     remembered = begun["memory"]
@@ -73,17 +73,17 @@ def _round(s: Simulation, state: RunState) -> tuple[RunState, Reports, tuple[Wir
     return new, out.reports, out.wires
 
 
-def _begin(s: Simulation, state: RunState, rows: dict, before: PyTree) -> dict:
-    """The rows with what the oracle remembers in this round."""
+def begin(s: Simulation, state: RunState, rows: dict, before: PyTree) -> dict:
+    """The rows of a round with what the oracle remembers in it."""
     if not jax.tree.leaves(state.oracle_state):
         return rows
 
-    def begin(told, row, node):
+    def begun(told, row, node):
         s, server = told
         model = s.algorithm.model(server if s.has_server else node)
         return s.oracle.begin(row["memory"], node_of(s, row)._data, model)
 
-    return rows | {"memory": s.placement.over(begin, "begin")((s, state.server), rows, before)}
+    return rows | {"memory": s.placement.over(begun, "begin")((s, state.server), rows, before)}
 
 
 def _counted(count: jax.Array, plan: Plan, took_part: jax.Array | None) -> jax.Array:

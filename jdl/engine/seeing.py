@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jdl import checks
 from jdl import plan as plans
-from jdl.engine.metrics import consensus_distance
+from jdl.engine.metrics.statistics import consensus_distance
 from jdl.engine.nodes import node_of
 from jdl.engine.state import RunState, Simulation
 from jdl.types import Each, Info, Message, PyTree, Reports, Seen

@@ -153,13 +153,18 @@ def evaluate(simulation: Simulation, sim: RunState, nodes: int | None = None) ->
         rounds; None for all. The mean model, the consensus distance and the user's metrics are those of all nodes.
 
     Returns:
-      Numbers f[]; and f[n] under names that begin with "nodes/". Where there are such metrics of every node, and no
-      server, "nodes/degree" is the number of links into each node in the next round.
+      Numbers f[]; and f[n] under names that begin with "nodes/". The bits that each node has sent are rounded to
+      float32; `jdl.run` keeps the exact ones, see `jdl.engine.totals.exact`. Where there are such metrics of every
+      node, and no server, "nodes/degree" is the number of links into each node in the next round.
     """
     s, chosen, stacked = simulation, simulation.metrics, models(simulation, sim)
     honest = s.who.honest if chosen.honest_only else None
     sample = None if nodes is None else sampled_nodes(s.key, s.problem.n, nodes, honest)
-    row = metrics.measure(stacked, s.problem, s.placement.mesh, honest=honest, own=chosen.own, sample=sample)
+    kept = chosen.per_node or ()
+    what = {"honest": honest, "own": chosen.own, "sample": sample, "per_node": kept}
+    row = metrics.measure(stacked, s.problem, s.placement.mesh, **what)
+    if "bits" in kept:
+        row[f"{metrics.PER_NODE}bits"] = sim.traffic.bits[0, : s.problem.n]
     row |= metrics.users(chosen.functions, stacked, sim, s, honest)
     if not s.has_server and any(name.startswith(metrics.PER_NODE) for name in row):
         row[f"{metrics.PER_NODE}degree"] = _degree(s, sim)

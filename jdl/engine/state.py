@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl.engine.mapping import AT_ONCE, Placement
-from jdl.engine.metrics import BUILT_IN, Metrics
+from jdl.engine.metrics.chosen import BUILT_IN, Metrics
 from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Problem, PyTree, Roles, Schedule, Seen, Traffic
 
 __all__ = ["RunState", "Simulation", "classes_of"]

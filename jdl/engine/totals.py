@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jdl.types import PyTree, Traffic
 
-__all__ = ["all_finite", "tally"]
+__all__ = ["all_finite", "exact", "tally"]
 
 
 def all_finite(state: PyTree) -> jax.Array:
@@ -24,6 +25,19 @@ def all_finite(state: PyTree) -> jax.Array:
 def _zero_or_nan(x: jax.Array) -> jax.Array:
     rows = x.reshape(x.shape[0] if x.ndim else 1, -1)
     return jnp.sum(rows @ jnp.zeros(rows.shape[1], x.dtype)).astype(jnp.float32)
+
+
+def exact(total: jax.Array | np.ndarray) -> np.ndarray:
+    """The running total of each sender without the rounding of its float32 sum, f64[..., n], on the host.
+
+    Args:
+      total: f[..., 2, n], the sums and their excess, see `tally`.
+
+    >>> exact(np.array([[2.0**25], [-1.0]], np.float32))
+    array([33554433.])
+    """
+    total = np.asarray(total, np.float64)
+    return total[..., 0, :] - total[..., 1, :]
 
 
 def tally(total: Traffic, new: Traffic, rows: jax.Array | None) -> Traffic:

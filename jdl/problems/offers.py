@@ -49,6 +49,11 @@ OFFERS = {
         ("classes", "classes_of", "relabelled"),
         "classes: the number of classes; classes_of(batch) -> i32[B, ...], from 0; relabelled(batch, labels) -> batch",
     ),
+    "test_set": Offer(
+        ("classes", "predict", "test_set"),
+        "test_set: a pair of the test inputs, leaves [T, ...], and their classes i32[T, ...], from 0 to `classes` - 1; "
+        "predict(params, inputs): the scores of the classes, f[B, ..., C], or a dict that has them as 'logits'",
+    ),
     "losses": Offer(
         ("alone", "places", "width"),
         "alone(batch) -> (batches of one example each, leaves [B, 1, ...], and bool[B], which are examples); places(id,"

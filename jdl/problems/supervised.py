@@ -200,6 +200,7 @@ class Supervised:
             "held_out": self.held is not None,
             "own": own,
             "labels": self.classes > 0,
+            "test_set": self.classes > 0,
         }
         always = {"pooled", "batches", "parts", "predict", "losses"}
         return frozenset(always | {word for word, holds in said.items() if holds})
@@ -278,6 +279,11 @@ class Supervised:
     def relabelled(self, batch: Batch, labels: jax.Array) -> Batch:
         """A batch with other targets."""
         return batch[0], labels, batch[2]
+
+    @property
+    def test_set(self) -> tuple[jax.Array, jax.Array]:
+        """The inputs of the test set, [T, ...], and their classes, i32[T, ...]."""
+        return self.test_x, self.test_y
 
     def inputs(self, batch: Batch) -> jax.Array:
         """The inputs of a batch, zeros where there is no example."""

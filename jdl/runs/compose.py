@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from collections.abc import Mapping as Mapping_
 from typing import Any
 
@@ -26,6 +26,7 @@ from jdl.runs.devices import check_devices, devices_for
 from jdl.runs.first_round import check_memory, check_metrics, first_plan
 from jdl.runs.memory import fits_in_memory, shapes_of_model
 from jdl.runs.needs import REMEDIES, check_needs
+from jdl.runs.per_node import kept_per_node
 from jdl.runs.signatures import SCHEDULE, WRAPPER, check_calls, of_algorithm
 from jdl.runs.users_errors import explained
 from jdl.runs.users_functions import check_functions
@@ -55,6 +56,7 @@ def simulation(
     roles: Roles | None = None,
     metrics: Mapping_[str, Metric] | None = None,
     own: bool = False,
+    per_node: bool | Collection[str] = False,
     seed: int = 0,
     mapping: Mapping = "auto",
     devices: int | str = "auto",
@@ -75,6 +77,10 @@ def simulation(
       metrics: metrics of your own, by name: functions (models [n, ...], state, simulation) -> f[] or f[n].
       own: whether to evaluate each node's model on the node's own distribution as well, in the columns `own_loss`,
         `own_accuracy`, `worst_own_loss` and `worst_own_accuracy`.
+      per_node: what is kept for each node, arrays `[evaluation, node]` in `history.nodes`: names among "accuracy",
+        "loss" (of each node's model on the global test set), "distance" (`||x_i - mean||`, to the mean model) and
+        "bits" (what the node has sent since the start, exactly); True for all that there are. Metrics with `own=True`
+        and metrics of your own that give a number for each node are kept in any case.
       seed: the seed of all randomness of the run. (Graphs and data have seeds of their own.)
       mapping: how the nodes are computed. "vmap" computes all at once; a number computes so many at a time, which needs
         less memory; "loop" computes them one by one without compilation, to debug (see `jdl.run`); "auto" chooses
@@ -121,8 +127,9 @@ def simulation(
     for wrapper in getattr(oracle, "wrappers", ()):
         check_calls(wrapper, WRAPPER)
     honest_only = roles is not None and not np.all(np.asarray(roles.honest))
-    measured = Metrics(refuse.metrics(metrics), own, honest_only)
     refuse.own(own, problem)
+    functions = refuse.metrics(metrics)
+    measured = Metrics(functions, own, honest_only, kept_per_node(per_node, problem, model, functions, own))
     *parts, down, roles = tree.numbers_to_arrays(parts)
     built = Simulation(*parts, key=key, exchange_down=down, roles=roles, placement=Placement(mapping), metrics=measured)
     built = built.replace(code=code_of(built))

@@ -62,10 +62,11 @@ def check_metrics(built: Simulation) -> None:
     """Check that the user's metrics can be compiled, and that they return numbers; skipped with `mapping="loop"`.
 
     Raises:
-      InputError: if a metric fails; the sentence says which one, and where.
+      InputError: if a metric fails, and the sentence says which one and where; if two of them have the same column.
     """
     if built.placement.mapping == "loop":
         return
+    columns: set[str] = set()
     for name, function in built.metrics.functions:
         check_function(f"metrics[{name!r}]", function, "models, state, simulation")
 
@@ -73,5 +74,16 @@ def check_metrics(built: Simulation) -> None:
             state = INIT(s)
             return metrics.users(((name, function),), models(s, state), state, s)
 
-        with explained(built.algorithm, f"a metric {name!r} that"):
-            jax.eval_shape(measured, built)
+        try:
+            with explained(built.algorithm, f"a metric {name!r} that"):
+                found = jax.eval_shape(measured, built).keys()
+        except checks.InputError:
+            raise
+        except Exception as error:  # no line of the user's code: a function of a library itself
+            why = (str(error).strip().splitlines() or [""])[0][:200]
+            got = f"got a metric {name!r} that fails when it is called as (models, state, simulation)"
+            need = "need a function of these that uses jax.numpy; write one that calls it"
+            raise checks.InputError(f"{got}: {type(error).__name__}: {why}; {need}") from error
+        twice = " and ".join(sorted(columns & found))
+        checks.require(not twice, f"got metric {name!r}, whose column {twice} exists already; choose another name")
+        columns |= found

@@ -14,9 +14,10 @@ from jax.sharding import Sharding
 
 from jdl import checks
 from jdl.engine import sim as simulator
-from jdl.engine.metrics import COLUMNS, EVALUATED
+from jdl.engine.metrics import COLUMNS, EVALUATED, PER_NODE
 from jdl.engine.placement import by_rows, everywhere
 from jdl.engine.sim import RunState, Simulation
+from jdl.engine.totals import exact
 from jdl.engine.xla import RUNS_ONCE
 from jdl.runs.budget import Sample
 from jdl.runs.driver import Reached
@@ -154,9 +155,11 @@ def row_of(reached: Reached) -> Row:
     Traffic is summed in float64, in which the sum is exact.
     """
     traffic, metrics = jax.device_get((reached.state.traffic, reached.metrics))
-    totals = {name: np.asarray(getattr(traffic, name), np.float64) for name in ("bits", "messages")}
-    totals = {name: np.sum(total[..., 0, :] - total[..., 1, :], axis=-1) for name, total in totals.items()}
-    row = {f"{name}_sent": _on_host(total) for name, total in totals.items()}
+    totals = {name: exact(getattr(traffic, name)) for name in ("bits", "messages")}
+    row = {f"{name}_sent": _on_host(np.sum(total, axis=-1)) for name, total in totals.items()}
+    of_nodes = f"{PER_NODE}bits"
+    if of_nodes in metrics:  # where there is a server, its traffic comes last
+        metrics[of_nodes] = totals["bits"][..., : metrics[of_nodes].shape[-1]]
     if EVALUATED in metrics:
         row[EVALUATED] = int(metrics.pop(EVALUATED))
     names = [*(name for name in COLUMNS if name in metrics), *(name for name in metrics if name not in COLUMNS)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from collections.abc import Mapping as Mapping_
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ def run(
     roles: Roles | None = None,
     metrics: Mapping_[str, compose.Metric] | None = None,
     own: bool = False,
+    per_node: bool | Collection[str] = False,
     params: PyTree | None = None,
     mapping: Mapping = "auto",
     devices: int | str = "auto",
@@ -109,6 +110,8 @@ def run(
       metrics: see `jdl.simulation`. Numbers are columns of the history; of arrays [n] the mean, the standard deviation
         and the extremes are, and the arrays are kept in `history.nodes`.
       own: see `jdl.simulation`.
+      per_node: see `jdl.simulation`. Where a sample of nodes is evaluated, the accuracy and the loss of the others are
+        NaN; distances and bits are those of all nodes.
       params: the initial model of all nodes, or one initial model for each node, `[n, ...]`; by default one model drawn
         from `seed`, the same for all nodes.
       mapping: see `jdl.simulation`. "loop" is a Python loop without compilation; it names the node, the round and the
@@ -158,7 +161,8 @@ def run(
     use_compile_cache()
     several = seeds_of(seeds, seed)
     parts = {"problem": problem, "algorithm": algorithm, "topology": topology, "network": network}
-    what = {"network_down": network_down, "oracle": oracle, "roles": roles, "metrics": metrics, "own": own}
+    what = {"network_down": network_down, "oracle": oracle, "roles": roles, "metrics": metrics}
+    what |= {"own": own, "per_node": per_node}
     how = {"mapping": mapping, "devices": devices}
     made = simulations({**parts, **what, **how}, several or (seed,))
     simulation = made[0]

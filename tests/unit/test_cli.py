@@ -114,7 +114,8 @@ def test_flags_reach_the_parts_whether_spelled_with_hyphens_or_underscores(parts
 
 def test_flags_say_who_is_dishonest_and_that_own_data_count(parts_of):
     found = parts_of(*SMALL, "--own", "--dishonest", "0.25", "--groups", "2", "--role-seed", "3")
-    assert found["metrics"] == {"type": "jdl.engine.metrics.Metrics", "functions": [], "own": True, "honest_only": True}
+    how = {"functions": [], "own": True, "honest_only": True, "per_node": None}
+    assert found["metrics"] == {"type": "jdl.engine.metrics.Metrics", **how}
     parts = jdl.problems.quadratic(8), jdl.algorithms.DPSGD(), jdl.topology.ring(8)
     expected = jdl.simulation(*parts, roles=jdl.roles.draw(8, 0.25, seed=3, groups=2))
     assert found["roles"] == json.loads(json.dumps(describe(expected)))["roles"]

@@ -26,6 +26,7 @@ def test_metrics_are_pairs_of_names_and_functions():
         ({"own_accuracy": largest}, "named 'own_accuracy', which is a column already; choose another"),
         ({"loss": largest}, "named 'loss', which is a column already"),
         ({"round": largest}, "named 'round', which is a column already"),
+        ({"num_examples": largest}, "named 'num_examples', which is a column already"),
     ],
 )
 def test_what_is_no_metric_is_refused(metrics, sentence):

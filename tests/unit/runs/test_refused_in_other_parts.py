@@ -84,6 +84,10 @@ def metric(function):
     return {"metrics": {"mine": function}}
 
 
+def errs(models, state, simulation):
+    raise ValueError("no such thing")
+
+
 def served(**members):
     return struct.dataclass(type("Mine", (jdl.algorithms.FedAvg,), {"__annotations__": {}, **members}))()
 
@@ -135,6 +139,35 @@ MISTAKES = {
     "a metric in numpy": (
         metric(lambda models, state, s: np.asarray(models).mean()),
         "use jax.numpy in place of numpy",
+    ),
+    "a metric of a library": (
+        metric(np.linalg.norm),
+        "got a metric 'mine' that fails when it is called as (models, st",
+    ),
+    "a metric that errs": (metric(errs), "got a metric 'mine' that fails in line", "ValueError: no such thing"),
+    "two metrics of one column": (
+        {"metrics": {"drift": lambda models, state, s: models[:, 0], "mean_drift": lambda models, state, s: 0.0}},
+        "got metric 'mean_drift', whose column mean_drift exists already",
+    ),
+    "a word per node": ({"per_node": "loss"}, "got per_node='loss', need True, False or names, there are bits, dist"),
+    "unknown per node": (
+        {"per_node": ("accuracy", "loss")},
+        "got per_node with 'accuracy', which is unknown, there are",
+    ),
+    "own per node": ({"per_node": ["own_loss"]}, "got per_node with own_loss and own=False, need own=True"),
+    "twice per node": (
+        {"metrics": {"distance": lambda models, state, s: 0.0}, "per_node": True},
+        "got a metric named distance, which per_node keeps under the same name",
+    ),
+    "no classes": (
+        metric(jdl.metrics.disagreement),
+        "got the metric disagreement and the problem Quadratic",
+        "test_set",
+    ),
+    "before of no name": (metric(jdl.metrics.before_mixing("accuracy")), "got metric before mixing 'accuracy'", "loss"),
+    "before with a server": (
+        metric(jdl.metrics.before_mixing("loss")) | {"algorithm": jdl.algorithms.FedAvg(), "topology": None},
+        "got the metric before_mixing and the method FedAvg, which has a server",
     ),
     "who is a number": ({"roles": Roles(np.ones(N), np.zeros(N, int))}, "type float64, need True or False for each"),
     "nobody honest": ({"roles": Roles(np.zeros(N, bool), np.zeros(N, int))}, "in which nobody is honest"),

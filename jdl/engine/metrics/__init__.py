@@ -1,0 +1,39 @@
+"""Metrics: pure functions of models, computed in the compiled loop at evaluation rounds only.
+
+`measure` has the built-in ones, `users` those that a user hands over by name, `metrics={"name": function}`. Functions
+`(models, state, simulation)` are ready-made ones to hand over:
+
+- `balanced_accuracy`, `calibration_error` (or `calibration(bins)`): a number for each node;
+- `ensemble_accuracy`, `disagreement`: one number of all peers together;
+- `before_mixing(of)`: a metric of the models after the local step and before the exchange of the next round.
+
+`confusion(models, simulation)` gives a table for each model, for use after a run.
+"""
+
+from jdl.engine.metrics.before_mixing import before_mixing, models_before_mixing
+from jdl.engine.metrics.built_in import measure, models_at_once
+from jdl.engine.metrics.chosen import BUILT_IN, COLUMNS, EVALUATED, PER_NODE, Metrics
+from jdl.engine.metrics.each_model import balanced_accuracy, calibration, calibration_error, confusion
+from jdl.engine.metrics.peers_together import disagreement, ensemble_accuracy
+from jdl.engine.metrics.statistics import consensus_distance
+from jdl.engine.metrics.users import users
+
+__all__ = [
+    "BUILT_IN",
+    "COLUMNS",
+    "EVALUATED",
+    "PER_NODE",
+    "Metrics",
+    "balanced_accuracy",
+    "before_mixing",
+    "calibration",
+    "calibration_error",
+    "confusion",
+    "consensus_distance",
+    "disagreement",
+    "ensemble_accuracy",
+    "measure",
+    "models_at_once",
+    "models_before_mixing",
+    "users",
+]
