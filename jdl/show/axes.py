@@ -10,16 +10,23 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["accuracy_limits", "label_at_ends", "log_ticks"]
+__all__ = ["accuracy_limits", "label_at_ends", "labels_fit", "log_ticks"]
 
 
 def accuracy_limits(axes: Axes) -> None:
-    """Set the limits to multiples of 0.1 that enclose everything drawn, at least 0.2 apart and within 0 and 1."""
+    """Set the limits to multiples of 0.1 that enclose everything drawn, at least 0.2 apart and within 0 and 1.
+
+    Ticks are whole percents.
+    """
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
     low, high = axes.dataLim.intervaly
     if not (np.isfinite(low) and np.isfinite(high)):
         low, high = 0.0, 1.0
     bottom, top = np.floor(10 * low) / 10, np.ceil(10 * high) / 10
     axes.set_ylim(max(0.0, min(bottom, top - 0.2)), min(1.0, max(top, bottom + 0.2)))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=9, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
 
 
 def log_ticks(axes: Axes) -> None:
@@ -40,7 +47,13 @@ def log_ticks(axes: Axes) -> None:
     axes.set_yticks([], minor=True)
 
 
-def label_at_ends(axes: Axes, labels: list[tuple[np.ndarray, str, str]], form: str) -> None:
+Labels = list[tuple[np.ndarray, str, str]]  # the values, the name and the colour of each line
+WIDTH = 22  # of a label, in characters
+LINE = 0.072  # the height of a line of text, as a fraction of the axes, for this figure height and font size
+SHIFT = 0.12  # how far a label may stand from its line, as a fraction of the axes
+
+
+def label_at_ends(axes: Axes, labels: Labels, form: str) -> None:
     """Write the names and the last values of lines beside their ends, with a distance if lines end close together.
 
     Args:
@@ -48,19 +61,32 @@ def label_at_ends(axes: Axes, labels: list[tuple[np.ndarray, str, str]], form: s
       labels: the values, the name and the colour of each line.
       form: the format of a value.
     """
+    for _, height, text, colour in _places(axes, labels, form):
+        axes.text(1.015, height, text, color=colour, transform=axes.transAxes, va="center", linespacing=1.05)
+
+
+def labels_fit(axes: Axes, labels: Labels, form: str) -> bool:
+    """Whether names beside the ends of lines are short, do not overlap, and stand close to their lines."""
+    places = _places(axes, labels, form)
+    lines = [text.count("\n") + 1 for _, _, text, _ in places]
+    near = all(abs(height - end) <= SHIFT for end, height, _, _ in places)
+    return near and sum(lines) * LINE <= 1 and max(lines, default=1) <= 2
+
+
+def _places(axes: Axes, labels: Labels, form: str) -> list[tuple[float, float, str, str]]:
+    """For each line that has a last value: where it ends, where its label stands, the text, and the colour."""
     axes.get_ylim()  # makes matplotlib compute the limits now
     to_axes = axes.transScale + axes.transLimits
     ends = [(values[np.isfinite(values)][-1:], name, colour) for values, name, colour in labels]
     ends = sorted(((end[0], name, colour) for end, name, colour in ends if end.size), key=lambda end: end[0])
-    texts = [textwrap.fill(f"{name} {form.format(end)}", 22) for end, name, _ in ends]
-    heights = np.array([to_axes.transform((0, end))[1] for end, *_ in ends])
-    halves = np.array(
-        [0.036 * (1 + text.count("\n")) for text in texts]
-    )  # half the height of a text, as a fraction of the axes, for this figure height and font size
+    texts = [textwrap.fill(f"{name} {form.format(end)}", WIDTH) for end, name, _ in ends]
+    true = np.array([to_axes.transform((0, end))[1] for end, *_ in ends])
+    heights = np.clip(true, 0, 1)  # of a line that leaves the axes, the label stands at the edge
+    halves = np.array([LINE / 2 * (1 + text.count("\n")) for text in texts])
     for _ in range(100):
         overlap = np.maximum(0, halves[1:] + halves[:-1] - np.diff(heights)) / 2
         heights[1:] += overlap
         heights[:-1] -= overlap
         heights = np.maximum(heights, halves)
-    for height, text, (_, _, colour) in zip(heights, texts, ends, strict=True):
-        axes.text(1.015, height, text, color=colour, transform=axes.transAxes, va="center", linespacing=1.05)
+    colours = [colour for *_, colour in ends]
+    return list(zip(np.clip(true, 0, 1), heights, texts, colours, strict=True))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from jdl.engine.metrics import EVALUATED
-from jdl.show import style
+from jdl.show import intervals, over_seeds, style
 from jdl.show.axes import accuracy_limits, label_at_ends, log_ticks
-from jdl.show.style import COLOURS, GRID, INK
+from jdl.show.style import COLOURS, INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,15 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Columns", "curves"]
 
-STYLE = style.STYLE | {
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "ytick.minor.size": 0,
-}
-
-
+STYLE = style.STYLE_OF_CURVES
 OWN, MEAN, BAND = "mean over nodes, own data", "mean over ", "worst to best "
 
 
@@ -54,6 +46,9 @@ def curves(
     on each node's own distribution, a dotted line is the mean over nodes of that. The right panel shows the consensus
     distance, or the loss if all nodes share one model.
 
+    Of a run with several seeds, lines are means over seeds, and the band is a 95 % interval of the mean over seeds in
+    place of worst to best; lines end where the first seed has diverged.
+
     Args:
       histories: the evaluations of each run by its label, a `History` or a dict of arrays.
       path: the file to write, if any.
@@ -69,36 +64,33 @@ def curves(
     >>> [axes.get_ylabel() for axes in figure.axes]
     ['loss', 'loss']
     """
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(11, 4.4), layout="constrained")
-        FigureCanvasAgg(figure)
+    seeds = {name: over_seeds.seeds_of(history) for name, history in histories.items()}
+    histories = {name: over_seeds.averaged(history) for name, history in histories.items()}
+    references = {name: over_seeds.averaged(history) for name, history in (references or {}).items()}
+    with style.picture((11, 4.4), path) as figure:
         figure.get_layout_engine().set(wspace=0.06)
         left, right = figure.subplots(1, 2, width_ratios=(3, 2), sharex=True)
         last = max(history["round"][-1] for history in histories.values())
         left.set(xlim=(0, max(1, last)), xlabel="rounds")
         right.set_xlabel("rounds")
-        _learning(left, histories, references or {}, nodes)
+        _learning(left, histories, references, nodes, seeds)
         _apart(right, histories)
         if nodes and len(histories) == 1:
             _sent(left, *histories.values(), nodes)
-        if path is not None:
-            style.save(figure, path, dpi=160)
-    style.display_in_notebooks(figure)
     return figure
 
 
 def _learning(
-    axes: Axes, histories: Mapping[str, Columns], references: Mapping[str, Columns], nodes: int | None
+    axes: Axes,
+    histories: Mapping[str, Columns],
+    references: Mapping[str, Columns],
+    nodes: int | None,
+    seeds: Mapping[str, int],
 ) -> None:
     everything = [*histories.values(), *references.values()]
     metric, ylabel, form = "loss", "loss", "{:.3g}"
     if all("mean_accuracy" in history for history in everything):
         metric, ylabel, form = "accuracy", "test accuracy", "{:.1%}"
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     elif all("suboptimality" in history for history in everything):
         ylabel = "loss above the optimum"
         axes.set_yscale("log")
@@ -107,7 +99,7 @@ def _learning(
     for colour, (name, history) in zip(_colours(histories), histories.items(), strict=True):
         rounds, mean = history["round"], _values(history, f"mean_{metric}", axes)
         worst, best = (_values(history, f"{what}_{metric}", axes) for what in ("worst", "best"))
-        over, band = _names(history, nodes)
+        over, band = _names(history, nodes, seeds[name])
         axes.fill_between(rounds, worst, best, color=colour, alpha=0.15, linewidth=0, label=band)
         axes.plot(rounds, mean, color=colour, linewidth=2.2, label=over)
         of_mean = _values(history, f"mean_model_{metric}", axes)
@@ -122,7 +114,7 @@ def _learning(
         axes.axhline(level[0], color=INK, linewidth=1.2, linestyle=(0, (1, 2)))
         labels.append((level, name, INK))
     apart = any(np.any(history[f"mean_{metric}"] != history[f"mean_model_{metric}"]) for history in histories.values())
-    if apart or OWN in axes.get_legend_handles_labels()[1]:
+    if apart or max(seeds.values()) > 1 or OWN in axes.get_legend_handles_labels()[1]:
         _legend(axes)
     if metric == "accuracy":
         accuracy_limits(axes)
@@ -130,14 +122,19 @@ def _learning(
     label_at_ends(axes, labels, form)
 
 
-def _names(history: Columns, nodes: int | None) -> tuple[str, str]:
-    """The names of the mean and of the band, which say of how many nodes they are if not of all.
+def _names(history: Columns, nodes: int | None, seeds: int = 1) -> tuple[str, str]:
+    """The names of the mean and of the band, which say of how many nodes they are if not of all, and of how many seeds.
 
     >>> _names({}, 8)
     ('mean over nodes', 'worst to best node')
     >>> _names({"eval_nodes": np.array([256, 256, 4096])}, None)
     ('mean over 256 of 4,096 nodes, all at the end', 'worst to best of 256 nodes')
+    >>> _names({}, 8, 5)
+    ('mean over nodes and 5 seeds', '95% bootstrap interval of the mean over 5 seeds')
     """
+    if seeds > 1:
+        over, _ = _names(history, nodes)
+        return f"{over} and {seeds} seeds", intervals.in_words(over_seeds.KIND, seeds)
     if EVALUATED not in history:
         return f"{MEAN}nodes", f"{BAND}node"
     some, last = int(np.min(history[EVALUATED])), int(history[EVALUATED][-1])
@@ -184,7 +181,7 @@ def _legend(axes: Axes) -> None:
     """Explain the lines and the band of the first run below the axes, and those of runs that evaluate other nodes."""
     handles, names = axes.get_legend_handles_labels()
     means = [name for name in names if name.startswith(MEAN) and name != OWN]
-    bands = [name for name in names if name.startswith(BAND)]
+    bands = [name for name in names if name not in (*means, OWN, "mean model") and not name.startswith("_")]
     explained = dict.fromkeys([*means, OWN, "mean model", *bands])
     order = [names.index(name) for name in explained if name in names]
     axes.figure.legend(
