@@ -195,22 +195,6 @@ def test_bad_input_is_a_sentence(arguments, words):
     assert words in str(caught.value)
 
 
-def test_intervals_of_closed_form():
-    values = np.array([[1.0, 2.0, 3.0, 6.0], [0.0, 0.0, 0.0, np.nan]])
-    spread = np.sqrt((4 + 1 + 0 + 9) / 3)
-    for kind, half in {"std": spread, "t": 3.1824463 * spread / 2}.items():
-        mean, low, high = intervals.interval(values, kind)
-        assert mean == pytest.approx([3, np.nan], nan_ok=True)
-        assert (low[0], high[0]) == pytest.approx((3 - half, 3 + half)) and np.isnan([low[1], high[1]]).all()
-    # Of 256 draws of four, the mean is at most 1.25 in 5 (2.0 %) and at most 1.5 in 15 (5.9 %), at least 5.25 in 5 and
-    # at least 5 in 9 (3.5 %).
-    _, low, high = intervals.interval(values, "bootstrap")
-    assert low[0] in (1.25, 1.5) and high[0] in (5, 5.25)
-    assert np.isnan(intervals.interval(values[:1, :1], "t")[1]).all()
-    with pytest.raises(InputError, match="use one of minmax, std, bootstrap, t"):
-        intervals.interval(values, "sem")
-
-
 def test_learning_curves_of_seeds_are_means_with_an_interval():
     ones, found = np.ones((T.size, 4)), accuracy(seeds=4)
     found |= {"mean_model_accuracy": ones, "mean_model_loss": ones, "consensus_distance": ones}

@@ -27,11 +27,12 @@ def consensus_distance(models: PyTree, honest: jax.Array | None = None) -> jax.A
         # Each sum reads the models, since differences that both use would be stored, a copy of all models; and the mean
         # square about the rounded mean exceeds that about the mean by the square of what rounding took.
         first = jax.tree.map(lambda x: x[0], models)
-        mean = tree.mean_rows(tree.sub(models, first))
+        from_each = lambda centre: jax.tree.map(lambda x, c: x - c[None], models, centre)
+        mean = tree.mean_rows(from_each(first))
         centre = tree.add(first, mean)
         rounding = tree.add(tree.sub(first, centre), mean)
         n = jax.tree.leaves(models)[0].shape[0]
-        return jnp.maximum(tree.norm_squared(tree.sub(models, centre)) / n - tree.norm_squared(rounding), 0)
+        return jnp.maximum(tree.norm_squared(from_each(centre)) / n - tree.norm_squared(rounding), 0)
     first = jnp.argmax(honest, keepdims=True)
     apart = jax.tree.map(lambda x: jnp.where(tree.column(honest, x), x - x[first], 0), models)
     centred = jax.tree.map(lambda x, mean: x - mean[None], apart, mean_model(apart, honest))
