@@ -39,13 +39,19 @@ def program_key(simulation: Simulation) -> tuple:
     return structure, tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
 
 
-def driven(simulations: Sequence[Simulation], params: PyTree | None = None, sample: Sample | None = None) -> InTurn:
+def driven(
+    simulations: Sequence[Simulation],
+    params: PyTree | None = None,
+    sample: Sample | None = None,
+    most: int | None = None,
+) -> InTurn:
     """Compile several simulations. Those of one program run side by side, as many as pay; the groups run in turn.
 
     Args:
       simulations: the composed simulations.
       params: the initial models of each of them, or None to draw them.
       sample: the nodes that are evaluated; None for all.
+      most: the largest number of simulations side by side; None leaves it to their sizes.
 
     Raises:
       InputError: if the programs do not fit the memory.
@@ -55,7 +61,7 @@ def driven(simulations: Sequence[Simulation], params: PyTree | None = None, samp
         groups.setdefault(program_key(simulation), []).append(index)
     parts, order = [], []
     for members in groups.values():
-        size = at_once(simulations[members[0]], len(members))
+        size = at_once(simulations[members[0]], len(members), most)
         for start in range(0, len(members), size):
             block = members[start : start + size]
             order += block
@@ -68,10 +74,15 @@ def driven(simulations: Sequence[Simulation], params: PyTree | None = None, samp
     return InTurn(tuple(parts), tuple(int(place) for place in np.argsort(order)))
 
 
-def at_once(simulation: Simulation, count: int) -> int:
+def at_once(simulation: Simulation, count: int, most: int | None = None) -> int:
     """How many of `count` simulations of one program run side by side.
 
     A simulation over devices, or without compilation, runs alone.
+
+    Args:
+      simulation: one of them.
+      count: their number.
+      most: see `driven`.
 
     >>> import types
     >>> from jdl.engine.mapping import AT_ONCE
@@ -81,7 +92,7 @@ def at_once(simulation: Simulation, count: int) -> int:
     """
     if simulation.placement.mesh is not None or simulation.placement.mapping == "loop" or jax.config.jax_disable_jit:
         return 1
-    most = max(1, min(count, ROWS // simulation.problem.n))
+    most = max(1, min(count, ROWS // simulation.problem.n, most or count))
     return -(-count // -(-count // most))
 
 
@@ -192,6 +203,12 @@ class SideBySide:
         """The state of each simulation."""
         return [_one_of(state, index) for index in range(self.count)]
 
+    def state_of(self, states: Sequence[RunState]) -> RunState:
+        """The inverse of `states`."""
+        size = self.shapes.status.shape[0]
+        several = [state.replace(t=()) for state in [*states, *[states[-1]] * (size - len(states))]]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *several).replace(t=states[0].t)
+
 
 @dataclasses.dataclass(frozen=True)
 class Alone:
@@ -224,6 +241,15 @@ class Alone:
     def states(self, state: RunState) -> list[RunState]:
         """The state."""
         return [state]
+
+    def state_of(self, states: Sequence[RunState]) -> RunState:
+        """The inverse of `states`."""
+        return states[0]
+
+    @property
+    def count(self) -> int:
+        """The number of simulations."""
+        return 1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -14,15 +13,13 @@ import numpy as np
 from jdl import checks
 from jdl.engine.sim import simulate
 from jdl.engine.state import Simulation
-from jdl.runs import fingerprint
+from jdl.runs.trials import Score, Trials
 from jdl.types import PyTree
 
 __all__ = ["RATES", "Tuned", "rounds_until", "tune"]
 
 # From a rate at which models hardly move to one at which nearly every run diverges; two values in each factor of 2.
 RATES = tuple(float(rate) for rate in np.geomspace(2**-9, 2**2, 23))
-
-Score = str | Callable[[dict[str, jax.Array]], jax.Array]
 
 
 class Tuned(NamedTuple):
@@ -57,12 +54,17 @@ def tune(
     eval_every: int | None = None,
     params: PyTree | None = None,
     at_once: int = 8,
+    halving: int | None = None,
 ) -> Tuned:
     """Find the value of one number of the algorithm, by default its rate, that gives the lowest score.
 
-    All values run in one program, `at_once` at a time. Each refinement tries the same number of values again, evenly
-    spaced in their logarithm, between the two neighbours of the best value. If several values have the lowest score, up
-    to rounding, the smallest of them is the best.
+    The values share one program, and run as several seeds of a run do. Each refinement tries the same number of values
+    again, evenly spaced in their logarithm, between the two neighbours of the best value. If several values have the
+    lowest score, up to rounding, the smallest of them is the best.
+
+    Successive halving (Jamieson and Talwalkar 2016) runs all values for a part of the rounds, and only the best of them
+    on: with `halving=3` and 27 values, the best third after a ninth of the rounds and after a third of them. A value
+    that is given up keeps the score that it had.
 
     Args:
       simulation: from `jdl.simulation(...)`.
@@ -74,7 +76,9 @@ def tune(
       refinements: the number of refinements.
       eval_every: the number of rounds between evaluations; by default only the start and the end are evaluated.
       params: the initial models, see `jdl.sim.init`.
-      at_once: the number of runs that are in memory at once.
+      at_once: the largest number of runs side by side, and, without halving, in memory at once.
+      halving: the factor by which each part of successive halving reduces the values, at least 2; None runs all values
+        to the end.
 
     Returns:
       The best value, its score, and all values with their scores.
@@ -93,6 +97,8 @@ def tune(
     checks.whole("rounds", rounds, 1)
     checks.whole("refinements", refinements, 0)
     checks.whole("at_once", at_once, 1)
+    if halving is not None:
+        checks.whole("halving", halving, 2)
     eval_every = rounds if eval_every is None else checks.whole("eval_every", eval_every, 1)
     try:
         grid = np.sort(np.asarray(values, float), axis=None)
@@ -102,11 +108,12 @@ def tune(
     good = np.ndim(values) == 1 and grid.size > 0 and bool(np.all((grid > 0) & np.isfinite(grid)))
     checks.require(good, need)
     _known_score(simulation, score, rounds, eval_every, params)
-    tried, scores, code = np.zeros(0), np.zeros(0), fingerprint.of_value(score)
+    tried, scores = np.zeros(0), np.zeros(0)
+    trials = Trials(simulation, field, rounds, eval_every, score, params, at_once)
     scale = _scale(simulation, score)
     for _ in range(refinements + 1):
-        new = _scores(simulation, jnp.asarray(grid), params, field, rounds, eval_every, score, at_once, code)
-        tried, scores = np.concatenate([tried, grid]), np.concatenate([scores, np.asarray(new, float)])
+        new = trials.scores(grid) if halving is None else trials.halved(grid, halving)
+        tried, scores = np.concatenate([tried, grid]), np.concatenate([scores, new])
         order = np.argsort(tried, kind="stable")
         tried, scores = tried[order], scores[order]
         best = _best(scores, scale)
@@ -175,8 +182,7 @@ def _known_score(simulation: Simulation, score: Score, rounds: int, eval_every: 
 def rounds_until(column: str, target: float) -> Callable[[dict[str, jax.Array]], jax.Array]:
     """A score for `jdl.tune`: the first round in which a column of the history is below a target.
 
-    Evaluate every round (`eval_every=1`) to find the exact round. Equal arguments give the same object, so that a
-    second call of `jdl.tune` does not compile again.
+    Evaluate every round (`eval_every=1`) to find the exact round.
 
     Args:
       column: the name of the column.
@@ -185,30 +191,11 @@ def rounds_until(column: str, target: float) -> Callable[[dict[str, jax.Array]],
     Returns:
       The score, which is infinite if the target is not reached.
     """
-    return _rounds_until(column, float(target))
+    target = float(target)
 
-
-@functools.cache
-def _rounds_until(column: str, target: float) -> Callable[[dict[str, jax.Array]], jax.Array]:
-    def score(history):
-        reached = history[column] < target
-        first = history["round"][jnp.argmax(reached)].astype(jnp.result_type(float))
+    def score(history: dict[str, Any]) -> jax.Array:
+        reached = jnp.asarray(history[column]) < target
+        first = jnp.asarray(history["round"])[jnp.argmax(reached)].astype(jnp.result_type(float))
         return jnp.where(jnp.any(reached), first, jnp.inf)
 
     return score
-
-
-@functools.partial(jax.jit, static_argnames=("field", "rounds", "eval_every", "score", "at_once", "code"))
-def _scores(simulation, values, params, field, rounds, eval_every, score, at_once, code):
-    # `code` is the digest of `score`: the program is compiled again if a global that `score` reads has changed.
-    def one(value):
-        algorithm = simulation.algorithm.replace(**{field: value})
-        sim, history = simulate(simulation.replace(algorithm=algorithm), rounds, eval_every, params)
-        if callable(score):
-            result = score(history)
-        else:
-            last = history[score][-1]
-            result = jnp.where(sim.status < 0, -last if score.endswith("accuracy") else last, jnp.inf)
-        return jnp.where(jnp.isnan(result), jnp.inf, result)
-
-    return jax.lax.map(one, values, batch_size=min(at_once, values.shape[0]))

@@ -45,7 +45,19 @@ def test_rounds_until_a_target():
         built, 30, values=[0.01, 0.5], score=rounds_until("suboptimality", 1e-3), eval_every=1, params=start
     )
     assert found.score == np.ceil(np.log(1e-3 / 2) / np.log(0.25)) and np.isinf(found.scores[0])
-    assert rounds_until("suboptimality", 1e-3) is rounds_until("suboptimality", 0.001)
+
+
+def test_halving_runs_the_best_to_the_end():
+    """Of nine rates, the best three after two of six rounds; the best of all is among them, and is scored as alone."""
+    built, start, values = simulation(), np.full(3, 10.0), np.geomspace(0.01, 0.9, 9)
+    how = {"values": values, "params": start, "eval_every": 1}
+    whole, found = (jdl.tune(built, 6, **how, halving=halving) for halving in (None, 3))
+    assert found.value == pytest.approx(whole.value) and found.score == pytest.approx(whole.score, rel=1e-5)
+    short = jdl.tune(built, 2, **how).scores
+    third = np.argsort(whole.scores)[:3]
+    given_up = np.setdiff1d(np.arange(9), np.argsort(short)[:3])
+    np.testing.assert_allclose(found.scores[given_up], jdl.tune(built, 1, **how).scores[given_up], rtol=1e-5)
+    assert found.scores[third[0]] == found.score
 
 
 def test_another_number_than_the_rate():
@@ -76,6 +88,7 @@ def test_another_number_than_the_rate():
         ({"refinements": 1.5}, "got refinements=1.5"),
         ({"eval_every": 0}, "got eval_every=0"),
         ({"at_once": 0}, "got at_once=0"),
+        ({"halving": 1}, "got halving=1"),
         ({"field": "local_steps", "values": [1, 2]}, "part of DPSGD's program, need a number of it: lr"),
         ({"field": "optimizer"}, "part of DPSGD's program"),
         ({"field": "decay"}, "part of DPSGD's program"),
