@@ -5,7 +5,8 @@
 
 - `balanced_accuracy`, `calibration_error` (or `calibration(bins)`): a number for each node;
 - `ensemble_accuracy`, `disagreement`: one number of all peers together;
-- `before_mixing(of)`: a metric of the models after the local step and before the exchange of the next round.
+- `before_mixing(of)`: a metric of the models after the local step and before the exchange of the next round;
+- `gradients`, `hessian_products`, `prox_calls`: what each node has asked of its data so far.
 
 `confusion(models, simulation)` gives a table for each model, for use after a run.
 """
@@ -13,6 +14,7 @@
 from jdl.engine.metrics.before_mixing import before_mixing, models_before_mixing
 from jdl.engine.metrics.built_in import measure, models_at_once
 from jdl.engine.metrics.chosen import BUILT_IN, COLUMNS, EVALUATED, PER_NODE, Metrics
+from jdl.engine.metrics.counters import gradients, hessian_products, prox_calls
 from jdl.engine.metrics.each_model import balanced_accuracy, calibration, calibration_error, confusion
 from jdl.engine.metrics.peers_together import disagreement, ensemble_accuracy
 from jdl.engine.metrics.statistics import consensus_distance
@@ -32,8 +34,11 @@ __all__ = [
     "consensus_distance",
     "disagreement",
     "ensemble_accuracy",
+    "gradients",
+    "hessian_products",
     "measure",
     "models_at_once",
     "models_before_mixing",
+    "prox_calls",
     "users",
 ]
