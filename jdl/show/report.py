@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jdl.engine.metrics import EVALUATED
+from jdl.show import tables
 
 if TYPE_CHECKING:
     import rich.table
 
-__all__ = ["Summarised", "label", "table"]
+__all__ = ["Summarised", "label", "rows_of", "table"]
 
 
 class Summarised(Protocol):
@@ -49,15 +50,26 @@ def _call(part: Mapping[str, Any], first: list[str]) -> str:
 
 
 def table(results: Mapping[str, Summarised]) -> rich.table.Table:
-    """A table with one row for each run: accuracies if the problem has them, losses otherwise.
-
-    Where models of a run were evaluated on each node's own distribution, two columns show the mean and the worst node.
+    """The table of `rows_of` for a terminal.
 
     Args:
       results: the runs, on one problem, by label.
     """
-    import rich.table
+    return tables.to_rich(rows_of(results))
 
+
+def rows_of(results: Mapping[str, Summarised]) -> tables.Table:
+    """A table with one row for each run: accuracies if the problem has them, losses otherwise.
+
+    Where models of a run were evaluated on each node's own distribution, two columns show the mean and the worst node.
+    Runs that have not finished are named below the table.
+
+    Args:
+      results: the runs, on one problem, by label.
+
+    Returns:
+      The table, for `jdl.show.tables.to_latex` and the other formats.
+    """
     rows = {name: result.summary for name, result in results.items()}
     columns = {
         "mean over nodes": ("mean_accuracy", "{:.1%}"),
@@ -79,13 +91,13 @@ def table(results: Mapping[str, Summarised]) -> rich.table.Table:
     rounds = max(row["rounds"] for row in rows.values())
     pairs = {(row.get(EVALUATED, row["nodes"]), row["nodes"]) for row in rows.values()}
     of = "".join(f", of a sample of {some:,} of {n:,} nodes" for some, n in sorted(pairs) if some < n)
-    out = rich.table.Table(title=f"{what}, after {rounds:,} rounds{of}", title_justify="left")
-    out.add_column("")
-    for title in [*columns, "sent, MB a node"]:
-        out.add_column(title, justify="right")
+    cells = []
     for name, row in rows.items():
         sent = row.get("bits_sent")
-        values = [(row.get(key), form) for key, form in columns.values()]
-        values.append((None if sent is None else sent / 8e6 / row["nodes"], "{:,.3g}"))
-        out.add_row(name, *("-" if value is None else form.format(value) for value, form in values))
-    return out
+        megabytes = None if sent is None else sent / 8e6 / row["nodes"]
+        values = [tables.Cell(row.get(key), form=form) for key, form in columns.values()]
+        cells.append([tables.Cell(name), *values, tables.Cell(megabytes, form="{:,.3g}")])
+    title = f"{what}, after {rounds:,} rounds{of}"
+    ended = {name: row.get("message") for name, row in rows.items() if row.get("status", "finished") != "finished"}
+    notes = [f"{name}: {message}" for name, message in ended.items()]
+    return tables.Table(title, ["", *columns, "sent, MB a node"], cells, notes)
