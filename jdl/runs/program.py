@@ -120,6 +120,7 @@ class Program:
       shapes: the shapes of the state.
       chunk: see `compiled_chunk`.
       sample: the nodes that are evaluated; None for all.
+      needed: the bytes that the program needs beside its arguments.
     """
 
     simulation: Simulation
@@ -127,6 +128,7 @@ class Program:
     shapes: RunState
     chunk: Callable
     sample: Sample | None = None
+    needed: int = 0
 
     def begin(self, state: RunState | None) -> Reached:
         """Go to the start, or to the state of a checkpoint, with each array where the program needs it."""
@@ -183,7 +185,7 @@ def program_of(simulation: Simulation, params: PyTree | None = None, sample: Sam
     mesh = simulation.placement.mesh
     if mesh is not None:
         simulation, params = _placed((simulation, params), everywhere(mesh))
-    return Program(simulation, params, shapes, chunk, sample)
+    return Program(simulation, params, shapes, chunk, sample, needed)
 
 
 def _placed(tree: PyTree, places: PyTree) -> PyTree:

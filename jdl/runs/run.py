@@ -15,6 +15,7 @@ from jdl import checks
 from jdl.engine.mapping import Mapping
 from jdl.engine.sim import Simulation
 from jdl.runs import compose
+from jdl.runs.aligned import aligned
 from jdl.runs.budget import Budget, Sample
 from jdl.runs.cache import use_compile_cache
 from jdl.runs.configuration import settings_of
@@ -165,6 +166,7 @@ def run(
     what |= {"own": own, "per_node": per_node}
     how = {"mapping": mapping, "devices": devices}
     made = simulations({**parts, **what, **how}, several or (seed,))
+    made = made if several is None else aligned(made, rounds)
     simulation = made[0]
     if params is not None:
         check_start(simulation, params)

@@ -71,7 +71,9 @@ def driven(
                 if size == 1
                 else SideBySide.of(some + some[-1:] * (size - len(some)), len(some), params, sample)
             )
-    return InTurn(tuple(parts), tuple(int(place) for place in np.argsort(order)))
+    found = InTurn(tuple(parts), tuple(int(place) for place in np.argsort(order)))
+    checks.fits(found.needed, f"{len(simulations):,} runs of {simulations[0].problem.n:,} nodes", free_bytes())
+    return found
 
 
 def at_once(simulation: Simulation, count: int, most: int | None = None) -> int:
@@ -161,6 +163,7 @@ class SideBySide:
       shapes: the shapes of the states, stacked.
       chunk: the compiled program.
       sample: the nodes that are evaluated; None for all.
+      needed: the bytes that the program needs beside its arguments.
     """
 
     leaves: tuple
@@ -171,6 +174,7 @@ class SideBySide:
     shapes: RunState
     chunk: Callable
     sample: Sample | None = None
+    needed: int = 0
 
     @classmethod
     def of(cls, simulations: Sequence[Simulation], count: int, params: PyTree | None, sample: Sample | None):
@@ -179,9 +183,7 @@ class SideBySide:
         shapes = jax.eval_shape(functools.partial(_begin, axes=axes, structure=structure), leaves, params)
         scalars = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((), flag(0, sample).dtype)
         chunk, needed = compiled(CHUNK, leaves, shapes, *scalars, axes, structure, sample)
-        what = f"{len(simulations):,} runs of {simulations[0].problem.n:,} nodes"
-        checks.fits(needed, what, free_bytes())
-        return cls(leaves, axes, structure, count, params, shapes, chunk, sample)
+        return cls(leaves, axes, structure, count, params, shapes, chunk, sample, needed)
 
     def begin(self, state: RunState | None) -> Reached:
         """Go to the start, or to the states of a checkpoint."""
@@ -251,6 +253,11 @@ class Alone:
         """The number of simulations."""
         return 1
 
+    @property
+    def needed(self) -> int:
+        """The bytes that the program needs beside its arguments."""
+        return self.program.needed
+
 
 @dataclasses.dataclass(frozen=True)
 class InTurn:
@@ -268,6 +275,12 @@ class InTurn:
     def shapes(self) -> tuple:
         """The shapes of the states of all parts."""
         return tuple(part.shapes for part in self.parts)
+
+    @property
+    def needed(self) -> int:
+        """The bytes that a run holds at most: the states of all parts, and what the program of one needs beside it."""
+        states = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(self.shapes))
+        return states + max(part.needed for part in self.parts)
 
     def begin(self, state: tuple | None) -> Reached:
         """Go to the start, or to the states of a checkpoint."""
