@@ -129,7 +129,7 @@ def to_latex(table: Table) -> str:
     lines = [" & ".join(row) + r" \\" for row in [[*map(escaped, table.columns)], *_texts(table, as_latex)]]
     form = "".join("r" if right else "l" for right in table.numeric)
     inside = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
-    caption = " ".join([table.title, *table.notes]).strip()
+    caption = ". ".join(text.removesuffix(".") for text in [table.title, *table.notes] if text)
     return "\n".join(
         [r"\begin{table}", r"  \centering"]
         + [rf"  \caption{{{escaped(caption)}}}"] * bool(caption)

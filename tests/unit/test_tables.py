@@ -95,6 +95,7 @@ def test_latex_has_balanced_environments_and_as_many_cells_in_each_row():
     text = tables.to_latex(TABLE)
     opened, closed = re.findall(r"\\begin\{(\w+)\}", text), re.findall(r"\\end\{(\w+)\}", text)
     assert opened == closed[::-1] == ["table", "tabular"]
+    assert r"\caption{accuracy, mean $\pm$ 95\% t-interval. a\textbar{}b" in text
     assert r"\begin{tabular}{lrrr}" in text
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert len(rows) == 3 and all(len(re.findall(r"(?<!\\)&", row)) == 3 for row in rows)

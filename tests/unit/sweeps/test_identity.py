@@ -1,9 +1,11 @@
 """The identity of a point: equal for equal content, in every process; different where anything differs."""
 
+import dataclasses
 import functools
 import os
 import subprocess
 import sys
+import types
 
 import jax
 import networkx as nx
@@ -128,6 +130,19 @@ def test_every_process_finds_the_same(capsys):
     environment = os.environ | {"PYTHONHASHSEED": "1"}
     there = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True)
     assert here == there.stdout and len(here) == 17
+
+
+def test_the_script_of_a_spawned_process_is_that_of_its_parent(monkeypatch):
+    for name in ("__main__", "__mp_main__"):  # here, the main module is that of pytest
+        monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(__file__="script.py"))
+
+    def part(module, number=1):
+        fields = {"x": dataclasses.field(default=number)}
+        made = type("Part", (), {"__module__": module, "__annotations__": {"x": int}, **fields})
+        return dataclasses.dataclass(made)()
+
+    assert identity({"x": part("__main__")}) == identity({"x": part("__mp_main__")}) != identity({"x": part("other")})
+    assert identity({"x": part("__main__", 2)}) != identity({"x": part("__main__")})
 
 
 def test_marks_have_no_identity():
