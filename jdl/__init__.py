@@ -33,17 +33,22 @@ if TYPE_CHECKING:
     from jdl.runs.compose import simulation
     from jdl.runs.history import History
     from jdl.runs.result import Result
+    from jdl.runs.results import Results
     from jdl.runs.run import run
     from jdl.runs.tune import rounds_until, tune
+    from jdl.show.compare import compare
     from jdl.show.drawing import draw
     from jdl.show.graph_report import graph_report
     from jdl.show.partition_picture import draw as draw_partition
+    from jdl.sweeps.over import over
 
 __all__ = [
     "History",
     "Result",
+    "Results",
     "algorithms",
     "checks",
+    "compare",
     "compressors",
     "data",
     "draw",
@@ -53,6 +58,7 @@ __all__ = [
     "metrics",
     "models",
     "oracle",
+    "over",
     "plan",
     "problems",
     "roles",
@@ -74,10 +80,13 @@ __all__ = [
 ELSEWHERE = {
     "History": "runs.history:History",
     "Result": "runs.result:Result",
+    "Results": "runs.results:Results",
+    "compare": "show.compare:compare",
     "draw": "show.drawing:draw",
     "draw_partition": "show.partition_picture:draw",
     "graph_report": "show.graph_report:graph_report",
     "metrics": "engine.metrics",
+    "over": "sweeps.over:over",
     "rounds_until": "runs.tune:rounds_until",
     "run": "runs.run:run",
     "sim": "engine.sim",
@@ -87,7 +96,7 @@ ELSEWHERE = {
     "use_cores": "engine.placement:use_cores",
 }
 # Other folders and modules of jdl, found as attributes, too.
-MORE = ("engine", "local", "rng", "runs", "show")
+MORE = ("engine", "local", "rng", "runs", "show", "sweeps")
 
 
 def __getattr__(name: str) -> Any:

@@ -31,6 +31,7 @@ def as_schedule(given: Any, algorithm: Algorithm | Federated, n: int, numbers: i
     Raises:
       InputError: if `given` is of none of these types, or is None for a method that exchanges something.
     """
+    checks.settled(given)
     if given is None and "server" in algorithm.needs:
         return schedule.Sampling(n, participants=n)
     if given is None:

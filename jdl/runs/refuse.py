@@ -41,6 +41,8 @@ def kinds(problem: Any, algorithm: Any, network: Any, network_down: Any) -> None
       InputError: if a part is a class and not an instance, lacks a member (the sentence names it), or is not a pytree
         for JAX; if a network is not a list.
     """
+    for part in (problem, algorithm, network, network_down):
+        checks.settled(part)
     _check_part("problem", problem, Problem, "make one with jdl.problems")
     federated = inspect.getattr_static(algorithm, "client_init", None) is not None
     _check_part("algorithm", algorithm, Federated if federated else Algorithm, "make one with jdl.algorithms")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import types
 from collections.abc import Sequence
 from typing import Any
@@ -49,26 +50,17 @@ def is_recipe(part: Any) -> bool:
 
 
 def made_with(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
-    """The arguments of a simulation, with each part that is a function of a seed replaced by what it makes.
-
-    Raises:
-      InputError: if such a function does not take a keyword `seed`.
-    """
-    return {name: _made(name, part, seed) if name in PARTS else part for name, part in arguments.items()}
+    """The arguments of a simulation, with each part that is a function replaced by what it makes of a seed."""
+    return {name: _made(part, seed) if name in PARTS else part for name, part in arguments.items()}
 
 
-def _made(name: str, part: Any, seed: int) -> Any:
+def _made(part: Any, seed: int) -> Any:
+    """The part that a recipe makes. One without a parameter `seed` makes the same part for all seeds."""
     if not is_recipe(part):
         return part
-    try:
-        return part(seed=seed)
-    except TypeError as error:
-        if "'seed'" not in str(error):
-            raise
-        need = (
-            "need one that takes the keyword `seed`; write lambda seed: ..., or functools.partial(jdl.problems.digits)"
-        )
-        raise checks.InputError(f"got {name}, a function that refuses a seed ({error}), {need}") from error
+    named = inspect.signature(part).parameters
+    takes = "seed" in named or any(one.kind is one.VAR_KEYWORD for one in named.values())
+    return part(seed=seed) if takes else part()
 
 
 def simulations(arguments: dict[str, Any], seeds: Sequence[int]) -> list[Simulation]:

@@ -120,12 +120,20 @@ def test_a_run_ends_when_it_reaches_its_goal_and_can_go_on(tmp_path, base):
         ({"seeds": 0}, "seeds"),
         ({"seeds": [1, 1]}, "twice"),
         ({"seeds": "abc"}, "need a number of seeds"),
-        ({"seeds": 2, "problem": lambda: None}, "refuses a seed"),
     ],
 )
 def test_wrong_goals_and_seeds_are_refused(wrong, sentence):
     with pytest.raises(checks.InputError, match=sentence):
         jdl.run(**PARTS | HOW | wrong, rounds=4)
+
+
+def test_a_part_may_be_a_function_of_the_seed():
+    graph = lambda seed: jdl.topology.random_regular(NODES, 3, seed=seed)
+    found = run(4, seeds=[0, 1], topology=graph, problem=lambda: PARTS["problem"])
+    alone = [run(4, seed=seed, topology=graph(seed)) for seed in (0, 1)]
+    assert not np.array_equal(graph(0).weights.toarray(), graph(1).weights.toarray())
+    for one, other in zip(found, alone, strict=True):
+        np.testing.assert_allclose(one.history.mean_loss, other.history.mean_loss, rtol=1e-5)
 
 
 def test_on_row_sees_every_evaluation():
