@@ -12,15 +12,15 @@ from jdl import checks
 from jdl.show import columns, intervals, legends, scales, style
 from jdl.show.axes import label_at_ends, labels_fit
 from jdl.show.curve import Curve, curves_of, kind_of
-from jdl.show.style import COLOURS, DASHES, INK
+from jdl.show.panels import Look, band_handle, cross_handle, handle, look_of, panel
+from jdl.show.style import COLOURS, INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["compare"]
+__all__ = ["compare", "explained"]
 
-FEW = 12  # points; of fewer, each is marked
 NODES = "worst to best node"
 
 
@@ -116,42 +116,14 @@ def draw(
         all_axes = figure.subplots(down, across, squeeze=False, sharex=True).ravel()
         for axes in all_axes[many:]:
             axes.remove()
+        looks = [look_of(number) for number in range(len(panels[0]))]
         for axes, curves, name in zip(all_axes, panels, names, strict=False):
-            _panel(axes, curves, x, name, logx, logy)
+            panel(axes, curves, looks, x, name, logx, scales.is_log(name, curves, logy))
         labelled = _label_ends(all_axes[:many], panels, names)
-        handles = [] if labelled else _handles(panels[0])
-        handles += _explained(panels, kind)
-        legends.below(figure, handles, [handle.get_label() for handle in handles])
+        handles = [] if labelled else [handle(*pair) for pair in zip(looks, labels_of(panels), strict=True)]
+        handles += explained([curve for panel in panels for curve in panel], kind)
+        legends.below(figure, handles)
     return figure
-
-
-def _panel(axes: Axes, curves: Sequence[Curve], x: str, name: str, logx: bool, logy: bool | None) -> None:
-    log = scales.is_log(name, curves, logy)
-    axes.set(xlabel=columns.title("round" if x == "rounds" else x), ylabel=columns.title(name))
-    axes.xaxis.set_tick_params(labelbottom=True)
-    for number, curve in enumerate(curves):
-        _line(axes, curve, number, log)
-    scales.fit_x(axes, x, curves, logx)
-    scales.fit_y(axes, name, curves, log)
-    for number, curve in enumerate(curves):
-        end = scales.last_shown(axes, curve.x, scales.on_axis(curve.y, log)) if curve.diverged else None
-        if end is not None:
-            axes.plot(*end, "x", color=COLOURS[number % len(COLOURS)], markersize=8, markeredgewidth=2, clip_on=False)
-
-
-def _line(axes: Axes, curve: Curve, number: int, log: bool) -> None:
-    colour, y = COLOURS[number % len(COLOURS)], scales.on_axis(curve.y, log)
-    low, high = scales.on_axis(curve.low, log, clip=True), scales.on_axis(curve.high, log)
-    axes.fill_between(curve.x, low, high, color=colour, alpha=0.15, linewidth=0)
-    if curve.x.size > 1 and np.ptp(curve.x) == 0:  # such as megabytes of a run that sends nothing
-        axes.axhline(y[-1], color=colour, linewidth=1.4, linestyle=(0, (1, 2)), label=curve.label)
-        return
-    marked = {"marker": "o", "markersize": 4.5, "clip_on": curve.diverged > 0} if curve.x.size < FEW else {}
-    axes.plot(curve.x, y, color=colour, linewidth=2, linestyle=_dashes(number), label=curve.label, **marked)
-
-
-def _dashes(number: int) -> Any:
-    return DASHES[number // len(COLOURS) % len(DASHES)]
 
 
 def _label_ends(all_axes: Sequence[Axes], panels: Sequence[Sequence[Curve]], names: Sequence[str]) -> bool:
@@ -169,29 +141,24 @@ def _label_ends(all_axes: Sequence[Axes], panels: Sequence[Sequence[Curve]], nam
     return True
 
 
-def _handles(curves: Sequence[Curve]) -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    return [
-        Line2D([], [], color=COLOURS[i % len(COLOURS)], linewidth=2, linestyle=_dashes(i), label=curve.label)
-        for i, curve in enumerate(curves)
-    ]
+def labels_of(panels: Sequence[Sequence[Curve]]) -> list[str]:
+    """The names of the lines, which say what diverged in any panel."""
+    return [max((curve.label for curve in same), key=len) for same in zip(*panels, strict=True)]
 
 
-def _explained(panels: Sequence[Sequence[Curve]], kind: str) -> list[Any]:
-    """The entries of a legend that say what lines and bands are."""
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
+def explained(curves: Sequence[Curve], kind: str) -> list[Any]:
+    """The entries of a legend that say what lines, bands and crosses are.
 
-    curves = [curve for panel in panels for curve in panel]
+    Args:
+      curves: all lines.
+      kind: that of their bands.
+    """
     seeds = sorted({curve.seeds for curve in curves if curve.seeds > 1})
     numbers = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}" if seeds else ""
-    found = [Line2D([], [], color=INK, linewidth=2, label=f"mean over {numbers} seeds")] if seeds else []
+    found = [handle(Look(INK), f"mean over {numbers} seeds")] if seeds else []
     if any(np.isfinite(curve.low).any() for curve in curves):
         over = ", mean over seeds" if seeds else ""
-        text = f"{NODES}{over}" if kind == "nodes" else intervals.in_words(kind, numbers)
-        found.append(Patch(color=INK, alpha=0.2, linewidth=0, label=text))
+        found.append(band_handle(f"{NODES}{over}" if kind == "nodes" else intervals.in_words(kind, numbers)))
     if any(curve.diverged for curve in curves):
-        cross = {"linestyle": "none", "marker": "x", "markersize": 7, "markeredgewidth": 2}
-        found.append(Line2D([], [], color=INK, label="a seed has diverged" if seeds else "diverged", **cross))
+        found.append(cross_handle("a seed has diverged" if seeds else "diverged"))
     return found

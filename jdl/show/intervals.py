@@ -88,7 +88,7 @@ def finite(values: np.ndarray) -> np.ndarray:
     return np.isfinite(np.asarray(values, float)).sum(axis=-1)
 
 
-def in_words(kind: str, seeds: int) -> str:
+def in_words(kind: str, seeds: int | str) -> str:
     """What an interval of this kind says.
 
     >>> in_words("std", 5)

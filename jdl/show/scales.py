@@ -106,7 +106,7 @@ def fit_y(axes: Axes, name: str, lines: Sequence[Line], log: bool) -> None:
     y, ends = y[np.isfinite(y)], ends[np.isfinite(ends)]
     if log:
         axes.set_yscale("log")
-    if columns.is_accuracy(name):
+    if columns.is_accuracy(name) and y.size and y.min() >= 0 and y.max() <= 1:
         accuracy_limits(axes)
     elif y.size == 0:
         axes.set_ylim((1, 10) if log else (0, 1))
