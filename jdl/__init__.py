@@ -27,11 +27,13 @@ if TYPE_CHECKING:
         tree,
         types,
     )
+    from jdl.command.load import load
     from jdl.engine import metrics, sim
     from jdl.engine.placement import use_cores
     from jdl.engine.sim import simulate
     from jdl.runs.compose import simulation
     from jdl.runs.history import History
+    from jdl.runs.model_files import load_models
     from jdl.runs.result import Result
     from jdl.runs.results import Results
     from jdl.runs.run import run
@@ -55,6 +57,8 @@ __all__ = [
     "draw_partition",
     "exchange",
     "graph_report",
+    "load",
+    "load_models",
     "metrics",
     "models",
     "oracle",
@@ -85,6 +89,8 @@ ELSEWHERE = {
     "draw": "show.drawing:draw",
     "draw_partition": "show.partition_picture:draw",
     "graph_report": "show.graph_report:graph_report",
+    "load": "command.load:load",
+    "load_models": "runs.model_files:load_models",
     "metrics": "engine.metrics",
     "over": "sweeps.over:over",
     "rounds_until": "runs.tune:rounds_until",

@@ -29,14 +29,16 @@ class Checkpoints:
 
     Args:
       directory: the directory of the checkpoints.
+      read_only: whether nothing is written, perhaps since another process writes there.
     """
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path, read_only: bool = False):
         import orbax.checkpoint as ocp
 
         self._ocp = ocp
         self._directory = directory.absolute()
-        options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False, **self._here())
+        how = {"create": False} if read_only else self._here()
+        options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False, **how)
         self._manager = ocp.CheckpointManager(self._directory, options=options)
 
     def _here(self) -> dict[str, Any]:

@@ -41,7 +41,10 @@ def same_configuration(place: Place, config: dict[str, Any]) -> dict[str, Any]:
     do = f"to start anew {place.another}, or restore what was"
     need = f"got a run directory of another configuration: {'; '.join(odd[:3])}; need the same to resume"
     checks.require(not odd, f"{need}; {do}")
-    return was | {"run": was["run"] | may_change}
+    command = was.get("command")
+    if isinstance(command, dict) and "rounds" in command:  # so that `jdl resume` asks for as many again
+        command = command | {"rounds": rounds}
+    return was | {"command": command, "run": was["run"] | may_change}
 
 
 def _read(place: Place) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jdl import checks
 
-__all__ = ["Lock"]
+__all__ = ["Lock", "is_held"]
 
 try:
     import fcntl
@@ -67,6 +67,23 @@ class Lock:
             self.path.unlink(missing_ok=True)
             os.close(self.file)
             self.file = None
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock on this file now. Where the system has no locks, nobody does."""
+    if fcntl is None or not path.exists():
+        return False
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except OSError as error:
+        return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+    finally:
+        os.close(file)
 
 
 def _holder(file: int) -> str:

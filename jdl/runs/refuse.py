@@ -22,7 +22,7 @@ from jdl.types import Algorithm, Exchange, Federated, Problem, PyTree, Roles
 
 __all__ = ["algorithm_parts", "draws", "finite", "kinds", "members", "metrics", "own", "roles"]
 
-# Columns of a history, or of the frame of its nodes, that are no metrics.
+# Columns of a history, or of `Result.nodes`, that are no metrics.
 TAKEN = {"round", "seconds", "bits_sent", "messages_sent", "node", "seed", "degree", "honest", "group", "num_examples"}
 
 PYTREE = "put @flax.struct.dataclass above the class"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jdl import tree
@@ -15,48 +15,117 @@ from jdl.engine import sim as simulator
 from jdl.engine.metrics import EVALUATED
 from jdl.engine.sampled import sampled_nodes
 from jdl.engine.sim import RunState, Simulation
+from jdl.runs.compose import key_of_seed
 from jdl.runs.history import History
+from jdl.runs.node_facts import NodeFacts
 from jdl.types import PyTree
 
 if TYPE_CHECKING:
     import matplotlib.figure
     import pandas
 
-__all__ = ["Result"]
+__all__ = ["Live", "Origin", "Result"]
+
+
+class Origin(Protocol):
+    """Where a result has its simulation, last state and models from: from the run itself, or from its directory."""
+
+    def simulation(self) -> Simulation: ...
+
+    def state(self) -> RunState: ...
+
+    def models(self) -> PyTree: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Live:
+    """The origin of the result of a run of this process.
+
+    Attributes:
+      made: the composed simulation.
+      reached: the last state.
+    """
+
+    made: Simulation
+    reached: RunState
+
+    def simulation(self) -> Simulation:
+        """The composed simulation."""
+        return self.made
+
+    def state(self) -> RunState:
+        """The last state."""
+        return self.reached
+
+    def models(self) -> PyTree:
+        """The models of all nodes, or of a server."""
+        return simulator.models(self.made, self.reached)
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """The result of a run, which has finished, diverged or been interrupted.
+    """The result of a run, which has finished, reached its goal, diverged or been interrupted.
+
+    `jdl.run` returns one, and `jdl.load` gives it again from the directory of the run. `simulation` and `sim` are there
+    where the run was made in this process or by the command line; otherwise `jdl.load` is given the parts.
 
     Args:
       name: the label of the run.
-      history: the evaluations, as arrays and as a data frame; `nodes_frame` has the metrics of every node.
-      sim: the last state.
-      simulation: the composed simulation.
-      seed: the seed of the run.
-      status: "finished", "diverged" or "interrupted".
+      history: the evaluations, as arrays and as a data frame; `nodes` has the metrics of every node.
+      node_facts: who is honest, the group and the number of examples of each node.
+      seed: the seed of the run; None where a directory of an older version does not say.
+      status: "finished", "reached", "diverged" or "interrupted"; "running" if it was loaded while the run went on.
       message: the status in a sentence.
+      rounds: the number of rounds that are done.
       seconds: the time of the rounds in seconds, without compilation.
       compile_seconds: the time of compilation in seconds.
+      origin: where the simulation, the last state and the models are.
       run_dir: the directory of the files, if there is one.
     """
 
     name: str
     history: History
-    sim: RunState
-    simulation: Simulation
-    seed: int
+    node_facts: NodeFacts
+    seed: int | None
     status: str
     message: str
+    rounds: int
     seconds: float
     compile_seconds: float
+    origin: Origin = dataclasses.field(repr=False, compare=False)
     run_dir: Path | None = None
 
     @property
+    def n(self) -> int:
+        """The number of nodes."""
+        return self.node_facts.n
+
+    @property
+    def simulation(self) -> Simulation:
+        """The composed simulation.
+
+        Raises:
+          InputError: if the result was loaded, and the parts of its run are not known.
+        """
+        return self.origin.simulation()
+
+    @property
+    def sim(self) -> RunState:
+        """The last state; of a run that is loaded, that of its newest checkpoint.
+
+        Raises:
+          InputError: if the result was loaded, and the parts of its run are not known or there is no checkpoint.
+        """
+        return self.origin.state()
+
+    @property
     def models(self) -> PyTree:
-        """The models of all nodes, stacked, `[n, ...]`; with a server, its one model, `[1, ...]`."""
-        return jax.jit(simulator.models)(self.simulation, self.sim)
+        """The models of all nodes, stacked, `[n, ...]`; with a server, its one model, `[1, ...]`.
+
+        Raises:
+          InputError: if the result was loaded, and its directory holds neither models nor a checkpoint of known parts.
+        """
+        return self.origin.models()
 
     @property
     def mean_model(self) -> PyTree:
@@ -66,29 +135,38 @@ class Result:
     @property
     def eval_nodes(self) -> np.ndarray:
         """The ids of the nodes whose models were evaluated, before the end at least: i32[k] in increasing order."""
-        n, s = self.simulation.problem.n, self.simulation
         if EVALUATED not in self.history:
-            return np.arange(n, dtype=np.int32)
-        honest = s.who.honest if s.metrics.honest_only else None
-        return np.asarray(sampled_nodes(s.key, n, int(self.history[EVALUATED].min()), honest))
+            return np.arange(self.n, dtype=np.int32)
+        honest = self.node_facts.honest
+        unknown = self.seed is None or honest is None
+        key = self.simulation.key if unknown else key_of_seed(self.seed)
+        honest = np.asarray(self.simulation.who.honest) if unknown else honest
+        among = None if np.all(honest) else jnp.asarray(honest)
+        return np.asarray(sampled_nodes(key, self.n, int(self.history[EVALUATED].min()), among))
 
     @property
-    def nodes_frame(self) -> pandas.DataFrame:
+    def nodes(self) -> pandas.DataFrame:
         """The metrics of every node as a pandas data frame, with a row for each evaluation and node.
 
         The columns are `round`, `node`, `degree` (the number of links into the node in the round that follows; there is
-        none with a server), `honest`, `group`, and each metric with a number for each node, such as `own_accuracy`.
+        none with a server), `honest`, `group`, `num_examples`, and each metric with a number for each node, such as
+        `own_accuracy`.
         """
         import pandas
 
-        history, roles, n = self.history, self.simulation.who, self.simulation.problem.n
+        history, n = self.history, self.n
         rounds = history["round"] if len(history) else np.zeros(0, int)
         metrics = dict(history.nodes)
         columns = {"round": np.repeat(rounds, n), "node": np.tile(np.arange(n), len(rounds))}
         if "degree" in metrics:
             columns["degree"] = metrics.pop("degree").astype(int).reshape(-1)
-        columns |= {name: np.tile(np.asarray(getattr(roles, name)), len(rounds)) for name in ("honest", "group")}
+        columns |= {name: np.tile(values, len(rounds)) for name, values in self.node_facts.columns.items()}
         return pandas.DataFrame(columns | {name: values.reshape(-1) for name, values in metrics.items()})
+
+    @property
+    def nodes_frame(self) -> pandas.DataFrame:
+        """The former name of `nodes`."""
+        return self.nodes
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -98,8 +176,8 @@ class Result:
         metrics |= {name: value if math.isfinite(value) else None for name, value in last.items() if name != "seconds"}
         metrics.pop("round", None)
         return {
-            "nodes": self.simulation.problem.n,
-            "rounds": int(self.sim.t),
+            "nodes": self.n,
+            "rounds": self.rounds,
             "seconds": round(self.seconds, 3),
             "compile_seconds": round(self.compile_seconds, 3),
             **metrics,
@@ -119,14 +197,14 @@ class Result:
         """
         from jdl.show import plots
 
-        return plots.curves({self.name: self.history}, path, nodes=self.simulation.problem.n)
+        return plots.curves({self.name: self.history}, path, nodes=self.n)
 
     def _of(self) -> str:
         """Of how many nodes the last evaluation is, where it is not of all.
 
         A run that finishes is evaluated at all nodes at its end, unless the user gave a number of them.
         """
-        nodes, n = self.summary.get(EVALUATED), self.simulation.problem.n
+        nodes, n = self.summary.get(EVALUATED), self.n
         return f" (of a sample of {nodes:,} of {n:,} nodes)" if nodes not in (None, n) else ""
 
     def __repr__(self) -> str:
@@ -161,7 +239,7 @@ class Result:
             facts.append(("sent", f"{megabytes:,.1f} MB in all, {megabytes / s['nodes']:,.3f} MB a node"))
         facts.append(("time", f"{self.seconds:.1f} s, and {self.compile_seconds:.1f} s to compile"))
         if EVALUATED in self.history:
-            nodes, n = int(self.history[EVALUATED].min()), self.simulation.problem.n
+            nodes, n = int(self.history[EVALUATED].min()), self.n
             facts.append(("evaluations", f"of {nodes:,} of {n:,} nodes{', the last one of all' * (not of)}"))
         if self.run_dir:
             facts.append(("files", str(self.run_dir)))

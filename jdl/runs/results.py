@@ -14,6 +14,7 @@ from jdl.runs.result import Result
 
 if TYPE_CHECKING:
     import matplotlib.figure
+    import pandas
 
 __all__ = ["Results"]
 
@@ -47,6 +48,21 @@ class Results(Sequence[Result]):
     def seeds(self) -> tuple[int, ...]:
         """The seeds."""
         return self.history.seeds
+
+    @property
+    def n(self) -> int:
+        """The number of nodes."""
+        return self.results[0].n
+
+    @property
+    def nodes(self) -> pandas.DataFrame:
+        """The metrics of every node, see `Result.nodes`, with a column `seed` after `round`."""
+        import pandas
+
+        frames = [(one.seed, one.nodes) for one in self]
+        for seed, frame in frames:
+            frame.insert(1, "seed", seed)
+        return pandas.concat([frame for _, frame in frames], ignore_index=True)
 
     @property
     def status(self) -> str:
@@ -83,7 +99,7 @@ class Results(Sequence[Result]):
         """
         from jdl.show import plots
 
-        return plots.curves({self.name: self.history}, path, nodes=self.results[0].simulation.problem.n)
+        return plots.curves({self.name: self.history}, path, nodes=self.n)
 
     def __repr__(self) -> str:
         lines = (f"  {label}: {text}" for label, text in self.results[0].facts(self.summary))

@@ -27,11 +27,12 @@ from jdl.runs.history import History, Row
 from jdl.runs.hosts import Hosts
 from jdl.runs.interrupt import interruptible
 from jdl.runs.message_range import check_start
+from jdl.runs.node_facts import NodeFacts
 from jdl.runs.pace import Pace
 from jdl.runs.place import Place
 from jdl.runs.program import program_of
 from jdl.runs.progress import Bar
-from jdl.runs.result import Result
+from jdl.runs.result import Live, Result
 from jdl.runs.results import Results
 from jdl.runs.rundir import RunDir
 from jdl.runs.seeds import seeds_of, simulations
@@ -119,7 +120,8 @@ def run(
         step of an error, or of the first number that is not finite.
       devices: see `jdl.simulation`.
       run_dir: the directory for config.json, history.csv, nodes.csv (the metrics of every node, if there are any),
-        summary.json and checkpoint/; it must be new or empty. None writes nothing.
+        node_facts.npz, checkpoint/, models.npz (of up to 1 GiB) and summary.json, from which `jdl.load` makes the
+        result again; it must be new or empty. None writes nothing.
       checkpoint_every: the number of rounds between checkpoints; by default checkpoints are written at evaluations, and
         at most every ten seconds.
       resume: continue from the newest checkpoint in `run_dir`. History and models are then the same to the last bit as
@@ -184,9 +186,12 @@ def run(
         if place is not None:
             how = settings | ({} if sample is None else {"eval_nodes": sample._asdict()})
             how |= {} if several is None else {"seeds": list(several)}
-            config = {"command": command, "run": how, "simulation": _described(made), **environment()}
+            named = {"command": command, "label": label, "seed": seed}
+            config = {**named, "run": how, "simulation": _described(made), **environment()}
             hosts.once(lambda: opened.append(stack.enter_context(RunDir(place, config, resume, several))))
         files = opened[0] if opened else None
+        if files is not None:
+            files.facts([NodeFacts.of(one) for one in made])
         shown = progress if hosts.leads else False
         with interruptible() as stop, Bar(rounds, shown, label) as bar, _eager(mapping):
             begun = time.monotonic()
@@ -195,6 +200,9 @@ def run(
             driver.drive()
             result = _result(driver, made, several, seed, label, driver.begun - begun)
         if files is not None:
+            found = [result] if several is None else list(result)
+            if hosts.count == 1:  # with several, each has a part of the models, and the checkpoint has all
+                files.models([one.origin.models() for one in found], [one.rounds for one in found])
             files.summary(result.summary)
     return result
 
@@ -223,11 +231,12 @@ def _result(
             Result(
                 name=label,
                 history=history if seeds is None else history.of(one),
-                sim=state,
-                simulation=simulation,
+                node_facts=NodeFacts.of(simulation),
                 seed=one,
                 status=status,
                 message=message,
+                rounds=int(state.t),
+                origin=Live(simulation, state),
                 seconds=driver.seconds,
                 compile_seconds=compile_seconds,
                 run_dir=path,

@@ -1,4 +1,4 @@
-"""The run directory: config.json, history.csv, nodes.csv, summary.json, curves.png, checkpoint/, and a lock."""
+"""The run directory: configuration, history, metrics and facts of nodes, summary, models, checkpoint/, and a lock."""
 
 from __future__ import annotations
 
@@ -10,16 +10,29 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
+import jax
+
 from jdl import checks
 from jdl.runs.checkpoint import Checkpoints
 from jdl.runs.configuration import as_json, same_configuration
 from jdl.runs.history import Row, per_node
 from jdl.runs.history_files import append_csv, append_nodes, join_nodes, read_nodes, read_rows
 from jdl.runs.lock import Lock
+from jdl.runs.model_files import save_models
+from jdl.runs.node_facts import NodeFacts, write_facts
 from jdl.runs.place import LOCK, Place
 from jdl.types import PyTree
 
-__all__ = ["RunDir"]
+__all__ = ["FACTS", "RunDir", "model_names"]
+
+FACTS = "node_facts.npz"
+# The models of all nodes that are written beside the checkpoint, which holds them too, are at most so large.
+LARGE_BYTES = 2**30
+
+
+def model_names(seeds: Sequence[int] | None) -> list[str]:
+    """The names of the files of the models, one for the run of each seed."""
+    return ["models.npz"] if seeds is None else [f"models-{seed}.npz" for seed in seeds]
 
 
 class RunDir:
@@ -135,6 +148,24 @@ class RunDir:
                 replacement.unlink()
                 (self.path / name).unlink(missing_ok=True)
 
+    def facts(self, facts: Sequence[NodeFacts]) -> None:
+        """Write what does not change about the nodes, the same for all seeds or for the run of each."""
+        if not (self.path / FACTS).exists():
+            write_facts(self.path / FACTS, facts)
+
+    def models(self, models: Sequence[PyTree], rounds: Sequence[int]) -> None:
+        """Write the models of the run of each seed, unless they are large: then they are in the checkpoint alone.
+
+        Args:
+          models: those of each seed.
+          rounds: the rounds that each has done.
+        """
+        for name, one, done in zip(model_names(self.seeds), models, rounds, strict=True):
+            if sum(leaf.nbytes for leaf in jax.tree.leaves(one)) <= LARGE_BYTES:
+                save_models(self.path / name, one, round=done)
+            else:
+                (self.path / name).unlink(missing_ok=True)
+
     def summary(self, summary: dict[str, Any]) -> None:
         """Write summary.json."""
         self._write("summary.json", as_json(summary))
@@ -155,7 +186,7 @@ class RunDir:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
         if self.fresh and isinstance(error, Exception):
-            for name in ("config.json", "history.csv", "history.csv.new", "nodes.csv", "nodes.csv.new"):
+            for name in ("config.json", FACTS, "history.csv", "history.csv.new", "nodes.csv", "nodes.csv.new"):
                 (self.path / name).unlink(missing_ok=True)
             shutil.rmtree(self.path / "checkpoint", ignore_errors=True)
             with contextlib.suppress(OSError):  # the directory holds files that are not of this run

@@ -24,7 +24,7 @@ from jdl.runs.pace import Due
 from jdl.runs.program import Program, compiled, evaluated, flag, program_of, row_of
 from jdl.types import PyTree
 
-__all__ = ["InTurn", "SideBySide", "driven", "program_key"]
+__all__ = ["InTurn", "SideBySide", "blocks", "driven", "program_key", "states_kept"]
 
 # On a CPU, more rows than this side by side gain nothing but lose what the caches hold; see benchmarks/sweep.py.
 ROWS = 512
@@ -56,24 +56,60 @@ def driven(
     Raises:
       InputError: if the programs do not fit the memory.
     """
+    parts, order = [], []
+    for block, some in blocks(simulations, most):
+        order += block
+        parts.append(
+            Alone(program_of(some[0], params, sample))
+            if len(some) == 1
+            else SideBySide.of(some, len(block), params, sample)
+        )
+    found = InTurn(tuple(parts), tuple(int(place) for place in np.argsort(order)))
+    checks.fits(found.needed, f"{len(simulations):,} runs of {simulations[0].problem.n:,} nodes", free_bytes())
+    return found
+
+
+def blocks(simulations: Sequence[Simulation], most: int | None = None) -> list[tuple[list[int], list[Simulation]]]:
+    """Which simulations run side by side: for each program their places, and themselves, the last one repeated to fill.
+
+    Args:
+      simulations: the composed simulations.
+      most: see `driven`.
+    """
     groups: dict[tuple, list[int]] = {}
     for index, simulation in enumerate(simulations):
         groups.setdefault(program_key(simulation), []).append(index)
-    parts, order = [], []
+    found = []
     for members in groups.values():
         size = at_once(simulations[members[0]], len(members), most)
         for start in range(0, len(members), size):
             block = members[start : start + size]
-            order += block
             some = [simulations[index] for index in block]
-            parts.append(
-                Alone(program_of(some[0], params, sample))
-                if size == 1
-                else SideBySide.of(some + some[-1:] * (size - len(some)), len(some), params, sample)
-            )
-    found = InTurn(tuple(parts), tuple(int(place) for place in np.argsort(order)))
-    checks.fits(found.needed, f"{len(simulations):,} runs of {simulations[0].problem.n:,} nodes", free_bytes())
+            found.append((block, some + some[-1:] * (size - len(some))))
     return found
+
+
+def states_kept(simulations: Sequence[Simulation], read: Callable[[tuple], tuple]) -> list[RunState]:
+    """The states of several simulations that are kept in a checkpoint. Nothing is compiled.
+
+    Args:
+      simulations: the composed simulations, as they were driven.
+      read: reads a checkpoint, given the shapes of the states in it.
+    """
+    laid_out = blocks(simulations)
+    states = {}
+    for (block, some), state in zip(laid_out, read(tuple(_shapes(some) for _, some in laid_out)), strict=True):
+        for place, index in enumerate(block):
+            states[index] = state if len(some) == 1 else _one_of(state, place)
+    return [states[index] for index in range(len(simulations))]
+
+
+def _shapes(some: list[Simulation]) -> RunState:
+    """The shapes of the states of simulations side by side, or of one alone."""
+    if len(some) == 1:
+        return jax.eval_shape(simulator.INIT, some[0], None)
+    leaves, axes, structure = stacked(some)
+    return jax.eval_shape(functools.partial(_begin, axes=axes, structure=structure), leaves, None)
 
 
 def at_once(simulation: Simulation, count: int, most: int | None = None) -> int:

@@ -38,7 +38,7 @@ def test_the_metric_is_in_the_history_beside_degree_and_role():
     np.testing.assert_allclose(result.history.mean_drift[-1], expected[honest].mean(), rtol=1e-5)
     np.testing.assert_allclose(result.history.max_drift[-1], expected[honest].max(), rtol=1e-5)
 
-    frame = result.nodes_frame
+    frame = result.nodes
     assert frame["round"].tolist() == np.repeat([0, 2, 4], N).tolist()
     for name, column in (("node", range(N)), ("degree", DEGREE), ("honest", HONEST), ("group", GROUP)):
         assert frame[name].tolist() == [*column] * 3

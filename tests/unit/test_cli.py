@@ -60,7 +60,8 @@ def test_json_is_the_last_line_and_all_there_is(call_and_draw, tmp_path):
     assert found["bits_sent"] == 8 * 2 * 6 * 10 * 32  # nodes, links, rounds, numbers, bits
     assert found["run_dir"] == str(tmp_path / "a")
     files = {path.name for path in (tmp_path / "a").iterdir()}
-    assert files == {"checkpoint", "config.json", "curves.png", "history.csv", "summary.json"}
+    written = {"checkpoint", "config.json", "curves.png", "history.csv", "models.npz", "node_facts.npz", "summary.json"}
+    assert files == written
     assert (tmp_path / "a" / "curves.png").read_bytes()[:4] == b"\x89PNG"
     assert "finished 6 rounds" in err
 
@@ -69,7 +70,7 @@ def test_a_run_for_people_ends_in_a_table(call, tmp_path):
     code, out, _ = call("run", *SMALL, "--no-progress")
     assert code == 0
     assert "alone (local-only)" in out and "gossip: dpsgd on ring(8)" in out and "centralised, all data" in out
-    assert "kept in runs/dpsgd-ring-8: checkpoint, config.json, curves.png, history.csv, summary.json" in out
+    assert "kept in runs/dpsgd-ring-8: checkpoint, config.json, curves.png, history.csv, models.npz, node_" in out
     code, out, err = call("run", *SMALL, "--no-progress", "--no-baselines")
     assert "kept in runs/dpsgd-ring-8-2" in out and "alone" not in out and err == ""
 

@@ -3,7 +3,7 @@
     d_i = ||x_i - mean over honest j of x_j||
 
 It is handed over by name, `metrics={"drift": drift}`. Its mean, standard deviation and extremes over the honest nodes
-are columns of the history. The numbers of all nodes are in `result.nodes_frame`, beside the degree and the role of
+are columns of the history. The numbers of all nodes are in `result.nodes`, beside the degree and the role of
 each node. Whether nodes with few neighbours are farther away is then one line of pandas.
 
 Source: the consensus distance of Kong, Lin, Koloskova, Jaggi, Stich 2021, Consensus Control for Decentralized Deep
@@ -28,5 +28,5 @@ def drift(models, state, simulation):
 
 def by(result, column, metric="drift"):
     """The mean of a metric at the last evaluation over the nodes of one degree, honesty or group: a pandas series."""
-    frame = result.nodes_frame
+    frame = result.nodes
     return frame[frame["round"] == frame["round"].max()].groupby(column)[metric].mean()

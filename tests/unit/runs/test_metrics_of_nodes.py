@@ -60,7 +60,7 @@ def same_after_resuming(copy, base):
 
 
 def test_columns_and_the_frame_say_the_same(base):
-    history, frame = base.history, base.nodes_frame
+    history, frame = base.history, base.nodes
     assert list(frame.columns)[:5] == ["round", "node", "degree", "honest", "group"] and len(frame) == 7 * 4
     np.testing.assert_array_equal(history.done, history["round"])
     last = frame[frame["round"] == 40]
@@ -112,7 +112,7 @@ def test_a_report_with_the_name_of_another_column_is_refused(name):
 def test_a_server_has_no_degree_and_serves_its_model_to_all(base):
     changes = {"algorithm": jdl.algorithms.FedAvg(lr=0.2), "topology": None, "metrics": None}
     found = jdl.run(**(parts() | changes))
-    assert list(found.nodes_frame.columns) == ["round", "node", "honest", "group", "own_loss"]
+    assert list(found.nodes.columns) == ["round", "node", "honest", "group", "num_examples", "own_loss"]
     A, b, x = (np.asarray(one, np.float64) for one in (parts()["problem"].A, parts()["problem"].b, found.models[0]))
     own = [x @ A[i] @ x / 2 - b[i] @ x for i in range(4)]
     np.testing.assert_allclose(found.history.nodes["own_loss"][-1], own, rtol=1e-4, atol=1e-6)
