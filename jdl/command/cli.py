@@ -22,12 +22,14 @@ import jdl
 from jdl import checks
 from jdl.command import catalogue, choices, defaults, flags
 from jdl.command.fixed import ABOUT, List, Resume, quiet_where_nobody_reads
-from jdl.command.record import build, graph, record, topology_of
+from jdl.command.record import build, record, topology_of
+from jdl.command.seeds import graph
 from jdl.command.unknown import refuse
 from jdl.engine.placement import cores, find_devices, use_cores
 from jdl.runs import baselines
 from jdl.runs.place import Place
 from jdl.runs.result import Result
+from jdl.runs.results import Results
 from jdl.runs.run import run
 from jdl.show import plots, report
 from jdl.show.drawing import draw
@@ -223,7 +225,7 @@ def _simulate(given: Any, command: dict[str, Any], place: Place, resume: bool) -
     label, others = report.label(command), {}
     try:
         result = run(**build(command), run_dir=place, resume=resume, progress=given.progress, command=command)
-        if given.baselines and result.status == "finished":
+        if given.baselines and result.status in ("finished", "reached"):
             others = baselines.baselines(result, given.progress)
     except KeyboardInterrupt:
         begun = not place.numbered and (place.path / "config.json").exists()
@@ -233,7 +235,7 @@ def _simulate(given: Any, command: dict[str, Any], place: Place, resume: bool) -
     return 130 if result.status == "interrupted" else 0
 
 
-def _show(given: Any, command: dict[str, Any], label: str, result: Result, others: dict[str, Result]) -> None:
+def _show(given: Any, command: dict[str, Any], label: str, result: Result | Results, others: dict[str, Any]) -> None:
     """Write the curves to a file, and print the numbers as JSON or as a table."""
     run_dir = result.run_dir
     if len(result.history):
@@ -244,14 +246,14 @@ def _show(given: Any, command: dict[str, Any], label: str, result: Result, other
         parts = {kind: command.get(kind) for kind in ("algorithm", "topology", "problem", "partition")}
         names = {kind: part["name"] if part else None for kind, part in parts.items()}
         print(result.message, file=sys.stderr)
-        print(json.dumps(names | result.summary))
+        print(json.dumps(names | report.with_ends(result.summary)))
         return
     console = rich.console.Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     if len(result.history):
         order = (baselines.ALONE, label, baselines.CENTRALISED)
         rows = {label: result, **others}
         console.print(report.table({name: rows[name] for name in order if name in rows}))
-    style = "bold" if result.status == "finished" else "bold red"
+    style = "bold" if result.status in ("finished", "reached") else "bold red"
     console.print(result.message, style=style, markup=False)
     files = ", ".join(sorted(path.name for path in run_dir.iterdir()))
     console.print(f"kept in {run_dir}: {files}", markup=False, soft_wrap=True)

@@ -14,6 +14,7 @@ from jdl.command.catalogue import FLAG, Option, entry, maker, members, options
 from jdl.command.choices import Choices, Chosen
 from jdl.command.defaults import better
 from jdl.command.help import metavar, note, one_of, words
+from jdl.command.seeds import VARY
 from jdl.topology.weights.weighted import SCHEMES
 
 __all__ = ["FLAG", "PREFIXED", "Common", "Graph", "flags_of", "options_of", "spelled"]
@@ -38,7 +39,15 @@ class Common(Choices):
     rounds: int = 3000
     """number of rounds; in a round every peer sends, and receives from its neighbours"""
     seed: int = 0
-    """seed of the run; graph and data have seeds of their own"""
+    """seed of the run: first models, minibatches, network; data, graph and roles have seeds of their own"""
+    seeds: Annotated[str | None, note("INT|INT,INT,...", "one run")] = None
+    """number of seeds, counted from --seed, or the seeds; results are means with intervals over them"""
+    vary: Annotated[tuple[str, ...], note(one_of(VARY) + " ...", "run")] = ()
+    """what --seeds draws anew with each seed: the run always, data, graph and roles if they are named"""
+    until: Annotated[tuple[str, ...], note("COLUMN=VALUE ...", "all rounds")] = ()
+    """end as soon as an evaluation has reached these values, such as mean_accuracy=0.95 'consensus_distance<=0.1'"""
+    until_accuracy: Annotated[float | None, note("FLOAT", "all rounds")] = None
+    """the same as --until mean_accuracy=FLOAT"""
     weights: Annotated[str | None, note(one_of(SCHEMES), "the topology's own")] = None
     """rule for the weights of neighbours, if the topology is a single graph"""
     eval_every: Annotated[int | None, note("INT", "a 25th of all rounds, more in short runs")] = None
@@ -49,6 +58,8 @@ class Common(Choices):
     """number of rounds between checkpoints"""
     own: bool = False
     """evaluate each peer's model also on what that peer meets: its share of classes, or its owners' test examples"""
+    per_node: bool = False
+    """keep the accuracy, the loss, the distance to the mean and the traffic of each peer, in nodes.csv"""
     dishonest: Annotated[str, note("FLOAT|INT")] = "0"
     """share of peers, below 1, or number of them that are dishonest, drawn at random; attacks and metrics heed it"""
     groups: int = 1

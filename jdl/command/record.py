@@ -9,13 +9,13 @@ from jdl import checks, roles
 from jdl.command.catalogue import make, maker
 from jdl.command.choices import Chosen
 from jdl.command.flags import FLAG, PREFIXED, options_of, spelled
+from jdl.command.seeds import parts_by_seed, seeds_in, vary_in
+from jdl.command.until import until_in
 from jdl.data.load import absolute
-from jdl.runs.memory import fits_in_memory
 from jdl.topology import Topology
-from jdl.topology.weights.weighted import SCHEMES, weighted
-from jdl.types import Schedule
+from jdl.topology.weights.weighted import SCHEMES
 
-__all__ = ["build", "graph", "record", "topology_of"]
+__all__ = ["build", "record", "topology_of"]
 
 Command = dict[str, Any]
 
@@ -52,33 +52,36 @@ def record(flags: Any, chosen: Chosen) -> Command:
     who = {"dishonest": _share(flags.dishonest), "groups": numbers.pop("groups"), "seed": numbers.pop("role_seed")}
     roles.draw(flags.nodes, **who)  # refuses what does not fit, before anything is built
     command["roles"] = who if who["dishonest"] or who["groups"] > 1 else None
-    numbers["own"] = flags.own
+    command["seeds"] = seeds_in(flags.seeds, flags.seed)
+    command["vary"] = vary_in(flags.vary, command["seeds"])
+    command["until"] = until_in(flags.until, flags.until_accuracy)
+    numbers |= {"own": flags.own, "per_node": flags.per_node}
     return command | numbers | {name: _number(getattr(flags, name)) for name in ("mapping", "devices", "eval_nodes")}
 
 
 def build(command: Command) -> dict[str, Any]:
-    """The arguments of `jdl.run`. What is cheap to refuse is refused first, and nothing that does not fit is built."""
-    n, topology = command["nodes"], command["topology"]
+    """The arguments of `jdl.run`. What is cheap to refuse is refused first, and nothing that does not fit is built.
+
+    The problem, the topology and the roles that are drawn anew with each of several seeds are functions of the seed.
+    """
     algorithm = make("algorithms", **command["algorithm"])
     # Commands of earlier versions lack the last two.
     lists = (("network", "exchanges"), ("network_down", "exchanges"), ("oracle", "oracles"))
     several = {name: [make(kind, **part) for part in command.get(name, [])] for name, kind in lists}
     for part in (algorithm, *(part for parts in several.values() for part in parts)):
         checks.fields(part)
-    division = {"partition": make("partitions", **command["partition"])} if "partition" in command else {}
-    problem = make("problems", nodes=n, **command["problem"], **division)
-    fits_in_memory(problem)
     return {
-        "problem": problem,
         "algorithm": algorithm,
-        "topology": graph(topology, n, problem.num_examples) if topology else None,
         **several,
+        **parts_by_seed(command),
         "mapping": _number(command["mapping"]),
         # Commands of earlier versions lack these.
         "devices": command.get("devices", 1),
         "own": command.get("own", False),
+        "per_node": command.get("per_node", False),
         "eval_nodes": command.get("eval_nodes", "all"),
-        "roles": roles.draw(n, **command["roles"]) if command.get("roles") else None,
+        "seeds": command.get("seeds"),
+        "until": command.get("until"),
         **{name: command[name] for name in ("rounds", "seed", "checkpoint_every")},
         "eval_every": _every(command),
     }
@@ -103,20 +106,6 @@ def topology_of(flags: Any, chosen: Chosen) -> Command | None:
     need = f"need a topology that is one graph; leave it out, or give --{FLAG['topologies']} ring"
     checks.require(one, f"got --weights {scheme} with {name or 'no topology'}, {need}")
     return {**part, "weights": scheme}
-
-
-def graph(part: Command, n: int, sizes: Any = None) -> Topology | list[Topology] | Schedule:
-    """The topology of n nodes that a part of a command names, with the weights that it names.
-
-    `sizes`: the number of examples of each node, for weights by data size; `jdl topo` has none.
-
-    >>> graph({"name": "ring", "weights": "lazy"}, n=8)
-    <ring, lazy: 8 nodes, 8 edges, degree 2, doubly stochastic, symmetric>
-    """
-    made = make("topologies", n=n, **{name: value for name, value in part.items() if name != "weights"})
-    if "weights" not in part:
-        return made
-    return weighted(made, part["weights"], sizes if part["weights"] == "data_size" else None)
 
 
 def _number(word: str | int) -> str | int:
