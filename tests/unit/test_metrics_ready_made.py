@@ -91,6 +91,7 @@ def test_peers_together_are_the_soft_vote_and_all_pairs_of_the_honest(result, ou
     ensemble, apart = brute_force(y, probabilities[HONEST], predicted[HONEST])
     assert result.history.ensemble[-1] == pytest.approx(ensemble, abs=1e-6)
     assert result.history.disagreement[-1] == pytest.approx(apart, rel=1e-5) and apart > 0.05
+    assert result.history.disagreement[0] == 0  # equal models, to the last bit
     assert apart != pytest.approx(brute_force(y, probabilities, predicted)[1], rel=1e-2)
 
 

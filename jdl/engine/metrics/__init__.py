@@ -8,7 +8,8 @@
 - `before_mixing(of)`: a metric of the models after the local step and before the exchange of the next round;
 - `gradients`, `hessian_products`, `prox_calls`: what each node has asked of its data so far.
 
-`confusion(models, simulation)` gives a table for each model, for use after a run.
+They are of all nodes, also where a run evaluates a sample of them (`eval_nodes`), and cost as much as its evaluation of
+all nodes. `confusion(models, simulation)` gives a table for each model, for use after a run.
 """
 
 from jdl.engine.metrics.before_mixing import before_mixing, models_before_mixing

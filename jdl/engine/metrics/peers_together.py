@@ -44,7 +44,7 @@ def ensemble_accuracy(models: PyTree, state: Any, simulation: Any) -> jax.Array:
 def disagreement(models: PyTree, state: Any, simulation: Any) -> jax.Array:
     """The share of examples on which two different honest peers predict different classes, the mean over all pairs.
 
-    Of m peers, of which v_c vote for class c, `sum_c v_c (v_c - 1)` of all `m (m - 1)` ordered pairs agree, so that
+    Of m peers, of which v_c vote for class c, `sum_c v_c (m - v_c)` of all `m (m - 1)` ordered pairs differ, so that
     pairs need not be formed.
 
     Args:
@@ -59,14 +59,12 @@ def disagreement(models: PyTree, state: Any, simulation: Any) -> jax.Array:
     require_test_set(problem, "disagreement")
     peers = jnp.sum(_counted(models, simulation), dtype=jnp.int32).astype(jnp.result_type(float))
 
-    def agreeing(inputs, labels):
+    def differing(inputs, labels):
         vote = lambda scores: jax.nn.one_hot(jnp.argmax(scores, axis=-1), problem.classes, dtype=scores.dtype)
         votes = _summed(models, simulation, inputs, vote)
-        pairs = jnp.sum(votes * (votes - 1), axis=-1)
-        return jnp.sum(pairs / jnp.maximum(peers * (peers - 1), 1))
+        return jnp.sum(votes * (peers.astype(votes.dtype) - votes)) / jnp.maximum(peers * (peers - 1), 1)
 
-    agree = over_test_set(problem, agreeing)
-    return jnp.where(peers > 1, 1 - agree / problem.test_set[1].size, 0)
+    return over_test_set(problem, differing) / problem.test_set[1].size
 
 
 def _counted(models: PyTree, simulation: Any) -> jax.Array:
