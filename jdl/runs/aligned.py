@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -16,11 +17,25 @@ from jdl.schedule import Fixed
 from jdl.topology import forms
 from jdl.types import Dense, Plan, Server, Slots
 
-__all__ = ["aligned"]
+__all__ = ["Common", "aligned", "brought", "common"]
 
 # What a program costs to compile, and how fast a round reads models, both as measured on two CPU cores.
 COMPILE_SECONDS = 2.5
 READ_BYTES_PER_SECOND = 8e9
+
+
+class Common(NamedTuple):
+    """The shapes into which a simulation is brought, so that it shares its program with others.
+
+    Attributes:
+      widths: the widths of its tables of examples; None leaves them.
+      form: the form of its static graph, "slots" or "dense"; None leaves it.
+      slots: the number of slots.
+    """
+
+    widths: tuple[int, ...] | None = None
+    form: str | None = None
+    slots: int = 0
 
 
 def aligned(simulations: Sequence[Simulation], rounds: int) -> list[Simulation]:
@@ -34,13 +49,35 @@ def aligned(simulations: Sequence[Simulation], rounds: int) -> list[Simulation]:
       simulations: the composed simulations.
       rounds: the number of rounds of each.
     """
-    found = list(simulations)
+    shapes = common(simulations, rounds)
+    return [brought(simulation, shape) for simulation, shape in zip(simulations, shapes, strict=True)]
+
+
+def common(simulations: Sequence[Simulation], rounds: int) -> list[Common]:
+    """Decide into which shapes `aligned` brings each simulation."""
+    found, shapes = list(simulations), [Common()] * len(simulations)
     for members in _alike(found, _without_widths):
-        _widen(found, members)
+        most = tuple(np.max([found[index].problem.widths for index in members], axis=0).tolist())
+        for index in members:
+            shapes[index] = Common(most)
+            found[index] = brought(found[index], shapes[index])
     for members in _alike(found, lambda s: program_key(s.replace(schedule=(), code=None))):
         if all(isinstance(found[index].schedule, Fixed) for index in members):
-            _in_one_form(found, members, rounds)
-    return found
+            form = _one_form([found[index] for index in members], rounds)
+            for index in members if form is not None else ():
+                shapes[index] = shapes[index]._replace(form=form[0], slots=form[1])
+    return shapes
+
+
+def brought(simulation: Simulation, shape: Common) -> Simulation:
+    """Bring a simulation into the shapes that were decided."""
+    if shape.widths is not None and simulation.problem.widths != shape.widths:
+        simulation = simulation.replace(problem=simulation.problem.widened(shape.widths))
+    if shape.form is None:
+        return simulation
+    plan = simulation.schedule.plan
+    changed = simulation.replace(schedule=Fixed(plan.replace(links=_in_form(plan, shape.form, shape.slots))))
+    return changed.replace(code=code_of(changed))
 
 
 def _alike(simulations: Sequence[Simulation], key: Callable[[Simulation], object]) -> list[list[int]]:
@@ -57,25 +94,16 @@ def _without_widths(simulation: Simulation) -> object:
     return (type(problem), problem.n, len(problem.widths)) if hasattr(problem, "widened") else id(simulation)
 
 
-def _widen(found: list[Simulation], members: list[int]) -> None:
-    """Pad the tables of all problems to the largest widths."""
-    most = tuple(np.max([found[index].problem.widths for index in members], axis=0).tolist())
-    for index in members:
-        problem = found[index].problem
-        if problem.widths != most:
-            found[index] = found[index].replace(problem=problem.widened(most))
-
-
-def _in_one_form(found: list[Simulation], members: list[int], rounds: int) -> None:
-    """Bring the static graphs of simulations into one form, if the compile time saved is more than the rounds lose."""
-    every = [found[index].schedule.plan for index in members]
-    programs = {program_key(found[index]) for index in members}
+def _one_form(simulations: Sequence[Simulation], rounds: int) -> tuple[str, int] | None:
+    """The form of all static graphs, and its slots, if the compile time saved is more than the rounds lose."""
+    every = [simulation.schedule.plan for simulation in simulations]
+    programs = {program_key(simulation) for simulation in simulations}
     n, facts = plans.rows(every[0]), {(plan.stochastic, plan.symmetric) for plan in every}
     plain = all(jax.tree.structure(_links_aside(plan)) == jax.tree.structure(_links_aside(every[0])) for plan in every)
     if len(programs) == 1 or len(facts) > 1 or not plain or any(isinstance(plan.links, Server) for plan in every):
-        return
+        return None
     slots = max(int(np.max(plans.degree(plan))) for plan in every)
-    model = jax.tree.leaves(shapes_of_model(found[members[0]].problem))
+    model = jax.tree.leaves(shapes_of_model(simulations[0].problem))
     numbers = sum(leaf.size for leaf in model)
     costs = {"slots": 1.0 + slots}
     if any(isinstance(plan.links, Dense) for plan in every):  # no method among these needs its links listed
@@ -83,12 +111,7 @@ def _in_one_form(found: list[Simulation], members: list[int], rounds: int) -> No
     form = min(costs, key=costs.get)
     extra = sum(max(0.0, costs[form] - reads_of(plan, numbers)) for plan in every)
     seconds = rounds * extra * n * sum(leaf.size * leaf.dtype.itemsize for leaf in model) / READ_BYTES_PER_SECOND
-    if seconds > (len(programs) - 1) * COMPILE_SECONDS:
-        return
-    for index in members:
-        plan = found[index].schedule.plan
-        changed = found[index].replace(schedule=Fixed(plan.replace(links=_in_form(plan, form, slots))))
-        found[index] = changed.replace(code=code_of(changed))
+    return (form, slots) if seconds <= (len(programs) - 1) * COMPILE_SECONDS else None
 
 
 def _links_aside(plan: Plan) -> Plan:

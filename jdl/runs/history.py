@@ -16,7 +16,7 @@ __all__ = ["SHARED", "WHOLE", "History", "Row", "lines_of", "numbers", "per_node
 
 Row = dict[str, Any]
 
-WHOLE = ("round", "seed", "node", EVALUATED)  # the columns of whole numbers in files
+WHOLE = ("round", "seed", "job", "node", EVALUATED)  # the columns of whole numbers in files
 SHARED = ("round", "seconds", EVALUATED)  # the columns that have one number for all seeds
 
 
@@ -107,11 +107,11 @@ def numbers(row: Row) -> Row:
     return {name: value for name, value in row.items() if not name.startswith(PER_NODE)}
 
 
-def lines_of(row: Row, seeds: Sequence[int] | None) -> list[Row]:
-    """An evaluation as the lines of a file: one, or one for each seed, with a column `seed`."""
+def lines_of(row: Row, seeds: Sequence[int] | None, axis: str = "seed") -> list[Row]:
+    """An evaluation as the lines of a file: one, or one for each seed, with a column `seed` (or of another name)."""
     if seeds is None:
         return [row]
-    return [{"round": row["round"], "seed": seed} | _of_seed(row, place) for place, seed in enumerate(seeds)]
+    return [{"round": row["round"], axis: seed} | _of_seed(row, place) for place, seed in enumerate(seeds)]
 
 
 def _of_seed(row: Row, place: int) -> Row:

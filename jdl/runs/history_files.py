@@ -16,7 +16,7 @@ from jdl.runs.history import SHARED, WHOLE, Row, lines_of, numbers, per_node
 __all__ = ["append_csv", "append_nodes", "join_nodes", "read_csv", "read_nodes", "read_rows"]
 
 
-def append_csv(path: Path, row: Row, seeds: Sequence[int] | None = None) -> None:
+def append_csv(path: Path, row: Row, seeds: Sequence[int] | None = None, axis: str = "seed") -> None:
     """Append the numbers of an evaluation to a CSV file, after a header if it is the first.
 
     Numbers are written with enough digits that `read_csv` returns the same bits.
@@ -25,12 +25,13 @@ def append_csv(path: Path, row: Row, seeds: Sequence[int] | None = None) -> None
       path: the file.
       row: the columns of one evaluation. Those with a number for each node are left out; see `append_nodes`.
       seeds: the seeds, each of which gets a line; None for a single run.
+      axis: the name of the column of seeds.
     """
-    lines = lines_of(numbers(row), seeds)
+    lines = lines_of(numbers(row), seeds, axis)
     _append(path, lines[0], [line.values() for line in lines])
 
 
-def append_nodes(path: Path, row: Row, seeds: Sequence[int] | None = None) -> None:
+def append_nodes(path: Path, row: Row, seeds: Sequence[int] | None = None, axis: str = "seed") -> None:
     """Append the metrics of every node in an evaluation to a CSV file: a line for each node, with round and node.
 
     With seeds there is a line for each seed and node.
@@ -41,10 +42,11 @@ def append_nodes(path: Path, row: Row, seeds: Sequence[int] | None = None) -> No
       path: the file.
       row: the columns of one evaluation.
       seeds: the seeds, or None.
+      axis: the name of the column of seeds.
     """
     names = list(per_node(row))
-    for line in lines_of(row, seeds) if names else ():
-        first = {name: line[name] for name in ("round", "seed") if name in line}
+    for line in lines_of(row, seeds, axis) if names else ():
+        first = {name: line[name] for name in ("round", axis) if name in line}
         values = zip(*(np.asarray(line[PER_NODE + name]).tolist() for name in names), strict=True)
         lines = ((*first.values(), node, *numbers) for node, numbers in enumerate(values))
         _append(path, [*first, "node", *names], lines)
@@ -80,33 +82,35 @@ def read_csv(path: Path) -> list[Row]:
     return rows
 
 
-def read_rows(path: Path, seeds: Sequence[int] | None) -> list[Row]:
+def read_rows(path: Path, seeds: Sequence[int] | None, axis: str = "seed") -> list[Row]:
     """Read the evaluations of a history, up to the first that is damaged or that lacks the line of a seed.
 
     Args:
       path: the file, which need not exist.
       seeds: the seeds, or None for a single run.
+      axis: the name of the column of seeds.
     """
     lines, rows = read_csv(path), []
     if seeds is None:
         return lines
     for _, group in itertools.groupby(lines, key=lambda line: line["round"]):
         group = list(group)
-        if [line.get("seed") for line in group] != list(seeds):
+        if [line.get(axis) for line in group] != list(seeds):
             break
-        names = [name for name in group[0] if name != "seed"]
+        names = [name for name in group[0] if name != axis]
         own = lambda name, group=group: np.array([line[name] for line in group])
         rows.append({name: group[0][name] if name in SHARED else own(name) for name in names})
     return rows
 
 
-def read_nodes(path: Path, n: int, seeds: Sequence[int] | None = None) -> dict[int, Row]:
+def read_nodes(path: Path, n: int, seeds: Sequence[int] | None = None, axis: str = "seed") -> dict[int, Row]:
     """Read the metrics of every node, up to the first evaluation that a crash or a disk has damaged.
 
     Args:
       path: the file, which need not exist.
       n: the number of nodes.
       seeds: the seeds, or None.
+      axis: the name of the column of seeds.
 
     Returns:
       For the round of each whole evaluation a dict of f64[n], or f64[S, n], whose names begin with "nodes/".
@@ -116,9 +120,9 @@ def read_nodes(path: Path, n: int, seeds: Sequence[int] | None = None) -> dict[i
     wanted = [(seed, node) for seed in one for node in range(n)]
     for round_, lines in itertools.groupby(read_csv(path), key=lambda line: line["round"]):
         lines = list(lines)
-        if [(line.get("seed"), line.get("node")) for line in lines] != wanted:
+        if [(line.get(axis), line.get("node")) for line in lines] != wanted:
             break
-        names = [name for name in lines[0] if name not in ("round", "seed", "node")]
+        names = [name for name in lines[0] if name not in ("round", axis, "node")]
         found[round_] = {PER_NODE + name: np.array([line[name] for line in lines]).reshape(shape) for name in names}
     return found
 

@@ -11,12 +11,16 @@ from pathlib import Path
 
 from jdl import checks
 
-__all__ = ["Lock", "is_held"]
+__all__ = ["Held", "Lock", "is_held"]
 
 try:
     import fcntl
 except ImportError:  # a system without it; see `Lock`
     fcntl = None
+
+
+class Held(checks.InputError):
+    """Another process, or another part of this one, holds a lock."""
 
 
 class Lock:
@@ -31,7 +35,7 @@ class Lock:
       what: what the lock protects, for the error sentence.
 
     Raises:
-      InputError: if another run holds the lock.
+      Held: if another run holds the lock.
     """
 
     def __init__(self, path: Path, what: str) -> None:
@@ -48,7 +52,7 @@ class Lock:
                 os.close(file)
                 if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                     need = f"got {what}, in which a run goes on ({holder})"
-                    raise checks.InputError(f"{need}; wait for it, or interrupt it first") from None
+                    raise Held(f"{need}; wait for it, or interrupt it first") from None
                 return None
             if self._is_there(file):
                 os.truncate(file, 0)

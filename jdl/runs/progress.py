@@ -29,9 +29,17 @@ class Bar:
       visible: whether to show it; None shows it on a terminal and in a notebook.
       label: the name of the run.
       console: the console to draw on; standard error by default.
+      unit: what is counted, if it is not rounds.
     """
 
-    def __init__(self, rounds: int, visible: bool | None, label: str, console: rich.console.Console | None = None):
+    def __init__(
+        self,
+        rounds: int,
+        visible: bool | None,
+        label: str,
+        console: rich.console.Console | None = None,
+        unit: str = "round",
+    ):
         import rich.console
         import rich.progress
         import rich.table
@@ -49,7 +57,7 @@ class Bar:
             rich.progress.TextColumn("{task.description}", table_column=rest(1)),
             rich.progress.BarColumn(bar_width=8, table_column=whole("=" * 8)),
             rich.progress.MofNCompleteColumn(table_column=whole(f"{rounds}/{rounds}")),
-            rich.progress.TextColumn("{task.fields[speed]}", table_column=whole("1,000 rounds/s")),
+            rich.progress.TextColumn("{task.fields[speed]}", table_column=whole(f"1,000 {unit}s/s")),
             rich.progress.TextColumn("{task.fields[left]}", table_column=whole("0:00:00 left")),
             rich.progress.TextColumn("{task.fields[metrics]}", table_column=rest(3)),
             console=console,
@@ -57,7 +65,7 @@ class Bar:
             disable=not shown or self._line is not None,
         )
         self._task = self._bar.add_task(label, total=rounds, speed="compiling", left="", metrics="")
-        self._label, self._rounds, self._start, self._metrics = label, rounds, 0, ""
+        self._label, self._rounds, self._unit, self._start, self._metrics = label, rounds, unit, 0, ""
         self._begun = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -71,33 +79,34 @@ class Bar:
         """Start the clock: the program is compiled, and the run is at round `t`."""
         self._begun, self._start = time.monotonic(), t
 
-    def update(self, t: int, row: dict[str, Any] | None) -> None:
+    def update(self, t: float, row: dict[str, Any] | None, text: str = "") -> None:
         """Show that round `t` is done.
 
         Args:
           t: the number of rounds that are done.
           row: the newest evaluation, or None.
+          text: what to show in place of the metrics of the evaluation.
         """
         speed = (t - self._start) / max(time.monotonic() - self._begun, 1e-9)
-        texts = {"speed": _speed(speed), "left": _left((self._rounds - t) / speed) if speed > 0 else ""}
-        self._metrics = _metrics(row) if row else self._metrics
+        texts = {"speed": _speed(speed, self._unit), "left": _left((self._rounds - t) / speed) if speed > 0 else ""}
+        self._metrics = text or (_metrics(row) if row else self._metrics)
         self._bar.update(self._task, completed=t, metrics=self._metrics, **texts)
         if self._line:
-            parts = [f"{self._label} {t}/{self._rounds}", *texts.values(), self._metrics]
+            parts = [f"{self._label} {int(t)}/{self._rounds}", *texts.values(), self._metrics]
             self._line(", ".join(part for part in parts if part), t >= self._rounds)
 
 
-def _speed(per_second: float) -> str:
+def _speed(per_second: float, unit: str = "round") -> str:
     """The rounds per second, or the seconds per round if a round takes longer than a second.
 
     >>> _speed(1234.5), _speed(2.345), _speed(0.04), _speed(0.0)
     ('1,234 rounds/s', '2.3 rounds/s', '25 s/round', '')
     """
     if per_second >= 10:
-        return f"{per_second:,.0f} rounds/s"
+        return f"{per_second:,.0f} {unit}s/s"
     if per_second >= 1:
-        return f"{per_second:.1f} rounds/s"
-    return f"{1 / per_second:,.3g} s/round" if per_second > 0 else ""
+        return f"{per_second:.1f} {unit}s/s"
+    return f"{1 / per_second:,.3g} s/{unit}" if per_second > 0 else ""
 
 
 def _left(seconds: float) -> str:

@@ -46,13 +46,16 @@ class RunDir:
       config: the configuration of the run, as JSON.
       resume: whether the directory exists and holds this run.
       seeds: the seeds of the run, or None for a single one.
+      axis: the name of the column of seeds.
 
     Raises:
       InputError: if the directory cannot be made, is not empty, is in use, or holds another run than the one to resume.
     """
 
-    def __init__(self, place: Place, config: dict[str, Any], resume: bool, seeds: Sequence[int] | None = None):
-        self.fresh, self.path, self.seeds = not resume, place.path, seeds
+    def __init__(
+        self, place: Place, config: dict[str, Any], resume: bool, seeds: Sequence[int] | None = None, axis: str = "seed"
+    ):
+        self.fresh, self.path, self.seeds, self.axis = not resume, place.path, seeds, axis
         self.nodes = 0  # the number of nodes in nodes.csv, 0 without metrics of every node
         if resume:
             text = as_json(same_configuration(place, config))
@@ -80,8 +83,8 @@ class RunDir:
         """Append an evaluation to history.csv, and the metrics of every node to nodes.csv if there are any."""
         self.fresh = False
         self.nodes = max((value.shape[-1] for value in per_node(row).values()), default=0)
-        append_nodes(self.path / "nodes.csv", row, self.seeds)
-        append_csv(self.path / "history.csv", row, self.seeds)
+        append_nodes(self.path / "nodes.csv", row, self.seeds, self.axis)
+        append_csv(self.path / "history.csv", row, self.seeds, self.axis)
 
     def save(self, t: int, state: PyTree, progress: dict[str, Any]) -> None:
         """Write the checkpoint of round `t`."""
@@ -104,7 +107,7 @@ class RunDir:
           InputError: if there are checkpoints and none of them can be used.
         """
         found, faults = None, {}
-        kept = read_rows(self.path / "history.csv", self.seeds)
+        kept = read_rows(self.path / "history.csv", self.seeds, self.axis)
         for step in self.checkpoints.steps:
             try:
                 state, progress = self.checkpoints.restore(step, like)
@@ -116,7 +119,7 @@ class RunDir:
             rows, files = [row for row in kept if row["round"] <= step][: progress["rows"]], "history.csv has"
             needed = progress.get("needed", progress["rows"])
             if len(rows) >= needed and progress.get("nodes"):
-                nodes = read_nodes(self.path / "nodes.csv", progress["nodes"], self.seeds)
+                nodes = read_nodes(self.path / "nodes.csv", progress["nodes"], self.seeds, self.axis)
                 rows, files = join_nodes(rows, nodes), "nodes.csv has"
             if len(rows) < needed:
                 faults[step] = f"{files} {len(rows)} of the {progress['rows']} rows up to round {step}"
@@ -141,7 +144,7 @@ class RunDir:
             replacement.unlink(missing_ok=True)
             replacement.touch()
             for row in rows:
-                append(replacement, row, self.seeds)
+                append(replacement, row, self.seeds, self.axis)
             if replacement.stat().st_size or name == "history.csv":
                 os.replace(replacement, self.path / name)
             else:

@@ -24,7 +24,7 @@ from jdl.runs.pace import Due
 from jdl.runs.program import Program, compiled, evaluated, flag, program_of, row_of
 from jdl.types import PyTree
 
-__all__ = ["InTurn", "SideBySide", "blocks", "driven", "program_key", "states_kept"]
+__all__ = ["InTurn", "SideBySide", "at_once", "blocks", "driven", "program_key", "states_kept"]
 
 # On a CPU, more rows than this side by side gain nothing but lose what the caches hold; see benchmarks/sweep.py.
 ROWS = 512
@@ -44,6 +44,7 @@ def driven(
     params: PyTree | None = None,
     sample: Sample | None = None,
     most: int | None = None,
+    width: int | None = None,
 ) -> InTurn:
     """Compile several simulations. Those of one program run side by side, as many as pay; the groups run in turn.
 
@@ -52,12 +53,14 @@ def driven(
       params: the initial models of each of them, or None to draw them.
       sample: the nodes that are evaluated; None for all.
       most: the largest number of simulations side by side; None leaves it to their sizes.
+      width: the number of simulations side by side, so that another call with fewer of the same program needs no other
+        one; by default as many as pay.
 
     Raises:
       InputError: if the programs do not fit the memory.
     """
     parts, order = [], []
-    for block, some in blocks(simulations, most):
+    for block, some in blocks(simulations, most, width):
         order += block
         parts.append(
             Alone(program_of(some[0], params, sample))
@@ -69,19 +72,22 @@ def driven(
     return found
 
 
-def blocks(simulations: Sequence[Simulation], most: int | None = None) -> list[tuple[list[int], list[Simulation]]]:
+def blocks(
+    simulations: Sequence[Simulation], most: int | None = None, width: int | None = None
+) -> list[tuple[list[int], list[Simulation]]]:
     """Which simulations run side by side: for each program their places, and themselves, the last one repeated to fill.
 
     Args:
       simulations: the composed simulations.
       most: see `driven`.
+      width: see `driven`.
     """
     groups: dict[tuple, list[int]] = {}
     for index, simulation in enumerate(simulations):
         groups.setdefault(program_key(simulation), []).append(index)
     found = []
     for members in groups.values():
-        size = at_once(simulations[members[0]], len(members), most)
+        size = width or at_once(simulations[members[0]], len(members), most)
         for start in range(0, len(members), size):
             block = members[start : start + size]
             some = [simulations[index] for index in block]
@@ -337,6 +343,12 @@ class InTurn:
             rows.append({name: value if name in SHARED else _without(ended, value) for name, value in row.items()})
         join = lambda name: np.concatenate([row[name] for row in rows])[list(self.places)]
         return {name: value if name in SHARED else join(name) for name, value in rows[0].items()}
+
+    def status(self, state: tuple) -> np.ndarray:
+        """i32[S], the round in which each simulation diverged, or -1."""
+        parts = zip(self.parts, state, strict=True)
+        found = [np.atleast_1d(jax.device_get(own.status))[: part.count] for part, own in parts]
+        return np.concatenate(found)[list(self.places)]
 
     def states(self, state: tuple) -> list[RunState]:
         """The state of each simulation, in the order asked for."""
