@@ -13,7 +13,7 @@ __all__ = ["LOCK", "Place"]
 
 LOCK = "lock"
 # A run makes these files before its configuration is complete: a directory that holds only these counts as empty.
-BEFORE = {LOCK, "config.json.part"}
+BEFORE = {LOCK, "config.json.part", "sweep.json.part"}
 # orbax reads these characters as patterns when it looks for its own files.
 PATTERNS = "*?["
 
