@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from jdl.show.graph_report import graph_report
     from jdl.show.partition_picture import draw as draw_partition
     from jdl.sweeps.over import over
+    from jdl.sweeps.results import load_sweep
+    from jdl.sweeps.status import sweep_status
+    from jdl.sweeps.sweep import sweep
 
 __all__ = [
     "History",
@@ -59,6 +62,7 @@ __all__ = [
     "graph_report",
     "load",
     "load_models",
+    "load_sweep",
     "metrics",
     "models",
     "oracle",
@@ -72,6 +76,8 @@ __all__ = [
     "sim",
     "simulate",
     "simulation",
+    "sweep",
+    "sweep_status",
     "theory",
     "topology",
     "tree",
@@ -91,6 +97,7 @@ ELSEWHERE = {
     "graph_report": "show.graph_report:graph_report",
     "load": "command.load:load",
     "load_models": "runs.model_files:load_models",
+    "load_sweep": "sweeps.results:load_sweep",
     "metrics": "engine.metrics",
     "over": "sweeps.over:over",
     "rounds_until": "runs.tune:rounds_until",
@@ -98,6 +105,8 @@ ELSEWHERE = {
     "sim": "engine.sim",
     "simulate": "engine.sim:simulate",
     "simulation": "runs.compose:simulation",
+    "sweep": "sweeps.sweep:sweep",
+    "sweep_status": "sweeps.status:sweep_status",
     "tune": "runs.tune:tune",
     "use_cores": "engine.placement:use_cores",
 }

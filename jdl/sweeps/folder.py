@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from jdl.runs.place import LOCK, Place
 from jdl.sweeps.jobs import Job
 from jdl.sweeps.units import Unit
 
-__all__ = ["Content", "Folder", "Marker", "Record"]
+__all__ = ["Content", "Folder", "Marker", "Record", "record_of"]
 
 SWEEP, DONE = "sweep.json", "done.json"
 WAIT = 0.2  # seconds between two looks at a lock
@@ -83,6 +83,30 @@ class Content:
         """The unit of each job."""
         return {job: unit for unit in self.units for job in unit.jobs}
 
+    def extended(
+        self, constants: dict[str, Any], jobs: dict[str, Record], units: tuple[Unit, ...], whole: bool
+    ) -> Content:
+        """What it says when a sweep is added.
+
+        Args:
+          constants: those of the sweep.
+          jobs: its jobs.
+          units: all units.
+          whole: whether the sweep has all points that there were; then its order and its labels hold from now on.
+        """
+        if whole:
+            return Content(
+                constants, self.first_rounds, jobs | {i: self.jobs[i] for i in self.jobs if i not in jobs}, units
+            )
+        return Content(self.constants, self.first_rounds, jobs | self.jobs, units)
+
+
+def record_of(job: Job) -> Record:
+    """What sweep.json says of a job."""
+    until = job.arguments.get("until")
+    plain = lambda value: value if isinstance(value, str) else float(value)
+    return Record(job.point, job.labels, job.seed, until and {name: plain(value) for name, value in until.items()})
+
 
 class Folder:
     """A directory of a sweep, on which several processes may work.
@@ -140,6 +164,17 @@ class Folder:
             do = "restore it, or begin in another directory"
             raise checks.InputError(f"got {self._file}, which cannot be read ({error}), need a sweep; {do}") from error
 
+    def known(self) -> Content:
+        """What sweep.json says.
+
+        Raises:
+          InputError: if there is none.
+        """
+        content = self.read()
+        do = "name the directory of a sweep"
+        checks.require(content is not None, f"got {self.path}, which holds no {SWEEP}, need a sweep; {do}")
+        return content
+
     def write(self, content: Content) -> None:
         """Write sweep.json, while it is locked."""
         jobs = {id_: dataclasses.asdict(record) for id_, record in content.jobs.items()}
@@ -147,7 +182,7 @@ class Folder:
         whole = {"constants": content.constants, "first_rounds": content.first_rounds, "jobs": jobs, "units": units}
         _write(self._file, whole | environment())
 
-    def check_same(self, held: Content, constants: dict[str, Any], jobs: Sequence[Job]) -> bool:
+    def check_same(self, held: Content, constants: dict[str, Any], jobs: Iterable[Job]) -> bool:
         """Check that the directory holds a sweep which this one extends, or of which it is a part.
 
         Args:
@@ -188,7 +223,12 @@ class Folder:
         try:
             found = json.loads(file.read_text())
             return Marker(**found | {name: tuple(found[name]) for name in ("jobs", "status", "message")})
-        except (OSError, ValueError, KeyError, TypeError):  # none, or one that a disk has damaged: the unit is done again
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+        ):  # none, or one that a disk has damaged: the unit is done again
             return None
 
     def mark(self, unit: Unit, marker: Marker) -> None:

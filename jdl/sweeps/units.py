@@ -49,7 +49,10 @@ class Unit:
 
     def as_json(self) -> dict[str, Any]:
         """The unit as JSON, see `of_json`."""
-        return dataclasses.asdict(self) | {"sample": self.sample and self.sample._asdict(), "shape": self.shape._asdict()}
+        return dataclasses.asdict(self) | {
+            "sample": self.sample and self.sample._asdict(),
+            "shape": self.shape._asdict(),
+        }
 
     @classmethod
     def of_json(cls, content: dict[str, Any]) -> Unit:
@@ -141,5 +144,7 @@ def bytes_of(simulation: Simulation) -> tuple[int, int, int]:
     """Estimates in bytes: of the data, of what one run needs beside them, and of its checkpoint."""
     data = memory_bytes(simulation.problem, copies=0)
     state = jax.tree.leaves(jax.eval_shape(simulator.INIT, simulation, None))
-    saved = sum(leaf.size * leaf.dtype.itemsize for leaf in state if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key))
+    saved = sum(
+        leaf.size * leaf.dtype.itemsize for leaf in state if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    )
     return data, memory_bytes(simulation.problem) - data, saved

@@ -158,9 +158,7 @@ def _driven(
     lost = several.status(driver.at.state)
     own = rows_of(driver.rows, len(jobs), goal)
     tell = {"t": driver.at.t, "rounds": rounds, "go_on": GO_ON, "goal": goal}
-    endings = [
-        ending(one, diverged_round=int(lost[job]), rows=own[job], **tell) for job, one in enumerate(made)
-    ]
+    endings = [ending(one, diverged_round=int(lost[job]), rows=own[job], **tell) for job, one in enumerate(made)]
     ended = driver.finished and not driver.pace.done(driver.evaluated)
     marker = Marker(
         rounds=rounds,
