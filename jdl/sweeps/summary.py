@@ -30,7 +30,8 @@ def round_of(at: int | str | None) -> int | None:
 def at_round(frame: pandas.DataFrame, status: Status, at: int | None) -> pandas.DataFrame:
     """The rows at which points are compared: those of the last evaluation of each point up to a round.
 
-    A run that diverged has no row at the last round. A point that ended before the round has none.
+    A run that diverged has no row at the last round, and one that reached its goal has the row at which it did. A point
+    that ended before the round has none.
 
     Args:
       frame: the evaluations, with the columns `point`, `seed` and `round`.
@@ -39,9 +40,10 @@ def at_round(frame: pandas.DataFrame, status: Status, at: int | None) -> pandas.
     """
     rounds = frame.groupby("point")["round"]
     if at is None:
-        chosen = frame[frame["round"] == rounds.transform("max")]
-        runs = zip(chosen["point"], chosen["seed"], strict=True)
-        return chosen[np.array([status.get(run) != "diverged" for run in runs], bool)]
+        own_last = frame["round"] == frame.groupby(["point", "seed"])["round"].transform("max")
+        runs = [status.get(run) for run in zip(frame["point"], frame["seed"], strict=True)]
+        reached, lost = (np.array([one == word for one in runs], bool) for word in ("reached", "diverged"))
+        return frame[((frame["round"] == rounds.transform("max")) & ~lost) | (own_last & reached)]
     frame = frame[(frame["round"] <= at) & (rounds.transform("max") >= at)]
     return frame[frame["round"] == frame.groupby("point")["round"].transform("max")]
 

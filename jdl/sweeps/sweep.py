@@ -143,6 +143,8 @@ def sweep(
     for name, value in (("checkpoint_every", checkpoint_every), ("per_unit", per_unit)):
         if value is not None:
             checks.whole(name, value, 1)
+    got = f"got seed={seed!r}, need a number, since all points have the same seeds; write seeds=[...]"
+    checks.require(not isinstance(seed, checks.Mark), got)
     several = seeds_of(seeds, checks.whole("seed", seed, 0)) or (seed,)
     use_compile_cache()
     found, constants = points_and_constants(given, points)
