@@ -179,8 +179,7 @@ def scatter_by(
         if distinct[0] > 0 and distinct[-1] > WIDE * distinct[0]:
             axes.set_xscale("log")
             axes.set_xlim(distinct[0] / 1.2, distinct[-1] * 1.2)
-            if not few:
-                axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         _fit(axes, metric, frame[metric])
         bins = "" if few else f" of {BINS} bins of nodes"
         legends.below(figure, [_mean_handle(f"mean ± standard deviation{bins}"), *_notes(frame, shown=True)])
