@@ -9,10 +9,23 @@ import numpy as np
 
 from jdl import checks
 
-__all__ = ["ABOVE", "NEVER_NEGATIVE", "columns_of", "default_y", "form", "is_accuracy", "shown", "text_of", "title"]
+__all__ = [
+    "ABOVE",
+    "NEVER_NEGATIVE",
+    "columns_of",
+    "default_y",
+    "form",
+    "is_accuracy",
+    "shown",
+    "text_of",
+    "title",
+    "without_diverged",
+]
 
 ABOVE = "loss_above_optimum"  # mean_loss minus the loss of the optimum, where that is known
 NEVER_NEGATIVE = (ABOVE, "suboptimality", "consensus_distance")  # 0 is exact there, and left out of logarithmic axes
+LOSSES = ("mean_loss", "mean_model_loss")  # the first of these says whether a run has diverged
+CLOCK = ("round", "seconds", "megabytes", "bits_sent", "messages_sent", "seed", "point")
 MEGABYTE = 8e6  # bits
 TITLES = {
     "mean_accuracy": "test accuracy, mean over nodes",
@@ -61,12 +74,34 @@ def columns_of(name: str, run: Any, nodes: int | None = None) -> dict[str, np.nd
         "round" in found and found["round"].size > 0,
         f"got no evaluations for {name!r}, need a column 'round' with one at least; run a round and pass its result",
     )
+    found = without_diverged(found)
     n = nodes or nodes_of(run)
     if "megabytes" not in found and "bits_sent" in found and n:
         found["megabytes"] = found["bits_sent"] / MEGABYTE / n
     if {"mean_loss", "mean_model_loss", "suboptimality"} <= found.keys():
         found[ABOVE] = found["mean_loss"] - (found["mean_model_loss"] - found["suboptimality"])
     return found
+
+
+def without_diverged(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns, of which metrics are NaN where the loss is not finite: accuracies would be those of no model.
+
+    Args:
+      found: the columns, arrays of one shape except for those of the clock.
+
+    >>> without_diverged({"round": np.arange(2), "mean_loss": np.array([1, np.inf]), "mean_accuracy": np.ones(2)})
+    {'round': array([0, 1]), 'mean_loss': array([ 1., nan]), 'mean_accuracy': array([ 1., nan])}
+    """
+    losses = [found[name] for name in LOSSES if name in found]
+    if not losses or np.isfinite(losses[0]).all():
+        return dict(found)
+    good = np.isfinite(losses[0])
+
+    def kept(name: str, values: Any) -> Any:
+        same = np.shape(values) == np.shape(good) and name not in CLOCK and np.issubdtype(values.dtype, np.number)
+        return np.where(good, values, np.nan) if same else values
+
+    return {name: kept(name, values) for name, values in found.items()}
 
 
 def nodes_of(run: Any) -> int | None:

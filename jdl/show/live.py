@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from jdl import checks
+from jdl.engine.metrics import PER_NODE
 from jdl.show import style
 from jdl.show.compare import compare
 
 __all__ = ["LiveCurve", "live_curve"]
-
-PER_NODE = "nodes/"  # names of metrics with a number for each node begin with this
 
 
 class LiveCurve:

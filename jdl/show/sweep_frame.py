@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jdl import checks
-from jdl.show.columns import text_of
+from jdl.show.columns import text_of, without_diverged
 
 if TYPE_CHECKING:
     import pandas
@@ -25,7 +25,7 @@ class Sweep:
 
     Attributes:
       frame: the rows, with columns `point`, `seed` and `round`, the axes, and metrics. The metrics of a seed that has
-        diverged are NaN.
+        diverged are NaN: one whose loss is not finite, or whose `status` is "diverged".
       axes: the axes of the sweep; a point has one value of each.
     """
 
@@ -117,7 +117,8 @@ def read(frame: Any, axes: Sequence[str] | None = None) -> Sweep:
     if "status" in names:
         metrics = [name for name in frame.select_dtypes("number") if name not in (*KEYS, *axes)]
         frame[metrics] = frame[metrics].astype(float).where(frame["status"] != "diverged")
-    return Sweep(frame, axes)
+    metrics = {name: frame[name].to_numpy() for name in frame.columns if name not in (*KEYS, *axes)}
+    return Sweep(frame.assign(**without_diverged(metrics)), axes)
 
 
 def _between(names: list[str]) -> list[str]:

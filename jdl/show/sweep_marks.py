@@ -148,7 +148,9 @@ def across_axis(sweep: Sweep, shown: Shown, x: str, y: str, kind: str) -> list[M
 
 
 def _interval(values: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    mean, low, high = intervals.interval(values, "minmax" if kind == "none" else kind)
+    """The mean over seeds and its interval, NaN where a seed has diverged: a mean of the others looks too good."""
+    found = np.array(intervals.interval(values, "minmax" if kind == "none" else kind))
+    found[:, ~np.isfinite(values).all(axis=1)] = np.nan
     if kind == "none" or values.shape[1] == 1:
-        low = high = np.full(mean.shape, np.nan)
-    return mean, low, high
+        found[1:] = np.nan
+    return tuple(found)

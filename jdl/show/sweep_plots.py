@@ -17,6 +17,7 @@ from jdl.show import style as styles
 from jdl.show.axes import label_at_ends, labels_fit
 from jdl.show.compare import explained
 from jdl.show.curve import Curve
+from jdl.show.heatmap import heatmap
 from jdl.show.panels import Look, cross, cross_handle, panel
 from jdl.show.style import COLOURS, DASHES
 from jdl.show.sweep_frame import Sweep, is_numeric, read
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["lines"]
+__all__ = ["heatmap", "lines"]
 
 WIDEST = 4  # panels in a row
 WAYS = "give hue=, style= or facet= for each of them, or select rows first, as in frame[frame.lr == 0.1]"

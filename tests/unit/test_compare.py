@@ -209,3 +209,11 @@ def test_learning_curves_of_seeds_are_means_with_an_interval():
     # The optimum differs by seed, and so does the loss above it.
     left, _ = plots.curves({"d2": suboptimal() | {"consensus_distance": np.ones((T.size, 2))}}).axes
     assert left.lines[0].get_ydata() == pytest.approx(4 * np.exp(-0.15 * T), rel=1e-6)
+
+
+def test_accuracies_without_a_finite_loss_are_left_out():
+    found = accuracy()
+    found["mean_loss"] = np.where(T < 50, found["mean_loss"], np.inf)
+    figure = compare({"bad": found, "good": accuracy()})
+    drawn = [line for line in figure.axes[0].lines if line.get_color() == COLOURS[0] and line.get_marker() != "x"]
+    assert np.isnan(drawn[0].get_ydata()[T >= 50]).all() and "bad (diverged)" in legend(figure)

@@ -258,3 +258,12 @@ def test_a_live_curve_outside_of_notebooks_says_one_sentence(monkeypatch, capsys
     assert capsys.readouterr().err.splitlines() == [
         "the live curve needs a notebook; here result.plot() draws the curve when the run has ended"
     ]
+
+
+def test_a_point_without_a_finite_loss_has_diverged():
+    rows = frame()
+    rows.loc[(rows.lr == 1.0) & (rows["round"] == 20), "mean_loss"] = np.nan
+    (axes,) = sweep_plots.lines(rows[rows.topology == "ring"], x="lr").axes
+    assert crosses(axes) == [1.0] and data_of(axes)[0][:2] == pytest.approx([0.255, 0.355])
+    shown = sweep_plots.heatmap(rows, "lr", "topology").axes[0].images[0].get_array().filled(np.nan)
+    assert np.isnan(shown[:, 2]).all() and np.isfinite(shown[:, :2]).all()
