@@ -93,6 +93,8 @@ def fit_x(axes: Axes, x: str, lines: Sequence[Line], log: bool) -> None:
         axes.set_xticks(along[:1])
     elif along.size:
         axes.set_xlim(0 if x in FROM_ZERO else along.min(), along.max())
+        if x in ("round", "rounds"):
+            axes.xaxis.get_major_locator().set_params(integer=True)
 
 
 def fit_y(axes: Axes, name: str, lines: Sequence[Line], log: bool) -> None:
