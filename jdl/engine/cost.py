@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -90,6 +91,7 @@ def _multiply_adds(equation: JaxprEqn) -> int:
     return left[-1] if name == "dense" else math.prod(right) // right[-1]
 
 
+@functools.lru_cache(maxsize=128)
 def convolves(program: Jaxpr) -> bool:
     """Whether there are convolutions in a program."""
     return _has(program, CONVOLUTIONS)

@@ -20,7 +20,7 @@ from jdl.engine.mapping import Placement
 from jdl.engine.metrics.chosen import BUILT_IN
 from jdl.engine.rounds import plan_at, step
 from jdl.engine.sim import before_nodes, init
-from jdl.engine.state import Simulation
+from jdl.engine.state import Simulation, program_key
 from jdl.types import Data, PyTree
 
 __all__ = ["KINDS", "Asked", "asked"]
@@ -48,13 +48,7 @@ def asked(simulation: Simulation) -> Asked:
     Args:
       simulation: what is simulated; its arrays may be traced, since only their shapes are read.
     """
-    leaves, structure = jax.tree.flatten(simulation)
-    return _asked(structure, tuple(map(_shape, leaves)))
-
-
-def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
-    aval = jax.typeof(leaf)
-    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False))
+    return _asked(*program_key(simulation))
 
 
 @functools.lru_cache(maxsize=16)

@@ -13,7 +13,7 @@ from jdl.engine.mapping import AT_ONCE, Placement
 from jdl.engine.metrics.chosen import BUILT_IN, Metrics
 from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Problem, PyTree, Roles, Schedule, Seen, Traffic
 
-__all__ = ["RunState", "Simulation", "classes_of"]
+__all__ = ["RunState", "Simulation", "classes_of", "program_key"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +83,20 @@ def classes_of(structure: jax.tree_util.PyTreeDef) -> tuple:
     """The classes of all nodes of a tree, nested as they are: hashable, and different where the tree's classes are."""
     node = structure.node_data()
     return () if node is None else (node[0], *map(classes_of, structure.children()))
+
+
+def program_key(simulation: Simulation) -> tuple[jax.tree_util.PyTreeDef, tuple[jax.ShapeDtypeStruct, ...]]:
+    """What two simulations have in common if they can share a program: structure, shapes and types.
+
+    `structure.unflatten(shapes)` is a simulation without values, for whatever reads shapes only.
+    """
+    leaves, structure = jax.tree.flatten(simulation)
+    return structure, tuple(map(_shape, leaves))
+
+
+def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
+    aval = jax.typeof(leaf)
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False))
 
 
 def _flatten_with_keys(s: Simulation) -> tuple[tuple, tuple]:

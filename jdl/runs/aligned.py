@@ -10,9 +10,9 @@ import numpy as np
 
 from jdl import plan as plans
 from jdl.engine.sim import Simulation
+from jdl.engine.state import program_key
 from jdl.runs.compose import code_of
 from jdl.runs.memory import shapes_of_model
-from jdl.runs.several import program_key
 from jdl.schedule import Fixed
 from jdl.topology import forms
 from jdl.types import Dense, Plan, Server, Slots

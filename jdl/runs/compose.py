@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Collection, Sequence
 from collections.abc import Mapping as Mapping_
 from typing import Any
@@ -17,20 +18,21 @@ from jdl.engine import placement
 from jdl.engine.mapping import AT_ONCE, Mapping, Placement
 from jdl.engine.metrics import Metrics
 from jdl.engine.sim import INIT, STEP, Simulation
+from jdl.engine.state import program_key
 from jdl.exchange.stack import needs_of
 from jdl.oracle import ALWAYS, as_oracle
 from jdl.problems import offers
 from jdl.runs import fingerprint, refuse
 from jdl.runs.as_schedule import as_schedule
 from jdl.runs.devices import check_devices, devices_for
-from jdl.runs.first_round import check_memory, check_metrics, first_plan
+from jdl.runs.first_round import check_memory, check_metrics, check_words, first_plan
 from jdl.runs.memory import fits_in_memory, shapes_of_model
 from jdl.runs.needs import REMEDIES, check_needs
 from jdl.runs.per_node import kept_per_node
 from jdl.runs.signatures import SCHEDULE, WRAPPER, check_calls, of_algorithm
 from jdl.runs.users_errors import explained
 from jdl.runs.users_functions import check_functions
-from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Problem, Roles, Wrapper
+from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Plan, Problem, Roles, Wrapper
 
 __all__ = ["code_of", "key_of_seed", "simulation"]
 
@@ -133,16 +135,32 @@ def simulation(
     *parts, down, roles = tree.numbers_to_arrays(parts)
     built = Simulation(*parts, key=key, exchange_down=down, roles=roles, placement=Placement(mapping), metrics=measured)
     built = built.replace(code=code_of(built))
+    shapes = program_key(built)
     with explained(algorithm):
-        plan = first_plan(built)
-        check_needs(built, plan)
-        check_memory(built)
-        round_ = _keeps_shape(built)
-    check_metrics(built)
+        check_words(built)
+        check_needs(built, _plan(*shapes))
+        round_ = _round(*shapes)
     mesh = placement.mesh_over(devices_for(problem, mapping, round_) if devices == "auto" else devices)
     if mesh is not None:
         fits_in_memory(problem, mesh.size)
     return built.replace(placement=Placement(mapping, mesh))
+
+
+# What is read of shapes alone is read once for all simulations of one program, of which a sweep has many.
+@functools.lru_cache(maxsize=128)
+def _plan(structure: jax.tree_util.PyTreeDef, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> Plan:
+    """The plan of the first round, shapes only; see `first_plan`."""
+    return first_plan(structure.unflatten(leaves))
+
+
+@functools.lru_cache(maxsize=128)
+def _round(structure: jax.tree_util.PyTreeDef, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> Jaxpr:
+    """The program of a round, whose memory, state and metrics are checked."""
+    built = structure.unflatten(leaves)
+    check_memory(built)
+    round_ = _keeps_shape(built)
+    check_metrics(built)
+    return round_
 
 
 def code_of(built: Simulation) -> str:

@@ -15,14 +15,14 @@ from jdl.runs.signatures import check_function
 from jdl.runs.users_errors import explained
 from jdl.types import Plan
 
-__all__ = ["check_memory", "check_metrics", "first_plan"]
+__all__ = ["check_memory", "check_metrics", "check_words", "first_plan"]
 
 
-def first_plan(built: Simulation) -> Plan:
-    """The plan of the first round, shapes only.
+def check_words(built: Simulation) -> None:
+    """Check what a schedule watches and provides, which it may read off its arrays.
 
     Raises:
-      InputError: if the schedule does not return a plan and its memory, or if a mask is not bool[m].
+      InputError: if one of them is not a set of words.
     """
     schedule = type(built.schedule).__name__
     for name in ("watches", "provides"):
@@ -30,6 +30,18 @@ def first_plan(built: Simulation) -> Plan:
         kinds = (set, frozenset, Mapping) if name == "watches" else (set, frozenset)
         need = f"need a set of words; write frozenset({{'{words if isinstance(words, str) else 'loss'}'}})"
         checks.require(isinstance(words, kinds), f"got {schedule}.{name}={words!r}, {need}")
+
+
+def first_plan(built: Simulation) -> Plan:
+    """The plan of the first round, shapes only.
+
+    Args:
+      built: the simulation, of which only shapes are read.
+
+    Raises:
+      InputError: if the schedule does not return a plan and its memory, or if a mask is not bool[m].
+    """
+    schedule = type(built.schedule).__name__
     out = jax.eval_shape(lambda s: plan_at(s, before_nodes(s)), built)
     good = isinstance(out, tuple) and len(out) == 2 and isinstance(out[0], Plan)
     got = f"got {schedule} that returns {type(out).__name__}"

@@ -49,21 +49,33 @@ def is_recipe(part: Any) -> bool:
     return isinstance(part, types.FunctionType | functools.partial)
 
 
-def made_with(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
-    """The arguments of a simulation, with each part that is a function replaced by what it makes of a seed."""
-    return {name: _made(part, seed) if name in PARTS else part for name, part in arguments.items()}
+Made = dict[tuple[Any, int | None], Any]
 
 
-def _made(part: Any, seed: int) -> Any:
-    """The part that a recipe makes. One without a parameter `seed` makes the same part for all seeds."""
+def made_with(arguments: dict[str, Any], seed: int, made: Made) -> dict[str, Any]:
+    """The arguments of a simulation, with each part that is a function replaced by what it makes of a seed.
+
+    Args:
+      arguments: see `simulations`.
+      seed: the seed.
+      made: what was made before, by function and seed; what is made is added.
+    """
+    return {name: _made(part, seed, made) if name in PARTS else part for name, part in arguments.items()}
+
+
+def _made(part: Any, seed: int, made: Made) -> Any:
+    """The part that a recipe makes. One without a parameter `seed` makes one part for all seeds."""
     if not is_recipe(part):
         return part
     named = inspect.signature(part).parameters
     takes = "seed" in named or any(one.kind is one.VAR_KEYWORD for one in named.values())
-    return part(seed=seed) if takes else part()
+    key = part, seed if takes else None
+    if key not in made:
+        made[key] = part(seed=seed) if takes else part()
+    return made[key]
 
 
-def simulations(arguments: dict[str, Any], seeds: Sequence[int]) -> list[Simulation]:
+def simulations(arguments: dict[str, Any], seeds: Sequence[int], made: Made | None = None) -> list[Simulation]:
     """Compose a simulation for each seed.
 
     The seed of a run draws the first models, the minibatches and all that happens on the network. Data sets, their
@@ -73,14 +85,16 @@ def simulations(arguments: dict[str, Any], seeds: Sequence[int]) -> list[Simulat
     Args:
       arguments: those of `jdl.simulation` without the seed.
       seeds: the seeds.
+      made: what functions of a seed have made before, which several calls then share; see `made_with`.
 
     Raises:
       InputError: see `jdl.simulation`; and if the number of nodes depends on the seed.
     """
-    first = compose.simulation(**made_with(arguments, seeds[0]), seed=seeds[0])
+    made = {} if made is None else made
+    first = compose.simulation(**made_with(arguments, seeds[0], made), seed=seeds[0])
     if not any(is_recipe(arguments.get(name)) for name in PARTS):
         return [first, *(first.replace(key=compose.key_of_seed(seed)) for seed in seeds[1:])]
-    found = [first, *(compose.simulation(**made_with(arguments, seed), seed=seed) for seed in seeds[1:])]
+    found = [first, *(compose.simulation(**made_with(arguments, seed, made), seed=seed) for seed in seeds[1:])]
     sizes = {simulation.problem.n for simulation in found}
     checks.require(len(sizes) == 1, f"got a problem of {sorted(sizes)} nodes by its seed, need one number; fix it")
     return found

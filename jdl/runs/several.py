@@ -15,6 +15,7 @@ from jdl import checks
 from jdl.engine import sim as simulator
 from jdl.engine.seeing import mean_of
 from jdl.engine.sim import RunState, Simulation
+from jdl.engine.state import program_key
 from jdl.engine.xla import RUNS_ONCE
 from jdl.runs.budget import Sample
 from jdl.runs.driver import Reached
@@ -24,19 +25,13 @@ from jdl.runs.pace import Due
 from jdl.runs.program import Program, compiled, evaluated, flag, program_of, row_of
 from jdl.types import PyTree
 
-__all__ = ["InTurn", "SideBySide", "at_once", "blocks", "driven", "program_key", "states_kept"]
+__all__ = ["InTurn", "SideBySide", "at_once", "blocks", "driven", "states_kept"]
 
 # On a CPU, more rows than this side by side gain nothing but lose what the caches hold; see benchmarks/sweep.py.
 ROWS = 512
 
 # The axis of the simulations in each field of their states. They are all in the same round.
 STATES = RunState(**{field.name: None if field.name == "t" else 0 for field in dataclasses.fields(RunState)})
-
-
-def program_key(simulation: Simulation) -> tuple:
-    """What two simulations have in common if they can run side by side in one program: structure, shapes and types."""
-    leaves, structure = jax.tree.flatten(simulation)
-    return structure, tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
 
 
 def driven(

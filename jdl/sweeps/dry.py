@@ -66,7 +66,7 @@ def dry_run_of(plan: Plan) -> DryRun:
 
 def _of_unit(plan: Plan, unit: Unit) -> tuple[object, int, int]:
     """The program of a unit, its memory, and its checkpoints, in bytes."""
-    from jdl.runs.several import program_key
+    from jdl.engine.state import program_key
 
     one = plan.simulations.get(unit.jobs[0]) or composed([plan.jobs[unit.jobs[0]]])[0]
     one = brought(one, unit.shape)

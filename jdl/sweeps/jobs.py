@@ -124,11 +124,13 @@ def composed(jobs: Sequence[Job]) -> list[Simulation]:
     for place, job in enumerate(jobs):
         places.setdefault(id(job.arguments), []).append(place)
     found: list[Any] = [None] * len(jobs)
+    made: dict = {}
     for own in places.values():
         job = jobs[own[0]]
         parts = {name: value for name, value in job.arguments.items() if name not in SETTINGS}
         with naming(job.labels):
-            for place, simulation in zip(own, simulations(parts, [jobs[place].seed for place in own]), strict=True):
+            several = simulations(parts, [jobs[place].seed for place in own], made)
+            for place, simulation in zip(own, several, strict=True):
                 found[place] = simulation
             if job.arguments.get("params") is not None:
                 check_start(found[own[0]], job.arguments["params"])

@@ -12,10 +12,11 @@ import jax
 
 from jdl.engine import sim as simulator
 from jdl.engine.sim import Simulation
+from jdl.engine.state import program_key
 from jdl.runs.aligned import Common, brought, common
 from jdl.runs.budget import Budget, Sample
 from jdl.runs.memory import free_bytes, memory_bytes
-from jdl.runs.several import at_once, program_key
+from jdl.runs.several import at_once
 from jdl.sweeps.identity import DIGITS
 from jdl.sweeps.jobs import Job
 

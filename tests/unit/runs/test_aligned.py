@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 import jdl
+from jdl.engine.state import program_key
 from jdl.runs import aligned as module
 from jdl.runs.aligned import aligned
-from jdl.runs.several import driven, program_key
+from jdl.runs.several import driven
 from jdl.topology import to_dense
 
 N = 8
