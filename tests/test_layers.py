@@ -26,7 +26,7 @@ LEVELS = {
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 # Imported where they are used, so that `import jdl` is quick and needs none of them.
 HEAVY = {"networkx", "sklearn", "matplotlib", "pandas", "orbax", "rich", "tyro", "seaborn", "plotly", "IPython"}
-HEAVY |= {"cvxpy", "tensorflow", "tensorflow_datasets", "psutil", "PIL", "xarray"}
+HEAVY |= {"cvxpy", "tensorflow", "tensorflow_datasets", "psutil", "PIL", "xarray", "safetensors"}
 HEAVY_PARTS = {"scipy.stats", "scipy.optimize", "scipy.integrate", "scipy.spatial", "scipy.linalg"}
 ITS_OWN = {"jdl.types", "jdl.tree", "jdl.checks", "jdl.local", "jdl.compressors", "jdl.local.proximal"}
 FOR_ALGORITHMS = {*ITS_OWN, "jax", "flax", "optax", *sys.stdlib_module_names}

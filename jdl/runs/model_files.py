@@ -112,8 +112,8 @@ def _safetensors() -> Any:
         import safetensors.numpy as found
     except ImportError as error:
         raise checks.InputError(
-            "got a file of the format safetensors, need the package of that name; `pip install safetensors`, or give "
-            "a name that ends in .npz"
+            "got a file of the format safetensors, need the package of that name; install it: pip install "
+            "'jdl[export]', or give a name that ends in .npz"
         ) from error
     return found
 

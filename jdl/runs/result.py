@@ -11,18 +11,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from jdl import tree
+from jdl.engine import metrics
 from jdl.engine import sim as simulator
 from jdl.engine.metrics import EVALUATED
 from jdl.engine.sampled import sampled_nodes
 from jdl.engine.sim import RunState, Simulation
+from jdl.runs import export
 from jdl.runs.compose import key_of_seed
 from jdl.runs.history import History
+from jdl.runs.model_files import save_models
 from jdl.runs.node_facts import NodeFacts
 from jdl.types import PyTree
 
 if TYPE_CHECKING:
     import matplotlib.figure
     import pandas
+    import xarray
 
 __all__ = ["Live", "Origin", "Result"]
 
@@ -156,12 +160,12 @@ class Result:
 
         history, n = self.history, self.n
         rounds = history["round"] if len(history) else np.zeros(0, int)
-        metrics = dict(history.nodes)
+        numbers = dict(history.nodes)
         columns = {"round": np.repeat(rounds, n), "node": np.tile(np.arange(n), len(rounds))}
-        if "degree" in metrics:
-            columns["degree"] = metrics.pop("degree").astype(int).reshape(-1)
+        if "degree" in numbers:
+            columns["degree"] = numbers.pop("degree").astype(int).reshape(-1)
         columns |= {name: np.tile(values, len(rounds)) for name, values in self.node_facts.columns.items()}
-        return pandas.DataFrame(columns | {name: values.reshape(-1) for name, values in metrics.items()})
+        return pandas.DataFrame(columns | {name: values.reshape(-1) for name, values in numbers.items()})
 
     @property
     def nodes_frame(self) -> pandas.DataFrame:
@@ -172,15 +176,15 @@ class Result:
     def summary(self) -> dict[str, Any]:
         """The last evaluation and the ending of the run as JSON. Missing values, and those not finite, are null."""
         last = self.history.rows[-1] if len(self.history) else {}
-        metrics = {name: None for name in ("mean_model_accuracy", "mean_accuracy", "worst_accuracy")}
-        metrics |= {name: value if math.isfinite(value) else None for name, value in last.items() if name != "seconds"}
-        metrics.pop("round", None)
+        numbers = {name: None for name in ("mean_model_accuracy", "mean_accuracy", "worst_accuracy")}
+        numbers |= {name: value if math.isfinite(value) else None for name, value in last.items() if name != "seconds"}
+        numbers.pop("round", None)
         return {
             "nodes": self.n,
             "rounds": self.rounds,
             "seconds": round(self.seconds, 3),
             "compile_seconds": round(self.compile_seconds, 3),
-            **metrics,
+            **numbers,
             "status": self.status,
             "message": self.message,
             "run_dir": str(self.run_dir) if self.run_dir else None,
@@ -198,6 +202,84 @@ class Result:
         from jdl.show import plots
 
         return plots.curves({self.name: self.history}, path, nodes=self.n)
+
+    def plot_nodes(
+        self, metric: str | None = None, by: str | None = None, path: str | Path | None = None
+    ) -> matplotlib.figure.Figure:
+        """Draw a metric of every node: its distribution over nodes, or against what nodes differ in.
+
+        Args:
+          metric: the name of a metric in `nodes`; by default the first of them.
+          by: None for the distribution at each evaluation; "group" for that in each group; "degree", "num_examples" or
+            another column of `nodes` for a dot for each node.
+          path: the file to write, if any; its ending gives the format.
+
+        Returns:
+          The figure, which a notebook displays.
+
+        Raises:
+          InputError: if there is no such metric or column.
+        """
+        from jdl.show import node_plots
+
+        return node_plots.nodes(self.nodes, metric, by, path)
+
+    def confusion(self, path: str | Path | None = None) -> matplotlib.figure.Figure:
+        """Draw the confusion matrix of all models together on the test set; see `jdl.metrics.confusion`.
+
+        Args:
+          path: the file to write, if any; its ending gives the format.
+
+        Returns:
+          The figure, which a notebook displays.
+
+        Raises:
+          InputError: if the problem has no test set of classes, or if the parts of a loaded result are not known.
+        """
+        from jdl.show.confusion import confusion
+
+        matrices = np.asarray(metrics.confusion(self.models, self.simulation))
+        return confusion(matrices.sum(axis=0), path=path)
+
+    def save_models(self, path: str | Path) -> Path:
+        """Write the models of all nodes to a file, which `jdl.load_models` reads.
+
+        Args:
+          path: the file, `.npz` or `.safetensors` (the extra `export`).
+
+        Returns:
+          The path.
+
+        Raises:
+          InputError: for another ending, if safetensors is not installed, or if the models are not known.
+        """
+        return save_models(path, self.models, round=self.rounds)
+
+    def save_mean_model(self, path: str | Path) -> Path:
+        """Write the average of the models of all nodes to a file, see `save_models`."""
+        return save_models(path, self.mean_model, round=self.rounds)
+
+    def table(self, format: str = "text") -> str:
+        """The last evaluation as a table in "text", "markdown", "latex", "csv" or "html".
+
+        Raises:
+          InputError: if there is no such format.
+        """
+        from jdl.show import report
+
+        return export.formatted(report.rows_of({self.name: self}), format)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The evaluations as an `xarray.Dataset` (the extra `export`) with the dimensions `round` and `node`.
+
+        Metrics of every node have their names after "node_"; `honest`, `group` and `num_examples` are coordinates.
+
+        Raises:
+          InputError: if xarray is not installed.
+        """
+        names = ("name", "seed", "status", "message", "rounds", "seconds")
+        about = {name: getattr(self, name) for name in names}
+        return export.dataset(self.history, [self.node_facts], about)
 
     def _of(self) -> str:
         """Of how many nodes the last evaluation is, where it is not of all.

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jdl.runs import export
 from jdl.runs.history import History
 from jdl.runs.result import Result
 
 if TYPE_CHECKING:
     import matplotlib.figure
     import pandas
+    import xarray
 
 __all__ = ["Results"]
 
@@ -100,6 +102,42 @@ class Results(Sequence[Result]):
         from jdl.show import plots
 
         return plots.curves({self.name: self.history}, path, nodes=self.n)
+
+    def plot_nodes(
+        self, metric: str | None = None, by: str | None = None, path: str | Path | None = None
+    ) -> matplotlib.figure.Figure:
+        """Draw a metric of every node in the runs of all seeds, see `Result.plot_nodes`."""
+        from jdl.show import node_plots
+
+        return node_plots.nodes(self.nodes, metric, by, path)
+
+    def table(self, format: str = "text", by_seed: bool = False) -> str:
+        """The last evaluation as a table in "text", "markdown", "latex", "csv" or "html": mean ± interval over seeds.
+
+        Args:
+          format: the format.
+          by_seed: whether there is a row for each seed as well.
+
+        Raises:
+          InputError: if there is no such format.
+        """
+        from jdl.show import report
+
+        every = {f"seed {one.seed}": one for one in self} if by_seed else {}
+        return export.formatted(report.rows_of({self.name: self, **every}), format)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The evaluations as an `xarray.Dataset` (the extra `export`): the dimensions `round`, `seed` and `node`.
+
+        Metrics of every node have their names after "node_"; `honest`, `group`, `num_examples`, and the status and the
+        rounds of each seed, are coordinates.
+
+        Raises:
+          InputError: if xarray is not installed.
+        """
+        of_each = {name: [getattr(one, name) for one in self] for name in ("status", "rounds")}
+        about = {"name": self.name, "message": self.message, "seconds": self[0].seconds}
+        return export.dataset(self.history, [one.node_facts for one in self], about | of_each)
 
     def __repr__(self) -> str:
         lines = (f"  {label}: {text}" for label, text in self.results[0].facts(self.summary))
