@@ -1,4 +1,4 @@
-"""The command line: `jdl run`, `jdl topo`, `jdl list` and `jdl resume`. It turns flags into objects of the library."""
+"""The command line, `jdl run`, `topo`, `list`, `resume`, `show`, `runs`: it turns flags into objects of the library."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ import tyro
 import jdl
 from jdl import checks
 from jdl.command import catalogue, choices, defaults, flags
-from jdl.command.fixed import ABOUT, List, Resume, quiet_where_nobody_reads
+from jdl.command.fixed import ABOUT, List, Resume, Runs, Show, quiet_where_nobody_reads
+from jdl.command.listed import list_runs
 from jdl.command.record import build, record, topology_of
 from jdl.command.seeds import graph
+from jdl.command.shown import show
 from jdl.command.unknown import refuse
 from jdl.engine.placement import cores, find_devices, use_cores
 from jdl.runs import baselines
@@ -39,7 +41,7 @@ from jdl.show.graph_table import graph_table
 __all__ = ["COMMANDS", "main"]
 
 
-COMMANDS = {"run": flags.Common, "topo": flags.Graph, "list": List, "resume": Resume}
+COMMANDS = {"run": flags.Common, "topo": flags.Graph, "list": List, "resume": Resume, "show": Show, "runs": Runs}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -95,6 +97,12 @@ def _main(argv: list[str]) -> int:
         case List():
             _no_more(unknown, "list")
             return _list(given.names, given.json)
+        case Show():
+            _no_more(unknown, "show")
+            return show(given)
+        case Runs():
+            _no_more(unknown, "runs")
+            return list_runs(given)
         case Resume():
             _no_more(
                 unknown, "resume", ": a run resumes with the settings it began with; begin a new run for other settings"
@@ -201,16 +209,20 @@ def _resume(given: Resume) -> int:
     need = "which holds no config.json" if out.is_dir() else "which is no directory"
     checks.require(config.is_file(), f"got run directory {out}, {need}; name one that `jdl run` made")
     try:
-        command = json.loads(config.read_text())["command"]
-    except (ValueError, KeyError, TypeError, OSError) as error:
+        kept = json.loads(config.read_text())
+        command, every = kept["command"], kept["run"].get("eval_every")
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise checks.InputError(f"got {config}, which cannot be read ({error}); restore it, or run anew") from error
     checks.require(
         command is not None,
         f"got run directory {out}, whose run was made from Python; resume it there, with the same objects and "
         f"jdl.run(..., run_dir={str(out)!r}, resume=True)",
     )
+    before = command["rounds"]
+    if given.rounds is not None:
+        command |= {"rounds": checks.whole("--rounds", given.rounds, 1), "eval_every": every}
     with contextlib.suppress(ValueError, KeyError, TypeError, OSError):  # there is no summary yet, or it is incomplete
-        if json.loads((out / "summary.json").read_text())["status"] == "finished":
+        if json.loads((out / "summary.json").read_text())["status"] == "finished" and command["rounds"] == before:
             print(f"the run in {out} is finished; these are its results", file=sys.stderr)
     return _simulate(given, command, _place(out), resume=True)
 

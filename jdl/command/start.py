@@ -5,19 +5,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Union
 
 import tyro
 
-from jdl.command.fixed import ABOUT, List, Resume, quiet_where_nobody_reads
+from jdl.command.fixed import ABOUT, List, Resume, Runs, Show, quiet_where_nobody_reads
 
 __all__ = ["main"]
 
 # What the help says of the commands whose flags depend on parts: the docstrings of `jdl.command.flags`.
 RUN = "Run a simulation, compare it with two baselines, and save the results. Each part has flags of its own."
 TOPO = "Report the properties of a topology: distances, eigenvalues, messages, and the rounds until nodes agree."
+
+FIXED = {"list": List, "resume": Resume, "show": Show, "runs": Runs}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -29,14 +32,37 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = list(sys.argv[1:] if argv is None else argv)
     first, *more = argv or ["--help"]
     asks = {"-h", "--help"}
-    if (first in asks and not more) or (first in ("list", "resume") and asks & {*more}):
+    if (first in asks and not more) or (first in FIXED and asks & {*more}):
         sys.exit(quiet_where_nobody_reads(_help, [first, *more]))
+    if first == "runs":
+        code = _runs(more)
+        if code is not None:
+            sys.exit(code)
     with _few_collections():
         from jdl.command import cli
     try:
         cli.main(argv)
     finally:
         gc.freeze()
+
+
+def _runs(argv: list[str]) -> int | None:
+    """List runs, for which neither JAX nor any part of jdl is needed; None if something is wrong with the words."""
+    from jdl import checks
+
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            given, unknown = tyro.cli(Runs, args=argv, prog="jdl runs", return_unknown_args=True)
+    except SystemExit:
+        return None
+    if unknown:
+        return None
+    from jdl.command.listed import list_runs
+
+    try:
+        return quiet_where_nobody_reads(lambda _: list_runs(given), argv)
+    except checks.InputError:  # `cli` says it as all commands do
+        return None
 
 
 @contextlib.contextmanager
@@ -58,7 +84,7 @@ def _help(argv: list[str]) -> int:
     """Show the help of the program, or of a command that has the same flags in each run."""
     about = {"run": RUN, "topo": TOPO}
     empty = {name: dataclasses.make_dataclass(name, [], namespace={"__doc__": text}) for name, text in about.items()}
-    commands = {**empty, "list": List, "resume": Resume}
+    commands = {**empty, **FIXED}
     named = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in commands.items()]
     try:
         tyro.cli(Union[tuple(named)], args=argv, prog="jdl", description=ABOUT)  # noqa: UP007 (made of a list)

@@ -8,7 +8,7 @@ import pytest
 
 import jdl
 from jdl import checks
-from jdl.command import catalogue, choices, cli, flags, start
+from jdl.command import catalogue, choices, cli, flags, shown, start
 from jdl.runs.describe import describe
 from jdl.runs.history_files import read_csv
 from jdl.runs.run import run
@@ -189,6 +189,43 @@ def test_resuming_a_finished_run_says_so_and_shows_it_again(call):
     first, again = json.loads(first), json.loads(again)
     times = {"seconds", "compile_seconds"}
     assert {k: v for k, v in first.items() if k not in times} == {k: v for k, v in again.items() if k not in times}
+
+
+def test_a_finished_run_goes_on_and_is_shown_beside_another(call, tmp_path, monkeypatch):
+    call("run", *SMALL, "--json", "--out", "runs/a")
+    code, out, err = call("resume", "runs/a", "--rounds", "9", "--json")
+    assert code == 0 and json.loads(out)["rounds"] == 9 and "is finished" not in err
+    assert json.loads((tmp_path / "runs" / "a" / "config.json").read_text())["command"]["rounds"] == 9
+    call("run", *SMALL[:-4], "--rounds", "9", "--eval-every", "2", "--json", "--out", "runs/b")
+    assert rows(tmp_path / "runs" / "a") == rows(tmp_path / "runs" / "b")
+    assert "need at least as many" in call("resume", "runs/a", "--rounds", "6")[2]
+
+    code, out, _ = call("runs")
+    assert code == 0 and [line.split()[0] for line in out.splitlines()[1:]] == ["runs/a", "runs/b"]
+    assert "gossip: dpsgd on ring(8)  9 of 9  finished  loss " in out.splitlines()[1]
+    lines = json.loads(call("runs", "runs", "--json")[1])
+    assert [line["rounds"] for line in lines] == [9, 9] and lines[0]["status"] == "finished"
+
+    drawn = []
+    monkeypatch.setattr(shown, "compare", lambda runs, **how: drawn.append((list(runs), how)))
+    code, out, _ = call("show", "runs/a", "runs/b", "--x", "megabytes", "--y", "mean_loss", "worst_loss")
+    assert code == 0 and "after 9 rounds" in out and "drawn in compared.png" in out and "b]" in out
+    names, how = drawn[0]
+    assert names == ["gossip: dpsgd on ring(8) [runs/a]", "gossip: dpsgd on ring(8) [runs/b]"]
+    assert (how["x"], how["y"]) == ("megabytes", ["mean_loss", "worst_loss"])
+    code, out, _ = call("show", "runs/a", "--json")
+    assert code == 0 and json.loads(out)[0]["rounds"] == 9 and len(drawn) == 1
+    code, out, _ = call("show", "runs/a", "--format", "markdown", "--out", "figure.pdf")
+    assert out.count("|:") == 1 and len(drawn) == 2
+    for words, sentence in (
+        (["show"], "got no directory"),
+        (["show", "runs"], "directories that do: a, b; name one of them"),
+        (["show", "runs/a", "--format", "word"], "format 'word'"),
+        (["runs", "none"], "which is no directory"),
+        (["runs", "runs", "more"], "got 'more', which `jdl runs` does not take"),
+    ):
+        code, _, err = call(*words)
+        assert code == 2 and sentence in err, words
 
 
 def test_a_run_made_from_python_is_resumed_there(call, tmp_path):
