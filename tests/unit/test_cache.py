@@ -1,5 +1,8 @@
 """The compile cache: where it lies, and that a run goes on where it can lie nowhere."""
 
+import io
+import pathlib
+
 import jax
 import pytest
 
@@ -24,10 +27,23 @@ def test_it_lies_where_it_is_told_or_in_the_users_cache(unset, monkeypatch, tmp_
         monkeypatch.setenv("JDL_COMPILE_CACHE", place)
         jax.config.update("jax_compilation_cache_dir", None)
         cache.use_compile_cache()
-        assert jax.config.jax_compilation_cache_dir == str(expected) and expected.is_dir()
+        found = pathlib.Path(jax.config.jax_compilation_cache_dir)
+        assert found.parent == expected and found.is_dir() and found.name.startswith(f"jax-{jax.__version__}-")
     monkeypatch.setenv("JDL_COMPILE_CACHE", "off")
     cache.use_compile_cache()
-    assert jax.config.jax_compilation_cache_dir == str(tmp_path / "own")  # what JAX was given is left alone
+    assert jax.config.jax_compilation_cache_dir == str(found)  # what JAX was given is left alone
+
+
+@pytest.mark.parametrize(
+    ("file", "same"),
+    [("flags\t: avx avx512f\n", False), ("Features : neon sve\n", False), ("x : y\nflags\t\t: avx2 avx\n", True)],
+)
+def test_machines_of_other_instructions_have_folders_of_their_own(monkeypatch, file, same):
+    read = lambda text: monkeypatch.setattr("builtins.open", lambda *_: io.StringIO(text))
+    read("flags\t\t: avx avx2\n")
+    one = cache._processor()
+    read(file)
+    assert (cache._processor() == one) is same
 
 
 def test_off_is_none(unset, monkeypatch):
