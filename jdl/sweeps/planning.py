@@ -66,7 +66,7 @@ def _rounds(unit: Unit, jobs: Mapping[str, Job]) -> int:
 
 
 def points_and_constants(
-    arguments: Mapping[str, Any], several: Sequence[Mapping[str, Any]] | None
+    arguments: Mapping[str, Any], several: Sequence[Mapping[str, Any] | Point] | None
 ) -> tuple[list[Point], dict[str, Any]]:
     """The points of a sweep, and a description of what does not vary.
 
@@ -75,7 +75,10 @@ def points_and_constants(
       several: a list of points that add to these arguments, or None.
     """
     fixed, found = dict(arguments), None
-    if several is not None:
+    if isinstance(several, Sequence) and several and all(isinstance(one, Point) for one in several):
+        found = [one._replace(arguments={**arguments, **one.arguments}) for one in several]
+        fixed = {name: value for name, value in fixed.items() if not any(name in one.arguments for one in several)}
+    elif several is not None:
         listed = isinstance(several, Sequence) and all(isinstance(one, Mapping) for one in several)
         found = points_of([{**arguments, **one} for one in several] if listed else several)
         fixed = {name: value for name, value in fixed.items() if not any(name in one for one in several)}

@@ -21,6 +21,7 @@ from jdl.sweeps.dry import DryRun, dry_run_of
 from jdl.sweeps.folder import Folder
 from jdl.sweeps.jobs import name_of
 from jdl.sweeps.planning import Plan, planned, points_and_constants, shard_of
+from jdl.sweeps.points import Point
 from jdl.sweeps.progress import OfUnit, Progress
 from jdl.sweeps.results import Ran, from_folder, ran, table_of
 from jdl.sweeps.table import SweepTable
@@ -53,7 +54,7 @@ def sweep(
     until: Mapping[str, float | str] | Any = None,
     seed: int = 0,
     seeds: int | Sequence[int] | None = None,
-    points: Sequence[Mapping[str, Any]] | None = None,
+    points: Sequence[Mapping[str, Any] | Point] | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     checkpoint_every: int | None = None,
     executor: Any = None,
@@ -96,7 +97,7 @@ def sweep(
       seed: the first seed.
       seeds: the seeds of each point, or their number, counted from `seed`; by default `seed` alone.
       points: a list of points in place of a grid: dicts of arguments, which are added to the others. Each may have a
-        "label".
+        "label". A `jdl.sweeps.points.Point` in place of a dict has labels by axis.
       run_dir: the directory of the sweep: a new one, or that of this sweep. None writes nothing.
       checkpoint_every: see `jdl.run`.
       executor: runs units in other processes: anything with `submit(function, spec)` whose result has `done()` and
