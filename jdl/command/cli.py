@@ -1,4 +1,4 @@
-"""The command line, `jdl run`, `topo`, `list`, `resume`, `show`, `runs`: it turns flags into objects of the library."""
+"""The command line: `jdl run`, `sweep`, `topo`, `list`, `resume`, `show`, `runs`. It turns flags into parts of jdl."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ import tyro
 
 import jdl
 from jdl import checks
-from jdl.command import catalogue, choices, defaults, flags
-from jdl.command.fixed import ABOUT, List, Resume, Runs, Show, quiet_where_nobody_reads
+from jdl.command import catalogue, choices, defaults, flags, sweep
+from jdl.command.fixed import ABOUT, BriefSweep, List, Resume, Runs, Show, Sweep, quiet_where_nobody_reads
 from jdl.command.listed import list_runs
 from jdl.command.record import build, record, topology_of
 from jdl.command.seeds import graph
@@ -41,7 +41,8 @@ from jdl.show.graph_table import graph_table
 __all__ = ["COMMANDS", "main"]
 
 
-COMMANDS = {"run": flags.Common, "topo": flags.Graph, "list": List, "resume": Resume, "show": Show, "runs": Runs}
+COMMANDS = {"run": flags.Common, "sweep": Sweep, "topo": flags.Graph, "list": List, "resume": Resume}
+COMMANDS |= {"show": Show, "runs": Runs}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -86,6 +87,8 @@ def _main(argv: list[str]) -> int:
         elif argv[0] == "topo":
             chosen = choices.choose_graph(_parse(choices.FirstGraph, argv[1:], "topo", add_help=False)[0])
             commands["topo"] = flags.flags_of(chosen, flags.Graph)
+    if argv[:1] != ["sweep"]:
+        commands["sweep"] = BriefSweep
     given = {"run": {"baselines": not quiet, **usual}, "resume": {"dir": tyro.MISSING, "baselines": not quiet}}
     named = [
         Annotated[kind, tyro.conf.subcommand(name, default=kind(**given.get(name, {})))]
@@ -108,6 +111,8 @@ def _main(argv: list[str]) -> int:
                 unknown, "resume", ": a run resumes with the settings it began with; begin a new run for other settings"
             )
             return _resume(given)
+        case Sweep():
+            return sweep.command(given, unknown)
     refuse(unknown, chosen, type(given))
     if isinstance(given, flags.Graph):
         return _topo(given, chosen)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import tyro
 
-__all__ = ["ABOUT", "List", "Resume", "Runs", "Show", "quiet_where_nobody_reads"]
+__all__ = ["ABOUT", "BriefSweep", "List", "Resume", "Runs", "Show", "Sweep", "quiet_where_nobody_reads"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +84,71 @@ class Runs:
     json: bool = False
     """print a JSON list with an object for each run"""
 
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Run all combinations of values, each with every seed, and compare them. Runs of one shape share a program.
+
+    Every flag of `jdl run` takes a list of values, with commas between them. Five seeds on each of three graphs, each
+    with two rates, are 30 runs:
+
+    jdl sweep --topology ring,torus,random_regular --lr 0.1,0.3 --nodes 64 --seeds 5 --rounds 500 --out runs/which_graph
+
+    The same command goes on where a sweep was stopped, and runs only what is missing; with more values, seeds or rounds
+    it extends the sweep. A flag that only some points have, such as --degree of random_regular, varies only there. To
+    compare networks, write "+" between the exchanges of one, and "none" for no exchange, as in
+    --network none,top_k,top_k+lossy. A comma that belongs to a value is written \\,. For the flags of parts, see
+    `jdl run --algorithm X --topology Y --help`.
+    """
+
+    seeds: Annotated[str | None, tyro.conf.arg(metavar="INT|INT,INT,...", help_behavior_hint="(default: one)")] = None
+    """number of seeds of each point, counted from --seed, or the seeds; tables show means with intervals over them"""
+    seed: int = 0
+    """the first seed"""
+    vary: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="{data,graph,roles,run} ...", help_behavior_hint="(default: run)")
+    ] = ()
+    """what --seeds draws anew with each seed: the run always, data, graph and roles if they are named"""
+    zip: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="FLAG,FLAG", help_behavior_hint="(default: all combinations)"),
+    ] = ()
+    """flags whose values go together, the first with the first, the second with the second: --zip lr,nodes"""
+    until: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="COLUMN=VALUE ...", help_behavior_hint="(default: all rounds)")
+    ] = ()
+    """end each run as soon as an evaluation has reached these values, such as mean_accuracy=0.95"""
+    until_accuracy: Annotated[
+        float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: all rounds)")
+    ] = None
+    """the same as --until mean_accuracy=FLOAT"""
+    out: Annotated[str | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/sweep-HASH)")] = None
+    """directory for the results: a new one, or that of this sweep; by default the same for the same command"""
+    dry_run: bool = False
+    """print how many runs, programs and bytes the sweep would take, and run nothing"""
+    status: Annotated[str | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: none)")] = None
+    """print how far the sweep in this directory is, with the table of what is done, and run nothing"""
+    executor: Annotated[
+        str | None, tyro.conf.arg(metavar="processes:INT", help_behavior_hint="(default: this process)")
+    ] = None
+    """run in so many processes at once, each with its share of the cores"""
+    shard: Annotated[str | None, tyro.conf.arg(metavar="INT/INT", help_behavior_hint="(default: all)")] = None
+    """run only this part of the sweep, 3/16 the third of sixteen; for the jobs of an array that share --out"""
+    checkpoint_every: Annotated[
+        int | None,
+        tyro.conf.arg(metavar="INT", help_behavior_hint="(default: at evaluations, at most every ten seconds)"),
+    ] = None
+    """number of rounds between checkpoints"""
+    json: bool = False
+    """print one JSON object, and nothing else, on standard output"""
+    progress: bool = True
+    """show the progress on standard error"""
+    compile_cache: bool = True
+    """keep compiled programs, so that the next sweep with the same shapes starts faster"""
+
+
+# What the help of the whole program says of `jdl sweep`.
+BriefSweep = dataclasses.make_dataclass("Sweep", [], namespace={"__doc__": Sweep.__doc__.partition("\n")[0]})
 
 ABOUT = (
     "Simulate decentralized learning: thousands of peers that train together without a server. "

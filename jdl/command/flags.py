@@ -111,6 +111,7 @@ def options_of(kind: str, name: str) -> list[Option]:
     return [option for option in options(maker(kind, name)) if option.name != GIVEN.get(kind)]
 
 
+@functools.lru_cache(maxsize=4096)
 def flags_of(chosen: Chosen, base: type = Common) -> type:
     """Make the dataclass of all flags: those of `base`, and a group for each part that has options."""
     groups = [_group(kind, name, chosen) for kind, name in chosen.parts if options_of(kind, name)]

@@ -9,7 +9,7 @@ from jdl import checks, roles
 from jdl.command.catalogue import make, maker
 from jdl.command.choices import Chosen
 from jdl.command.flags import FLAG, PREFIXED, options_of, spelled
-from jdl.command.seeds import parts_by_seed, seeds_in, vary_in
+from jdl.command.seeds import Once, parts_by_seed, seeds_in, vary_in
 from jdl.command.until import until_in
 from jdl.data.load import absolute
 from jdl.topology import Topology
@@ -50,8 +50,9 @@ def record(flags: Any, chosen: Chosen) -> Command:
         if number is not None:
             checks.whole(name, number, LEAST[name])
     who = {"dishonest": _share(flags.dishonest), "groups": numbers.pop("groups"), "seed": numbers.pop("role_seed")}
-    roles.draw(flags.nodes, **who)  # refuses what does not fit, before anything is built
     command["roles"] = who if who["dishonest"] or who["groups"] > 1 else None
+    if command["roles"]:
+        roles.draw(flags.nodes, **who)  # refuses what does not fit, before anything is built
     command["seeds"] = seeds_in(flags.seeds, flags.seed)
     command["vary"] = vary_in(flags.vary, command["seeds"])
     command["until"] = until_in(flags.until, flags.until_accuracy)
@@ -59,21 +60,29 @@ def record(flags: Any, chosen: Chosen) -> Command:
     return command | numbers | {name: _number(getattr(flags, name)) for name in ("mapping", "devices", "eval_nodes")}
 
 
-def build(command: Command) -> dict[str, Any]:
+def build(command: Command, once: Once = lambda _, make: make()) -> dict[str, Any]:
     """The arguments of `jdl.run`. What is cheap to refuse is refused first, and nothing that does not fit is built.
 
     The problem, the topology and the roles that are drawn anew with each of several seeds are functions of the seed.
+
+    Args:
+      command: the record of a run.
+      once: is called with the JSON of a part and a function that makes it; a sweep makes equal parts only once.
     """
-    algorithm = make("algorithms", **command["algorithm"])
+    algorithm = once(command["algorithm"], lambda: make("algorithms", **command["algorithm"]))
     # Commands of earlier versions lack the last two.
     lists = (("network", "exchanges"), ("network_down", "exchanges"), ("oracle", "oracles"))
-    several = {name: [make(kind, **part) for part in command.get(name, [])] for name, kind in lists}
+    several = {
+        name: once([kind, parts], lambda kind=kind, parts=parts: [make(kind, **part) for part in parts])
+        for name, kind in lists
+        for parts in [command.get(name, [])]
+    }
     for part in (algorithm, *(part for parts in several.values() for part in parts)):
         checks.fields(part)
     return {
         "algorithm": algorithm,
         **several,
-        **parts_by_seed(command),
+        **parts_by_seed(command, once),
         "mapping": _number(command["mapping"]),
         # Commands of earlier versions lack these.
         "devices": command.get("devices", 1),

@@ -25,9 +25,10 @@ from jdl.topology import Topology
 from jdl.topology.weights.weighted import weighted
 from jdl.types import Problem, Roles, Schedule
 
-__all__ = ["VARY", "graph", "parts_by_seed", "seeds_in", "vary_in"]
+__all__ = ["VARY", "Once", "graph", "parts_by_seed", "seeds_in", "vary_in"]
 
 Command = dict[str, Any]
+Once = Callable[[Any, Callable[[], Any]], Any]  # what a function makes, or the same made before of equal JSON
 
 # What may move with the seed of the run, which always does itself.
 VARY = ("run", "data", "graph", "roles")
@@ -73,25 +74,39 @@ def vary_in(words: tuple[str, ...], seeds: list[int] | None) -> list[str]:
     return [one for one in VARY if one in found]
 
 
-def parts_by_seed(command: Command) -> dict[str, Any]:
+def parts_by_seed(command: Command, once: Once = lambda _, make: make()) -> dict[str, Any]:
     """The problem, the topology and the roles of a command.
 
     What `vary` names is a function of the seed of the run, as `jdl.run` takes it; the rest is made. What does not fit
     into memory is refused.
+
+    Args:
+      command: the record of a run.
+      once: see `jdl.command.record.build`.
     """
     vary = command.get("vary") or ()  # commands of earlier versions lack it
     makers: dict[str, Callable[..., Any]] = {"problem": _problem, "topology": _topology, "roles": _roles}
     needed = {name: {key: command.get(key) for key in keys} for name, keys in KEYS.items()}
     by_size = (command["topology"] or {}).get("weights") == "data_size"  # weights that depend on the data
     moved_by = {"problem": {"data"}, "topology": {"graph", "data"} if by_size else {"graph"}, "roles": {"roles"}}
-    first = _problem(needed["problem"], vary=(), seed=command["seed"])
-    fits_in_memory(first)  # and is not made twice, since it is in use until the end
+    first = once(["first problem", needed["problem"]], lambda: _fitting(needed["problem"]))
     found = {}
     for name, maker in makers.items():
         recipe = functools.partial(maker, needed[name], vary=tuple(one for one in VARY if one in vary))
         moves = bool(moved_by[name] & {*vary}) and command.get(name)
-        found[name] = recipe if moves else recipe(seed=command["seed"])
+        content = [name, needed[name], *recipe.keywords["vary"]]
+        found[name] = once(
+            content, lambda moves=moves, recipe=recipe: recipe if moves else recipe(seed=command["seed"])
+        )
+    del first  # until here it is in use, so that the problem is not made twice
     return found
+
+
+def _fitting(command: Command) -> Problem:
+    """The problem of the first seed, which is refused if it does not fit into memory."""
+    problem = _problem(command, vary=(), seed=command["seed"])
+    fits_in_memory(problem)
+    return problem
 
 
 # What of a command each part is made of.

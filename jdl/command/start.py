@@ -12,7 +12,7 @@ from typing import Annotated, Union
 
 import tyro
 
-from jdl.command.fixed import ABOUT, List, Resume, Runs, Show, quiet_where_nobody_reads
+from jdl.command.fixed import ABOUT, BriefSweep, List, Resume, Runs, Show, Sweep, quiet_where_nobody_reads
 
 __all__ = ["main"]
 
@@ -20,7 +20,7 @@ __all__ = ["main"]
 RUN = "Run a simulation, compare it with two baselines, and save the results. Each part has flags of its own."
 TOPO = "Report the properties of a topology: distances, eigenvalues, messages, and the rounds until nodes agree."
 
-FIXED = {"list": List, "resume": Resume, "show": Show, "runs": Runs}
+FIXED = {"sweep": Sweep, "list": List, "resume": Resume, "show": Show, "runs": Runs}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -84,7 +84,9 @@ def _help(argv: list[str]) -> int:
     """Show the help of the program, or of a command that has the same flags in each run."""
     about = {"run": RUN, "topo": TOPO}
     empty = {name: dataclasses.make_dataclass(name, [], namespace={"__doc__": text}) for name, text in about.items()}
-    commands = {**empty, **FIXED}
+    sweep = Sweep if argv[0] == "sweep" else BriefSweep
+    commands = {"run": empty["run"], "sweep": sweep, "topo": empty["topo"]}
+    commands |= {name: kind for name, kind in FIXED.items() if name not in commands}
     named = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in commands.items()]
     try:
         tyro.cli(Union[tuple(named)], args=argv, prog="jdl", description=ABOUT)  # noqa: UP007 (made of a list)

@@ -16,15 +16,25 @@ __all__ = ["refuse"]
 USUAL = ("dpsgd", "fedavg", "dsgdm", "random_regular", "torus", "dirichlet", "shards", "top_k", "lossy", "beer")
 
 
-def refuse(unknown: list[str], chosen: Chosen, flags: type) -> None:
-    """A sentence for arguments that no part chosen takes: which one would, or which flag was meant."""
+def refuse(unknown: list[str], chosen: Chosen, flags: type, command: str = "") -> None:
+    """A sentence for arguments that no part chosen takes: which one would, or which flag was meant.
+
+    Args:
+      unknown: the arguments.
+      chosen: the parts.
+      flags: the dataclass of the flags that are known.
+      command: the command, if it is not to be told from the flags.
+
+    Raises:
+      InputError: if there is such an argument.
+    """
     if not unknown:
         return
-    word, command = unknown[0].partition("=")[0], "run" if issubclass(flags, Common) else "topo"
-    see, what = f"see `jdl {command} --help`", "this run" if command == "run" else "this graph"
+    word, command = unknown[0].partition("=")[0], command or ("run" if issubclass(flags, Common) else "topo")
+    see, what = f"see `jdl {command} --help`", "this graph" if command == "topo" else f"this {command}"
     checks.require(word.startswith("--"), f"got {word!r}, which follows no flag; {see}")
     plain = word[2:].replace("_", "-").removeprefix("no-")
-    takers = [part for *part, flag in _all_flags() if flag == plain and (command == "run" or part[0] == "topology")]
+    takers = [part for *part, flag in _all_flags() if flag == plain and (command != "topo" or part[0] == "topology")]
     parts = [(FLAG[kind], name) for kind, name in chosen.parts]
     parts += [("network-down", name) for name in dict.fromkeys(chosen.network_down)]
     if takers:
