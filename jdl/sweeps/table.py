@@ -42,6 +42,11 @@ class Best(NamedTuple):
     row: pandas.Series
     arguments: dict[str, Any] | None
 
+    def __repr__(self) -> str:
+        labels = ", ".join(f"{axis}={label}" for axis, label in self.labels.items())
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in self.row.items() if name not in self.labels)
+        return f"point {self.point} ({labels}): {numbers}"
+
 
 class SweepTable:
     """The results of a sweep: plain data, without models or states.
@@ -104,11 +109,11 @@ class SweepTable:
 
     @functools.cached_property
     def summary(self) -> pandas.DataFrame:
-        """The last round of each point: the mean of each metric over seeds with its 95 % bootstrap interval."""
+        """The last round of each point: the mean of each metric over seeds with its 95 % interval by Student's t."""
         return self.summarize()
 
     def summarize(
-        self, metrics: Sequence[str] | None = None, at: int | str | None = None, interval: str = "bootstrap"
+        self, metrics: Sequence[str] | None = None, at: int | str | None = None, interval: str = "t"
     ) -> pandas.DataFrame:
         """The mean of metrics over the seeds of each point, and an interval about it.
 
@@ -170,7 +175,7 @@ class SweepTable:
         return Best(point, self.labels[point], rows.loc[point], arguments)
 
     def table(
-        self, metrics: Sequence[str] | None = None, at: int | str | None = None, interval: str = "bootstrap"
+        self, metrics: Sequence[str] | None = None, at: int | str | None = None, interval: str = "t"
     ) -> tables.Table:
         """The summary as a table for `jdl.show.tables`.
 
