@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from jdl.show.compare import compare
     from jdl.show.drawing import draw
     from jdl.show.graph_report import graph_report
+    from jdl.show.live import live_curve
     from jdl.show.partition_picture import draw as draw_partition
     from jdl.sweeps.over import over
     from jdl.sweeps.results import load_sweep
@@ -60,6 +61,7 @@ __all__ = [
     "draw_partition",
     "exchange",
     "graph_report",
+    "live_curve",
     "load",
     "load_models",
     "load_sweep",
@@ -95,6 +97,7 @@ ELSEWHERE = {
     "draw": "show.drawing:draw",
     "draw_partition": "show.partition_picture:draw",
     "graph_report": "show.graph_report:graph_report",
+    "live_curve": "show.live:live_curve",
     "load": "command.load:load",
     "load_models": "runs.model_files:load_models",
     "load_sweep": "sweeps.results:load_sweep",
