@@ -163,10 +163,11 @@ def _labels(places: Sequence[tuple[Path, Over]]) -> list[Any]:
     several = list({id(mark): mark for _, mark in places}.values())
     full = [list(mark.labels) if mark.labels is not None else labels_of(mark.values) for mark in several]
     together = [tuple(map(key_of, row)) for row in zip(*full, strict=True)]
-    for index, one in enumerate(together):
-        first = together.index(one)
+    firsts: dict[Any, int] = {}
+    twice = [(firsts[one], index) for index, one in enumerate(together) if firsts.setdefault(one, index) != index]
+    for first, index in twice[:1]:
         got = f"got {several[0]!r} at {dotted(places[0][0])}, whose values {first + 1} and {index + 1} are equal"
-        checks.require(first == index, f"{got}, need different ones; leave one out")
+        raise checks.InputError(f"{got}, need different ones; leave one out")
     given = [one for one, mark in zip(full, several, strict=True) if mark.labels is not None]
     if len(several) == 1 or given:
         return _joined(given or full)

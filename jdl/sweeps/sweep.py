@@ -250,6 +250,7 @@ def _elsewhere(
     if not units:
         return []
     failed: Failures = []
+    plan.simulations.clear()  # the other processes compose their own
     run_dir, name = str(plan.folder.path.absolute()), executors.save_arguments(plan.folder, plan.jobs.values())
     specs = [executors.Spec(run_dir, name, unit, plan.rounds(unit), checkpoint_every) for unit in units]
 

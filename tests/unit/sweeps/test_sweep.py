@@ -266,6 +266,22 @@ def test_a_pool_of_processes(tmp_path, monkeypatch):
     same(found, jdl.sweep(**how))
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # those of dask itself
+def test_a_cluster_of_dask(whole, tmp_path, monkeypatch):
+    """Processes of its own, of which each runs some of the units."""
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", jax.config.jax_compilation_cache_dir or "")
+    where = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    with (
+        distributed.LocalCluster(**where, local_directory=str(tmp_path / "dask")) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        found = sweep(tmp_path / "run", executor=client.get_executor())
+        assert len(client.run(os.getpid)) == 2
+    same(found, whole)
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
@@ -333,9 +349,6 @@ def test_a_thousand_points_have_flat_memory():
     import psutil
 
     found, process = [], psutil.Process()
-
-    class Watch(float):
-        pass
 
     before = work._driven
 
