@@ -85,14 +85,16 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: int) -> None:
 
     Args:
       figure: the picture.
-      path: the file; its ending gives the format, "~" is the home directory.
+      path: the file; its ending gives the format, "~" is the home directory. Folders above it are made.
       dpi: the resolution, in dots per inch.
 
     Raises:
       InputError: if the file cannot be written, or if matplotlib does not know its ending.
     """
+    file = checks.path(path)
     try:
-        figure.savefig(checks.path(path), dpi=dpi)
+        file.parent.mkdir(parents=True, exist_ok=True)  # a run of hours is not to end with "no such directory"
+        figure.savefig(file, dpi=dpi)
     except (OSError, ValueError) as error:
         need = "need a file that can be written, with an ending such as .png, .svg or .pdf; try graph.png"
         raise checks.InputError(f"got path={str(path)!r} ({error}), {need}") from error

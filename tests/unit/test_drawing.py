@@ -54,6 +54,11 @@ def test_many_nodes_are_placed_apart(monkeypatch, n):
     assert len(np.unique(np.round(nodes, 6), axis=0)) == n and np.all(np.isfinite(nodes))
 
 
+def test_folders_of_a_picture_are_made(tmp_path):
+    draw(ring(3), tmp_path / "new" / "graph.png")
+    assert (tmp_path / "new" / "graph.png").is_file()
+
+
 def test_refusals(tmp_path):
     with pytest.raises(InputError, match="got 89,700 links, a picture shows 60,000 at most"):
         draw(complete(300))
