@@ -202,7 +202,7 @@ def run(
         if files is not None:
             found = [result] if several is None else list(result)
             if hosts.count == 1:  # with several, each has a part of the models, and the checkpoint has all
-                files.models([one.origin.models() for one in found], [one.rounds for one in found])
+                files.models([one.origin.models for one in found], [one.rounds for one in found])
             files.summary(result.summary)
     return result
 

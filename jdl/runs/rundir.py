@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from jdl.runs.lock import Lock
 from jdl.runs.model_files import save_models
 from jdl.runs.node_facts import NodeFacts, write_facts
 from jdl.runs.place import LOCK, Place
+from jdl.tree import size_bits
 from jdl.types import PyTree
 
 __all__ = ["FACTS", "RunDir", "model_names"]
@@ -156,16 +157,16 @@ class RunDir:
         if not (self.path / FACTS).exists():
             write_facts(self.path / FACTS, facts)
 
-    def models(self, models: Sequence[PyTree], rounds: Sequence[int]) -> None:
+    def models(self, models: Sequence[Callable[[], PyTree]], rounds: Sequence[int]) -> None:
         """Write the models of the run of each seed, unless they are large: then they are in the checkpoint alone.
 
         Args:
-          models: those of each seed.
+          models: give those of each seed.
           rounds: the rounds that each has done.
         """
-        for name, one, done in zip(model_names(self.seeds), models, rounds, strict=True):
-            if sum(leaf.nbytes for leaf in jax.tree.leaves(one)) <= LARGE_BYTES:
-                save_models(self.path / name, one, round=done)
+        for name, give, done in zip(model_names(self.seeds), models, rounds, strict=True):
+            if size_bits(jax.eval_shape(give)) <= 8 * LARGE_BYTES:
+                save_models(self.path / name, give(), round=done)
             else:
                 (self.path / name).unlink(missing_ok=True)
 
