@@ -69,9 +69,11 @@ def divide(data: Dataset, nodes: int, rule: Rule, seed: int = 0) -> Partition:
     name, about = _name(rule), getattr(data, ASKED[_arguments(rule)[0]])
     do = "try partition='dirichlet'"
     checks.require(about is not None, f"got partition {name!r} of {data.name}, whose examples have no owners; {do}")
-    split = rule(np.asarray(about), nodes=nodes, seed=seed)
+    made = rule(np.asarray(about), nodes=nodes, seed=seed)
+    split = made if isinstance(made, Partition) else as_partition(made, nodes, len(about))
     got, need = f"from the partition {name}", f"need a jdl.data.Partition of {nodes} nodes"
-    checks.require(isinstance(split, Partition), f"got a {type(split).__name__} {got}, {need}; {do}")
+    lists = "or a list of examples for each node"
+    checks.require(split is not None, f"got a {type(made).__name__} {got}, {need}, {lists}; {do}")
     rows = len(split.counts)
     checks.require(rows == len(split.indices) == nodes, f"got {rows} nodes {got}, {need}; try nodes={rows}")
     empty = int(np.sum(np.asarray(split.counts) == 0))
