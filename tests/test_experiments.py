@@ -42,6 +42,7 @@ def is_a_picture(path: Path) -> bool:
 def test_no_experiment_is_forgotten():
     assert {path.stem for path in EXPERIMENTS.glob("*.py")} == {
         "algorithms_on_digits", "dpsgd_mnist", "effective_neighbours", "fedavg_mnist", "relay_quadratics", "topologies",
+        "which_graph",
     }  # fmt: skip
 
 
@@ -226,3 +227,15 @@ def test_dpsgd_on_mnist(tiny_mnist, tmp_path, capsys):
         assert float(row["worst"]) <= float(row["mean"])
     assert float(rows[1]["mean"]) > 0.9
     assert is_a_picture(tmp_path / "out" / "curves.png")
+
+
+@pytest.mark.slow
+def test_which_graph_tunes_and_draws(tmp_path):
+    """On a complete graph of few nodes every rate that learns beats a star; the best rows are those of the sweep."""
+    load("which_graph").main(nodes=8, rounds=20, seeds=2, out=tmp_path)
+    rows = rows_of(tmp_path / "best.csv")
+    assert len(rows) == 12 * 3 and is_a_picture(tmp_path / "which_graph.png")
+    accuracy = {(row["topology"], row["problem"]): float(row["mean_accuracy"]) for row in rows}
+    assert all(
+        accuracy["complete", name] > accuracy["star", name] for name in ("iid", "Dirichlet(1)", "Dirichlet(0.1)")
+    )

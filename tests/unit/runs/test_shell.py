@@ -110,7 +110,7 @@ def test_without_compilation_the_numbers_are_those_of_a_loop(call):
 
 
 def test_settings_of_a_run_are_no_settings_of_its_resumption(call, capsys):
-    assert call("resume", "a", "--rounds", "8") == 2
+    assert call("resume", "a", "--lr", "0.1") == 2
     assert "a run resumes with the settings it began with" in capsys.readouterr().err
 
 
