@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jdl import checks
-from jdl.runs.said import CONFIG, HISTORY, SUMMARY, ending_of, is_run, read_summary
+from jdl.runs.lock import is_held
+from jdl.runs.said import CONFIG, HISTORY, SUMMARY, SWEEP, ending_of, is_run, read_summary
 from jdl.show.run_label import label
 
 __all__ = ["Line", "runs_below"]
@@ -18,16 +19,17 @@ __all__ = ["Line", "runs_below"]
 SHOWN = ("mean_accuracy", "mean_loss")  # the first of these that a run has
 HEAD_BYTES, TAIL_BYTES = 2**14, 2**16
 DAMAGED = "damaged"
+DONE = "done.json"  # the marker of a unit of a sweep
 
 
 class Line(NamedTuple):
-    """A run directory in one line.
+    """A run directory, or that of a sweep, in one line.
 
     Attributes:
       path: the directory.
       label: the label of the run.
       seeds: the number of seeds.
-      rounds: the number of rounds that are done.
+      rounds: the number of rounds that are done; in a sweep by all of its runs.
       asked: the number of rounds that were asked for, or None if the directory does not say.
       status: that of the result; "running" while a run goes on there, "damaged" if its configuration cannot be read.
       metric: the name of `value`, or None before the first evaluation.
@@ -63,9 +65,13 @@ def runs_below(folder: Path) -> list[Line]:
 
 def _lines(folder: Path) -> Iterator[Line]:
     for where, folders, files in os.walk(folder):
+        path = Path(where)
+        if SWEEP in files:
+            folders.clear()
+            yield _sweep(path)
+            continue
         if CONFIG not in files:
             continue
-        path = Path(where)
         try:
             config = json.loads((path / CONFIG).read_text())
         except (ValueError, OSError):
@@ -96,6 +102,30 @@ def _line(path: Path, config: dict[str, Any]) -> Line:
         changed=max((path / name).stat().st_mtime for name in (CONFIG, HISTORY, SUMMARY) if (path / name).exists()),
         size=_files(path)[1],
     )
+
+
+def _sweep(path: Path) -> Line:
+    """A sweep, whose units have a directory each, with a marker when they are done."""
+    changed, size = _files(path)
+    try:
+        content = json.loads((path / SWEEP).read_text())
+        units, jobs, asked = len(content["units"]), len(content["jobs"]), content["first_rounds"]
+    except (ValueError, KeyError, TypeError, OSError):
+        return Line(str(path), "sweep", 1, 0, None, DAMAGED, None, None, changed, size)
+    done = [rounds for rounds in map(_marked, path.glob(f"units/*/{DONE}")) if rounds]
+    runs = any(map(is_held, path.glob("units/*.lock")))
+    status = "running" if runs else "finished" if len(done) >= units else "interrupted"
+    label = f"sweep of {jobs:,} runs, {len(done):,} of {units:,} units done"
+    asked, least = max([asked, *done]), min(done, default=0) if len(done) >= units else 0
+    return Line(str(path), label, 1, least, asked, status, None, None, changed, size)
+
+
+def _marked(file: Path) -> int:
+    """The rounds that a unit of a sweep was asked for and has done; 0 if it is not done."""
+    try:
+        return int(json.loads(file.read_text())["rounds"])
+    except (ValueError, KeyError, TypeError, OSError):
+        return 0
 
 
 def _label(path: Path, config: dict[str, Any]) -> str:

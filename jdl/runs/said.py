@@ -12,9 +12,21 @@ from jdl import checks
 from jdl.runs.lock import is_held
 from jdl.runs.place import LOCK
 
-__all__ = ["CONFIG", "HISTORY", "SUMMARY", "Ending", "ending_of", "go_on", "is_run", "read_config", "read_summary"]
+__all__ = [
+    "CONFIG",
+    "HISTORY",
+    "SUMMARY",
+    "SWEEP",
+    "Ending",
+    "ending_of",
+    "go_on",
+    "is_run",
+    "read_config",
+    "read_summary",
+]
 
 CONFIG, SUMMARY, HISTORY = "config.json", "summary.json", "history.csv"
+SWEEP = "sweep.json"  # in the directory of a sweep, which is no run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +47,9 @@ class Ending:
 
 
 def is_run(config: Any) -> bool:
-    """Whether this is the configuration of a run."""
-    return isinstance(config, dict) and isinstance(config.get("run"), dict) and "simulation" in config
+    """Whether this is the configuration of a run, and not that of several runs of a sweep."""
+    run = isinstance(config, dict) and isinstance(config.get("run"), dict) and "simulation" in config
+    return run and "jobs" not in config["simulation"]
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -48,6 +61,10 @@ def read_config(path: Path) -> dict[str, Any]:
     do = "name the directory of a run"
     checks.require(path.exists(), f"got run directory {path}, which does not exist; {do}")
     checks.require(path.is_dir(), f"got run directory {path}, which is no directory; {do}")
+    for sweep in (path, path.parent.parent):  # of the runs of a sweep, or of some of them
+        sentence = f"got {path}, the directory of a sweep, need that of a run; try jdl.load_sweep({str(sweep)!r})"
+        inside = sweep is path or path.parent.name == "units"
+        checks.require(not (inside and (sweep / SWEEP).is_file()), sentence)
     file = path / CONFIG
     below = sorted(one.parent.name for one in path.glob(f"*/{CONFIG}")) if not file.is_file() else []
     inside = f", but directories that do: {', '.join(below[:3])}{', ...' * (len(below) > 3)}; name one of them"

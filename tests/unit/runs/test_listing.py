@@ -10,6 +10,7 @@ import pytest
 from jdl import checks
 from jdl.runs.listing import runs_below
 from jdl.runs.lock import Lock
+from jdl.runs.said import read_config
 
 ROWS = ["round,seconds,mean_loss,mean_accuracy", "0,0.1,2.5,0.1", "10,0.5,1.5,0.75"]
 
@@ -64,6 +65,30 @@ def test_a_line_for_each_run(folder):
     for line in found.values():
         files = [file for file in os.scandir(line.path) if file.name != "lock"]
         assert line.size >= sum(file.stat().st_size for file in files) > 0 or line.status == "damaged"
+
+
+def test_a_sweep_is_one_line_and_its_units_are_none(tmp_path):
+    content = {"constants": {}, "first_rounds": 10, "jobs": {"a": {}, "b": {}, "c": {}}, "units": [{}, {}]}
+    units = tmp_path / "sweep" / "units"
+    for name in ("x", "y"):
+        make(units / name, command=None, simulation={"jobs": []})
+    (tmp_path / "sweep" / "sweep.json").write_text(json.dumps(content))
+    (units / "x" / "done.json").write_text('{"rounds": 10}')
+    (line,) = runs_below(tmp_path)
+    assert line.label == "sweep of 3 runs, 1 of 2 units done"
+    assert (line.status, line.rounds, line.asked, line.value) == ("interrupted", 0, 10, None)
+    lock = Lock(units / "y.lock", "a test")
+    assert runs_below(tmp_path)[0].status == "running"
+    lock.release()
+    (units / "y" / "done.json").write_text('{"rounds": 20}')
+    (line,) = runs_below(tmp_path)
+    assert (line.status, line.rounds, line.asked) == ("finished", 10, 20)
+    assert runs_below(units) == []
+    for path in (tmp_path / "sweep", units / "x"):
+        with pytest.raises(checks.InputError, match=r"the directory of a sweep, .* jdl.load_sweep\('.*/sweep'\)"):
+            read_config(path)
+    (tmp_path / "sweep" / "sweep.json").write_text("{")
+    assert runs_below(tmp_path)[0].status == "damaged"
 
 
 def test_there_is_something_to_list(tmp_path):
