@@ -232,7 +232,7 @@ def test_dpsgd_on_mnist(tiny_mnist, tmp_path, capsys):
 @pytest.mark.slow
 def test_which_graph_tunes_and_draws(tmp_path):
     """On a complete graph of few nodes every rate that learns beats a star; the best rows are those of the sweep."""
-    load("which_graph").main(nodes=8, rounds=20, seeds=2, out=tmp_path)
+    load("which_graph").main(nodes=16, rounds=20, seeds=2, out=tmp_path)
     rows = rows_of(tmp_path / "best.csv")
     assert len(rows) == 12 * 3 and is_a_picture(tmp_path / "which_graph.png")
     accuracy = {(row["topology"], row["problem"]): float(row["mean_accuracy"]) for row in rows}

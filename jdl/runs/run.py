@@ -168,7 +168,7 @@ def run(
     what |= {"own": own, "per_node": per_node}
     how = {"mapping": mapping, "devices": devices}
     made = simulations({**parts, **what, **how}, several or (seed,))
-    made = made if several is None else aligned(made, rounds)
+    made = made if several is None else aligned(made, ROUNDS)  # the same for a run that is extended
     simulation = made[0]
     if params is not None:
         check_start(simulation, params)

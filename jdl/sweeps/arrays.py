@@ -68,7 +68,7 @@ def dataset(frame: pandas.DataFrame, axes: Sequence[str], metrics: Sequence[str]
         import xarray
     except ImportError:
         raise checks.InputError(
-            "got to_xarray() without xarray, need the package; install it: pip install 'jdl[xarray]'"
+            "got to_xarray() without xarray, need the package; install it: pip install 'jdl[export]'"
         ) from None
     dimensions = [*axes, "seed", "round"]
     coordinates, arrays = grid(frame, dimensions, metrics)
