@@ -134,7 +134,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(whole, tmp_path, mom
     draw = random.Random(f"{os.environ['JDL_TEST_SEED']} {moments}")
     place, copies = tmp_path / "run", []
     process = child(KILLED, place)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     try:
         for at in sorted(draw.randrange(35) for _ in range(moments)):  # of 35 lines: 8 runs, 4 evaluations, 3 headers
             while lines(place) < at and process.poll() is None and time.monotonic() < deadline:
