@@ -31,7 +31,7 @@ def test_the_passive_node_averages_and_the_active_one_steps_by_a_stale_gradient(
     idle = simulation.replace(algorithm=simulation.algorithm.replace(lr=jnp.float32(0)))
     A, b = np.asarray(simulation.problem.A), np.asarray(simulation.problem.b)
     plan_of = jax.jit(lambda state: jdl.sim.wires(simulation, state)[0].plan)
-    state = jdl.sim.init(simulation, jax.random.normal(jax.random.key(1), (N, DIM)))
+    state = ways.init(simulation, jax.random.normal(jax.random.key(1), (N, DIM)))
     had = [[x] * 3 for x in np.asarray(state.nodes[:, 0])]  # the models that each node had, one for each of its waves
     for t in range(8):
         plan, old = plan_of(state), np.asarray(state.nodes[:, 0])

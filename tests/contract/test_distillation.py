@@ -37,7 +37,7 @@ def test_identical_models_teach_each_other_nothing():
 def test_a_step_of_a_linear_model_by_hand():
     simulation = build(hidden=0, lr=0.0, teach=0.05)
     start = jax.vmap(simulation.problem.init)(jax.random.split(jax.random.key(1), N))
-    end = ways.advance(simulation, jdl.sim.init(simulation, start), jnp.int32(1)).nodes
+    end = ways.advance(simulation, ways.init(simulation, start), jnp.int32(1)).nodes
     x = np.asarray(simulation.problem.public_x, float).reshape(-1, 64)
     features = np.concatenate([np.ones((len(x), 1)), x], axis=1)
     rows = lambda params: [np.asarray(leaf, float).reshape(N, -1, CLASSES) for leaf in jax.tree.leaves(params)]
@@ -53,7 +53,7 @@ def test_a_node_without_data_learns_from_logits_and_widths_stay():
     simulation = build()
     assert int(simulation.problem.num_examples[0]) == 0
     start = narrowed(simulation.problem.init(jax.random.key(0)), WIDTHS)
-    begun = jdl.sim.init(simulation, start)
+    begun = ways.init(simulation, start)
     state = ways.advance(simulation, begun, jnp.int32(150))
     accuracy = jax.jit(jax.vmap(lambda x: simulation.problem.evaluate(x)["accuracy"]))
     before, after = np.asarray(accuracy(begun.nodes)), np.asarray(accuracy(state.nodes))

@@ -23,7 +23,7 @@ def build(seed=0, lr=0.1, **how):
 def gossip():
     """Gossip alone, from different models: the state before each of the rounds 0 to 5, and the models as sent in it."""
     simulation = build(lr=0.0)
-    states = [jdl.sim.init(simulation, jax.random.normal(jax.random.key(1), (N, DIM)))]
+    states = [ways.init(simulation, jax.random.normal(jax.random.key(1), (N, DIM)))]
     for t in range(1, 6):
         states.append(ways.advance(simulation, states[-1], jnp.int32(t)))
     sent = jax.jit(lambda state: jdl.sim.wires(simulation, state)[0].own)

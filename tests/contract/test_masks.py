@@ -21,8 +21,8 @@ def test_the_aggregate_is_that_of_fedavg_and_one_message_is_noise():
     state, plain = ways.state_after(hidden), ways.state_after(open_)
     np.testing.assert_allclose(state.server, plain.server, rtol=1e-5, atol=1e-5)
 
-    sent = np.asarray(jdl.sim.wires(hidden, state)[-1].sent.content)
-    change = np.asarray(jdl.sim.wires(open_, state.replace(nodes=plain.nodes))[-1].sent)
+    sent = np.asarray(ways.wires(hidden, state)[-1].sent.content)
+    change = np.asarray(ways.wires(open_, state.replace(nodes=plain.nodes))[-1].sent)
     total = np.sum(sent, axis=0, dtype=np.uint32).view(np.int32)
     np.testing.assert_allclose(total * UNIT, change.sum(axis=0), atol=N * UNIT)
     assert np.median(np.abs(sent.view(np.int32) * UNIT - change)) > 100 * np.abs(change).max()

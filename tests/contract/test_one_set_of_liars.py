@@ -24,7 +24,7 @@ def build(seed=0, **how):
 def test_the_same_nodes_lie_in_the_oracle_and_on_the_wire():
     lies, honest = build(), build(poisoned=False)
     state = ways.state_after(lies, 1)
-    (wire,), (unpoisoned,) = (jax.jit(jdl.sim.wires)(s, state) for s in (lies, honest))
+    (wire,), (unpoisoned,) = (ways.wires(s, state) for s in (lies, honest))
     flat = lambda message: np.concatenate([np.reshape(x, (N, -1)) for x in jax.tree.leaves(message)], axis=1)
     differs = lambda a, b: np.any(flat(a) != flat(b), axis=1)
     dishonest = ~np.asarray(lies.roles.honest)
@@ -36,7 +36,7 @@ def test_the_same_nodes_lie_in_the_oracle_and_on_the_wire():
 def test_metrics_are_those_of_the_honest_nodes():
     s = build()
     models = jax.vmap(problem().init)(jax.random.split(jax.random.key(1), N))
-    row = jax.jit(jdl.sim.evaluate)(s, jdl.sim.init(s, models))
+    row = ways.evaluate(s, ways.init(s, models))
     loss = np.asarray(jax.vmap(lambda x: problem().evaluate(x)["loss"])(models))
     honest = np.asarray(s.roles.honest)
     np.testing.assert_allclose(row["mean_loss"], loss[honest].mean(), rtol=1e-5)
@@ -47,7 +47,7 @@ def test_metrics_are_those_of_the_honest_nodes():
 def test_medians_keep_honest_nodes_near_what_they_reach_without_liars():
     def accuracy(**how):
         s = build(**how)
-        return float(jax.jit(jdl.sim.evaluate)(s, ways.state_after(s, ROUNDS))["mean_accuracy"])
+        return float(ways.evaluate(s, ways.state_after(s, ROUNDS))["mean_accuracy"])
 
     alone = accuracy(dishonest=0, poisoned=False)
     assert alone > 0.85

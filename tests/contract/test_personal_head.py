@@ -28,7 +28,7 @@ def build(seed=0, private=HEAD, **how):
 
 
 def own_accuracy(simulation, rounds):
-    return jdl.sim.evaluate(simulation, ways.state_after(simulation, rounds))["own_accuracy"]
+    return ways.evaluate(simulation, ways.state_after(simulation, rounds))["own_accuracy"]
 
 
 def test_nothing_private_is_fedavg_and_a_head_at_home_knows_the_labels_of_its_node():

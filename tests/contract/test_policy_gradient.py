@@ -38,7 +38,7 @@ def test_the_policy_comes_near_the_optimum_of_value_iteration():
     np.testing.assert_allclose(simulation.problem.evaluate(always_right)["loss"], -best, rtol=1e-5)
     values = []
     for rounds in (0, 500):
-        values.append(-float(jax.jit(jdl.sim.evaluate)(simulation, ways.state_after(simulation, rounds))["mean_loss"]))
+        values.append(-float(ways.evaluate(simulation, ways.state_after(simulation, rounds))["mean_loss"]))
     print(random, best, values)
     np.testing.assert_allclose(values[0], random, rtol=1e-5)
     assert values[1] > random + 0.9 * (best - random)

@@ -44,7 +44,7 @@ def test_trajectory_is_that_of_explicit_matrices():
     simulation = build()
     A, b = np.asarray(simulation.problem.A, float), np.asarray(simulation.problem.b, float)
     grad = lambda x: np.einsum("nij,nj->ni", A, x) - b
-    x = np.asarray(jdl.sim.init(simulation).nodes.x, float)
+    x = np.asarray(ways.init(simulation).nodes.x, float)
     y = grad(x)
     for _ in range(6):
         new = rows() @ (x - LR * y)

@@ -18,7 +18,7 @@ def build(seed=0, **how):
 def test_a_round_is_the_formula():
     simulation = build()
     state = ways.state_after(simulation)
-    (wire,) = jdl.sim.wires(simulation, state)
+    (wire,) = ways.wires(simulation, state)
     y, A, b = np.asarray(wire.sent.content, float), np.asarray(DATA.A, float), np.asarray(DATA.b, float)
     loss = lambda i, x: x @ A[i] @ x / 2 - b[i] @ x
     expected, positive = y.copy(), 0
@@ -41,12 +41,12 @@ def test_clusters_with_different_labels_find_each_other():
     of = lambda algorithm: jdl.simulation(problem, algorithm, jdl.topology.complete(N), own=True)
     chooses, gossip = of(FirstOrderWeights(lr=0.5, held_out=True)), of(jdl.algorithms.DPSGD(lr=0.5))
     state = ways.state_after(chooses, 20)
-    affinity = np.asarray(jdl.sim.step(chooses, state)[1].values["affinity"])
+    affinity = np.asarray(ways.step(chooses, state)[1].values["affinity"])
     cluster, senders = np.asarray(data.truth["cluster"]), np.asarray(chooses.schedule.plan.links.senders)
     same = cluster[senders] == cluster[:, None]
     assert np.all(affinity[~same] == 0) and np.sum(affinity[same]) > N / 2
-    own = jdl.sim.evaluate(chooses, state)["own_accuracy"]
-    assert own > 0.9 and jdl.sim.evaluate(gossip, ways.state_after(gossip, 20))["own_accuracy"] < own - 0.3
+    own = ways.evaluate(chooses, state)["own_accuracy"]
+    assert own > 0.9 and ways.evaluate(gossip, ways.state_after(gossip, 20))["own_accuracy"] < own - 0.3
 
 
 @ways.of("similarity")

@@ -31,8 +31,8 @@ def test_a_round_is_the_mean_of_the_steps_along_all_directions():
     """On a quadratic, central differences are exact: s_j = u_j . (A_j x_j - b_j)."""
     x = np.random.default_rng(0).standard_normal((N, 3)).astype(np.float32)
     simulation = build()
-    state = jdl.sim.init(simulation, x)
-    (wire,) = jdl.sim.wires(simulation, state)
+    state = ways.init(simulation, x)
+    (wire,) = ways.wires(simulation, state)
     u = np.stack([jax.random.normal(jax.random.key(seed), (3,)) for seed in wire.sent.content["seed"]])
     slope = np.sum(u * (np.einsum("nij,nj->ni", np.asarray(DATA.A), x) - np.asarray(DATA.b)), axis=1)
     np.testing.assert_allclose(wire.sent.content["slope"], slope, rtol=1e-4, atol=1e-5)

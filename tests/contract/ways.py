@@ -30,7 +30,8 @@ CHUNK, DEVICES = 3, 8
 
 Build = Callable[..., jdl.sim.Simulation]
 
-init = jax.jit(jdl.sim.init)
+# Eager, each of their operations would be a program of its own.
+init, step, wires, evaluate = (jax.jit(f) for f in (jdl.sim.init, jdl.sim.step, jdl.sim.wires, jdl.sim.evaluate))
 advance = jax.jit(lambda simulation, state, until: jdl.sim.advance(simulation, state, until)[0])
 
 

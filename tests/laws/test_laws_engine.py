@@ -54,7 +54,7 @@ ARRAYS = cases.law("array by array", ALGORITHMS)
 
 
 @pytest.mark.parametrize("shape", ["dict", pytest.param("nested", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", classes.one_of_each(ARRAYS, classes.of_messages, more=1))
+@pytest.mark.parametrize("name", classes.one_of_each(ARRAYS, classes.of_rows, more=2))
 def test_parameters_may_be_a_tree(name, shape):
     bed = beds.bed(name, plain=True)  # compressors look at an array at a time
     data = cases.TreeQuadratic(bed.data, shape)

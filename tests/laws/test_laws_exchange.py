@@ -76,11 +76,15 @@ def remembers(exchange) -> bool:
 
 def met_by(exchange) -> frozenset[str]:
     """The methods that meet an exchange: of each kind of message where it is the one drawn among those that remember,
-    or among those that do not; the others meet fewer.
+    or among those that do not; the others meet peers, and either clients of a server or peers that know their links,
+    the one day these and the next day those.
     """
     alike = [other for other in cases.EXCHANGES if remembers(other) == remembers(exchange)]
-    drawn = exchange == alike[classes.SEED % len(alike)]
-    return classes.representatives(classes.of_messages if drawn else classes.of_rows)
+    if exchange == alike[classes.SEED % len(alike)]:
+        return classes.representatives(classes.of_messages)
+    day = (classes.SEED + cases.EXCHANGES.index(exchange)) % 2
+    rows = {classes.of_rows(classes.facts(name)): name for name in classes.representatives(classes.of_rows)}
+    return frozenset({rows[False, False], rows[[(True, False), (False, True)][day]]})
 
 
 def some(pairs):

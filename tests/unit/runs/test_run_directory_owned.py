@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import os
 import pathlib
 import shutil
 import sys
@@ -88,7 +89,15 @@ DAMAGE = [
 ]
 
 
-@pytest.mark.parametrize(("what", "damage"), DAMAGE, ids=lambda x: getattr(x, "__name__", x))
+# Half of them, drawn by `JDL_TEST_SEED`; all with the slow checks.
+DRAWN = DAMAGE[int(os.environ["JDL_TEST_SEED"]) % 2 :: 2]
+
+
+@pytest.mark.parametrize(
+    ("what", "damage"),
+    [pytest.param(*one, marks=[] if one in DRAWN else [pytest.mark.slow]) for one in DAMAGE],
+    ids=lambda x: getattr(x, "__name__", x),
+)
 def test_a_damaged_checkpoint_is_passed_over_with_a_note(base, copy, what, damage):
     damage(newest(copy, what))
     with pytest.warns(checks.Note, match="the checkpoint of round 40 is damaged .*; going on from round 30"):
