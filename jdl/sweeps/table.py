@@ -120,7 +120,8 @@ class SweepTable:
         Runs that diverged are counted, and the mean is that of the others.
 
         Args:
-          metrics: the names of the metrics; by default all.
+          metrics: the names of the metrics; by default all. "round" is the round of the row, which with `until` is
+            that in which a run reached its goal.
           at: the round at which points are compared, at their last evaluation up to it; by default the last of each.
           interval: "minmax", "std", "bootstrap" or "t", see `jdl.show.intervals.interval`.
 
@@ -148,7 +149,7 @@ class SweepTable:
 
     def _known(self, names: Sequence[str]) -> list[str]:
         names = [names] if isinstance(names, str) else list(names)
-        return [checks.known("metric of the sweep", name, self.metrics) for name in names]
+        return [checks.known("metric of the sweep", name, [*self.metrics, "round"]) for name in names]
 
     def best(self, by: str, at: int | str | None = "last", largest: bool | None = None) -> Best:
         """The point with the best mean of a metric over seeds. A point of which a run diverged is never the best.

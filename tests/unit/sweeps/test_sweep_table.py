@@ -125,6 +125,13 @@ def test_a_run_that_ended_early_has_no_value_at_the_end():
     assert "lr=9.0: diverged." in repr(table) and "one seed, at the last round of each point" in repr(table)
 
 
+def test_the_round_in_which_runs_reached_their_goal():
+    rows = [{"point": 0, "seed": s, "round": t, "mean_loss": 1.0} for s, end in ((0, 4), (1, 6)) for t in (0, 2, end)]
+    table = SweepTable([{"lr": 0.1}], rows, {(0, 0): "reached", (0, 1): "reached"})
+    found = table.summarize(["round"], interval="minmax")
+    assert found[["round", "round_low", "round_high"]].values.tolist() == [[5, 4, 6]]
+
+
 def test_runs_that_are_missing_yet(table):
     status = {(0, 0): "finished", (0, 1): "finished", (1, 0): "finished", (1, 1): "missing"}
     rows = [{"point": p, "seed": s, "round": 5, "mean_loss": 1.0 - p} for p, s in ((0, 0), (0, 1), (1, 0))]
