@@ -1,7 +1,7 @@
 """The tasks of a new user run with tiny settings, and what they write is plausible.
 
 Each script has at most 25 lines, blank ones aside. Runs of quadratics on a ring of eight nodes share their programs;
-the tasks that train networks or compile several programs are slow.
+the tasks that train networks or compile many programs are slow.
 """
 
 import csv
@@ -11,6 +11,7 @@ import pkgutil
 import re
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -86,7 +87,6 @@ def test_own_exchange_and_metric(tmp_path):
     assert_picture(tmp_path / "curves.png")
 
 
-@pytest.mark.slow
 def test_own_algorithm(tmp_path):
     run("own_algorithm", tmp_path, make=jdl.problems.quadratic, nodes=8, rounds=20)
     assert_picture(tmp_path / "curves.png")
@@ -105,7 +105,7 @@ def test_heterogeneity(tmp_path):
 
 @pytest.mark.slow
 def test_five_graphs(tmp_path):
-    run("five_graphs", tmp_path, nodes=8, rounds=20, seeds=2)
+    run("five_graphs", tmp_path, nodes=9, rounds=20, seeds=2)
     assert_picture(tmp_path / "rounds.png")
     assert_picture(tmp_path / "megabytes.png")
 
@@ -113,13 +113,14 @@ def test_five_graphs(tmp_path):
 @pytest.mark.slow
 def test_own_model_and_data(tmp_path):
     run("own_model_and_data", tmp_path, nodes=4, rounds=100)
-    assert float(rows_of(tmp_path / "run" / "history.csv")[-1]["mean_accuracy"]) > 0.7
+    assert float(rows_of(tmp_path / "run" / "history.csv")[-1]["mean_accuracy"]) > 0.8  # 0.72 at the start
     assert_picture(tmp_path / "curves.png")
 
 
 @pytest.mark.slow
 def test_by_degree(tmp_path):
-    run("by_degree", tmp_path, nodes=8, rounds=60)
+    with jax.numpy_dtype_promotion("standard"):  # optax divides rounds, which are whole numbers, by a float
+        run("by_degree", tmp_path, nodes=8, rounds=60)
     rows = rows_of(tmp_path / "by_degree.csv")
     assert sum(int(row["count"]) for row in rows) == 8 and all(0.2 < float(row["mean"]) < 1 for row in rows)
     assert_picture(tmp_path / "by_degree.png")
@@ -131,6 +132,8 @@ def test_server_methods(tmp_path):
     text = (tmp_path / "table.tex").read_text()
     body = [line for line in text.splitlines() if re.match(r"\s*(FedAvg|FedProx|SCAFFOLD) &", line)]
     assert len(body) == 3 and all(line.count("&") == 3 and line.endswith(r"\\") for line in body)
+    rounds = [float(re.search(r"& \$?([\d.]+)", line)[1]) for line in body]
+    assert all(1 <= number <= 40 for number in rounds) and any(number < 40 for number in rounds)
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ def main(nodes: int = 64, rounds: int = 200, seeds: int = 3, out: Path = Path("r
     parts = {"problem": jdl.problems.digits(nodes), "algorithm": jdl.algorithms.DPSGD(lr=0.3), "rounds": rounds}
     runs = {name: jdl.run(**parts, topology=graph, seeds=seeds) for name, graph in graphs.items()}
     jdl.compare(runs, x="rounds", band="std", path=out / "rounds.png")
-    jdl.compare(runs, x="megabytes", band="std", path=out / "megabytes.png")
+    jdl.compare(runs, x="megabytes", band="std", logx=True, path=out / "megabytes.png")
 
 
 if __name__ == "__main__":
