@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,7 +59,10 @@ def panel(
     axes.set(xlabel=columns.title("round" if x == "rounds" else x), ylabel=columns.title(y))
     axes.xaxis.set_tick_params(labelbottom=True)
     few = max(curve.x.size for curve in fitted or curves) < FEW
-    for curve, look in zip(curves, looks, strict=True):
+    for whole, look in zip(curves, looks, strict=True):
+        level = np.ptp(whole.x) == 0  # such as megabytes of a run that sends nothing: a line at one height
+        # matplotlib would draw a round 0 far to the left of a logarithmic axis, and a line from there.
+        curve = whole if level else dataclasses.replace(whole, x=scales.on_axis(whole.x, logx))
         if joined:
             _line(axes, curve, look, log, few)
         else:
@@ -75,7 +79,7 @@ def _line(axes: Axes, curve: Curve, look: Look, log: bool, few: bool) -> None:
     y = scales.on_axis(curve.y, log)
     low, high = scales.on_axis(curve.low, log, clip=True), scales.on_axis(curve.high, log)
     axes.fill_between(curve.x, low, high, color=look.colour, alpha=0.15, linewidth=0)
-    if curve.x.size > 1 and np.ptp(curve.x) == 0:  # such as megabytes of a run that sends nothing
+    if curve.x.size > 1 and np.ptp(curve.x) == 0:
         axes.axhline(y[-1], color=look.colour, linewidth=1.4, linestyle=(0, (1, 2)), label=curve.label)
         return
     marked = {"marker": "o", "markersize": 4.5, "clip_on": curve.diverged > 0} if few else {}

@@ -170,6 +170,7 @@ def test_several_columns_are_panels():
 def test_a_logarithmic_x_axis_leaves_round_zero_out():
     (axes,) = compare({"a": accuracy()}, logx=True).axes
     assert axes.get_xscale() == "log" and axes.get_xlim() == (5, 100)
+    assert np.nanmin(axes.lines[0].get_xdata()) == 5
 
 
 @pytest.mark.parametrize(
