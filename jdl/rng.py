@@ -41,7 +41,7 @@ def fold_in(key: Key, *numbers: int | jax.Array) -> Key:
       key: a key.
       numbers: i32[] each.
     """
-    if not _is_threefry(key):
+    if not _written_out(key):
         for number in numbers:
             key = jax.random.fold_in(key, number)
         return key
@@ -70,7 +70,7 @@ def integers(key: Key, size: int, below: jax.Array) -> jax.Array:
     [9, 9, 3, 4]
     """
     low = jnp.uint32(0xFFFF)
-    if _is_threefry(key):
+    if _written_out(key):
         x, y = xla.threefry(_words(key), (jnp.uint32(0), jnp.arange(size, dtype=jnp.uint32)))
         bits = x ^ y
     else:
@@ -82,9 +82,12 @@ def integers(key: Key, size: int, below: jax.Array) -> jax.Array:
     return ((bits >> 16) * (below >> 16) + (lower >> 16) + (middle >> 16)).astype(jnp.int32)
 
 
-def _is_threefry(key: Key) -> bool:
-    """Whether the key is one of JAX's own generator, in a program that is compiled."""
-    return str(jax.random.key_impl(key)) == "threefry2x32" and not jax.config.jax_disable_jit
+def _written_out(key: Key) -> bool:
+    """Whether `xla.threefry` takes the place of `jax.random`: for keys of JAX's own generator, in a compiled program
+    that should run fast.
+    """
+    plain = xla.COMPILE_FAST or jax.config.jax_disable_jit
+    return str(jax.random.key_impl(key)) == "threefry2x32" and not plain
 
 
 def _words(key: Key) -> tuple[jax.Array, jax.Array]:

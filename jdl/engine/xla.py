@@ -25,6 +25,7 @@ import jax
 import jax.numpy as jnp
 
 __all__ = [
+    "COMPILE_FAST",
     "RUNS_ONCE",
     "accumulate",
     "cores",
@@ -42,6 +43,9 @@ T = TypeVar("T")
 # gives to all programs stays.
 LEVEL = "xla_backend_optimization_level"
 RUNS_ONCE = {} if LEVEL in os.environ.get("XLA_FLAGS", "") else {LEVEL: 1}
+# Whether the user gives all programs level 0, to have them compiled fast, however slowly they run. Then the generator
+# is not written out, since XLA would compile it again in each operation that reads a random number.
+COMPILE_FAST = f"{LEVEL}=0" in os.environ.get("XLA_FLAGS", "")
 
 
 def cores() -> int:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
+import jdl
+from jdl.engine import xla
 from jdl.problems.orders import shuffled
 from jdl.rng import STREAMS, fold_in, integers, key_of
 
@@ -20,7 +22,13 @@ def test_streams_are_numbered_apart():
     assert len({tuple(key.tolist()) for key in keys}) == len(STREAMS)
 
 
-def test_keys_and_bits_are_those_of_jax():
+@pytest.fixture(params=[False, True], ids=["written out", "of JAX"])
+def generator(request, monkeypatch):
+    """The generator that users run, and the one of programs that should compile fast, as those of tests."""
+    monkeypatch.setattr(xla, "COMPILE_FAST", request.param)
+
+
+def test_keys_and_bits_are_those_of_jax(generator):
     """A fold is JAX's own; a whole number is the product of JAX's bits and the bound, over 2^32."""
     ids, below = jnp.arange(-2, 4, dtype=jnp.int32), np.array([1, 2, 10, 60_000, 2**20 + 7, 2**31 - 1])
 
@@ -35,6 +43,21 @@ def test_keys_and_bits_are_those_of_jax():
     ours, theirs, bits, numbers = map(np.asarray, drawn(jax.random.key(3), ids, jnp.asarray(below, jnp.int32)))
     np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_array_equal(numbers, bits.astype(np.uint64) * below[:, None].astype(np.uint64) >> np.uint64(32))
+
+
+def test_runs_draw_alike_with_both_generators(monkeypatch):
+    """Minibatches, orders and compressors, three nodes at a time: the models of users' programs are those of tests'."""
+    problem = jdl.problems.digits(nodes=4, hidden=0, batch_size=5)
+    parts = problem, jdl.algorithms.DPSGD(lr=0.3), jdl.topology.ring(4), [jdl.compressors.RandK(0.5)]
+    ends = []
+    for fast in (False, True):
+        monkeypatch.setattr(xla, "COMPILE_FAST", fast)
+        # Traces are kept for each `code`; those of one generator must not serve the other.
+        built = jdl.simulation(*parts, mapping=3).replace(code=f"draws of a fast compiler: {fast}")
+        program = jax.jit(lambda s: jdl.sim.advance(s, jdl.sim.init(s), 3)[0].nodes.x).lower(built)
+        assert ("call @threefry(" in program.as_text()) != fast
+        ends.append(program.compile()(built))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *ends)
 
 
 @functools.partial(jax.jit, static_argnums=2)
