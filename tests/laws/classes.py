@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import os
+import zlib
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -30,6 +31,12 @@ from jdl.types import Each, PerLink, Push, Sized
 
 # Set by tests/conftest.py and printed in the header of a run: fixed in CI, the date elsewhere.
 SEED = int(os.environ.get("JDL_TEST_SEED", "0"))
+
+
+def in_turn(names: list[str], turn: int) -> list[Any]:
+    """Half of the methods, drawn anew every day, the others being slow; turns 0 and 1 draw different halves."""
+    drawn = lambda name: (zlib.crc32(name.encode()) + SEED + turn) % 2 == 0
+    return [name if drawn(name) else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 class Facts(NamedTuple):

@@ -15,7 +15,7 @@ import jdl
 LAWS = cases.Laws()
 
 
-@pytest.mark.parametrize("name", cases.ALGORITHMS)
+@pytest.mark.parametrize("name", classes.in_turn(cases.ALGORITHMS, 0))
 def test_laws_of_mixing(name):
     LAWS.check(beds.bed(name))
 

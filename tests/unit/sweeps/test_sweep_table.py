@@ -206,7 +206,7 @@ def test_xarray_holds_the_grid(table):
 
 def test_without_xarray_there_is_a_sentence(table, monkeypatch):
     monkeypatch.setitem(sys.modules, "xarray", None)
-    with pytest.raises(InputError, match=r"pip install 'jdl\[xarray\]'"):
+    with pytest.raises(InputError, match=r"pip install 'jdl\[export\]'"):
         table.to_xarray()
 
 
