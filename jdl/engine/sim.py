@@ -37,7 +37,7 @@ __all__ = [
 
 
 # Columns of a history, which are neither metrics nor reports.
-TAKEN = frozenset({"round", "seconds", "bits_sent", "messages_sent", metrics.EVALUATED})
+TAKEN = frozenset({"round", "seconds", "bits_sent", "messages_sent", "megabytes", metrics.EVALUATED})
 
 # Kept between calls, so that a round of given shapes is traced once in a process; in a larger program it is inlined.
 STEP = jax.jit(step, inline=True)

@@ -28,7 +28,11 @@ def append_csv(path: Path, row: Row, seeds: Sequence[int] | None = None, axis: s
       axis: the name of the column of seeds.
     """
     lines = lines_of(numbers(row), seeds, axis)
-    _append(path, lines[0], [line.values() for line in lines])
+    names = list(lines[0])
+    if path.exists() and path.stat().st_size:  # a file that an earlier version began may have fewer columns
+        with path.open(newline="") as file:
+            names = [name for name in next(csv.reader(file)) if name in lines[0]]
+    _append(path, names, [[line[name] for name in names] for line in lines])
 
 
 def append_nodes(path: Path, row: Row, seeds: Sequence[int] | None = None, axis: str = "seed") -> None:

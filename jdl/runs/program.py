@@ -148,17 +148,23 @@ class Program:
 
     def row(self, reached: Reached) -> Row:
         """The traffic since the start, and the metrics."""
-        return row_of(reached)
+        return row_of(reached, self.simulation.problem.n)
 
 
-def row_of(reached: Reached) -> Row:
+def row_of(reached: Reached, n: int) -> Row:
     """The traffic since the start and the metrics, on the host: numbers, or arrays of several simulations.
 
-    Traffic is summed in float64, in which the sum is exact.
+    Traffic is summed in float64, in which the sum is exact. `megabytes` is what a node has sent in the mean, and with a
+    server its share of what the server has.
+
+    Args:
+      reached: where the simulations stand.
+      n: the number of nodes.
     """
     traffic, metrics = jax.device_get((reached.state.traffic, reached.metrics))
     totals = {name: exact(getattr(traffic, name)) for name in ("bits", "messages")}
     row = {f"{name}_sent": _on_host(np.sum(total, axis=-1)) for name, total in totals.items()}
+    row["megabytes"] = row["bits_sent"] / 8e6 / n
     of_nodes = f"{PER_NODE}bits"
     if of_nodes in metrics:  # where there is a server, its traffic comes last
         metrics[of_nodes] = totals["bits"][..., : metrics[of_nodes].shape[-1]]

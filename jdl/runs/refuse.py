@@ -23,7 +23,8 @@ from jdl.types import Algorithm, Exchange, Federated, Problem, PyTree, Roles
 __all__ = ["algorithm_parts", "draws", "finite", "kinds", "members", "metrics", "own", "roles"]
 
 # Columns of a history, or of `Result.nodes`, that are no metrics.
-TAKEN = {"round", "seconds", "bits_sent", "messages_sent", "node", "seed", "degree", "honest", "group", "num_examples"}
+TAKEN = {"round", "seconds", "bits_sent", "messages_sent", "megabytes", "node", "seed", "degree", "honest", "group"}
+TAKEN |= {"num_examples"}
 
 PYTREE = "put @flax.struct.dataclass above the class"
 

@@ -201,6 +201,7 @@ class SideBySide:
       chunk: the compiled program.
       sample: the nodes that are evaluated; None for all.
       needed: the bytes that the program needs beside its arguments.
+      n: the number of nodes of each.
     """
 
     leaves: tuple
@@ -212,6 +213,7 @@ class SideBySide:
     chunk: Callable
     sample: Sample | None = None
     needed: int = 0
+    n: int = 1
 
     @classmethod
     def of(cls, simulations: Sequence[Simulation], count: int, params: PyTree | None, sample: Sample | None):
@@ -220,7 +222,8 @@ class SideBySide:
         shapes = jax.eval_shape(functools.partial(_begin, axes=axes, structure=structure), leaves, params)
         scalars = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((), flag(0, sample).dtype)
         chunk, needed = compiled(CHUNK, leaves, shapes, *scalars, axes, structure, sample)
-        return cls(leaves, axes, structure, count, params, shapes, chunk, sample, needed)
+        n = simulations[0].problem.n
+        return cls(leaves, axes, structure, count, params, shapes, chunk, sample, needed, n)
 
     def begin(self, state: RunState | None) -> Reached:
         """Go to the start, or to the states of a checkpoint."""
@@ -235,7 +238,7 @@ class SideBySide:
 
     def row(self, reached: Reached) -> Row:
         """The metrics of the simulations, arrays [S], or [S, n] of numbers of every node."""
-        row = row_of(reached)
+        row = row_of(reached, self.n)
         return {name: value if name in SHARED else np.asarray(value)[: self.count] for name, value in row.items()}
 
     def states(self, state: RunState) -> list[RunState]:

@@ -97,6 +97,8 @@ def _written(cell: Cell) -> _Written | None:
         return None
     ends = cell.spread if isinstance(cell.spread, tuple) else ()
     half = (ends[1] - ends[0]) / 2 if ends else cell.spread
+    if half is not None and half <= abs(value) * 10.0**-SIGNIFICANT:  # values that are equal but for rounding
+        half, value = 0.0, float(f"{value:.{SIGNIFICANT}g}")
     if half is None or not math.isfinite(half) or half <= 0:
         return _alone(cell.form.format(value), percent, zero=half == 0)
     scale = 100.0 if percent else 1.0

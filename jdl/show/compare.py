@@ -73,6 +73,7 @@ def compare(
         f"got {'no runs' if isinstance(runs, Mapping) else type(runs).__name__}, need a dict of results by name; "
         'try jdl.compare({"ring": result})',
     )
+    x = "rounds" if x == "round" else x
     tables = {str(name): columns.columns_of(name, run, _nodes(nodes, name)) for name, run in runs.items()}
     names = [columns.default_y(tables.values())] if y is None else [y] if isinstance(y, str) else list(y)
     checks.require(bool(names), "got no columns as y, need one at least; leave y out for the best default")

@@ -73,6 +73,9 @@ def lines(
       InputError: if there is no such column, axis or band, or if an axis that varies is not shown.
     """
     sweep, kind = read(frame, axes), band or "none"
+    x = "round" if isinstance(x, str) and x == "rounds" else x
+    names = isinstance(x, str) and isinstance(y, str)
+    checks.require(names, f"got x={x!r} and y={y!r}, need a column each; make a figure for each")
     kinds = (*intervals.KINDS, "none")
     checks.require(kind in kinds, f"got band={band!r}, which does not exist; use one of {', '.join(kinds)}")
     sweep.column(x, "x"), sweep.column(y, "y")

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from jdl.engine.totals import tally
 from jdl.runs.driver import Reached
-from jdl.runs.program import Program
+from jdl.runs.program import row_of
 from jdl.types import Traffic
 
 ODD, ROUNDS = 12_345_677, 3
@@ -18,6 +18,6 @@ def test_the_history_has_the_exact_total():
     for _ in range(ROUNDS):
         traffic = tally(traffic, Traffic(bits=jnp.array([ODD, 0], jnp.float32), messages=jnp.ones(2)), None)
     rounded = {"nodes/bits": traffic.bits[0, :1]}  # the second sender is a server
-    row = Program(None, None, None, None).row(Reached(types.SimpleNamespace(traffic=traffic), ROUNDS, metrics=rounded))
+    row = row_of(Reached(types.SimpleNamespace(traffic=traffic), ROUNDS, metrics=rounded), n=1)
     assert row["bits_sent"] == ROUNDS * ODD and row["nodes/bits"].tolist() == [ROUNDS * ODD]
-    assert row["messages_sent"] == ROUNDS * 2
+    assert row["messages_sent"] == ROUNDS * 2 and row["megabytes"] == ROUNDS * ODD / 8e6
