@@ -3,11 +3,11 @@
     python experiments/which_graph.py [--nodes 64] [--rounds 300] [--seeds 5] [--out runs/which_graph]
 
 Handwritten digits over 64 nodes, the 64-32-10 network, D-PSGD on minibatches of 16. The examples are divided at random,
-or by Dirichlet distributions over the classes with concentration 1 and 0.1, anew for each seed. Each graph gets the
-rate that gives it the highest mean accuracy of the nodes' models at the end, the mean over the seeds, out of five a
-factor of two apart. All is one sweep of 12 x 3 x 5 x 5 runs; run the command again to go on where it stopped. It writes
-best.csv, and which_graph.png: the test error at the best rate, with its 95 % interval by Student's t, and what a
-node sends in a round.
+or by Dirichlet distributions over the classes with concentration 1 and 0.1, anew for each seed. Five rates are tried, a
+factor of two apart; the best one for a graph and a division of the data is that with the highest test accuracy at the
+end, the mean over nodes and seeds. All is one sweep of 12 x 3 x 5 x 5 runs; run the command again to go on where it
+stopped. It writes best.csv, and which_graph.png: the test error at the best rate, with its 95 % interval by Student's
+t, and what a node sends in a round.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def topologies(n: int) -> dict[str, Any]:
 
 
 def problem(n: int, partition: str | float) -> Callable[..., Any]:
-    """Digits over n nodes, divided anew with each seed."""
+    """A function of the seed that makes the problem: digits over n nodes, divided anew with each seed."""
     rule = partition if isinstance(partition, str) else jdl.data.partition.Dirichlet(alpha=partition)
     return functools.partial(jdl.problems.digits, nodes=n, partition=rule, batch_size=16)
 

@@ -22,7 +22,7 @@ def executor_of(word: str | None, devices: int | None, stopped: Sequence[str]) -
     Args:
       word: "processes:4"; or None.
       devices: the number of devices that runs ask for, if they do.
-      stopped: is not empty at the end if the sweep was interrupted. Processes are then asked to stop as well.
+      stopped: a list that is not empty at the end if the sweep was interrupted; the processes are then asked to stop.
 
     Raises:
       InputError: if the word is another.

@@ -5,9 +5,9 @@ on the network. `--data_seed` draws the data set, if it is generated, and its pa
 `--role_seed` draws who is dishonest, and the groups.
 
 `--seeds 5` runs with five seeds of the run, counted from `--seed`; `--seeds 3,8,11` with these. The data, the graph and
-the roles stay the same, so that an interval over seeds says how far the method's own randomness goes. `--vary data
-graph` draws those named anew for each seed: with the seed `--seed` + k go `--data_seed` + k and `--graph_seed` + k. A
-part that draws nothing, such as a ring, stays the same.
+the roles stay the same, so that an interval over seeds shows the spread that the run itself causes. `--vary data graph`
+draws those named anew for each seed: the run of seed `--seed` + k has `--data_seed` + k and `--graph_seed` + k. A part
+that draws nothing, such as a ring, stays the same.
 """
 
 from __future__ import annotations

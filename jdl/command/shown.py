@@ -24,7 +24,7 @@ USUAL = "compared.png"
 
 
 def show(given: Show) -> int:
-    """Print the table and draw the figure; or print everything as JSON."""
+    """Print the table and draw the figure; with `--json`, print the summaries, and draw only if `--out` is given."""
     paths = [checks.path(one) for one in given.dirs]
     checks.require(bool(paths), "got no directory, need those of runs; try `jdl runs`, which lists them")
     loaded = [load(path) for path in paths]

@@ -92,7 +92,11 @@ def _hash(commands: Sequence[dict[str, Any]]) -> str:
 
 @contextlib.contextmanager
 def _interruption() -> Iterator[list[str]]:
-    """A list that is not empty after the sweep was interrupted, of which Python's note would say how to go on there."""
+    """Catch the note of `jdl.sweep` on an interruption, whose advice is for callers from Python.
+
+    Yields:
+      A list, which holds the note after an interruption and is empty otherwise.
+    """
     found: list[str] = []
     usual = warnings.showwarning
 

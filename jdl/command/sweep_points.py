@@ -77,6 +77,15 @@ def shared(several: Sequence[Point]) -> tuple[dict[str, Any], list[Point]]:
 
     A directory of a sweep may be extended by points, but keeps what its points share; so a command with another problem
     does not go into it by mistake.
+
+    Args:
+      several: the points.
+
+    Returns:
+      The shared arguments, and the points with the others.
+
+    Raises:
+      InputError: if there are no points.
     """
     checks.require(len(several) > 0, "got a sweep without points, need one at least; give a flag with values")
     first = several[0].arguments

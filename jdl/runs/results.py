@@ -68,7 +68,7 @@ class Results(Sequence[Result]):
 
     @property
     def status(self) -> str:
-        """The status of all runs if it is one; otherwise that of most, "diverged" before others of equal number."""
+        """The status that most runs have; of those that equally many have, the first in the alphabet: "diverged"."""
         return min(collections.Counter(one.status for one in self).items(), key=lambda pair: (-pair[1], pair[0]))[0]
 
     @property
@@ -106,7 +106,12 @@ class Results(Sequence[Result]):
     def plot_nodes(
         self, metric: str | None = None, by: str | None = None, path: str | Path | None = None
     ) -> matplotlib.figure.Figure:
-        """Draw a metric of every node in the runs of all seeds, see `Result.plot_nodes`."""
+        """Draw a metric of every node, see `Result.plot_nodes`.
+
+        Raises:
+          InputError: if there is no such metric or column, or if there are several seeds: draw the result of one of
+            them, `results[0].plot_nodes(...)`.
+        """
         from jdl.show import node_plots
 
         return node_plots.nodes(self.nodes, metric, by, path)

@@ -48,8 +48,8 @@ def driven(
       params: the initial models of each of them, or None to draw them.
       sample: the nodes that are evaluated; None for all.
       most: the largest number of simulations side by side; None leaves it to their sizes.
-      width: the number of simulations side by side, so that another call with fewer of the same program needs no other
-        one; by default as many as pay.
+      width: the number of simulations that a program runs side by side, also where there are fewer, so that calls with
+        fewer of them share the program; by default as many as pay.
 
     Raises:
       InputError: if the programs do not fit the memory.
@@ -70,12 +70,15 @@ def driven(
 def blocks(
     simulations: Sequence[Simulation], most: int | None = None, width: int | None = None
 ) -> list[tuple[list[int], list[Simulation]]]:
-    """Which simulations run side by side: for each program their places, and themselves, the last one repeated to fill.
+    """Group simulations into blocks that run side by side, each of one program.
 
     Args:
       simulations: the composed simulations.
       most: see `driven`.
       width: see `driven`.
+
+    Returns:
+      For each block the places of its simulations, and the simulations, the last one repeated to fill the block.
     """
     groups: dict[tuple, list[int]] = {}
     for index, simulation in enumerate(simulations):

@@ -63,8 +63,8 @@ def tune(
     lowest score, up to rounding, the smallest of them is the best.
 
     Successive halving (Jamieson and Talwalkar 2016) runs all values for a part of the rounds, and only the best of them
-    on: with `halving=3` and 27 values, the best third after a ninth of the rounds and after a third of them. A value
-    that is given up keeps the score that it had.
+    for more: with `halving=3` and 27 values, all run for a 27th of the rounds, the best nine for a ninth, the best
+    three for a third, and the best one for all. A value that is given up keeps the score that it had.
 
     Args:
       simulation: from `jdl.simulation(...)`.

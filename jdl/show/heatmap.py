@@ -48,7 +48,8 @@ def heatmap(
       y: the axis of the rows.
       value: the metric.
       path: the file to write, if any; its ending gives the format.
-      axes: the names of the axes of the sweep; by default the columns between "point" and "seed".
+      axes: the names of the axes of the sweep; by default `frame.attrs["axes"]`, or the columns between "point" and
+        "seed".
 
     Returns:
       The figure, which a notebook displays.
@@ -58,7 +59,7 @@ def heatmap(
     """
     sweep = read(frame, axes)
     sweep.axis(x, "x"), sweep.axis(y, "y"), sweep.column(value, "value")
-    checks.require(x != y, f"got x={x!r} and y={y!r}, need two axes; sweep_plots.lines draws one")
+    checks.require(x != y, f"got x={x!r} and y={y!r}, need two axes; table.plot draws one")
     sweep.one_point_each([x, y], WAYS)
     across, down = values_of(sweep, x), values_of(sweep, y)
     mean, seeds, lost = (np.zeros((len(down), len(across))) for _ in range(3))

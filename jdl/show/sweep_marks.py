@@ -14,7 +14,7 @@ from jdl.show.panels import Look, handle, look_of
 from jdl.show.style import COLOURS, DASHES, INK
 from jdl.show.sweep_frame import Sweep, by_seed, is_numeric
 
-__all__ = ["Mark", "Shown", "across_axis", "over_rounds"]
+__all__ = ["Mark", "Shown", "across_axis", "over_rounds", "values_of"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -62,7 +62,8 @@ def lines(
       facet: the axis of which each value has a panel. All panels have the same limits.
       band: "bootstrap" or "t" (95 % intervals of the mean), "std", "minmax", or "none".
       path: the file to write, if any; its ending gives the format.
-      axes: the names of the axes of the sweep; by default the columns between "point" and "seed".
+      axes: the names of the axes of the sweep; by default `frame.attrs["axes"]`, or the columns between "point" and
+        "seed".
       logx: whether the x-axis is logarithmic. By default it is for an axis whose values grow by factors.
       logy: whether the y-axis is; see `jdl.compare`.
 

@@ -118,7 +118,7 @@ def sweep(
     Raises:
       InputError: if an argument cannot be used. A point whose parts do not fit together stops the sweep before anything
         runs; the sentence names it.
-      RuntimeError: if units have failed; the others are done.
+      RuntimeError: if units have failed for another reason; the others are done.
 
     >>> import jdl
     >>> table = jdl.sweep(

@@ -55,7 +55,7 @@ class SweepTable:
       labels: for each point its label on each axis that it has.
       rows: the evaluations, each a dict with the keys `point` (a number from 0), `seed`, `round` and the metrics; or a
         data frame of these columns. Metrics with a number for each node are left out.
-      status: the status of each run by point and seed: "finished", "diverged", "interrupted", or "missing".
+      status: the status of each run by point and seed: that of its result, "running", or "missing" if it was not begun.
       arguments: the arguments of `jdl.run` of each point, if they are to be kept.
 
     Attributes:
@@ -219,7 +219,7 @@ class SweepTable:
         return tables.to_html(written.shortened(self.table(), SHOWN))
 
     def to_xarray(self) -> xarray.Dataset:
-        """All evaluations as an `xarray.Dataset` (the extra `xarray`): a dimension for each axis, seed and round.
+        """All evaluations as an `xarray.Dataset` (the extra `export`): a dimension for each axis, seed and round.
 
         Where the sweep has no run, it holds NaN.
 
@@ -238,22 +238,22 @@ class SweepTable:
         band: str = "bootstrap",
         path: str | Path | None = None,
     ) -> matplotlib.figure.Figure:
-        """Draw a metric against rounds, another metric, or an axis of numbers: the mean over seeds, and a band.
+        """Draw a metric against rounds, another metric, or an axis: the mean over seeds, and a band.
 
         Args:
           x: the column on the horizontal axis.
           y: the metric on the vertical axis.
-          hue: the axis whose labels have a color each.
-          style: the axis whose labels have a kind of line each.
+          hue: the axis whose labels have a colour each.
+          style: the axis whose labels have a kind of dashes each.
           facet: the axis whose labels have a panel each.
-          band: the interval about the mean: "minmax", "std", "bootstrap" or "t".
+          band: the interval about the mean: "minmax", "std", "bootstrap" or "t"; "none" draws none.
           path: the file to write, if any; its ending gives the format.
 
         Returns:
           The figure, which a notebook displays.
 
         Raises:
-          InputError: if there is no such column.
+          InputError: if there is no such column or band, or if an axis that varies is not shown.
         """
         from jdl.show import sweep_plots
 
@@ -264,13 +264,16 @@ class SweepTable:
         """Draw the mean of a metric at the last round over two axes.
 
         Args:
-          x: the axis from left to right.
-          y: the axis from bottom to top.
+          x: the axis of the columns.
+          y: the axis of the rows.
           value: the metric.
           path: the file to write, if any; its ending gives the format.
 
+        Returns:
+          The figure, which a notebook displays.
+
         Raises:
-          InputError: if there is no such column.
+          InputError: if there is no such column, or if another axis varies.
         """
         from jdl.show import sweep_plots
 
