@@ -29,7 +29,7 @@ def record(flags: Any, chosen: Chosen) -> Command:
       flags: an instance of `jdl.command.flags.flags_of(chosen)`.
 
     Raises:
-      InputError: a number of rounds, say, that is less than it may be.
+      InputError: if a flag cannot be used, such as a number of rounds below 1.
 
     >>> from jdl.command.choices import Choices, choose
     >>> from jdl.command.flags import flags_of

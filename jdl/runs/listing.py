@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from jdl import checks
 from jdl.runs.lock import is_held
-from jdl.runs.said import CONFIG, HISTORY, SUMMARY, SWEEP, ending_of, is_run, read_summary
+from jdl.runs.said import CONFIG, DONE, HISTORY, SUMMARY, SWEEP, ending_of, is_run, read_summary
 from jdl.show.run_label import label
 
 __all__ = ["Line", "runs_below"]
@@ -19,7 +19,6 @@ __all__ = ["Line", "runs_below"]
 SHOWN = ("mean_accuracy", "mean_loss")  # the first of these that a run has
 HEAD_BYTES, TAIL_BYTES = 2**14, 2**16
 DAMAGED = "damaged"
-DONE = "done.json"  # the marker of a unit of a sweep
 
 
 class Line(NamedTuple):

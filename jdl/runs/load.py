@@ -48,7 +48,6 @@ def load(
     run_dir: str | Path,
     arguments: Arguments | None = None,
     made: Callable[[dict[str, Any]], Arguments] | None = None,
-    label: Callable[[dict[str, Any]], str] | None = None,
 ) -> Result | Results:
     """Make the result of a run again; see `jdl.load`.
 
@@ -56,7 +55,10 @@ def load(
       run_dir: the directory.
       arguments: the parts of the run, arguments of `jdl.simulation`; None if they are not given.
       made: makes them from the command in the directory, as the command line does.
-      label: names a run by this command, where the directory does not name it.
+
+    Raises:
+      InputError: if there is no run in the directory, if its configuration is damaged, or if the parts are not those of
+        the run.
     """
     path = checks.path(run_dir)
     config, summary = read_config(path), read_summary(path)
@@ -76,7 +78,7 @@ def load(
     ending = ending_of(path, config, summary, rows[-1]["round"] if rows else None)
     facts = _facts(kept, summary)
     history = History(_with_nodes(path / "nodes.csv", rows, facts[0].n, seeds), seeds)
-    name = config.get("label") or (label(command) if label is not None and isinstance(command, dict) else path.name)
+    name = config.get("label") or path.name
     runs = summary.get("runs", [summary]) if ending.told else []
     results = []
     for place, seed in enumerate(own):

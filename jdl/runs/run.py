@@ -104,8 +104,8 @@ def run(
         run side by side as pay. A part may be a function of a seed, `topology=lambda seed: random_regular(64, 4,
         seed=seed)`, which draws it anew for each; see `jdl.runs.seeds.simulations` for what each seed draws.
       until: ends the run at the first evaluation that reaches these values of columns, `{"mean_accuracy": 0.95}`: at
-        least the value of an accuracy, at most that of everything else, or as said, `{"gap": ">= 2"}`. Of several seeds
-        the last one counts.
+        least the value of an accuracy, at most that of everything else, or as said, `{"gap": ">= 2"}`. With several
+        seeds, all that have not diverged must reach them at one evaluation.
       network_down: see `jdl.simulation`.
       oracle: see `jdl.simulation`.
       roles: see `jdl.simulation`.
@@ -120,16 +120,17 @@ def run(
         step of an error, or of the first number that is not finite.
       devices: see `jdl.simulation`.
       run_dir: the directory for config.json, history.csv, nodes.csv (the metrics of every node, if there are any),
-        node_facts.npz, checkpoint/, models.npz (of up to 1 GiB) and summary.json, from which `jdl.load` makes the
-        result again; it must be new or empty. None writes nothing.
+        node_facts.npz, checkpoint/, models.npz (models-SEED.npz with seeds; of up to 1 GiB) and summary.json, from
+        which `jdl.load` makes the result again; it must be new or empty. None writes nothing.
       checkpoint_every: the number of rounds between checkpoints; by default checkpoints are written at evaluations, and
         at most every ten seconds.
       resume: continue from the newest checkpoint in `run_dir`. History and models are then the same to the last bit as
         without the interruption. With more rounds than before, a finished run is extended, as if it had been asked for
         all of them at once with the same `eval_every`, which it keeps.
       progress: whether to show a progress bar; by default if there is a terminal or a notebook.
-      on_row: is called with each evaluation, a dict of the columns of the history, when it has been written; the place
-        to tell a tracker of experiments.
+      on_row: is called with each evaluation when it has been written, for a tracker of experiments. An evaluation is a
+        dict of the columns of the history: numbers, arrays [S] of S seeds, and, under names that begin with "nodes/",
+        those of every node.
       label: the name of the run in the progress bar and in the result; by default the name of the algorithm.
       command: further JSON to keep in config.json.
 

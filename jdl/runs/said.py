@@ -14,6 +14,7 @@ from jdl.runs.place import LOCK
 
 __all__ = [
     "CONFIG",
+    "DONE",
     "HISTORY",
     "SUMMARY",
     "SWEEP",
@@ -27,6 +28,7 @@ __all__ = [
 
 CONFIG, SUMMARY, HISTORY = "config.json", "summary.json", "history.csv"
 SWEEP = "sweep.json"  # in the directory of a sweep, which is no run
+DONE = "done.json"  # in the directory of a unit of a sweep that is done
 
 
 @dataclasses.dataclass(frozen=True)

@@ -49,7 +49,12 @@ class Trials:
         return np.array([self._score(rows) for rows, _ in self._run(values, self.rounds)])
 
     def halved(self, values: np.ndarray, factor: int) -> np.ndarray:
-        """The scores by successive halving: of those that are given up, the last that they had."""
+        """The scores by successive halving, f64[V]. A value that is given up keeps the score that it had.
+
+        Args:
+          values: f64[V].
+          factor: by which each part reduces the number of values.
+        """
         parts = int(np.floor(np.log(len(values)) / np.log(factor) + 1e-9))
         scores, left = np.full(len(values), np.inf), np.arange(len(values))
         found: list[tuple[list, RunState | None]] = [([], None)] * len(values)

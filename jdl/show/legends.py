@@ -30,7 +30,6 @@ def below(figure: Figure, handles: Sequence[Any], title: str | None = None) -> N
     """
     if not handles:
         return
-
     most = (figure.get_figwidth() + MAY_GROW) * figure.dpi
     ways = []
     for wrap in WRAPS:

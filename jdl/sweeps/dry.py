@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from jdl.engine.state import program_key
 from jdl.runs.aligned import brought
 from jdl.sweeps.jobs import composed
 from jdl.sweeps.planning import Plan
@@ -66,8 +67,6 @@ def dry_run_of(plan: Plan) -> DryRun:
 
 def _of_unit(plan: Plan, unit: Unit) -> tuple[object, int, int]:
     """The program of a unit, its memory, and its checkpoints, in bytes."""
-    from jdl.engine.state import program_key
-
     one = plan.simulations.get(unit.jobs[0]) or composed([plan.jobs[unit.jobs[0]]])[0]
     one = brought(one, unit.shape)
     data, run, state = bytes_of(one)

@@ -17,12 +17,12 @@ from jdl.runs.history import Row
 from jdl.runs.history_files import read_rows
 from jdl.runs.lock import Held, Lock, is_held
 from jdl.runs.place import LOCK, Place
+from jdl.runs.said import DONE, HISTORY, SWEEP
 from jdl.sweeps.jobs import Job
 from jdl.sweeps.units import Unit
 
 __all__ = ["Content", "Folder", "Marker", "Record", "record_of"]
 
-SWEEP, DONE = "sweep.json", "done.json"
 WAIT = 0.2  # seconds between two looks at a lock
 
 
@@ -223,12 +223,7 @@ class Folder:
         try:
             found = json.loads(file.read_text())
             return Marker(**found | {name: tuple(found[name]) for name in ("jobs", "status", "message")})
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-        ):  # none, or one that a disk has damaged: the unit is done again
+        except (OSError, ValueError, KeyError, TypeError):  # none, or one that a disk has damaged: it is done again
             return None
 
     def mark(self, unit: Unit, marker: Marker) -> None:
@@ -237,7 +232,7 @@ class Folder:
 
     def rows(self, unit: Unit) -> list[Row]:
         """The evaluations of a unit, arrays [S] of its jobs."""
-        return read_rows(self.path_of(unit) / "history.csv", range(len(unit.jobs)), "job")
+        return read_rows(self.path_of(unit) / HISTORY, range(len(unit.jobs)), "job")
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
