@@ -75,7 +75,8 @@ def draw(rows: pandas.DataFrame, rounds: int, n: int, path: Path) -> None:
         where = [place[topology] + 0.2 * (1 - number) for topology in some["topology"]]
         how = {"marker": MARKS[number], "color": style.COLOURS[number], "label": name, "linestyle": "", "capsize": 2.5}
         axes.errorbar(mean, where, xerr=[mean - low, high - mean], **how)
-    axes.set(xscale="log", xlabel="test error at the best rate, mean over nodes and 5 seeds, 95% t-interval")
+    over = f"mean over nodes and {rows['seeds'].max()} seeds, 95% t-interval"
+    axes.set(xscale="log", xlabel=f"test error at the best rate, {over}")
     axes.set_yticks([place[name] for name in names.index], [f"{name}, {sent:.0f} kB" for name, sent in names.items()])
     ticks = (0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5)
     axes.set_xticks(ticks, [f"{tick:.0%}" for tick in ticks])

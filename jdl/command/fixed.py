@@ -34,7 +34,7 @@ class Resume:
     rounds: Annotated[
         int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: as many as it was begun with)")
     ] = None
-    """go on to this number of rounds, also after the run has finished, as if it had been asked for at once"""
+    """go on to this number of rounds, also after the run has finished (a run that has reached its goal stays there)"""
     json: bool = False
     """print one JSON object, and nothing else, on standard output"""
     baselines: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: on; off with --json)")] = True
@@ -131,7 +131,7 @@ class Sweep:
     executor: Annotated[
         str | None, tyro.conf.arg(metavar="processes:INT", help_behavior_hint="(default: this process)")
     ] = None
-    """run in so many processes at once, each with its share of the cores"""
+    """run in this number of processes at once, each with its share of the cores"""
     shard: Annotated[str | None, tyro.conf.arg(metavar="INT/INT", help_behavior_hint="(default: all)")] = None
     """run only this part of the sweep, 3/16 the third of sixteen; for the jobs of an array that share --out"""
     checkpoint_every: Annotated[

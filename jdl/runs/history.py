@@ -89,7 +89,14 @@ class History:
         return pandas.DataFrame([line for row in self.rows for line in lines_of(row, self.seeds)])
 
     def of(self, seed: int) -> History:
-        """The history of one seed, up to the evaluation before it diverged."""
+        """The history of one seed, up to its divergence.
+
+        Args:
+          seed: one of `seeds`.
+
+        Raises:
+          KeyError: if there is no such seed.
+        """
         if self.seeds is None or seed not in self.seeds:
             raise KeyError(f"no seed {seed!r}; there are {self.seeds or 'none'}")
         place = self.seeds.index(seed)

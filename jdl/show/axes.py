@@ -49,7 +49,7 @@ def log_ticks(axes: Axes) -> None:
 
 Labels = list[tuple[np.ndarray, str, str]]  # the values, the name and the colour of each line
 WIDTH = 22  # of a label, in characters
-LINE = 0.072  # the height of a line of text, as a fraction of the axes, for this figure height and font size
+LINE = 0.072  # the height of a line of text, as a fraction of the axes, in figures 4.4 inches high
 SHIFT = 0.12  # how far a label may stand from its line, as a fraction of the axes
 
 

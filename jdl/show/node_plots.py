@@ -51,7 +51,7 @@ def nodes(
       The figure, which a notebook displays.
 
     Raises:
-      InputError: if there is no such column or evaluation.
+      InputError: if there is no such column or evaluation, or if the frame is of several seeds.
     """
     draw = violins if by in (None, "group") else scatter_by
     return draw(frame, metric, by=by, at=at, path=path)
@@ -72,6 +72,9 @@ def violins(
       at: the round of the evaluation, or "last"; without `by`, up to 12 evaluations until then are drawn.
       by: a column with few values, such as "group", each of which has a violin; None for a violin each evaluation.
       path: the file to write, if any.
+
+    Returns:
+      The figure.
 
     Raises:
       InputError: if there is no such column or evaluation.
@@ -150,6 +153,9 @@ def scatter_by(
       by: a column of numbers, such as "degree" or "num_examples", or another metric.
       at: the round of the evaluation, or "last".
       path: the file to write, if any.
+
+    Returns:
+      The figure.
 
     Raises:
       InputError: if there is no such column or evaluation.
