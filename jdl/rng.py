@@ -83,7 +83,7 @@ def integers(key: Key, size: int, below: jax.Array) -> jax.Array:
 
 
 def _written_out(key: Key) -> bool:
-    """Whether `xla.threefry` replaces `jax.random`: for keys of JAX's own generator, in programs that should run fast."""
+    """Whether `xla.threefry` replaces `jax.random`: for keys of JAX's generator, in programs that should run fast."""
     plain = xla.COMPILE_FAST or jax.config.jax_disable_jit
     return str(jax.random.key_impl(key)) == "threefry2x32" and not plain
 

@@ -104,11 +104,15 @@ def _curve(name: str, found: Table, x: str, y: str, kind: str) -> Curve:
 
 
 def _nodes(found: Table, y: str) -> list[np.ndarray]:
-    """The values of the worst and of the best node, if `y` is a mean over nodes of which both are known."""
+    """The values of the worst and of the best node, if `y` is a mean over nodes of which both are known.
+
+    Of a metric of the user's own they are the largest and the smallest.
+    """
     above = y == columns.ABOVE
     what = "loss" if above else y.removeprefix("mean_")
-    names = [f"{of}_{what}" for of in ("worst", "best")]
-    if not (above or y.startswith("mean_")) or not all(name in found for name in names):
+    pairs = ([f"{of}_{what}" for of in ends] for ends in (("worst", "best"), ("max", "min")))
+    names = next((pair for pair in pairs if all(name in found for name in pair)), [])
+    if not (above or y.startswith("mean_")) or not names:
         return []
     optimum = found["mean_loss"] - found[y] if above else 0.0
     return [_over_seeds(found[name] - optimum) for name in names]

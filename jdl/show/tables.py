@@ -108,10 +108,15 @@ def to_markdown(table: Table) -> str:
     return "\n".join([*above, *lines] + [""] * bool(table.notes) + [*table.notes])
 
 
-def to_latex(table: Table) -> str:
+def to_latex(table: Table, caption: str | None = None, label: str | None = None) -> str:
     r"""The table in LaTeX, for `\usepackage{booktabs}`: numbers in mathematics, texts escaped, the title as a caption.
 
     It is written here, since `pandas.DataFrame.to_latex` needs jinja2 and knows neither ± nor powers of ten.
+
+    Args:
+      table: the table.
+      caption: in LaTeX, in place of the title.
+      label: the name for references.
 
     >>> print(to_latex(Table("95% t-interval", ["graph", "mean"], [[Cell("top_k"), Cell(0.9, 0.012)]])))
     \begin{table}
@@ -129,10 +134,12 @@ def to_latex(table: Table) -> str:
     lines = [" & ".join(row) + r" \\" for row in [[*map(escaped, table.columns)], *_texts(table, as_latex)]]
     form = "".join("r" if right else "l" for right in table.numeric)
     inside = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
-    caption = ". ".join(text.removesuffix(".") for text in [table.title, *table.notes] if text)
+    said = escaped(". ".join(text.removesuffix(".") for text in [table.title, *table.notes] if text))
+    caption = said if caption is None else caption
     return "\n".join(
         [r"\begin{table}", r"  \centering"]
-        + [rf"  \caption{{{escaped(caption)}}}"] * bool(caption)
+        + [rf"  \caption{{{caption}}}"] * bool(caption)
+        + [rf"  \label{{{label}}}"] * bool(label)
         + [rf"  \begin{{tabular}}{{{form}}}", *(f"    {line}" for line in inside), r"  \end{tabular}", r"\end{table}"]
     )
 

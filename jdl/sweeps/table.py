@@ -176,7 +176,11 @@ class SweepTable:
         return Best(point, self.labels[point], rows.loc[point], arguments)
 
     def table(
-        self, metrics: Sequence[str] | None = None, at: int | str | None = None, interval: str = "t"
+        self,
+        metrics: Sequence[str] | None = None,
+        at: int | str | None = None,
+        interval: str = "t",
+        names: Mapping[str, str] | None = None,
     ) -> tables.Table:
         """The summary as a table for `jdl.show.tables`.
 
@@ -184,10 +188,17 @@ class SweepTable:
           metrics: the names of the metrics; by default accuracies if there are any, losses otherwise.
           at: see `summarize`.
           interval: see `summarize`.
+          names: the titles of columns, by the name of an axis or a metric; others stay.
+
+        Raises:
+          InputError: if there is no such metric, interval or column.
         """
         metrics = written.usual(self.metrics) if metrics is None else self._known(metrics)
         rows = self.summarize(metrics, at, interval)
-        return written.table(self.labels, self.axes, rows, metrics, interval, self._when(at))
+        made = written.table(self.labels, self.axes, rows, metrics, interval, self._when(at))
+        for name in names or ():
+            checks.known("column of the table in names", name, made.columns)
+        return made._replace(columns=[(names or {}).get(name, name) for name in made.columns])
 
     def _when(self, at: int | str | None) -> str:
         at = summary.round_of(at)
@@ -204,9 +215,16 @@ class SweepTable:
         """The summary in Markdown; arguments as for `table`."""
         return tables.to_markdown(self.table(*args, **options))
 
-    def to_latex(self, *args: Any, **options: Any) -> str:
-        """The summary in LaTeX, for `booktabs`; arguments as for `table`."""
-        return tables.to_latex(self.table(*args, **options))
+    def to_latex(self, *args: Any, caption: str | None = None, label: str | None = None, **options: Any) -> str:
+        """The summary in LaTeX, for `booktabs`; other arguments as for `table`.
+
+        Args:
+          args: those of `table`.
+          caption: in LaTeX; by default it says what the numbers are.
+          label: the name for references, such as "tab:graphs".
+          options: those of `table`.
+        """
+        return tables.to_latex(self.table(*args, **options), caption, label)
 
     def to_csv(self, *args: Any, **options: Any) -> str:
         """The summary as CSV; arguments as for `table`. All evaluations are `table.frame.to_csv()`."""

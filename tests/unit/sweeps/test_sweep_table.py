@@ -193,6 +193,15 @@ def test_the_grid_has_a_place_for_each_run_and_nan_elsewhere(table):
     assert np.array_equal(found[1, 3, :, 2], values(3)) and np.isnan(found[1, :3]).all() and np.isnan(found[0, 3]).all()
 
 
+def test_latex_takes_names_a_caption_and_a_label(table):
+    text = table.to_latex(["mean_loss"], names={"mean_loss": "loss"}, caption=r"Loss $f$", label="tab:loss")
+    assert r"\caption{Loss $f$}" in text and r"\label{tab:loss}" in text
+    head = next(line for line in text.splitlines() if "&" in line)
+    assert "loss" in head and "mean" not in head
+    with pytest.raises(jdl.checks.InputError, match="column of the table in names"):
+        table.to_latex(names={"los": "loss"})
+
+
 def test_xarray_holds_the_grid(table):
     pytest.importorskip("xarray")
     found = table.to_xarray()
