@@ -166,9 +166,13 @@ def mappings() -> int:
         return 0
 
 
-def pytest_collection_modifyitems(items):
-    """What is tried with one algorithm runs in one process, where its compiled programs are."""
+def pytest_collection_modifyitems(config, items):
+    """What is tried with one algorithm runs in one process, and else a file: its programs and fixtures are there."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
     for item in items:
         name = getattr(item, "callspec", None) and item.callspec.params.get("name")
         if "laws" in item.path.parts and isinstance(name, str):
             item.add_marker(pytest.mark.xdist_group(name))
+        elif item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(config.rootpath))))

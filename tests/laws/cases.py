@@ -287,5 +287,10 @@ class TreeQuadratic:
 
 def plan_of(simulation: jdl.sim.Simulation, t: int) -> Plan:
     """The plan of round t, as the simulation draws it, of a schedule without memory."""
-    talk = simulation.schedule
-    return talk(talk.init(simulation.key), jnp.int32(t), jdl.sim.key_of(simulation.key, "schedule", t))[0]
+    return _planned(jdl.sim.Simulation((), (), simulation.schedule, (), (), simulation.key), jnp.int32(t))
+
+
+@jax.jit
+def _planned(simulation, t):  # eager, each operation of a schedule would be a program of its own
+    talk, key = simulation.schedule, simulation.key
+    return talk(talk.init(key), t, jdl.sim.key_of(key, "schedule", t))[0]
