@@ -47,7 +47,10 @@ def test_methods_that_need_single_links_keep_slots():
     assert len(set(map(program_key, after))) == 1
 
 
-@pytest.mark.parametrize("how", [{"batch_size": 0}, {"batch_size": 4, "validation": 0.2}])
+MINIBATCHES = pytest.param({"batch_size": 4, "validation": 0.2}, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("how", [{"batch_size": 0}, MINIBATCHES])
 def test_tables_of_examples_share_a_width(how):
     how["partition"] = jdl.data.partition.Dirichlet(alpha=0.5)
     problems = [jdl.problems.digits(nodes=N, **how, seed=seed) for seed in range(4)]

@@ -128,7 +128,8 @@ def lines(place):
     return sum(path.read_bytes().count(b"\n") for path in place.glob("units/*/history.csv"))
 
 
-@pytest.mark.parametrize("moments", [1, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("moments", [1, 10])
 def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(whole, tmp_path, moments):
     """The process is stopped at random moments and its directory copied, as a kill would leave it; then killed."""
     draw = random.Random(f"{os.environ['JDL_TEST_SEED']} {moments}")
