@@ -103,19 +103,6 @@ class Results(Sequence[Result]):
 
         return plots.curves({self.name: self.history}, path, nodes=self.n)
 
-    def plot_nodes(
-        self, metric: str | None = None, by: str | None = None, path: str | Path | None = None
-    ) -> matplotlib.figure.Figure:
-        """Draw a metric of every node, see `Result.plot_nodes`.
-
-        Raises:
-          InputError: if there is no such metric or column, or if there are several seeds: draw the result of one of
-            them, `results[0].plot_nodes(...)`.
-        """
-        from jdl.show import node_plots
-
-        return node_plots.nodes(self.nodes, metric, by, path)
-
     def table(self, format: str = "text", by_seed: bool = False) -> str:
         """The last evaluation as a table in "text", "markdown", "latex", "csv" or "html": mean ± interval over seeds.
 

@@ -134,8 +134,7 @@ def test_pictures_of_nodes_are_those_of_the_frame(monkeypatch, tmp_path):
     seen = []
     monkeypatch.setattr(node_plots, "nodes", lambda *given: seen.append(given))
     result().plot_nodes("own_loss", by="group", path=tmp_path / "a.png")
-    several().plot_nodes("own_loss")
-    (frame, *rest), (both, *_) = seen
+    ((frame, *rest),), both = seen, several().nodes
     assert rest == ["own_loss", "group", tmp_path / "a.png"] and frame.own_loss.tolist() == [0, 1, 2] * 2
     assert both.seed.tolist() == [0] * 6 + [4] * 6 and both.num_examples.tolist() == [4, 5, 6] * 2 + [4, 5, 10] * 2
 
