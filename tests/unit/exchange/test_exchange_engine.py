@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+import os
 
 import exchange_programs as programs
 import jax
@@ -111,7 +112,7 @@ def some(*pairs):
     )
 
 
-ROWS = [("row", form) for form in FORMS]
+ROWS = [("row", form) for form in FORMS][int(os.environ["JDL_TEST_SEED"]) % 2 :: 2]
 
 
 @some(*ROWS, ("column", "slots"), ("column", "levels"), ("doubly", "dense"), ("doubly", "hubs"))
