@@ -29,6 +29,7 @@ from jdl.runs.node_facts import NodeFacts, read_facts
 from jdl.runs.public_names import renewed
 from jdl.runs.result import Result
 from jdl.runs.results import Results
+from jdl.runs.run import ROUNDS
 from jdl.runs.rundir import FACTS, model_names
 from jdl.runs.said import HISTORY, ending_of, read_config, read_summary
 from jdl.runs.seeds import simulations
@@ -140,7 +141,7 @@ class Kept:
         chosen = {name: given[name] for name in TAKEN if name in given}
         found = simulations(chosen | {"devices": 1}, [seed or 0 for seed in self.seeds])
         if "seeds" in self.config["run"]:
-            found = aligned(found, self.config["run"]["rounds"])
+            found = aligned(found, ROUNDS)  # as the run was
         was = self.config["simulation"]
         was = was if isinstance(was, list) else [was] * len(found)
         for simulation, held in zip(found, was, strict=True):

@@ -22,9 +22,9 @@ from jdl.types import Algorithm, Exchange, Federated, Problem, PyTree, Roles
 
 __all__ = ["algorithm_parts", "draws", "finite", "kinds", "members", "metrics", "own", "roles"]
 
-# Columns of a history, or of `Result.nodes`, that are no metrics.
+# Columns of a history, of `Result.nodes`, or of the files and the table of a sweep, that are no metrics.
 TAKEN = {"round", "seconds", "bits_sent", "messages_sent", "megabytes", "node", "seed", "degree", "honest", "group"}
-TAKEN |= {"num_examples"}
+TAKEN |= {"num_examples", "job", "point", "seeds", "diverged"}
 
 PYTREE = "put @flax.struct.dataclass above the class"
 

@@ -230,6 +230,10 @@ class Folder:
         """Write the marker of a unit; all its other files are complete."""
         _write(self.path_of(unit) / DONE, dataclasses.asdict(marker))
 
+    def unmark(self, unit: Unit) -> None:
+        """Remove the marker of a unit, if there is one."""
+        (self.path_of(unit) / DONE).unlink(missing_ok=True)
+
     def rows(self, unit: Unit) -> list[Row]:
         """The evaluations of a unit, arrays [S] of its jobs."""
         return read_rows(self.path_of(unit) / HISTORY, range(len(unit.jobs)), "job")

@@ -11,7 +11,7 @@ from jdl.sweeps.labels import short
 __all__ = ["Over", "over"]
 
 SHOWN = 4  # values in the text of a mark
-COLUMNS = ("point", "seed", "round")  # of the table of a sweep, so that no axis is named like them
+COLUMNS = ("point", "seed", "round", "seeds", "diverged")  # of the tables of a sweep; no axis is named like them
 
 
 class Over(checks.Mark):

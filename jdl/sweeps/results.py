@@ -12,7 +12,7 @@ from jdl.sweeps.table import SweepTable
 from jdl.sweeps.units import Unit
 from jdl.sweeps.work import rows_of
 
-__all__ = ["Ran", "from_folder", "load_sweep", "ran", "table_of"]
+__all__ = ["Ran", "from_folder", "load_sweep", "ran", "table_of", "up_to"]
 
 
 class Ran(NamedTuple):
@@ -52,6 +52,16 @@ def from_folder(folder: Folder, units: Iterable[Unit], content: Content) -> dict
         marker, until = folder.marker(unit), content.jobs[unit.jobs[0]].until
         found |= ran(unit, folder.rows(unit), marker, until, marker is None and folder.is_held(unit))
     return found
+
+
+def up_to(ran: Ran, rounds: int) -> Ran:
+    """What is known of a job up to a round, where it was asked for more rounds before.
+
+    >>> up_to(Ran([{"round": 0}, {"round": 10}, {"round": 20}], "diverged"), 10)
+    Ran(rows=[{'round': 0}, {'round': 10}], status='finished')
+    """
+    rows = [row for row in ran.rows if row["round"] <= rounds]
+    return ran if len(rows) == len(ran.rows) else Ran(rows, "finished")
 
 
 def table_of(

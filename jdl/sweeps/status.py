@@ -43,7 +43,7 @@ class SweepStatus(NamedTuple):
 def sweep_status(run_dir: str | os.PathLike[str]) -> SweepStatus:
     """Say how far the sweep in a directory is.
 
-    A unit that is being given more rounds counts as running, and as done once it is not.
+    A unit that was done, and is given more rounds, counts as running or begun until these are done.
 
     Args:
       run_dir: the directory.

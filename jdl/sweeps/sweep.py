@@ -23,7 +23,7 @@ from jdl.sweeps.jobs import name_of
 from jdl.sweeps.planning import Plan, planned, points_and_constants, shard_of
 from jdl.sweeps.points import Point
 from jdl.sweeps.progress import OfUnit, Progress
-from jdl.sweeps.results import Ran, from_folder, ran, table_of
+from jdl.sweeps.results import Ran, from_folder, ran, table_of, up_to
 from jdl.sweeps.table import SweepTable
 from jdl.sweeps.units import Unit
 from jdl.sweeps.work import do
@@ -184,7 +184,8 @@ def _run(
     if failed:
         raise _failure(failed, len(needed), plan)
     if plan.folder is not None:
-        known = from_folder(plan.folder, plan.needed, plan.folder.known())
+        found = from_folder(plan.folder, plan.needed, plan.folder.known())
+        known = {id_: up_to(found[id_], job.rounds) for id_, job in plan.jobs.items() if id_ in found}
     if asked:
         how = "make the same call to go on" if plan.folder is not None else "give a run_dir to be able to go on"
         checks.note(f"the sweep was interrupted, and its table holds what is done so far; {how}")

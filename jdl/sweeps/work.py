@@ -6,12 +6,13 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
 
+from jdl import checks
 from jdl.engine.sim import Simulation
 from jdl.runs.aligned import brought
 from jdl.runs.configuration import settings_of
@@ -128,12 +129,25 @@ def do(
             marker = folder.marker(unit)
             if marker is not None and marker.enough(rounds):
                 return None
+            stack.enter_context(_unmarked(folder, unit, marker))
             place = Place(folder.path_of(unit))
             resume = (place.path / "config.json").is_file()
             rounds = max(rounds, settings_of(place)["rounds"]) if resume else rounds
             config = _config(unit, jobs, rounds, checkpoint_every)
             files = stack.enter_context(RunDir(place, config, resume, range(len(jobs)), "job"))
         return _driven(unit, jobs, rounds, stop, bar, folder, files, checkpoint_every, simulations)
+
+
+@contextlib.contextmanager
+def _unmarked(folder: Folder, unit: Unit, marker: Marker | None) -> Iterator[None]:
+    """A unit that goes on for more rounds is not done meanwhile; it still is if it is refused."""
+    folder.unmark(unit)
+    try:
+        yield
+    except checks.InputError:
+        if marker is not None:
+            folder.mark(unit, marker)
+        raise
 
 
 def _driven(
@@ -158,7 +172,10 @@ def _driven(
     lost = several.status(driver.at.state)
     own = rows_of(driver.rows, len(jobs), goal)
     tell = {"t": driver.at.t, "rounds": rounds, "go_on": GO_ON, "goal": goal}
-    endings = [ending(one, diverged_round=int(lost[job]), rows=own[job], **tell) for job, one in enumerate(made)]
+    # A job that reached its goal, and went on beside others that had not, may have diverged since.
+    at_goal = [goal is not None and bool(rows) and goal.reached(rows[-1]) for rows in own]
+    rounds_lost = [-1 if there else int(one) for there, one in zip(at_goal, lost, strict=True)]
+    endings = [ending(one, diverged_round=rounds_lost[job], rows=own[job], **tell) for job, one in enumerate(made)]
     ended = driver.finished and not driver.pace.done(driver.evaluated)
     marker = Marker(
         rounds=rounds,

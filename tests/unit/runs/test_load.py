@@ -10,6 +10,7 @@ import pytest
 import jdl
 from jdl import checks
 from jdl.command import choices, flags, record
+from jdl.runs import load, run
 from jdl.runs.baselines import ALONE, CENTRALISED, baselines
 from jdl.runs.checkpoint import Checkpoints
 from jdl.runs.lock import Lock, is_held
@@ -85,6 +86,13 @@ def test_several_seeds_are_what_they_were(several):
         same(again, was)
         equal(again.models, was.models)
         equal(again.sim, was.sim)
+
+
+def test_graphs_of_seeds_have_the_form_that_they_had(several, monkeypatch):
+    """It depends on a number of rounds, which is not that of the run, since a run can be extended."""
+    asked, before = [], load.aligned
+    monkeypatch.setattr(load, "aligned", lambda made, rounds: asked.append(rounds) or before(made, rounds))
+    assert len(jdl.load(several.run_dir, **PARTS)) == 2 and asked == [run.ROUNDS] and ROUNDS not in asked
 
 
 def test_parts_are_given_for_a_run_from_python(one):

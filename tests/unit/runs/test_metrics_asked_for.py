@@ -26,6 +26,8 @@ def test_metrics_are_pairs_of_names_and_functions():
         ({"own_accuracy": largest}, "named 'own_accuracy', which is a column already; choose another"),
         ({"loss": largest}, "named 'loss', which is a column already"),
         ({"round": largest}, "named 'round', which is a column already"),
+        ({"job": largest}, "named 'job', which is a column already"),  # of the files of a sweep
+        ({"seeds": largest}, "named 'seeds', which is a column already"),  # of its summary
         ({"num_examples": largest}, "named 'num_examples', which is a column already"),
     ],
 )

@@ -19,6 +19,7 @@ import pytest
 import jdl
 from jdl import checks, over
 from jdl.runs import progress
+from jdl.runs.driver import Driver
 from jdl.runs.lock import Lock
 from jdl.sweeps import executors, work
 from jdl.sweeps.folder import Folder
@@ -181,12 +182,43 @@ def test_a_run_that_diverges_or_reaches_its_goal_has_its_rows(whole, tmp_path):
     rates, how = (RATES[0], 1e30), {"graphs": GRAPHS[:1], "per_unit": 4, "until": {"mean_loss": goal}}
     found = sweep(tmp_path, rates=rates, **how)
     assert [found.status[0, seed] for seed in (0, 1)] == ["reached"] * 2
-    assert [found.status[1, seed] for seed in (0, 1)] == ["diverged"] * 2
+    at_start = [bool(losses.loc[0, seed] <= goal) for seed in (0, 1)]  # before it can diverge
+    assert [found.status[1, seed] for seed in (0, 1)] == ["reached" if one else "diverged" for one in at_start]
+    assert not all(at_start)
     ends = found.frame.groupby(["point", "seed"])["round"].max()
     assert ends.loc[0].max() == 8 and ends.loc[1].max() < 8
     assert len(list(tmp_path.glob("units/*/done.json"))) == 1 and found.best("mean_loss").labels["lr"] == RATES[0]
     longer = sweep(tmp_path, rates=rates, **how, rounds=30)  # nothing is left to do
     same(longer, found, but=())
+
+
+def test_a_run_that_diverges_after_its_goal_has_reached_it():
+    """It goes on beside others of its unit that have not."""
+    until = {"consensus_distance": ">= 0.01"}
+    found = sweep(rates=(30.0, 1e-6), graphs=GRAPHS[:1], per_unit=4, until=until, eval_every=1, rounds=60)
+    assert [found.status[point, seed] for point in (0, 1) for seed in (0, 1)] == ["reached"] * 2 + ["finished"] * 2
+    assert found.summary["diverged"].tolist() == [0, 0]
+
+
+def test_more_rounds_that_were_killed_leave_a_sweep_that_is_not_done(tmp_path, monkeypatch):
+    how = {"run_dir": tmp_path, "graphs": GRAPHS[:1], "per_unit": 4}
+    before, record = sweep(**how, rounds=12), Driver.record
+
+    def killed(driver):
+        record(driver)
+        if driver.at.t == 16:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Driver, "record", killed)
+        sweep(**how)
+    assert set(jdl.load_sweep(tmp_path).status.values()) == {"interrupted"}
+    assert len(jdl.sweep_status(tmp_path).begun) == 1
+    longer, again = sweep(**how), sweep(**how, rounds=12)
+    assert set(longer.status.values()) == {"finished"} and longer.frame["round"].unique().tolist() == [0, 8, 16, 20]
+    # Of a run of more rounds, the table of fewer has the evaluations up to there.
+    first = before.frame[before.frame["round"] <= 8].drop(columns="seconds").reset_index(drop=True)
+    assert again.frame.drop(columns="seconds").equals(first) and again.status == before.status
 
 
 def test_shards_are_the_whole(whole, tmp_path):
