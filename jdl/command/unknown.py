@@ -15,6 +15,9 @@ __all__ = ["refuse"]
 # What is meant most often where a flag belongs to several parts.
 USUAL = ("dpsgd", "fedavg", "dsgdm", "random_regular", "torus", "dirichlet", "shards", "top_k", "lossy", "beer")
 
+# Flags by the name of the argument of `jdl.run` that is named otherwise.
+PYTHONS = {"run-dir": "out"}
+
 
 def refuse(unknown: list[str], chosen: Chosen, flags: type, command: str = "") -> None:
     """A sentence for arguments that no part chosen takes: which one would, or which flag was meant.
@@ -49,7 +52,8 @@ def refuse(unknown: list[str], chosen: Chosen, flags: type, command: str = "") -
     groups = {"down", *(name for _, name in parts)}
     common = [one.name.replace("_", "-") for one in dataclasses.fields(flags) if one.name not in groups]
     own = [flag for of, name, flag in _all_flags() if (of, name) in parts]
-    near = " or --".join(checks.nearest(plain, [*common, *own])[:2])
+    other = PYTHONS.get(plain)
+    near = other if other in common else " or --".join(checks.nearest(plain, [*common, *own])[:2])
     raise checks.InputError(f"got {word}, which is no flag of {what}; did you mean --{near}? S{see[1:]}")
 
 

@@ -58,13 +58,13 @@ def heatmap(
       InputError: if there is no such axis or metric, or if another axis varies.
     """
     sweep = read(frame, axes)
-    sweep.axis(x, "x"), sweep.axis(y, "y"), sweep.column(value, "value")
+    sweep.axis(x, "x"), sweep.axis(y, "y"), sweep.metric(value, "value")
     checks.require(x != y, f"got x={x!r} and y={y!r}, need two axes; table.plot draws one")
     sweep.one_point_each([x, y], WAYS)
     across, down = values_of(sweep, x), values_of(sweep, y)
     mean, seeds, lost = (np.zeros((len(down), len(across))) for _ in range(3))
     for (row, column), rows in sweep.last().groupby([y, x], sort=False):
-        values = by_seed(rows, x, value)[1][0]
+        values = by_seed(rows, "point", value)[1][0]
         at = down.index(row), across.index(column)
         mean[at], seeds[at], lost[at] = values.mean(), values.size, np.sum(~np.isfinite(values))
     usable = (seeds > 0) & (lost == 0)

@@ -44,6 +44,19 @@ class Sweep:
         )
         return name
 
+    def metric(self, name: str, argument: str) -> str:
+        """A column of numbers that is no axis and no key, by its name.
+
+        Raises:
+          InputError: if it is none; it names those there are.
+        """
+        self.column(name, argument)
+        frame = self.frame.drop(columns=[*self.axes, "point", "seed", "round"])
+        found = [one for one in frame if is_numeric(frame[one])]
+        need = f"need a metric; use one of {', '.join(map(str, found))}"
+        checks.require(name in found, f"got {argument}={name!r}, which is no metric of the sweep, {need}")
+        return name
+
     def axis(self, name: str, argument: str) -> str:
         """An axis, or "seed", by its name.
 
@@ -66,7 +79,7 @@ class Sweep:
         Raises:
           InputError: if several points would share a mark; it names the axes by which they differ.
         """
-        points = self.frame[["point", *self.axes]].drop_duplicates()
+        points = self.frame[["point", *self.axes, *({"seed"} & set(marks))]].drop_duplicates()
         groups = points.groupby(list(marks), sort=False) if marks else [((), points)]
         crowded = [rows for _, rows in groups if len(rows) > 1]
         if not crowded:

@@ -79,7 +79,8 @@ def lines(
     checks.require(names, f"got x={x!r} and y={y!r}, need a column each; make a figure for each")
     kinds = (*intervals.KINDS, "none")
     checks.require(kind in kinds, f"got band={band!r}, which does not exist; use one of {', '.join(kinds)}")
-    sweep.column(x, "x"), sweep.column(y, "y")
+    _ = x == "round" or x in sweep.axes or sweep.metric(x, "x")
+    _ = (y == "round" and x in sweep.axes) or sweep.metric(y, "y")
     for argument, name in {"hue": hue, "style": style, "facet": facet}.items():
         _ = name is None or sweep.axis(name, argument)
     shown, across = Shown.of(sweep, hue, style, facet), x in sweep.axes

@@ -75,7 +75,8 @@ def jobs_of(points: Sequence[Point], seeds: Sequence[int]) -> list[Job]:
       seeds: the seeds.
 
     Raises:
-      InputError: if a number of rounds or the like cannot be used; the sentence names the point.
+      InputError: if a number of rounds or the like cannot be used; the sentence names the point. And if two points are
+        equal but for their labels, since they would be one run.
     """
     found = []
     for point in points:
@@ -84,11 +85,15 @@ def jobs_of(points: Sequence[Point], seeds: Sequence[int]) -> list[Job]:
     # Points that differ in nothing but their rounds are different runs; otherwise more rounds extend a run.
     lengths = len({point.arguments["rounds"] for point in found}) > 1
     digests: dict[int, str] = {}
+    labels: dict[str, dict[str, Any]] = {}
     jobs = []
     for point in found:
         what = {name: value for name, value in point.arguments.items() if name != "rounds" or lengths}
         own = {name: _digest(value, digests) for name, value in what.items()}
         id_ = _hash(own)
+        first = labels.setdefault(id_, point.labels)
+        same = f"got points {name_of(first)} and {name_of(point.labels)}, which are equal but for their labels"
+        checks.require(first is point.labels, f"{same}, need different ones; leave one out")
         jobs += [Job(_hash([id_, seed]), id_, point.labels, seed, point.arguments) for seed in seeds]
     return jobs
 

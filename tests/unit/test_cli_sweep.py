@@ -162,6 +162,7 @@ BAD = {
     "equal points": ("--lr 0.1,0.10", "got points 1 and 2 that are equal, lr=0.1"),
     "stray word": ("ring", "got 'ring', which follows no flag; see `jdl sweep --help`"),
     "no flag": ("--lrr 0.1,0.2", "got --lrr, which is no flag of this sweep; did you mean --lr"),
+    "argument of Python": ("--run-dir x", "which is no flag of this sweep; did you mean --out?"),
     "flag of a run": ("--baselines", "got --baselines, which is no flag of this sweep"),
     "flag of no point": (
         "--problem quadratic --alpha 0.1,1",

@@ -117,6 +117,13 @@ def test_nothing_is_averaged_but_seeds():
     sweep_plots.lines(together, hue="lr", facet="topology", axes=("lr", "topology", "again"))
 
 
+def test_seeds_can_be_the_axis():
+    (axes,) = sweep_plots.lines(frame()[frame().lr == 0.1], hue="seed", style="topology").axes
+    assert len(data_of(axes)) == 4
+    shown = heatmap.heatmap(frame(graphs=GRAPHS[:1]), "seed", "lr").axes[0].images[0].get_array().filled(np.nan)
+    assert shown == pytest.approx(np.array([[0.2, 0.21], [0.3, 0.31], [0.4, 0.41]]))
+
+
 def test_a_map_has_numbers_hatches_and_blanks():
     rows = frame(diverged=[(1.0, "ring", 1)])
     rows = rows[(rows.lr != 0.1) | (rows.topology != "torus")]
@@ -143,6 +150,13 @@ def test_a_map_has_numbers_hatches_and_blanks():
         (lambda: sweep_plots.lines(frame(), hue="mean_loss"), "use one of lr, topology, seed"),
         (lambda: sweep_plots.lines(frame(), band="nodes"), "use one of minmax, std, bootstrap, t, none"),
         (lambda: sweep_plots.lines(frame(graphs="abcde"), style="topology", hue="lr"), "need 4 at most"),
+        (
+            lambda: sweep_plots.lines(frame(), x="seed"),
+            "which is no metric of the sweep, need a metric; use one of mean_acc",
+        ),
+        (lambda: sweep_plots.lines(frame(), y="topology"), "y='topology', which is no metric"),
+        (lambda: sweep_plots.lines(frame(), y="round"), "y='round', which is no metric"),
+        (lambda: heatmap.heatmap(frame(), "lr", "topology", "lr"), "value='lr', which is no metric"),
         (lambda: heatmap.heatmap(frame(), "lr", "lr"), "need two axes"),
         (lambda: heatmap.heatmap(frame(), "lr", "graph"), "which is no axis of the sweep"),
         (lambda: node_plots.nodes(nodes_frame(), "loss"), "there are accuracy, distance"),

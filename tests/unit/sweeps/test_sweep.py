@@ -331,6 +331,7 @@ def test_a_cluster_of_dask(whole, tmp_path, monkeypatch):
         ({"metrics": {"odd": lambda models, state, simulation: np.zeros((2, 2), np.float32)}}, "point .*odd"),
         ({"points": [{"rate": 1}]}, "argument in points"),
         ({"points": 5}, "points=5"),
+        ({"topology": over({"a": GRAPHS[0], "b": GRAPHS[0]})}, "lr=0.05, topology=a and lr=0.05, topology=b, .* equal"),
         ({"seed": over(1, 2)}, r"seed=over\(1, 2\), .*write seeds="),
     ],
 )
