@@ -84,8 +84,10 @@ class Trials:
             driver.drive()
             states = driver.driven.states(driver.at.state)
             for index, one in enumerate(states):
-                rows = [{name: _of(value, index) for name, value in row.items()} for row in driver.rows]
-                found.append(((some[index][0] if some else []) + rows, one))
+                had = some[index][0] if some else []
+                last = had[-1]["round"] if had else -1
+                new = [row for row in driver.rows if row["round"] > last]  # the state gone on from is evaluated again
+                found.append((had + [{name: _of(value, index) for name, value in row.items()} for row in new], one))
         return [found[place] for place in whole.places]
 
     def _score(self, rows: list[dict[str, Any]]) -> float:

@@ -58,6 +58,8 @@ def test_halving_runs_the_best_to_the_end():
     given_up = np.setdiff1d(np.arange(9), np.argsort(short)[:3])
     np.testing.assert_allclose(found.scores[given_up], jdl.tune(built, 1, **how).scores[given_up], rtol=1e-5)
     assert found.scores[third[0]] == found.score
+    steps = lambda history: jnp.min(jnp.diff(history["round"])).astype(float)  # no round is evaluated twice
+    np.testing.assert_array_equal(jdl.tune(built, 6, **how, halving=3, score=steps).scores, 1.0)
 
 
 def test_another_number_than_the_rate():
