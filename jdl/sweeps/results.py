@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from jdl import checks
 from jdl.runs.goal import goal_of
 from jdl.runs.history import Row
 from jdl.sweeps.folder import Content, Folder, Marker
@@ -50,7 +51,12 @@ def from_folder(folder: Folder, units: Iterable[Unit], content: Content) -> dict
     found: dict[str, Ran] = {}
     for unit in units:  # a job of two units, of which the first was given up, is taken from the second
         marker, until = folder.marker(unit), content.jobs[unit.jobs[0]].until
-        found |= ran(unit, folder.rows(unit), marker, until, marker is None and folder.is_held(unit))
+        rows = folder.rows(unit)
+        if marker is not None and not marker.ended and (not rows or rows[-1]["round"] < marker.rounds):
+            last = f"after round {rows[-1]['round']}" if rows else "from the start"
+            lost = f"{folder.path_of(unit) / 'history.csv'} is damaged {last}: its last evaluations are left out"
+            checks.note(f"{lost}; delete {folder.path_of(unit)} to run these again")
+        found |= ran(unit, rows, marker, until, marker is None and folder.is_held(unit))
     return found
 
 

@@ -219,6 +219,10 @@ def test_more_rounds_that_were_killed_leave_a_sweep_that_is_not_done(tmp_path, m
     # Of a run of more rounds, the table of fewer has the evaluations up to there.
     first = before.frame[before.frame["round"] <= 8].drop(columns="seconds").reset_index(drop=True)
     assert again.frame.drop(columns="seconds").equals(first) and again.status == before.status
+    (history,) = tmp_path.glob("units/*/history.csv")
+    history.write_bytes(history.read_bytes()[:-9])
+    with pytest.warns(UserWarning, match=r"history.csv is damaged after round 16: its last evaluations are left out"):
+        assert len(jdl.load_sweep(tmp_path).frame) == len(longer.frame) - 4
 
 
 def test_shards_are_the_whole(whole, tmp_path):
