@@ -38,6 +38,10 @@ class Goal:
         """
         return all(self._met(row, *condition) for condition in self.conditions)
 
+    def met(self, row: Row) -> np.ndarray:
+        """Which seeds of an evaluation meet all conditions, bool[S]; none that has diverged does."""
+        return np.all([RELATIONS[relation](row[column], value) for column, relation, value in self.conditions], axis=0)
+
     def _met(self, row: Row, column: str, relation: str, value: float) -> bool:
         numbers = {name for name, one in row.items() if "/" not in name}
         checks.known("column of the history in until", column, numbers)

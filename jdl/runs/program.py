@@ -26,7 +26,7 @@ from jdl.runs.memory import free_bytes, return_freed
 from jdl.runs.pace import Due
 from jdl.types import PyTree
 
-__all__ = ["Program", "compiled", "compiled_chunk", "evaluated", "flag", "program_of", "row_of"]
+__all__ = ["Program", "compiled", "compiled_chunk", "evaluated", "flag", "program_of", "row_of", "stands_at"]
 
 
 def _chunk(
@@ -139,12 +139,12 @@ class Program:
         else:
             init = BEGIN if mesh is None else jax.jit(simulator.INIT, out_shardings=places, compiler_options=RUNS_ONCE)
             state = init(self.simulation, self.params)
-        return _reached(jax.block_until_ready(state))
+        return stands_at(jax.block_until_ready(state))
 
     def advance(self, reached: Reached, until: int, evaluate: Due) -> Reached:
         """Simulate rounds up to `until`, or to the first in which a model is no longer finite."""
         state, metrics = self.chunk(self.simulation, reached.state, np.int32(until), flag(evaluate, self.sample))
-        return _reached(state, metrics if evaluate else None)
+        return stands_at(state, metrics if evaluate else None)
 
     def row(self, reached: Reached) -> Row:
         """The traffic since the start, and the metrics."""
@@ -212,9 +212,10 @@ def _placed(tree: PyTree, places: PyTree) -> PyTree:
     return jax.tree.map(lambda place, part: jax.tree.map(lambda x: leaf(place, x), part), places, tree)
 
 
-def _reached(state: RunState, metrics: dict[str, jax.Array] | None = None) -> Reached:
+def stands_at(state: RunState, metrics: dict[str, jax.Array] | None = None) -> Reached:
+    """Where a simulation stands, or several side by side, which are halted when all of them are."""
     t, status = jax.device_get((state.t, state.status))
-    return Reached(state, int(t), int(status) >= 0, metrics)
+    return Reached(state, int(t), bool(np.all(status >= 0)), metrics)
 
 
 def _on_host(value: Any) -> float | np.ndarray:

@@ -226,12 +226,13 @@ def _result(
     states = [driver.at.state] if seeds is None else driver.driven.states(driver.at.state)
     results = []
     for simulation, state, one in zip(made, states, seeds or (seed,), strict=True):
-        rows = driver.rows if seeds is None else history.of(one).rows
-        status, message = driver.hosts.agreed(ending(simulation, diverged_round=int(state.status), rows=rows, **how))
+        own = history if seeds is None else history.of(one)
+        told = ending(simulation, diverged_round=int(state.status), rows=own.rows, **how)
+        status, message = driver.hosts.agreed(told)
         results.append(
             Result(
                 name=label,
-                history=history if seeds is None else history.of(one),
+                history=own,
                 node_facts=NodeFacts.of(simulation),
                 seed=one,
                 status=status,

@@ -22,7 +22,7 @@ from jdl.runs.driver import Reached
 from jdl.runs.history import SHARED, Row
 from jdl.runs.memory import free_bytes
 from jdl.runs.pace import Due
-from jdl.runs.program import Program, compiled, evaluated, flag, program_of, row_of
+from jdl.runs.program import Program, compiled, evaluated, flag, program_of, row_of, stands_at
 from jdl.types import PyTree
 
 __all__ = ["InTurn", "SideBySide", "at_once", "blocks", "driven", "states_kept"]
@@ -232,12 +232,12 @@ class SideBySide:
         """Go to the start, or to the states of a checkpoint."""
         if state is None:
             state = BEGIN(self.leaves, self.params, self.axes, self.structure)
-        return _reached(jax.block_until_ready(jax.tree.map(jnp.asarray, state)))
+        return stands_at(jax.block_until_ready(jax.tree.map(jnp.asarray, state)))
 
     def advance(self, reached: Reached, until: int, evaluate: Due) -> Reached:
         """Simulate rounds up to `until`, or until no simulation is left whose numbers are finite."""
         state, metrics = self.chunk(self.leaves, reached.state, np.int32(until), flag(evaluate, self.sample))
-        return _reached(state, metrics if evaluate else None)
+        return stands_at(state, metrics if evaluate else None)
 
     def row(self, reached: Reached) -> Row:
         """The metrics of the simulations, arrays [S], or [S, n] of numbers of every node."""
@@ -333,7 +333,7 @@ class InTurn:
     def advance(self, reached: Reached, until: int, evaluate: Due) -> Reached:
         """Simulate rounds of each part."""
         parts = zip(self.parts, reached.state, strict=True)
-        return _together([part.advance(_reached(state), until, evaluate) for part, state in parts])
+        return _together([part.advance(stands_at(state), until, evaluate) for part, state in parts])
 
     def row(self, reached: Reached) -> Row:
         """The metrics of all simulations, arrays [S]; NaN of those whose numbers are no longer finite."""
@@ -390,11 +390,6 @@ def _together(reached: list[Reached]) -> Reached:
     t, halted = max(one.t for one in reached), all(one.halted for one in reached)
     metrics = tuple(one.metrics for one in reached)
     return Reached(tuple(one.state for one in reached), t, halted, None if metrics[0] is None else metrics)
-
-
-def _reached(state: RunState, metrics: dict[str, jax.Array] | None = None) -> Reached:
-    t, status = jax.device_get((state.t, state.status))
-    return Reached(state, int(t), bool(np.all(status >= 0)), metrics)
 
 
 def _one_of(state: RunState, index: int) -> RunState:

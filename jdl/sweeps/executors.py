@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import os
 import pickle
 import time
@@ -17,6 +16,7 @@ from jdl.runs.cache import use_compile_cache
 from jdl.runs.interrupt import Stop, interruptible
 from jdl.sweeps.compiles import compiles
 from jdl.sweeps.folder import Folder
+from jdl.sweeps.identity import digest
 from jdl.sweeps.jobs import Job
 from jdl.sweeps.units import Unit
 from jdl.sweeps.work import do
@@ -92,7 +92,7 @@ def save_arguments(folder: Folder, jobs: Iterable[Job]) -> str:
       InputError: if an argument cannot be sent to another process; the sentence names it.
     """
     found = {job.id: job for job in jobs}
-    name = f"arguments-{hashlib.sha256(''.join(found).encode()).hexdigest()[:16]}.pkl"
+    name = f"arguments-{digest(''.join(found))}.pkl"
     text, part = _pickled(found), folder.path / f"{name}.{os.getpid()}.part"
     part.write_bytes(text)
     os.replace(part, folder.path / name)

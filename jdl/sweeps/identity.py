@@ -11,7 +11,7 @@ from jdl import checks
 from jdl.runs.describe import value_of
 from jdl.sweeps.places import dotted, marks
 
-__all__ = ["identity"]
+__all__ = ["digest", "identity"]
 
 DIGITS = 16  # hexadecimal digits: two of a million points are equal by chance with probability 3e-8
 
@@ -34,5 +34,9 @@ def identity(arguments: Mapping[str, Any]) -> str:
     path, mark = next(marks(arguments), (None, None))
     if mark is not None:
         raise checks.InputError(f"got {mark!r} at {dotted(path)}, need one value there; take a point of the sweep")
-    text = json.dumps(value_of(dict(arguments)), sort_keys=True)
+    return digest(json.dumps(value_of(dict(arguments)), sort_keys=True))
+
+
+def digest(text: str) -> str:
+    """A hash of a text, 16 hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]

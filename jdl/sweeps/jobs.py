@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from jdl.runs.goal import goal_of
 from jdl.runs.message_range import check_start
 from jdl.runs.run import ROUNDS
 from jdl.runs.seeds import simulations
-from jdl.sweeps.identity import DIGITS, identity
+from jdl.sweeps.identity import digest, identity
 from jdl.sweeps.points import Point
 
 __all__ = ["SETTINGS", "Job", "composed", "jobs_of", "name_of", "naming"]
@@ -90,11 +89,11 @@ def jobs_of(points: Sequence[Point], seeds: Sequence[int]) -> list[Job]:
     for point in found:
         what = {name: value for name, value in point.arguments.items() if name != "rounds" or lengths}
         own = {name: _digest(value, digests) for name, value in what.items()}
-        id_ = _hash(own)
+        id_ = digest(json.dumps(own, sort_keys=True))
         first = labels.setdefault(id_, point.labels)
         same = f"got points {name_of(first)} and {name_of(point.labels)}, which are equal but for their labels"
         checks.require(first is point.labels, f"{same}, need different ones; leave one out")
-        jobs += [Job(_hash([id_, seed]), id_, point.labels, seed, point.arguments) for seed in seeds]
+        jobs += [Job(digest(json.dumps([id_, seed])), id_, point.labels, seed, point.arguments) for seed in seeds]
     return jobs
 
 
@@ -103,10 +102,6 @@ def _digest(value: Any, known: dict[int, str]) -> str:
     if id(value) not in known:
         known[id(value)] = identity({"value": value})
     return known[id(value)]
-
-
-def _hash(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:DIGITS]
 
 
 def _checked(arguments: dict[str, Any]) -> dict[str, Any]:

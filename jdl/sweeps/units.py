@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
@@ -17,7 +16,7 @@ from jdl.runs.aligned import Common, brought, common
 from jdl.runs.budget import Budget, Sample
 from jdl.runs.memory import free_bytes, memory_bytes
 from jdl.runs.several import at_once
-from jdl.sweeps.identity import DIGITS
+from jdl.sweeps.identity import digest
 from jdl.sweeps.jobs import Job
 
 __all__ = ["MOST", "Unit", "bytes_of", "units_of"]
@@ -46,7 +45,7 @@ class Unit:
     @property
     def name(self) -> str:
         """A hash of the jobs, the name of the unit's directory."""
-        return hashlib.sha256("".join(self.jobs).encode()).hexdigest()[:DIGITS]
+        return digest("".join(self.jobs))
 
     def as_json(self) -> dict[str, Any]:
         """The unit as JSON, see `of_json`."""

@@ -19,7 +19,7 @@ from jdl.runs.configuration import settings_of
 from jdl.runs.describe import environment
 from jdl.runs.driver import Driver
 from jdl.runs.ending import ending
-from jdl.runs.goal import RELATIONS, Goal, goal_of
+from jdl.runs.goal import Goal, goal_of
 from jdl.runs.history import History, Row
 from jdl.runs.interrupt import Stop
 from jdl.runs.lock import Held, Lock
@@ -69,12 +69,7 @@ class _Driver(Driver):
             return False
         self.goal.reached(self.rows[-1])  # refuses a column that does not exist
         lost = self.driven.status(self.at.state) >= 0
-        return bool(np.all(lost | np.any([_met(self.goal, row) for row in self.rows], axis=0)))
-
-
-def _met(goal: Goal, row: Row) -> np.ndarray:
-    """bool[S]: which jobs meet a goal in an evaluation."""
-    return np.all([RELATIONS[relation](row[column], value) for column, relation, value in goal.conditions], axis=0)
+        return bool(np.all(lost | np.any([self.goal.met(row) for row in self.rows], axis=0)))
 
 
 def rows_of(rows: list[Row], count: int, goal: Goal | None) -> list[list[Row]]:

@@ -27,21 +27,6 @@ def call(undrawn, call_and_draw):
     return call_and_draw
 
 
-@pytest.fixture
-def call_and_draw(capsys, tmp_path, monkeypatch):
-    """Run a command in an empty directory: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*argv):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            cli.main([str(word) for word in argv])
-        printed = capsys.readouterr()
-        return stop.value.code or 0, printed.out, printed.err
-
-    return call
-
-
 def rows(path):
     """A history without the times, which differ."""
     return [{name: value for name, value in row.items() if name != "seconds"} for row in read_csv(path / "history.csv")]

@@ -22,18 +22,8 @@ def labels(line, *zips):
 
 
 @pytest.fixture
-def call(capsys, tmp_path, monkeypatch):
-    """Run a command in an empty directory: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*argv):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            cli.main([str(word) for word in argv])
-        printed = capsys.readouterr()
-        return stop.value.code or 0, printed.out, printed.err
-
-    return call
+def call(call_and_draw):
+    return call_and_draw
 
 
 def test_a_grid_varies_the_last_flag_fastest_and_each_flag_where_it_applies():
