@@ -15,13 +15,14 @@ LEVELS = {
     0: ["types"],
     1: ["tree", "rng", "checks", "plan"],
     2: ["topology", "data", "models", "local", "compressors", "roles"],
-    3: ["schedule", "exchange", "problems", "oracle", "algorithms", "theory"],
+    3: ["schedule", "exchange", "problems", "oracle", "algorithms"],
     4: ["engine"],
-    5: ["show"],
-    6: ["runs"],
-    7: ["sweeps"],
-    8: ["command"],
-    9: ["", "__main__"],
+    5: ["theory"],
+    6: ["show"],
+    7: ["runs"],
+    8: ["sweeps"],
+    9: ["command"],
+    10: ["", "__main__"],
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 # Imported where they are used, so that `import jdl` is quick and needs none of them.
