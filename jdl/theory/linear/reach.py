@@ -1,0 +1,83 @@
+"""The part of the state that a run can reach, in which its rate of convergence is decided."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jdl.theory.linear.rounds import Law
+
+__all__ = ["reachable", "restricted"]
+
+# Relative to the largest, a singular value below the first is rounding in float64. One step of the search for reachable
+# directions divides the rounding before it by the second at most.
+ZERO, SMALLEST = 1e-9, 1e-6
+# Of random rounds this many are followed; what they share, all share.
+FOLLOWED = 24
+
+
+def reachable(laws: list[Law], start: np.ndarray) -> np.ndarray:
+    """An orthonormal basis f[D, r] of the changes that rounds can make from a start.
+
+    Some methods conserve sums: gradient tracking keeps the sum of its trackers equal to that of its gradients. Along
+    these the matrix of a round has eigenvalue 1, but no run moves there. So conserved sums are taken out first; of what
+    remains, the basis is the smallest subspace that holds the first changes, all noise, and its own image under every
+    round.
+
+    Args:
+      laws: the laws of a period.
+      start: f[D], a start in general position.
+    """
+    free = _complement(_conserved(laws))
+    few = [law._replace(A=law.A[:FOLLOWED], b=law.b[:FOLLOWED]) for law in laws]
+    few = [restricted(law, free, start) for law in few]
+    x, changes = np.zeros(free.shape[1]), []
+    for law in [*few, *few]:
+        steps = law.A @ x + law.b - x
+        changes += [*steps]
+        x = x + steps[0]
+    noise = [_range(law.Q) for law in few]
+    basis = _grown(np.zeros((free.shape[1], 0)), np.concatenate([np.stack(changes, axis=1), *noise], axis=1))
+    new = basis
+    while new.shape[1]:
+        size = basis.shape[1]
+        basis = _grown(basis, np.concatenate([A @ new for law in few for A in law.A], axis=1))
+        new = basis[:, size:]
+    return free @ basis
+
+
+def restricted(law: Law, basis: np.ndarray, centre: np.ndarray) -> Law:
+    """A law in the coordinates u of `x = centre + basis u`."""
+    A = basis.T @ law.A @ basis
+    b = (law.A @ centre + law.b - centre) @ basis
+    return Law(A, b, law.weights, basis.T @ law.Q @ basis, law.M @ basis, law.M @ centre + law.c)
+
+
+def _conserved(laws: list[Law]) -> np.ndarray:
+    """The vectors c, in the columns of f[D, k], whose product c'x no round changes: c'A = c', c'b = 0 and c'Q = 0."""
+    eye = np.eye(laws[0].A.shape[1])
+    rows = [A.T - eye for law in laws for A in law.A[:FOLLOWED]]
+    rows += [part for law in laws for part in (law.b, law.Q)]
+    _, sizes, vectors = np.linalg.svd(np.concatenate(rows), full_matrices=False)
+    return vectors[sizes <= ZERO * max(sizes[0], 1.0)].T
+
+
+def _complement(basis: np.ndarray) -> np.ndarray:
+    """An orthonormal basis of all that is orthogonal to the columns of an orthonormal one."""
+    return np.linalg.qr(basis, mode="complete")[0][:, basis.shape[1] :]
+
+
+def _range(Q: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(Q)
+    return vectors[:, values > ZERO * np.max(values, initial=1e-300)]
+
+
+def _grown(basis: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """The basis with the directions of some vectors that it lacks."""
+    sizes = np.linalg.norm(vectors, axis=0)
+    vectors = vectors[:, sizes > 0] / sizes[sizes > 0]
+    for _ in range(2):  # the second time takes out what rounding left
+        vectors = vectors - basis @ (basis.T @ vectors)
+    if not vectors.size:
+        return basis
+    left, sizes, _ = np.linalg.svd(vectors, full_matrices=False)
+    return np.concatenate([basis, left[:, sizes > SMALLEST]], axis=1)

@@ -1,0 +1,145 @@
+"""Where a simulation ends, how fast it gets there, and how it fluctuates there."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from jdl import checks
+from jdl.engine.sim import Simulation
+from jdl.theory.linear.predict import after_round
+from jdl.theory.linear.reach import reachable, restricted
+from jdl.theory.linear.rounds import HORIZON, Law, LinearRounds, linear_rounds
+from jdl.types import PyTree
+
+__all__ = ["Stationary", "radius", "stationary"]
+
+# Up to this size all eigenvalues of a map of covariances are computed, without iterations.
+SMALL = 100
+
+
+class Stationary(NamedTuple):
+    """The long run of a simulation.
+
+    Attributes:
+      fixed_point: f[P], the models in which their mean ends, flattened node by node; in rounds that change
+        periodically, those before the first round of a period.
+      covariance: f[P, P], the covariance of the models around it.
+      spectral_radius: the factor by which the distance of the mean to the fixed point shrinks in a round.
+      mean_square_radius: the factor by which the mean squared distance shrinks in a round. It is the square of
+        `spectral_radius` if rounds are not random, and larger if they are.
+      states: the number of directions of the state in which a run can move.
+    """
+
+    fixed_point: np.ndarray
+    covariance: np.ndarray
+    spectral_radius: float
+    mean_square_radius: float
+    states: int
+
+
+def stationary(simulation: Simulation, params: PyTree | None = None, samples: int = 512) -> Stationary:
+    """The fixed point, the rate of convergence and the stationary covariance of a linear method, exactly.
+
+    With the affine rounds of `jdl.theory.predict`, the fixed point solves `x = E[A] x + E[b]`, the rate is the spectral
+    radius of E[A], and the covariance solves the Lyapunov equation `C = E[A C A'] + Cov(A x + b) + Cov(e)`. All three
+    are those of the subspace that a run can reach: along sums that a method conserves E[A] has eigenvalue 1.
+
+    Args:
+      simulation: the simulation.
+      params: the start, see `jdl.sim.init`, which matters to a method that conserves something of it.
+      samples: how many draws stand for a random round.
+
+    Raises:
+      InputError: if a round is not affine, if rounds do not repeat (such as with a decaying rate), or if the method
+        diverges in the mean square.
+
+    >>> import jdl
+    >>> problem = jdl.problems.quadratic(4, 2, condition=4.0)
+    >>> simulation = jdl.simulation(problem, jdl.algorithms.DPSGD(lr=0.1), jdl.topology.complete(4))
+    >>> 0.9 < stationary(simulation).spectral_radius < 1
+    True
+    """
+    linear = linear_rounds(simulation, HORIZON, samples)
+    laws = _in_reach(linear, linear.start(params))
+    spectral, mean_square = _radii(laws)
+    grows = f"diverges: its mean squared distance grows by the factor {mean_square:.4g} a round"
+    name = type(simulation.algorithm).__name__
+    checks.require(mean_square < 1, f"got {name}, which {grows}; take a smaller rate, see jdl.theory.stable_rates")
+    size = laws[0].A.shape[1]
+    A, b = np.eye(size), np.zeros(size)
+    for law in laws:
+        A, b = law.mean_A @ A, law.mean_A @ b + law.mean_b
+    fixed = np.linalg.solve(np.eye(size) - A, b)
+    C = _fixed_covariance(laws, fixed)
+    first = laws[0]
+    return Stationary(first.M @ fixed + first.c, first.M @ C @ first.M.T, spectral, mean_square, size)
+
+
+def radius(linear: LinearRounds) -> float:
+    """The factor of the mean squared distance in a round, from the start that the seed draws."""
+    return _radii(_in_reach(linear, linear.start()))[1]
+
+
+def _in_reach(linear: LinearRounds, start: np.ndarray) -> list[Law]:
+    """The laws of a period in coordinates of the subspace that a run from a start can reach."""
+    cycle = linear.cycle()
+    for t in range(linear.settled):
+        law = linear.laws[linear.order[t]]
+        start = law.mean_A @ start + law.mean_b
+    basis = reachable(cycle, start)
+    return [restricted(law, basis, start) for law in cycle]
+
+
+def _radii(laws: list[Law]) -> tuple[float, float]:
+    size, period = laws[0].A.shape[1], len(laws)
+    if not size:
+        return 0.0, 0.0
+    product = np.eye(size)
+    for law in laws:
+        product = law.mean_A @ product
+    spectral = float(np.abs(np.linalg.eigvals(product)).max())
+    if all(len(law.A) == 1 for law in laws):
+        return spectral ** (1 / period), spectral ** (2 / period)
+    return spectral ** (1 / period), _mean_square(laws) ** (1 / period)
+
+
+def _mixed(laws: list[Law], C: np.ndarray) -> np.ndarray:
+    for law in laws:
+        C = law.mixed(C)
+    return C
+
+
+def _mean_square(laws: list[Law]) -> float:
+    """The spectral radius of C -> E[A C A'] over a period. It maps covariances to covariances, and so it is an
+    eigenvalue that belongs to one of them: from a positive definite start, iterations find it.
+    """
+    from scipy.sparse.linalg import LinearOperator, eigs
+
+    size = laws[0].A.shape[1]
+    image = lambda C: _mixed(laws, C.reshape(size, size)).reshape(-1)
+    start = np.eye(size).reshape(-1)
+    if size**2 <= SMALL:
+        return float(np.abs(np.linalg.eigvals(np.stack([image(e) for e in np.eye(size**2)], axis=1))).max())
+    operator = LinearOperator((size**2, size**2), matvec=image)
+    return float(np.abs(eigs(operator, k=1, which="LM", v0=start, tol=1e-10, return_eigenvectors=False)[0]))
+
+
+def _fixed_covariance(laws: list[Law], fixed: np.ndarray) -> np.ndarray:
+    """The covariance that a period keeps, by an iterative method that needs no matrix of size D^2."""
+    from scipy.sparse.linalg import LinearOperator, gmres
+
+    size = len(fixed)
+    source, mean = np.zeros((size, size)), fixed
+    for law in laws:
+        source = after_round(law, mean, source)
+        mean = law.mean_A @ mean + law.mean_b
+    if not source.any():
+        return source
+    kept = lambda C: (C.reshape(size, size) - _mixed(laws, C.reshape(size, size))).reshape(-1)
+    operator = LinearOperator((size**2, size**2), matvec=kept)
+    solution, failed = gmres(operator, source.reshape(-1), rtol=1e-10, restart=100, maxiter=200)
+    checks.require(not failed, "got a Lyapunov equation that did not converge, need a rate farther from instability")
+    C = solution.reshape(size, size)
+    return (C + C.T) / 2
