@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
+    from jdl.theory import Prediction
+
 __all__ = ["Live", "Origin", "Result"]
 
 
@@ -190,18 +192,22 @@ class Result:
             "run_dir": str(self.run_dir) if self.run_dir else None,
         }
 
-    def plot(self, path: str | Path | None = None) -> matplotlib.figure.Figure:
+    def plot(self, path: str | Path | None = None, theory: bool | Prediction = False) -> matplotlib.figure.Figure:
         """Draw the learning curves.
 
         Args:
           path: the file to write, if any; its ending gives the format.
+          theory: whether to lay over the curves what `jdl.theory.predict` predicts of them, or such a prediction.
 
         Returns:
           The figure, which a notebook displays.
-        """
-        from jdl.show import plots
 
-        return plots.curves({self.name: self.history}, path, nodes=self.n)
+        Raises:
+          InputError: if theory has no exact prediction; the sentence names the part that is not linear.
+        """
+        from jdl.runs.predicted import pictured
+
+        return pictured(self.name, self.history, self.n, lambda: [self.simulation], path, theory)
 
     def plot_nodes(
         self, metric: str | None = None, by: str | None = None, path: str | Path | None = None

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
+    from jdl.theory import Prediction
+
 __all__ = ["Results"]
 
 
@@ -90,18 +92,22 @@ class Results(Sequence[Result]):
         words = {"status": self.status, "message": self.message, "run_dir": rows[0]["run_dir"]}
         return {**mean, **words, "seeds": list(self.seeds), "runs": rows}
 
-    def plot(self, path: str | Path | None = None) -> matplotlib.figure.Figure:
+    def plot(self, path: str | Path | None = None, theory: bool | Prediction = False) -> matplotlib.figure.Figure:
         """Draw the learning curves: the mean over seeds, and a band.
 
         Args:
           path: the file to write, if any; its ending gives the format.
+          theory: whether to lay over the curves what `jdl.theory.predict` predicts of them, or such a prediction.
 
         Returns:
           The figure, which a notebook displays.
-        """
-        from jdl.show import plots
 
-        return plots.curves({self.name: self.history}, path, nodes=self.n)
+        Raises:
+          InputError: if theory has no exact prediction; the sentence names the part that is not linear.
+        """
+        from jdl.runs.predicted import pictured
+
+        return pictured(self.name, self.history, self.n, lambda: [one.simulation for one in self], path, theory)
 
     def table(self, format: str = "text", by_seed: bool = False) -> str:
         """The last evaluation as a table in "text", "markdown", "latex", "csv" or "html": mean ± interval over seeds.

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from jdl.engine.metrics import EVALUATED
-from jdl.show import intervals, over_seeds, style
+from jdl.show import intervals, over_seeds, style, theory_lines
 from jdl.show.axes import accuracy_limits, label_at_ends, log_ticks
 from jdl.show.style import COLOURS, INK
+from jdl.theory import Prediction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,6 +38,7 @@ def curves(
     *,
     references: Mapping[str, Columns] | None = None,
     nodes: int | None = None,
+    theory: Prediction | None = None,
 ) -> Figure:
     """Draw the learning curves of one or several runs, and the distance between their models.
 
@@ -54,6 +56,9 @@ def curves(
       path: the file to write, if any.
       references: the evaluations of runs to compare with, by label; the last one of each is drawn as a level line.
       nodes: the number of nodes; if given for a single run, a second axis shows the megabytes that each node has sent.
+      theory: what theory predicts of a single run, see `jdl.theory.predict`. A dotted line is the prediction, its band
+        holds the mean over seeds with a probability of 95 %, and the legend has the factors by which the measured and
+        the predicted loss shrink in a round.
 
     Returns:
       The figure, which a notebook displays.
@@ -73,8 +78,10 @@ def curves(
         last = max(history["round"][-1] for history in histories.values())
         left.set(xlim=(0, max(1, last)), xlabel="rounds")
         right.set_xlabel("rounds")
-        _learning(left, histories, references, nodes, seeds)
+        _learning(left, histories, references, nodes, seeds, theory)
         _apart(right, histories)
+        if theory is not None and right.get_yscale() == "log":
+            theory_lines.lay(right, theory, "consensus_distance")
         if nodes and len(histories) == 1:
             _sent(left, *histories.values(), nodes)
     return figure
@@ -86,6 +93,7 @@ def _learning(
     references: Mapping[str, Columns],
     nodes: int | None,
     seeds: Mapping[str, int],
+    theory: Prediction | None,
 ) -> None:
     everything = [*histories.values(), *references.values()]
     metric, ylabel, form = "loss", "loss", "{:.3g}"
@@ -113,8 +121,14 @@ def _learning(
         level = _values(history, f"mean_{metric}", axes)[-1:]
         axes.axhline(level[0], color=INK, linewidth=1.2, linestyle=(0, (1, 2)))
         labels.append((level, name, INK))
+    if theory is not None and metric == "loss":
+        (history,) = histories.values()
+        above = 0.0
+        if axes.get_yscale() == "log":
+            above = theory.columns["mean_model_loss"] - theory.columns["suboptimality"]
+        theory_lines.lay(axes, theory, "mean_loss", theory_lines.caption(history, theory, "mean_loss"), above)
     apart = any(np.any(history[f"mean_{metric}"] != history[f"mean_model_{metric}"]) for history in histories.values())
-    if apart or max(seeds.values()) > 1 or OWN in axes.get_legend_handles_labels()[1]:
+    if apart or theory is not None or max(seeds.values()) > 1 or OWN in axes.get_legend_handles_labels()[1]:
         _legend(axes)
     if metric == "accuracy":
         accuracy_limits(axes)
@@ -188,7 +202,7 @@ def _legend(axes: Axes) -> None:
         [handles[i] for i in order],
         [names[i] for i in order],
         loc="outside lower left",
-        ncols=len(order),
+        ncols=2 if any("\n" in name for name in explained) else len(order),
         frameon=False,
         fontsize=9.5,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jdl import checks
-from jdl.show import columns, intervals, legends, scales
+from jdl.show import columns, intervals, legends, scales, theory_lines
 from jdl.show import style as styles
 from jdl.show.axes import label_at_ends, labels_fit
 from jdl.show.compare import explained
@@ -47,6 +47,7 @@ def lines(
     axes: Sequence[str] | None = None,
     logx: bool | None = None,
     logy: bool | None = None,
+    theory: pandas.DataFrame | None = None,
 ) -> Figure:
     """Draw a metric of a sweep as lines: means over seeds, with a band.
 
@@ -66,12 +67,14 @@ def lines(
         "seed".
       logx: whether the x-axis is logarithmic. By default it is for an axis whose values grow by factors.
       logy: whether the y-axis is; see `jdl.compare`.
+      theory: what theory predicts, rows like those of the frame, as dotted lines.
 
     Returns:
       The figure, which a notebook displays.
 
     Raises:
-      InputError: if there is no such column, axis or band, or if an axis that varies is not shown.
+      InputError: if there is no such column, axis or band, or if an axis that varies is not shown. And if `theory` has
+        no column `y`.
     """
     sweep, kind = read(frame, axes), band or "none"
     x = "round" if isinstance(x, str) and x == "rounds" else x
@@ -90,10 +93,17 @@ def lines(
         styled <= len(DASHES),
         f"got style={style!r} of {styled} values, need {len(DASHES)} at most; take it as hue or as facet",
     )
-    marks = (across_axis if across else over_rounds)(sweep, shown, x, y, kind)
+    of_rows = across_axis if across else over_rounds
+    marks, expected = of_rows(sweep, shown, x, y, kind), []
+    if theory is not None:
+        needed = {x, y} - {*sweep.axes, "round"}
+        got = f"got theory=True for {' and '.join(sorted(needed - {*theory}))}, which theory does not predict"
+        metrics = [name for name in theory if name not in (*sweep.axes, "point", "seed", "round")]
+        checks.require(needed <= {*theory}, f"{got}; use one of {', '.join(metrics)}")
+        expected = of_rows(read(theory, sweep.axes), shown, x, y, "none")
     if logx is None:
         logx = across and is_numeric(sweep.frame[x]) and grows_by_factors(values_of(sweep, x))
-    return _draw(sweep, shown, marks, x, y, kind, path, logx, logy)
+    return _draw(sweep, shown, marks, expected, x, y, kind, path, logx, logy)
 
 
 def grows_by_factors(values: Sequence[float]) -> bool:
@@ -113,6 +123,7 @@ def _draw(
     sweep: Sweep,
     shown: Shown,
     marks: list[Mark],
+    expected: list[Mark],
     x: str,
     y: str,
     kind: str,
@@ -138,6 +149,9 @@ def _draw(
             if not joined:
                 curves = [_beside(curve, number, len(curves)) for number, curve in enumerate(curves)]
             panel(axes, curves, looks, x, y, logx, log, every, joined)
+            for mark in expected:
+                if shown.facet is None or mark.key[shown.facet] == facets[place]:
+                    theory_lines.over(axes, scales.on_axis(mark.curve.x, logx), scales.on_axis(mark.curve.y, log))
             if across:
                 _places(axes, sweep, x, logx)
                 _crosses(axes, curves, looks)
@@ -152,7 +166,10 @@ def _draw(
         entries = shown.entries()
         if _labelled(grid[0, 0], shown, marks, across, y):
             entries = []
-        legends.below(figure, entries + _explained(marks, kind, across), shown.title if entries else None)
+        entries_of_theory = [theory_lines.handle()] if expected else []
+        legends.below(
+            figure, entries + _explained(marks, kind, across) + entries_of_theory, shown.title if entries else None
+        )
     return figure
 
 

@@ -255,6 +255,7 @@ class SweepTable:
         facet: str | None = None,
         band: str = "bootstrap",
         path: str | Path | None = None,
+        theory: bool = False,
     ) -> matplotlib.figure.Figure:
         """Draw a metric against rounds, another metric, or an axis: the mean over seeds, and a band.
 
@@ -266,17 +267,21 @@ class SweepTable:
           facet: the axis whose labels have a panel each.
           band: the interval about the mean: "minmax", "std", "bootstrap" or "t"; "none" draws none.
           path: the file to write, if any; its ending gives the format.
+          theory: whether to lay over the lines what `jdl.theory.predict` predicts of each point.
 
         Returns:
           The figure, which a notebook displays.
 
         Raises:
-          InputError: if there is no such column or band, or if an axis that varies is not shown.
+          InputError: if there is no such column or band, or if an axis that varies is not shown. And if theory has no
+            exact prediction for a point.
         """
         from jdl.show import sweep_plots
+        from jdl.sweeps.predicted import predicted
 
         x, y, hue, style, facet = map(self._column, (x, y, hue, style, facet))
-        return sweep_plots.lines(self.frame, x, y, hue, style, facet, band, path)
+        rows = predicted(self) if theory else None
+        return sweep_plots.lines(self.frame, x, y, hue, style, facet, band, path, theory=rows)
 
     def heatmap(self, x: str, y: str, value: str, path: str | Path | None = None) -> matplotlib.figure.Figure:
         """Draw the mean of a metric at the last round over two axes.

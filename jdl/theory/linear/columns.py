@@ -71,7 +71,8 @@ def quadratic_columns(s: Simulation, like: PyTree) -> Quadratics:
 
     size = rows * sum(leaf.size for leaf in jax.tree.leaves(zeros))
     points = np.random.default_rng(0).normal(size=(3, size))
-    H, g = (np.asarray(of(points[0])) for of in (jax.jit(jax.hessian(values)), jax.jit(jax.jacobian(values))))
+    slopes = jax.jacrev(values)
+    H, g = map(np.asarray, jax.jit(lambda y: (jax.jacfwd(slopes)(y), slopes(y)))(points[0]))
     c = np.asarray(values(points[0])) - g @ points[0] + np.einsum("kij,i,j->k", H, points[0], points[0]) / 2
     g = g - H @ points[0]
     kept = np.ones(len(names), bool)

@@ -60,7 +60,7 @@ class Prediction(NamedTuple):
 
 def predict(
     simulation: Simulation | Sequence[Simulation],
-    rounds: int,
+    rounds: int | Sequence[int],
     eval_every: int = 1,
     params: PyTree | None = None,
     samples: int = 512,
@@ -76,8 +76,8 @@ def predict(
     Args:
       simulation: the simulation, see `jdl.simulation`; or several that differ in their seeds alone, for the prediction
         of a mean over seeds, each of which starts at a model of its own.
-      rounds: the number of rounds.
-      eval_every: the number of rounds between predictions.
+      rounds: the number of rounds, or those after which a prediction is wanted, such as `history["round"]`.
+      eval_every: the number of rounds between predictions, where `rounds` is a number.
       params: the start, see `jdl.sim.init`; by default the model that each seed draws.
       samples: how many draws stand for a random round.
 
@@ -94,35 +94,38 @@ def predict(
     >>> predict(simulation, rounds=3).mean.shape
     (4, 8)
     """
-    rounds, eval_every = checks.whole("rounds", rounds, 0), checks.whole("eval_every", eval_every, 1)
+    if np.ndim(rounds) == 0:
+        last = checks.whole("rounds", rounds, 0)
+        marks = sorted({*range(0, last, checks.whole("eval_every", eval_every, 1)), last})
+    else:
+        marks = sorted({checks.whole("rounds", int(mark), 0) for mark in rounds})
+        checks.require(len(marks) > 0, "got no rounds, need one at least; try rounds=100")
     several = [simulation] if isinstance(simulation, Simulation) else list(simulation)
     checks.require(len(several) > 0, "got no simulation, need at least one; see jdl.simulation")
-    linear = linear_rounds(several[0], rounds, samples)
+    linear = linear_rounds(several[0], marks[-1], samples)
     starts = [linear.start(first_models(one) if params is None else params) for one in several]
     if params is not None:
         starts = starts[:1]
-    return moments(linear, np.stack(starts), rounds, eval_every, len(several))
+    return moments(linear, np.stack(starts), marks, len(several))
 
 
-def moments(linear: LinearRounds, starts: np.ndarray, rounds: int, eval_every: int, seeds: int) -> Prediction:
+def moments(linear: LinearRounds, starts: np.ndarray, marks: Sequence[int], seeds: int) -> Prediction:
     """The prediction of runs from some starts, f[S, D].
 
     Args:
       linear: the rounds.
       starts: f[S, D], the vectors before the first round, equally probable.
-      rounds: the number of rounds.
-      eval_every: the number of rounds between predictions.
+      marks: the rounds after which there is a prediction, in increasing order.
       seeds: the number of runs whose mean is predicted.
     """
     with in_double():
         shapes = jax.eval_shape(lambda s: simulator.models(s, simulator.init(s)), linear.simulation)
         columns = quadratic_columns(linear.simulation, shapes)
-    marks = sorted({*range(0, rounds, eval_every), rounds})
     rows = {"mean": [], "covariance": [], "expected": [], "variance": []}
     means = starts
     # Without random matrices the covariance is the same from all starts.
     covariances = np.zeros((len(starts) if linear.random else 1, starts.shape[1], starts.shape[1]))
-    for t in range(rounds + 1):
+    for t in range(marks[-1] + 1):
         law = linear.laws[linear.order[t]]
         if t in marks:
             of_models = means @ law.M.T + law.c
@@ -134,7 +137,7 @@ def moments(linear: LinearRounds, starts: np.ndarray, rounds: int, eval_every: i
             rows["covariance"].append(spread.mean(axis=0) + apart.T @ apart / len(apart))
             rows["expected"].append(expected)
             rows["variance"].append(variance)
-        if t < rounds:
+        if t < marks[-1]:
             covariances = np.stack([after_round(law, *pair) for pair in zip(means, covariances, strict=False)])
             means = means @ law.mean_A.T + law.mean_b
     arrays = {name: np.asarray(values) for name, values in rows.items()}

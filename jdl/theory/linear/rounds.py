@@ -16,6 +16,7 @@ from jdl.engine import sim as simulator
 from jdl.engine.mapping import AT_ONCE
 from jdl.engine.rounds import step
 from jdl.engine.sim import RunState, Simulation
+from jdl.engine.xla import RUNS_ONCE
 from jdl.rng import key_of
 from jdl.theory.linear.blame import what_is_not_affine
 from jdl.theory.linear.noise import noise_shapes, with_noise
@@ -107,7 +108,7 @@ class LinearRounds(NamedTuple):
         with in_double():
             params = first_models(self.simulation) if params is None else params
             params = jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), params)
-            return np.asarray(self.packing.vector(simulator.init(self.simulation, params)))
+            return np.asarray(self.packing.vector(jax.device_get(simulator.INIT(self.simulation, params))))
 
 
 @contextmanager
@@ -121,7 +122,7 @@ def first_models(s: Simulation) -> PyTree:
     """The first model that the seed of a simulation draws, the one of single precision also in double precision."""
     with jax.enable_x64(False):
         problem = jax.tree.map(lambda x: _cast(x, jnp.float32), s.problem)
-        return problem.init(key_of(s.key, "init", 0))
+        return jax.device_get(jax.jit(lambda problem, key: problem.init(key_of(key, "init", 0)))(problem, s.key))
 
 
 def linear_rounds(simulation: Simulation, rounds: int, samples: int = 512) -> LinearRounds:
@@ -141,20 +142,21 @@ def linear_rounds(simulation: Simulation, rounds: int, samples: int = 512) -> Li
         model = jax.eval_shape(s.problem.init, s.key)
         seen = max(min(rounds, HORIZON), 1)
         keys = jax.random.split(jax.random.key(0), RUNS)
-        starts = _starts(model, s, keys)
-        states = _runs(s, keys, starts, seen)
+        starts = _starts(model, RUNS)
+        states = jax.device_get(_runs(s, keys, starts, seen))
         packing = packing_of(states)
         _has_a_state(s, packing)
         _foreseeable(s, states, packing)
         known = jax.tree.map(lambda x: x[0], states)
-        x = jax.random.normal(jax.random.key(1), (packing.size,), jnp.float64)
+        x = np.random.default_rng(1).normal(size=packing.size)
         probed = np.asarray(_probe(s, packing, known, x, jax.random.split(jax.random.key(2), PROBES)))
         _reads_no_order(s, packing, known, x)
         size = np.abs(probed).max()
         random = bool(np.abs(probed - probed[:, :1]).max() > EXACT * size)
         settled, period = _repeats(probed, known, packing, random)
         if settled is None and rounds > seen:
-            known = jax.tree.map(lambda x: x[0], _runs(s, keys[:1], starts[:1], rounds))
+            longer = _runs(s, keys[:1], jax.tree.map(lambda x: x[:1], starts), rounds)
+            known = jax.tree.map(lambda x: x[0], jax.device_get(longer))
         if settled is None:
             order = np.arange(rounds + 1)
         else:
@@ -176,14 +178,13 @@ def _cast(x: jax.Array, dtype: jnp.dtype) -> jax.Array:
     return jnp.asarray(x, dtype) if jnp.issubdtype(jnp.result_type(x), jnp.floating) else x
 
 
-def _starts(model: PyTree, s: Simulation, keys: Key) -> PyTree:
-    """Random first models, one for each key, of which only rounding is common."""
-    leaves, structure = jax.tree.flatten(model)
-    draw = lambda key: [jax.random.normal(jax.random.fold_in(key, i), x.shape) for i, x in enumerate(leaves)]
-    return structure.unflatten(jax.vmap(draw)(keys))
+def _starts(model: PyTree, runs: int) -> PyTree:
+    """Random first models, one for each run."""
+    random = np.random.default_rng(0)
+    return jax.tree.map(lambda x: random.normal(size=(runs, *x.shape)), model)
 
 
-@functools.partial(jax.jit, static_argnums=3)
+@functools.partial(jax.jit, static_argnums=3, compiler_options=RUNS_ONCE)
 def _runs(s: Simulation, keys: Key, starts: PyTree, rounds: int) -> RunState:
     """The states of runs, leaves `[run, round, ...]`, of rounds 0 to `rounds`."""
 
@@ -217,7 +218,7 @@ def _silent(s: Simulation) -> list[PyTree]:
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), noise_shapes(s))
 
 
-@functools.partial(jax.jit, static_argnums=1)
+@functools.partial(jax.jit, static_argnums=1, compiler_options=RUNS_ONCE)
 def _probe(s: Simulation, packing: Packing, known: RunState, x: jax.Array, keys: Key) -> jax.Array:
     """What a round of each number makes of one vector under each key, f[round, key, D + P]."""
 
@@ -229,7 +230,7 @@ def _probe(s: Simulation, packing: Packing, known: RunState, x: jax.Array, keys:
     return jax.lax.map(at_round, known)
 
 
-@functools.partial(jax.jit, static_argnums=1)
+@functools.partial(jax.jit, static_argnums=1, compiler_options=RUNS_ONCE)
 def _law(s: Simulation, packing: Packing, at: RunState, x: jax.Array, keys: Key) -> tuple[jax.Array, ...]:
     """The fields of `Law`."""
     silent = _silent(s)
@@ -265,7 +266,7 @@ def _grouped(A: np.ndarray, b: np.ndarray, Q: np.ndarray, M: np.ndarray, c: np.n
     return Law(A[first], b[first], count / len(A), Q, M, c)
 
 
-@functools.partial(jax.jit, static_argnums=1)
+@functools.partial(jax.jit, static_argnums=1, compiler_options=RUNS_ONCE)
 def _values(s: Simulation, packing: Packing, at: RunState, x: jax.Array, key: Key) -> jax.Array:
     """The vector after a round, and the models before it."""
     return jnp.concatenate([_round(s, packing, at, key, x, _silent(s)), _models(s, packing, at, x)])
@@ -278,7 +279,7 @@ def _is_affine(s: Simulation, packing: Packing, at: RunState, law: Law, keys: Ke
       InputError: if it does not; the sentence names the part.
     """
     for seed, scale in ((4, 1.0), (5, 30.0)):
-        x = scale * jax.random.normal(jax.random.key(seed), (packing.size,))
+        x = scale * np.random.default_rng(seed).normal(size=packing.size)
         values = np.asarray(_values(s, packing, at, x, keys[0]))
         expected = np.concatenate([law.A @ x + law.b, np.broadcast_to(law.M @ x + law.c, (len(law.A), len(law.c)))], 1)
         errors = np.abs(values - expected).max(axis=1) / max(np.abs(expected).max(), scale)

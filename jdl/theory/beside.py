@@ -1,0 +1,54 @@
+"""A measured curve beside a predicted one: the factor by which both shrink in a round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from jdl.theory.fitted import FEWEST, FittedRate, fitted_rate
+from jdl.theory.linear import Prediction
+
+__all__ = ["Factors", "factors_beside"]
+
+# What is above the end of the curve counts while it exceeds so many standard deviations of the mean over seeds, and
+# this part of its start, where the rounding of float32 does not show.
+DEVIATIONS, SMALLEST = 5.0, 1e-4
+
+
+class Factors(NamedTuple):
+    """The factors of one column over the same rounds.
+
+    Attributes:
+      measured: of the history.
+      predicted: of the prediction.
+    """
+
+    measured: FittedRate
+    predicted: FittedRate
+
+
+def factors_beside(history: Mapping[str, np.ndarray], prediction: Prediction, column: str) -> Factors | None:
+    """Fit a linear rate to a measured column and to its prediction: to what is above the predicted value at the end.
+
+    Args:
+      history: the columns of a run, f[E] or f[E, S], with the rounds of the prediction.
+      prediction: the prediction.
+      column: the name of the column.
+
+    Returns:
+      Both factors; None if too few evaluations lie between the start and the noise at the end.
+    """
+    values = np.asarray(history[column], float)
+    values = values.mean(axis=1) if values.ndim == 2 else values
+    expected = prediction.columns[column]
+    excess, measured = expected - expected[-1], values - expected[-1]
+    noise = DEVIATIONS * prediction.deviations[column] / np.sqrt(prediction.seeds)
+    good = (excess > noise) & (excess > SMALLEST * excess[0]) & (measured > 0)
+    end = int(np.argmin(good)) if not good.all() else len(good)
+    rounds = np.asarray(prediction.rounds)
+    if end // 2 < FEWEST:
+        return None
+    window = {"first": int(rounds[end // 2 - 1]), "last": int(rounds[end - 1]), "floor": 0.0}
+    return Factors(*(fitted_rate(curve[:end], rounds[:end], **window) for curve in (measured, excess)))
