@@ -12,6 +12,8 @@ __all__ = ["FittedRate", "fitted_rate"]
 
 # At least so many points decide a slope and its error.
 FEWEST = 8
+# Beyond this dependence of a residual on the one before it, an autoregression cannot be told from a trend.
+STRONGEST = 0.97
 
 
 class FittedRate(NamedTuple):
@@ -43,8 +45,8 @@ def fitted_rate(
     """Fit `values = c factor^round`, by least squares of the logarithms.
 
     The interval is that of a slope whose residuals are dependent from round to round, as those of methods that
-    oscillate: the variance of Newey and West with a window of the cube root of the number of points, at least 4, and
-    Student's t. It says nothing about a curve that is not straight, so the fit should begin after the transient.
+    oscillate: the prewhitened variance of Andrews and Monahan (1992), the window of Newey and West, and Student's t.
+    It says nothing about a curve that is not straight, so the fit should begin after the transient.
 
     Args:
       values: f[E], positive, such as a squared distance to the optimum.
@@ -79,10 +81,22 @@ def fitted_rate(
     x = x - x.mean()
     slope = x @ y / (x @ x)
     scores = x * (y - y.mean() - slope * x)
-    window = max(4, round(count ** (1 / 3)))
-    weights = 1 - np.arange(1, window + 1) / (window + 1)
-    total = scores @ scores + 2 * sum(w * (scores[k:] @ scores[:-k]) for k, w in enumerate(weights, 1) if k < count)
-    error = np.sqrt(max(total, 0.0) * count / (count - 2)) / (x @ x)
+    error = np.sqrt(_long_run_variance(scores) * count / (count - 2)) / (x @ x)
     reach = student.ppf((1 + level) / 2, count - 2) * error
     factor, low, high = np.exp([slope, slope - reach, slope + reach])
     return FittedRate(float(factor), float(low), float(high), int(rounds[chosen][0]), int(rounds[chosen][-1]))
+
+
+def _long_run_variance(scores: np.ndarray) -> float:
+    """The variance of the sum of dependent numbers.
+
+    An autoregression of order one takes out most of the dependence, and a sum over a window what is left.
+    """
+    before, after = scores[:-1], scores[1:]
+    size = before @ before
+    slope = float(np.clip(before @ after / size, -STRONGEST, STRONGEST)) if size > 0 else 0.0
+    left = after - slope * before
+    window = round(4 * (len(left) / 100) ** (2 / 9))
+    weights = 1 - np.arange(1, window + 1) / (window + 1)
+    total = left @ left + 2 * sum(w * (left[k:] @ left[:-k]) for k, w in enumerate(weights, 1) if k < len(left))
+    return max(float(total), 0.0) / (1 - slope) ** 2

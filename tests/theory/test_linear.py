@@ -69,7 +69,7 @@ def simulation(name, graph, noise=0.3, **options):
 def simulated(s, rounds, params, seeds):
     """The models after `rounds` rounds in double precision, f[seed, P], and the history."""
     with in_double():
-        s = jax.tree.map(lambda x: jnp.asarray(x, float) if jnp.issubdtype(x.dtype, jnp.floating) else x, s)
+        s = jax.tree.map(lambda x: jnp.asarray(x, float) if jnp.issubdtype(jnp.result_type(x), jnp.floating) else x, s)
 
         @jax.jit
         @jax.vmap
@@ -123,3 +123,166 @@ def test_the_mean_and_covariance_of_many_seeds_are_those_predicted(name, graph):
     if s is None:
         pytest.skip("jdl refuses this method over this graph")
     holds(s, graph)
+
+
+# ---- rates of convergence ----------------------------------------------------------------------------------------
+
+CONSTANT = ("static", "cyclic")
+
+
+def pairs(graphs):
+    names = sorted(set(algorithms.__all__) - OTHERS)
+    for graph in graphs:
+        drawn = names[(SEED + zlib.crc32(f"{graph} rates".encode())) % len(names)]
+        for name in names:
+            marks = [] if name == drawn and graph == graphs[SEED % 2] else [pytest.mark.slow]
+            yield pytest.param(name, graph, marks=marks, id=f"{name}-{graph}")
+
+
+def distances(s, rounds, target):
+    """Squared distances of the models to a point, without noise, in double precision, f[rounds + 1]."""
+    with in_double():
+        s = jax.tree.map(lambda x: jnp.asarray(x, float) if jnp.issubdtype(jnp.result_type(x), jnp.floating) else x, s)
+
+        @jax.jit
+        def run():
+            def body(state, _):
+                after, _ = jdl.sim.step(s, state)
+                return after, jnp.sum((jax.tree.leaves(jdl.sim.models(s, after))[0].reshape(-1) - target) ** 2)
+
+            return jax.lax.scan(body, jdl.sim.init(s, jnp.asarray(np.linspace(-1, 2, DIM))), None, rounds)[1]
+
+        return np.asarray(run())
+
+
+@pytest.mark.parametrize(("name", "graph"), list(pairs(CONSTANT)))
+def test_the_fitted_rate_is_the_predicted_spectral_radius(name, graph):
+    """Without noise the squared distance to the fixed point shrinks by the square of the spectral radius."""
+    s = simulation(name, graph, noise=0.0)
+    if s is None:
+        pytest.skip("jdl refuses this method over this graph")
+    try:
+        long_run = stationary(s, params=np.linspace(-1, 2, DIM))
+    except checks.InputError as error:
+        pytest.skip(str(error))
+    factor = long_run.spectral_radius**2
+    period = 2 if graph == "cyclic" else 1
+    rounds = min(int(np.log(1e-20) / np.log(max(factor, 1e-3))) + 40, 20_000) // 2 * 2
+    curve = distances(s, rounds, long_run.fixed_point)[period - 1 :: period]
+    when = np.arange(len(curve)) * period
+    floor = 1e-24 * max(curve[0], 1.0)
+    sunk = np.flatnonzero(curve <= floor)
+    if (sunk[0] if sunk.size else len(curve)) < 24:  # so fast that nothing is left to fit
+        assert factor < 0.25
+        return
+    fit = fitted_rate(curve, when, level=0.999, floor=floor)
+    slack = 0.003 * (1 - factor)  # complex eigenvalues, of which a window does not hold whole turns
+    assert fit.low - slack <= factor <= fit.high + slack, (fit, factor)
+
+
+@pytest.mark.parametrize(("name", "graph"), list(pairs(CONSTANT)))
+def test_one_per_cent_beyond_the_interval_of_stable_rates_runs_diverge(name, graph):
+    s = simulation(name, graph, noise=0.0)
+    if s is None or "lr" not in s.algorithm.__dataclass_fields__:
+        pytest.skip("jdl refuses this method over this graph, or it has no rate")
+    try:
+        high = stable_rates(s).high
+    except checks.InputError as error:
+        assert "stable at no lr" in str(error)
+        pytest.skip(str(error))
+    if not np.isfinite(high):
+        pytest.skip("no rate is too large")
+    at = lambda rate: s.replace(algorithm=s.algorithm.replace(lr=rate))
+    target = stationary(at(0.99 * high), params=np.linspace(-1, 2, DIM)).fixed_point
+    # Over a cycle the fixed point is that after a whole number of periods.
+    inside, outside = (distances(at(factor * high), 6_000, target)[1::2] for factor in (0.99, 1.01))
+    assert inside[-500:].max() < 1e-6 * inside[:50].max()
+    assert not outside[-500:].max() < 1e3 * outside[:50].max()
+
+
+# ---- closed forms and brute force --------------------------------------------------------------------------------
+
+
+def test_the_long_run_of_dpsgd_is_that_of_its_matrix():
+    """By brute force in NumPy: x <- (W x I)(x - lr (A x - b - noise)) for all nodes at once."""
+    s = simulation("DPSGD", "static")
+    W, p = lazy(np.arange(N)).weights.toarray(), s.problem
+    mix = np.kron(W, np.eye(DIM))
+    H = np.zeros((N * DIM, N * DIM))
+    for i, block in enumerate(np.asarray(p.A, float)):
+        H[i * DIM : (i + 1) * DIM, i * DIM : (i + 1) * DIM] = block
+    b, lr, sigma = np.asarray(p.b, float).reshape(-1), float(s.algorithm.lr), float(p.noise)
+    step = lambda lr: mix @ (np.eye(N * DIM) - lr * H)
+    radius = lambda lr: np.abs(np.linalg.eigvals(step(lr))).max()
+    found = stationary(s)
+    assert found.spectral_radius == pytest.approx(radius(lr), rel=1e-6)
+    np.testing.assert_allclose(
+        found.fixed_point, np.linalg.solve(np.eye(N * DIM) - step(lr), lr * mix @ b), rtol=1e-5, atol=1e-6
+    )
+    C = np.zeros_like(H)
+    for _ in range(3_000):
+        C = step(lr) @ C @ step(lr).T + (lr * sigma) ** 2 * mix @ mix.T
+    np.testing.assert_allclose(found.covariance, C, rtol=1e-5, atol=1e-9)
+    low, high = stable_rates(s)
+    assert low == 0 and radius(high * (1 - 1e-6)) < 1 < radius(high * (1 + 1e-6))
+
+
+def test_conserved_sums_do_not_count_as_rates():
+    """Gradient tracking keeps the sum of its trackers: along it the matrix of a round has eigenvalue 1."""
+    found = stationary(simulation("GradientTracking", "static"))
+    assert found.spectral_radius < 0.99 and found.states == 3 * N * DIM - DIM
+
+
+REFUSED = {  # one is drawn
+    "the compressor TopK": {"network": [compressors.TopK(0.5)]},
+    "the exchange CoordinateMedian": {"network": [jdl.exchange.CoordinateMedian()]},
+    "the algorithm DAdam": {"algorithm": algorithms.DAdam()},
+    "the problem Logistic": {"problem": jdl.problems.logistic},
+}
+
+
+@pytest.mark.parametrize(
+    "part", [pytest.param(part, marks=[] if i == SEED % 4 else [pytest.mark.slow]) for i, part in enumerate(REFUSED)]
+)
+def test_what_is_not_affine_is_named(part):
+    given = dict(REFUSED[part])
+    problem = given.pop("problem", lambda n: jdl.problems.quadratic(n, DIM))(N)
+    algorithm = given.pop("algorithm", algorithms.DPSGD())
+    s = jdl.simulation(problem, algorithm, lazy(np.arange(N)), **given)
+    with pytest.raises(checks.InputError, match=f"got {part}"):
+        predict(s, 5)
+
+
+def test_bad_arguments_of_predictions_are_refused():
+    s = simulation("DPSGD", "static")
+    for call, words in {
+        lambda: predict([], 5): "no simulation",
+        lambda: predict(s, -1): "rounds",
+        lambda: predict(s, []): "no rounds",
+        lambda: stable_rates(s, "rate"): "lr",
+    }.items():
+        with pytest.raises(checks.InputError, match=words):
+            call()
+
+
+# ---- fits --------------------------------------------------------------------------------------------------------
+
+
+def test_the_interval_of_a_fitted_rate_covers_as_often_as_it_says():
+    """Residuals that depend on those before: an autoregression of coefficient 0.5 about a line."""
+    random, covered, times = np.random.default_rng(0), 0, 400
+    for _ in range(times):
+        noise, residual = random.normal(size=200), 0.0
+        values = np.empty(200)
+        for t in range(200):
+            residual = 0.5 * residual + 0.1 * noise[t]
+            values[t] = np.exp(-0.05 * t + residual)
+        fit = fitted_rate(values, first=0, floor=0.0)
+        covered += fit.low <= np.exp(-0.05) <= fit.high
+    # 200 dependent points count for fewer, so that the interval is a little too short.
+    assert 0.86 < covered / times < 0.97
+
+
+def test_a_fit_of_too_few_points_is_refused():
+    with pytest.raises(checks.InputError, match="need at least 8"):
+        fitted_rate(0.1 ** np.arange(30.0))

@@ -37,7 +37,7 @@ def what_is_not_affine(s: Simulation) -> str:
         if not _is_affine(plain.replace(problem=s.problem)):
             named.append(f"the problem {type(s.problem).__name__} (its gradient is not affine)")
         named += [
-            f"the exchange {type(layer).__name__}"
+            _name(layer)
             for exchange, down in ((s.exchange, False), (s.exchange_down, True))
             for layer in (layers(exchange) if exchange is not None else ())
             if not _is_affine(plain.replace(**{"exchange_down" if down else "exchange": _alone(layer)}))
@@ -71,6 +71,11 @@ def _of_algorithm(s: Simulation) -> list[str]:
         if found
         else []
     )
+
+
+def _name(layer: object) -> str:
+    codec = getattr(layer, "compressor", None)
+    return f"the exchange {type(layer).__name__}" if codec is None else f"the compressor {type(codec).__name__}"
 
 
 def _alone(layer: object) -> object:

@@ -126,7 +126,7 @@ def moments(linear: LinearRounds, starts: np.ndarray, marks: Sequence[int], seed
     # Without random matrices the covariance is the same from all starts.
     covariances = np.zeros((len(starts) if linear.random else 1, starts.shape[1], starts.shape[1]))
     for t in range(marks[-1] + 1):
-        law = linear.laws[linear.order[t]]
+        law = linear.law(t)
         if t in marks:
             of_models = means @ law.M.T + law.c
             spread = np.broadcast_to(law.M @ covariances @ law.M.T, (len(means), len(law.c), len(law.c)))

@@ -77,8 +77,7 @@ class LinearRounds(NamedTuple):
     Attributes:
       simulation: the simulation in double precision.
       packing: which leaves of the state the vector holds.
-      laws: the laws that occur.
-      order: the number of the law of each round, i32[T + 1].
+      laws: the laws of the first rounds, up to the end of the first period.
       random: whether rounds are random beside their gradient noise.
       settled: the round from which on the laws repeat, or None if they were not seen to repeat.
       period: after how many rounds they repeat.
@@ -87,7 +86,6 @@ class LinearRounds(NamedTuple):
     simulation: Simulation
     packing: Packing
     laws: list[Law]
-    order: np.ndarray
     random: bool
     settled: int | None
     period: int | None
@@ -101,7 +99,18 @@ class LinearRounds(NamedTuple):
         got = f"got a simulation whose rounds do not repeat within {HORIZON} rounds"
         need = "need rounds that do (a constant rate, a graph or a cycle of graphs that repeats)"
         checks.require(self.settled is not None, f"{got}, {need}; ask for `jdl.theory.predict`, which needs none")
-        return [self.laws[self.order[self.settled + i]] for i in range(self.period)]
+        return [self.law(self.begun + i) for i in range(self.period)]
+
+    @property
+    def begun(self) -> int:
+        """The first multiple of the period from which on rounds repeat."""
+        return -(-self.settled // self.period) * self.period
+
+    def law(self, t: int) -> Law:
+        """The law of round t."""
+        if self.settled is not None and t > self.settled:
+            t = self.settled + (t - self.settled) % self.period
+        return self.laws[t]
 
     def start(self, params: PyTree | None = None) -> np.ndarray:
         """The vector before the first round, f[D]; `params` as of `jdl.sim.init`."""
@@ -157,21 +166,17 @@ def linear_rounds(simulation: Simulation, rounds: int, samples: int = 512) -> Li
         if settled is None and rounds > seen:
             longer = _runs(s, keys[:1], jax.tree.map(lambda x: x[:1], starts), rounds)
             known = jax.tree.map(lambda x: x[0], jax.device_get(longer))
-        if settled is None:
-            order = np.arange(rounds + 1)
-        else:
-            order = np.arange(max(rounds, settled + period) + 1)
-            order = np.where(order < settled, order, settled + (order - settled) % period)
+        first = rounds + 1 if settled is None else settled + period
         most = BYTES // (8 * packing.size**2)
         draws = jax.random.split(jax.random.key(3), min(samples, most) if random else 1)
         laws = []
-        for t in range(int(order.max()) + 1):
+        for t in range(first):
             at = jax.tree.map(lambda leaf, t=t: leaf[t], known)
             law = _grouped(*map(np.asarray, _law(s, packing, at, x, draws)))
-            if t in (0, int(order.max())):
+            if t in (0, first - 1):
                 _is_affine(s, packing, at, law, draws)
             laws.append(law)
-    return LinearRounds(s, packing, laws, order, random, settled, period)
+    return LinearRounds(s, packing, laws, random, settled, period)
 
 
 def _cast(x: jax.Array, dtype: jnp.dtype) -> jax.Array:

@@ -24,7 +24,7 @@ class Stationary(NamedTuple):
 
     Attributes:
       fixed_point: f[P], the models in which their mean ends, flattened node by node; in rounds that change
-        periodically, those before the first round of a period.
+        periodically, after a whole number of periods.
       covariance: f[P, P], the covariance of the models around it.
       spectral_radius: the factor by which the distance of the mean to the fixed point shrinks in a round.
       mean_square_radius: the factor by which the mean squared distance shrinks in a round. It is the square of
@@ -85,8 +85,8 @@ def radius(linear: LinearRounds) -> float:
 def _in_reach(linear: LinearRounds, start: np.ndarray) -> list[Law]:
     """The laws of a period in coordinates of the subspace that a run from a start can reach."""
     cycle = linear.cycle()
-    for t in range(linear.settled):
-        law = linear.laws[linear.order[t]]
+    for t in range(linear.begun):
+        law = linear.law(t)
         start = law.mean_A @ start + law.mean_b
     basis = reachable(cycle, start)
     return [restricted(law, basis, start) for law in cycle]
