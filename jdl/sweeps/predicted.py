@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,16 +14,22 @@ from jdl.theory import predict
 if TYPE_CHECKING:
     import pandas
 
-    from jdl.sweeps.table import SweepTable
-
 __all__ = ["predicted"]
 
 
-def predicted(table: SweepTable) -> pandas.DataFrame:
-    """A frame with the columns of the table's, whose metrics are the predicted means over its seeds.
+def predicted(
+    frame: pandas.DataFrame,
+    labels: Sequence[Mapping[str, Any]],
+    arguments: Sequence[Mapping[str, Any]] | None,
+    metrics: Collection[str],
+) -> pandas.DataFrame:
+    """A frame like that of a sweep's table, whose metrics are the predicted means over its seeds.
 
     Args:
-      table: the sweep.
+      frame: the evaluations of the sweep.
+      labels: the labels of each point.
+      arguments: the arguments of each point, those of `jdl.run`; None if they are not at hand.
+      metrics: the metrics of the sweep.
 
     Raises:
       InputError: if the table has no arguments, since it was read from files; or if theory has no exact prediction for
@@ -34,17 +41,17 @@ def predicted(table: SweepTable) -> pandas.DataFrame:
 
     got = "got a sweep that was read from files, which do not hold its parts"
     do = "call jdl.sweep with the same arguments and run_dir; finished runs are not run again"
-    checks.require(table.arguments is not None, f"{got}, need them for theory=True; {do}")
+    checks.require(arguments is not None, f"{got}, need them for theory=True; {do}")
     frames = []
-    for point, arguments in enumerate(table.arguments):
-        parts = {name: value for name, value in arguments.items() if name not in SETTINGS}
-        rows = table.frame[table.frame["point"] == point]
+    for point, own in enumerate(arguments):
+        parts = {name: value for name, value in own.items() if name not in SETTINGS}
+        rows = frame[frame["point"] == point]
         if rows.empty:
             continue
-        with naming(table.labels[point]):
+        with naming(labels[point]):
             several = simulations(parts, sorted(rows["seed"].unique()), {})
-            prediction = predict(several, np.unique(rows["round"]), params=arguments.get("params"))
-        keys = {"point": point, **table.labels[point], "seed": 0, "round": prediction.rounds}
-        metrics = {name: values for name, values in prediction.columns.items() if name in table.metrics}
-        frames.append(pandas.DataFrame(keys | metrics))
+            prediction = predict(several, np.unique(rows["round"]), params=own.get("params"))
+        keys = {"point": point, **labels[point], "seed": 0, "round": prediction.rounds}
+        columns = {name: values for name, values in prediction.columns.items() if name in metrics}
+        frames.append(pandas.DataFrame(keys | columns))
     return pandas.concat(frames, ignore_index=True)

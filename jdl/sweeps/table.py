@@ -280,7 +280,7 @@ class SweepTable:
         from jdl.sweeps.predicted import predicted
 
         x, y, hue, style, facet = map(self._column, (x, y, hue, style, facet))
-        rows = predicted(self) if theory else None
+        rows = predicted(self.frame, self.labels, self.arguments, self.metrics) if theory else None
         return sweep_plots.lines(self.frame, x, y, hue, style, facet, band, path, theory=rows)
 
     def heatmap(self, x: str, y: str, value: str, path: str | Path | None = None) -> matplotlib.figure.Figure:

@@ -37,7 +37,10 @@ LINEAR = {
     "StreamingDiLoCo": {"optimizer": "sgd"},
 }
 # Methods that are not linear on quadratics, whatever their options.
-OTHERS = {"AFL", "DAdam", "DFedSAM", "DRFA", "FedOpt", "FedSpeed", "PowerGossip", "QFedAvg", "QGAdam", "DiLoCoX"}
+OTHERS = {"AFL", "DAdam", "DFedSAM", "DRFA", "DiLoCoX", "FedOpt", "FedSpeed", "PowerGossip", "QFedAvg", "QGAdam"}
+OTHERS |= {"ScaledLocalSGD"}
+# The state has a number that depends on earlier draws: the round of the last meeting, the share of clients heard of.
+OTHERS |= {"Scaffnew", "FedAMD"}
 GRAPHS = ("static", "cyclic", "random")
 
 
@@ -52,7 +55,7 @@ def talk(graph, needs):
         servers = {"static": schedule.Sampling(N, N), "cyclic": schedule.CyclicSampling(N, 3)}
         return servers.get(graph, schedule.Sampling(N, 3))
     if "tree" in needs and graph == "static":
-        return topology.path(N)
+        return topology.chain(N)
     return {"static": rings[0], "cyclic": rings, "random": schedule.Matching(N)}[graph]
 
 
@@ -83,7 +86,7 @@ def simulated(s, rounds, params, seeds):
 def holds(s, graph):
     """The mean and the covariance of 64 runs along random directions are those predicted."""
     params = np.linspace(-1, 2, DIM)
-    predicted = predict(s, ROUNDS, eval_every=ROUNDS, params=params, samples=4096)
+    predicted = predict(s, ROUNDS, eval_every=ROUNDS, params=params, samples=2048)
     models, history = simulated(s, ROUNDS, params, SEEDS)
     directions = np.random.default_rng(1).normal(size=(8, models.shape[1]))
     mean, C = predicted.mean[-1], predicted.covariance[-1]

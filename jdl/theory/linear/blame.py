@@ -47,7 +47,8 @@ def what_is_not_affine(s: Simulation) -> str:
             for wrapper in getattr(s.oracle, "wrappers", ())
             if not isinstance(wrapper, GradientNoise) and not _is_affine(plain.replace(oracle=_oracle(s, (wrapper,))))
         ]
-    parts = " and ".join(named) or "a combination of parts that are affine one by one"
+    remembers = f"{type(s.algorithm).__name__}, in whose state models meet a number that depends on earlier draws"
+    parts = " and ".join(named) or remembers
     need = "need rounds that are affine in what nodes hold"
     return f"got {parts}, {need}; exact prediction is for quadratic losses and linear methods and exchanges"
 

@@ -21,14 +21,14 @@ from jdl.rng import key_of
 from jdl.theory.linear.blame import what_is_not_affine
 from jdl.theory.linear.noise import noise_shapes, with_noise
 from jdl.theory.linear.vector import Packing, discrete_leaves, packing_of
-from jdl.types import Key, PyTree
+from jdl.types import Key, Problem, PyTree
 
-__all__ = ["Law", "LinearRounds", "in_double", "linear_rounds"]
+__all__ = ["Law", "LinearRounds", "at_rate", "first_models", "in_double", "linear_rounds"]
 
 # Runs that differ in start and randomness, by which it is found what depends on them.
 RUNS = 4
 # Rounds that are looked at for a period, and keys that show whether a round is random.
-HORIZON, PROBES = 64, 32
+HORIZON, PROBES = 64, 128
 # Rounding in float64 stays far below this, and what is not affine lies far above.
 EXACT = 1e-9
 # A difference of two means of random rounds that counts as none: six standard errors.
@@ -78,7 +78,7 @@ class LinearRounds(NamedTuple):
       simulation: the simulation in double precision.
       packing: which leaves of the state the vector holds.
       laws: the laws of the first rounds, up to the end of the first period.
-      random: whether rounds are random beside their gradient noise.
+      draws: the keys whose rounds stand for all, one key if rounds are not random beside their gradient noise.
       settled: the round from which on the laws repeat, or None if they were not seen to repeat.
       period: after how many rounds they repeat.
     """
@@ -86,7 +86,7 @@ class LinearRounds(NamedTuple):
     simulation: Simulation
     packing: Packing
     laws: list[Law]
-    random: bool
+    draws: Key
     settled: int | None
     period: int | None
 
@@ -100,6 +100,11 @@ class LinearRounds(NamedTuple):
         need = "need rounds that do (a constant rate, a graph or a cycle of graphs that repeats)"
         checks.require(self.settled is not None, f"{got}, {need}; ask for `jdl.theory.predict`, which needs none")
         return [self.law(self.begun + i) for i in range(self.period)]
+
+    @property
+    def random(self) -> bool:
+        """Whether rounds are random beside their gradient noise."""
+        return len(self.draws) > 1
 
     @property
     def begun(self) -> int:
@@ -131,7 +136,12 @@ def first_models(s: Simulation) -> PyTree:
     """The first model that the seed of a simulation draws, the one of single precision also in double precision."""
     with jax.enable_x64(False):
         problem = jax.tree.map(lambda x: _cast(x, jnp.float32), s.problem)
-        return jax.device_get(jax.jit(lambda problem, key: problem.init(key_of(key, "init", 0)))(problem, s.key))
+        return jax.device_get(_drawn(problem, s.key))
+
+
+@functools.partial(jax.jit, compiler_options=RUNS_ONCE)
+def _drawn(problem: Problem, key: Key) -> PyTree:
+    return problem.init(key_of(key, "init", 0))
 
 
 def linear_rounds(simulation: Simulation, rounds: int, samples: int = 512) -> LinearRounds:
@@ -164,19 +174,45 @@ def linear_rounds(simulation: Simulation, rounds: int, samples: int = 512) -> Li
         random = bool(np.abs(probed - probed[:, :1]).max() > EXACT * size)
         settled, period = _repeats(probed, known, packing, random)
         if settled is None and rounds > seen:
-            longer = _runs(s, keys[:1], jax.tree.map(lambda x: x[:1], starts), rounds)
-            known = jax.tree.map(lambda x: x[0], jax.device_get(longer))
-        first = rounds + 1 if settled is None else settled + period
+            known = _course(s, starts, rounds)
         most = BYTES // (8 * packing.size**2)
         draws = jax.random.split(jax.random.key(3), min(samples, most) if random else 1)
-        laws = []
-        for t in range(first):
-            at = jax.tree.map(lambda leaf, t=t: leaf[t], known)
-            law = _grouped(*map(np.asarray, _law(s, packing, at, x, draws)))
-            if t in (0, first - 1):
-                _is_affine(s, packing, at, law, draws)
-            laws.append(law)
-    return LinearRounds(s, packing, laws, random, settled, period)
+        laws = _laws(s, packing, known, draws, rounds + 1 if settled is None else settled + period)
+    return LinearRounds(s, packing, laws, draws, settled, period)
+
+
+def at_rate(linear: LinearRounds, field: str, rate: float) -> LinearRounds:
+    """The rounds with another number in one field of the algorithm, which repeat as those before.
+
+    Args:
+      linear: the rounds.
+      field: the name of the field.
+      rate: the number.
+    """
+    with in_double():
+        s = linear.simulation
+        s = s.replace(algorithm=s.algorithm.replace(**{field: jnp.asarray(rate, jnp.float64)}))
+        rounds = len(linear.laws)
+        known = _course(s, _starts(jax.eval_shape(s.problem.init, s.key), 1), rounds)
+        return linear._replace(simulation=s, laws=_laws(s, linear.packing, known, linear.draws, rounds))
+
+
+def _course(s: Simulation, starts: PyTree, rounds: int) -> RunState:
+    """The states of one run, leaves `[round, ...]`, for what in them does not depend on the models."""
+    one = _runs(s, jax.random.split(jax.random.key(0), 1), jax.tree.map(lambda x: x[:1], starts), rounds)
+    return jax.tree.map(lambda x: x[0], jax.device_get(one))
+
+
+def _laws(s: Simulation, packing: Packing, known: RunState, draws: Key, rounds: int) -> list[Law]:
+    """The laws of rounds 0 to `rounds - 1`, of which the first and the last are checked to be affine."""
+    laws, x = [], np.random.default_rng(1).normal(size=packing.size)
+    for t in range(rounds):
+        at = jax.tree.map(lambda leaf, t=t: leaf[t], known)
+        law = _grouped(*map(np.asarray, _law(s, packing, at, x, draws)))
+        if t in (0, rounds - 1):
+            _is_affine(s, packing, at, law, draws)
+        laws.append(law)
+    return laws
 
 
 def _cast(x: jax.Array, dtype: jnp.dtype) -> jax.Array:
@@ -300,6 +336,7 @@ def _repeats(
     timeless = [leaf[0] for leaf in others if leaf.ndim > 2 or not np.array_equal(leaf[0], np.arange(leaf.shape[1]))]
     rounds = len(probed)
     size = np.abs(probed).max()
+    probed = np.concatenate([probed, probed**2 / size], axis=2)  # rounds may differ in their variances alone
     mean = probed.mean(axis=1)
     error = ERRORS * np.sqrt(2 * probed.var(axis=1, ddof=1).max(axis=0) / probed.shape[1]) + EXACT * size
     for period in range(1, rounds // 2 + 1):

@@ -9,7 +9,7 @@ import numpy as np
 
 from jdl import checks
 from jdl.engine.sim import Simulation
-from jdl.theory.linear.rounds import HORIZON, linear_rounds
+from jdl.theory.linear.rounds import HORIZON, at_rate, linear_rounds
 from jdl.theory.linear.stationary import radius
 
 __all__ = ["StableRates", "stable_rates"]
@@ -57,10 +57,11 @@ def stable_rates(simulation: Simulation, field: str = "lr", samples: int = 512) 
     fields = [one.name for one in dataclasses.fields(algorithm) if one.metadata.get("pytree_node", True)]
     checks.known("field", field, fields)
 
+    linear = linear_rounds(simulation, HORIZON, samples)
+
     def shrinks(rate: float) -> float:
         """Below zero if the mean squared distance shrinks at this rate."""
-        changed = algorithm.replace(**{field: rate})
-        return radius(linear_rounds(simulation.replace(algorithm=changed), HORIZON, samples)) - 1 + ONE
+        return radius(at_rate(linear, field, rate)) - 1 + ONE
 
     own = float(getattr(algorithm, field))
     centre = own if own > 0 else 1.0
