@@ -1,24 +1,66 @@
-"""Predictions of theory for gossip and for learning over it, from the topology alone."""
+"""What theory predicts: from a graph, from the constants of a problem, or exactly; see the page of this folder."""
 
+from jdl.theory import bounds
+from jdl.theory.asking import node_gradients
 from jdl.theory.beside import Factors, factors_beside
+from jdl.theory.consensus import Transient, limit_weights, second_modulus, sigma_2, transient
+from jdl.theory.curvature import smoothness, strong_convexity
+from jdl.theory.estimates import (
+    GradientNoise,
+    NeighbourhoodHeterogeneity,
+    gradient_diversity,
+    gradient_noise,
+    heterogeneity,
+    neighbourhood_heterogeneity,
+)
+from jdl.theory.finite import finite_time, finite_time_steps
 from jdl.theory.fitted import FittedRate, fitted_rate
 from jdl.theory.linear import Prediction, StableRates, Stationary, predict, stable_rates, stationary
+from jdl.theory.outcomes import Outcome, contraction_of_outcomes, effective_neighbours_of_outcomes, outcomes
+from jdl.theory.random_schedules import lossy_contraction, random_contraction
 from jdl.theory.rates import QuadraticRate, best_quadratic_rate, predicted_rounds, quadratic_rate, rounds_to_shrink
+from jdl.theory.realised import Realised, realised_gap, realised_rounds
 
 __all__ = [
     "Factors",
     "FittedRate",
+    "GradientNoise",
+    "NeighbourhoodHeterogeneity",
+    "Outcome",
     "Prediction",
     "QuadraticRate",
+    "Realised",
     "StableRates",
     "Stationary",
+    "Transient",
     "best_quadratic_rate",
+    "bounds",
+    "contraction_of_outcomes",
+    "effective_neighbours_of_outcomes",
     "factors_beside",
+    "finite_time",
+    "finite_time_steps",
     "fitted_rate",
+    "gradient_diversity",
+    "gradient_noise",
+    "heterogeneity",
+    "limit_weights",
+    "lossy_contraction",
+    "neighbourhood_heterogeneity",
+    "node_gradients",
+    "outcomes",
     "predict",
     "predicted_rounds",
     "quadratic_rate",
+    "random_contraction",
+    "realised_gap",
+    "realised_rounds",
     "rounds_to_shrink",
+    "second_modulus",
+    "sigma_2",
+    "smoothness",
     "stable_rates",
     "stationary",
+    "strong_convexity",
+    "transient",
 ]
