@@ -15,7 +15,7 @@ from scipy import stats
 import jdl
 from jdl import algorithms, checks, compressors, schedule, topology
 from jdl.theory import fitted_rate, predict, stable_rates, stationary
-from jdl.theory.linear.rounds import in_double
+from jdl.theory.linear.traced import in_double
 
 SEED = int(os.environ["JDL_TEST_SEED"])
 N, DIM, ROUNDS, SEEDS = 6, 2, 12, 64
@@ -33,6 +33,7 @@ LINEAR = {
     "EF21": {"compressor": compressors.Identity()},
     "EagerDiLoCo": {"optimizer": "sgd"},
     "GossipDiLoCo": {"optimizer": "sgd"},
+    "GTSAGA": {"parts": 2},  # a random part at each node: few, for few matrices
     "LEAD": {"compressor": compressors.Identity()},
     "StreamingDiLoCo": {"optimizer": "sgd"},
 }

@@ -12,7 +12,9 @@ from jdl import checks
 from jdl.engine import sim as simulator
 from jdl.engine.sim import Simulation
 from jdl.theory.linear.columns import quadratic_columns
-from jdl.theory.linear.rounds import Law, LinearRounds, first_models, in_double, linear_rounds
+from jdl.theory.linear.law import Law
+from jdl.theory.linear.rounds import LinearRounds, linear_rounds
+from jdl.theory.linear.traced import first_models, in_double
 from jdl.types import PyTree
 
 __all__ = ["Prediction", "predict"]

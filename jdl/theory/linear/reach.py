@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jdl.theory.linear.rounds import Law
+from jdl.theory.linear.law import Law
 
 __all__ = ["reachable", "restricted"]
 

@@ -1,0 +1,37 @@
+"""From which round on rounds repeat, and after how many."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from jdl.engine.sim import RunState
+from jdl.theory.linear.law import EXACT
+from jdl.theory.linear.vector import Packing, discrete_leaves
+
+__all__ = ["repeats"]
+
+# A difference of two means of random rounds that counts as none: six standard errors.
+ERRORS = 6.0
+
+
+def repeats(probed: np.ndarray, known: RunState, packing: Packing, random: bool) -> tuple[int, int] | tuple[None, None]:
+    """The round from which on rounds repeat, and the period: the smallest of each that fits what was seen."""
+    others = [leaf for _, leaf in discrete_leaves(jax.tree.map(lambda x: x[None], known), packing)]
+    timeless = [leaf[0] for leaf in others if leaf.ndim > 2 or not np.array_equal(leaf[0], np.arange(leaf.shape[1]))]
+    rounds = len(probed)
+    size = np.abs(probed).max()
+    probed = np.concatenate([probed, probed**2 / size], axis=2)  # rounds may differ in their variances alone
+    mean = probed.mean(axis=1)
+    error = ERRORS * np.sqrt(2 * probed.var(axis=1, ddof=1).max(axis=0) / probed.shape[1]) + EXACT * size
+    for period in range(1, rounds // 2 + 1):
+        apart = np.abs(mean[period:] - mean[:-period])
+        same = np.all(apart <= (error if random else EXACT * size), axis=1)
+        for leaf in timeless:
+            scale = EXACT * max(np.abs(leaf.astype(float)).max(), 1.0) if leaf.size else 1.0
+            near = np.abs(leaf[period:].astype(float) - leaf[:-period].astype(float)) <= scale
+            same &= near.reshape(rounds - period, -1).all(axis=1)
+        settled = int(np.max(np.flatnonzero(~same), initial=-1)) + 1
+        if rounds - settled >= 2 * period and settled <= rounds // 2:
+            return settled, period
+    return None, None
