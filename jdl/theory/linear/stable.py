@@ -49,7 +49,7 @@ def stable_rates(simulation: Simulation, field: str = "lr", samples: int = 512) 
 
     >>> import jdl
     >>> problem = jdl.problems.quadratic(4, 2, condition=4.0)  # L = 1
-    >>> simulation = jdl.simulation(problem, jdl.algorithms.DPSGD(lr=0.1), jdl.topology.disconnected(4))
+    >>> simulation = jdl.simulation(problem, jdl.algorithms.LocalOnly(lr=0.1), jdl.topology.ring(4))
     >>> round(stable_rates(simulation).high, 6)  # doctest: +SKIP
     2.0
     """

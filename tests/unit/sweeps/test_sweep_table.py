@@ -222,7 +222,7 @@ def test_without_xarray_there_is_a_sentence(table, monkeypatch):
 def test_figures_are_drawn_by_the_room_of_figures(table, monkeypatch):
     calls = []
     fake = types.SimpleNamespace(
-        lines=lambda *args: calls.append(args) or "lines", heatmap=lambda *args: calls.append(args) or "heatmap"
+        lines=lambda *args, theory: calls.append(args) or "lines", heatmap=lambda *args: calls.append(args) or "heatmap"
     )
     monkeypatch.setitem(sys.modules, "jdl.show.sweep_plots", fake)
     monkeypatch.setattr(jdl.show, "sweep_plots", fake, raising=False)
