@@ -141,7 +141,7 @@ def gt_vr(W, G, F, X, lr, rounds, coins):
 
 
 def gtadam(W, G, X, lr, rounds, b1, b2, eps, cap=np.inf):
-    """GTAdam, Carnevale, Farina, Notarnicola & Notarstefano 2023, algorithm 1; checked in NVFlare. Also v."""
+    """GTAdam, Carnevale, Farina, Notarnicola & Notarstefano 2023; checked in NVFlare. Also v."""
     m, v, s, g = np.zeros_like(X), np.zeros_like(X), G(X, 0), G(X, 0)
     out = [(X, v)]
     for t in range(rounds):

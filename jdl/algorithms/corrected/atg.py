@@ -46,8 +46,8 @@ class ATG:
 
     References:
       Carnevale, Bastianello, Notarstefano, Carli 2025, ADMM-Tracking Gradient for Distributed Optimization over
-      Asynchronous and Unreliable Networks, Algorithms 1 and 2 (abstract read; the iteration, and what a lost message
-      changes, read in the third-party code of decent_bench, whose authors include one of the paper's).
+      Asynchronous and Unreliable Networks (abstract read; the iteration, and what a lost message changes, read in the
+      third-party code of decent_bench, whose authors include one of the paper's).
     """
 
     lr: float = number(0.1, minimum=0)

@@ -47,8 +47,8 @@ class GTAdam:
 
     References:
       Carnevale, Farina, Notarnicola, Notarstefano 2023, GTAdam: Gradient Tracking with Adaptive Momentum for
-      Distributed Online Optimization, Algorithm 1 (abstract read; the iteration, eps under the root and cap = 10^6 read
-      in the code of NVFlare; a code for the disropt library has the same order, with eps beside the root).
+      Distributed Online Optimization (abstract read; the iteration, eps under the root and cap = 10^6 read in the code
+      of NVFlare; a code for the disropt library has the same order, with eps beside the root).
     """
 
     lr: float = number(0.001, minimum=0)

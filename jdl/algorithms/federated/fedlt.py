@@ -44,9 +44,9 @@ class FedLT:
       decay: function of the round t that returns a factor on lr, or None for a constant lr.
 
     References:
-      Bastianello, Liu, Johansson 2024, Enhancing Privacy in Federated Learning through Local Training, Algorithm 1
-      without noise; Tudose et al. 2025, Communication-Efficient Learning for Satellite Constellations, without
-      compression (abstracts read; the iteration read in the third-party code of decent_bench, whose authors include one
+      Bastianello, Liu, Johansson 2024, Enhancing Privacy in Federated Learning through Local Training, without
+      noise; Tudose et al. 2025, Communication-Efficient Learning for Satellite Constellations, without compression
+      (the former's abstract read; the iteration read in the third-party code of decent_bench, whose authors include one
       of the papers').
     """
 
