@@ -10,6 +10,7 @@ from jdl.algorithms.compressed.deepsqueeze import DeepSqueeze
 from jdl.algorithms.compressed.ef21 import EF21
 from jdl.algorithms.compressed.lead import LEAD
 from jdl.algorithms.compressed.powergossip import PowerGossip
+from jdl.algorithms.corrected.atg import ATG
 from jdl.algorithms.corrected.aug_dgm import AugDGM
 from jdl.algorithms.corrected.d2 import D2
 from jdl.algorithms.corrected.diging import DIGing
@@ -19,13 +20,19 @@ from jdl.algorithms.corrected.extra import EXTRA
 from jdl.algorithms.corrected.gradient_tracking import GradientTracking
 from jdl.algorithms.corrected.gt_saga import GTSAGA
 from jdl.algorithms.corrected.gt_sarah import GTSARAH
+from jdl.algorithms.corrected.gt_vr import GTVR
+from jdl.algorithms.corrected.gtadam import GTAdam
 from jdl.algorithms.corrected.kgt import KGT
 from jdl.algorithms.corrected.led import LED
 from jdl.algorithms.corrected.momentum_tracking import MomentumTracking
 from jdl.algorithms.corrected.nesterov_gradient_tracking import NesterovGradientTracking
 from jdl.algorithms.corrected.nids import NIDS
+from jdl.algorithms.corrected.wang_elia import WangElia
 from jdl.algorithms.dual.admm import ADMM
+from jdl.algorithms.dual.dinno import DiNNO
 from jdl.algorithms.dual.dlm import DLM
+from jdl.algorithms.dual.lt_admm import LTADMM
+from jdl.algorithms.dual.lt_admm_vr import LTADMMVR
 from jdl.algorithms.dual.opapc import OPAPC
 from jdl.algorithms.dual.proxskip import ProxSkip
 from jdl.algorithms.federated.afl import AFL
@@ -37,6 +44,7 @@ from jdl.algorithms.federated.fedavg import FedAvg
 from jdl.algorithms.federated.fedavgm import FedAvgM
 from jdl.algorithms.federated.feddyn import FedDyn
 from jdl.algorithms.federated.fedlin import FedLin
+from jdl.algorithms.federated.fedlt import FedLT
 from jdl.algorithms.federated.fednova import FedNova
 from jdl.algorithms.federated.fedopt import FedOpt
 from jdl.algorithms.federated.fedpd import FedPD
@@ -78,6 +86,7 @@ from jdl.algorithms.outer.streaming_diloco import StreamingDiLoCo
 __all__ = [
     "ADMM",
     "AFL",
+    "ATG",
     "AugDGM",
     "AverageDirectionSAM",
     "BEER",
@@ -100,6 +109,7 @@ __all__ = [
     "DeltaSGD",
     "DiLoCo",
     "DiLoCoX",
+    "DiNNO",
     "DmSGD",
     "EASGD",
     "EF21",
@@ -113,6 +123,7 @@ __all__ = [
     "FedAvgM",
     "FedDyn",
     "FedLin",
+    "FedLT",
     "FedNova",
     "FedOpt",
     "FedPD",
@@ -122,11 +133,15 @@ __all__ = [
     "FedSplit",
     "GTSAGA",
     "GTSARAH",
+    "GTVR",
+    "GTAdam",
     "GossipDiLoCo",
     "GradientTracking",
     "KGT",
     "LEAD",
     "LED",
+    "LTADMM",
+    "LTADMMVR",
     "LocalOnly",
     "MimeLite",
     "MomentumTracking",
@@ -147,4 +162,5 @@ __all__ = [
     "SlowMo",
     "StreamingDiLoCo",
     "SwarmSGD",
+    "WangElia",
 ]

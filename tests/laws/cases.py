@@ -30,19 +30,24 @@ EXCHANGES = list(catalogue.members("exchanges"))
 # What a law does not hold for, and why. The law must really fail there, or the entry goes.
 EXCEPTIONS = {
     "centralised": {
+        "ATG": "its average of the gradients begins at zero, and comes over links",
         "DLM": "its penalty is 1 - W_ii, which one node has not",
+        "DiNNO": "its penalty is 1 - W_ii, which one node has not",
         "EagerDiLoCo": "the others' share of a change is a round old",
         "GTSAGA": "parts are drawn by the node's own key",
+        "LTADMMVR": "parts are drawn by the node's own key",
         "OverlapSGP": "messages are a round old",
     },
     "mixing alone": {
         "ADMM": "without a rate nobody solves anything",
         "DLM": "without a rate nothing moves",
+        "DiNNO": "without a rate nobody solves anything",
         "DecentLaM": "disagreement has momentum",
         "EagerDiLoCo": "changes are averaged, models never",
         "OverlapSGP": "what keeps its sum includes messages in flight",
         "ProxSkip": "most rounds are silent",
         "SlowMo": "disagreement has momentum",
+        "WangElia": "disagreement swings with its integral",
     },
     "first gradient": {
         "DAdam": "steps are not linear in the gradient",
@@ -50,12 +55,21 @@ EXCEPTIONS = {
         "EagerDiLoCo": "an outer step scales the inner one",
         "GossipDiLoCo": "an outer step scales the inner one",
         "GTSAGA": "a step takes parts of the data, not the minibatch",
+        "GTAdam": "steps are not linear in the gradient",
         "GTSARAH": "the first step takes the full gradient",
+        "GTVR": "the first step takes the full gradient",
+        "LTADMMVR": "a step takes parts of the data, not the minibatch",
         "OPAPC": "a step is divided by 1 + lr mu",
         "QGAdam": "steps are not linear in the gradient",
     },
-    "relabelling": {"GTSAGA": "parts are drawn by the node's own key"},
-    "alone": {"GTSAGA": "parts are drawn by the node's own key"},
+    "relabelling": {
+        "GTSAGA": "parts are drawn by the node's own key",
+        "LTADMMVR": "parts are drawn by the node's own key",
+    },
+    "alone": {
+        "GTSAGA": "parts are drawn by the node's own key",
+        "LTADMMVR": "parts are drawn by the node's own key",
+    },
     "array by array": {
         "PowerGossip": "each array has a low rank of its own",
         "StreamingDiLoCo": "arrays are its fragments",
@@ -65,7 +79,7 @@ EXCEPTIONS = {
 # What is refused in a network that loses messages, written down here and not read from what the methods declare; it is
 # measured in test_laws_reliability.py. The server keeps a mean of what its clients hold, and adds their changes to it:
 # a lost change is missing for ever.
-MEANS = ["EF21", "FedAMD", "FedDyn", "FedSplit", "Scaffold"]
+MEANS = ["EF21", "FedAMD", "FedDyn", "FedLT", "FedSplit", "Scaffold"]
 # Only compressed changes travel, to copies that neighbours keep. A simulation delivers the copy itself, and so it
 # cannot show what a lost change would do.
 COPIES = ["BEER", "CDProxSGT", "DCD", "LEAD"]

@@ -30,7 +30,7 @@ def parts(name, exchange):
 
 # What is refused, and why, written down here and not read from what the parts declare.
 # Messages that differ from neighbour to neighbour are not one array, and have no mean.
-OF_LINKS = {"PowerGossip", "RelaySGD"}
+OF_LINKS = {"ATG", "PowerGossip", "RelaySGD"}
 # x / w of push-sum holds only where both are sums of one column-stochastic W, which medians, a polynomial of W with
 # negative weights and a stretched mean are not.
 OF_COLUMNS = {"OverlapSGP", "PushSum"}

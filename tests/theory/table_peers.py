@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import numpy_decentralized as peers
 import numpy_federated as federated
-from beds import MEAN, N, coins
+import numpy_newer as newer
+from beds import MEAN, N, coins, own_coins
 from table import ADAMW, LR, OUTER, SGD, STEPS, TOP, WIDE, H, Row, T, X, adamw, divided, pair, soften, top
 
 from jdl import exchange
@@ -18,6 +19,17 @@ def parts_drawn(parts):
     """By the documented key of the node's own randomness."""
     draw = lambda t, i: jax.random.randint(beds.key_of("node", t, i), (), 0, parts)
     return np.asarray(beds.jit(jax.vmap(jax.vmap(draw, (None, 0)), (0, None)))(jnp.arange(T), jnp.arange(N)))
+
+
+def steps_drawn(parts):
+    """The same for each of H local steps, `[T, n, H]`."""
+    draw = lambda t, i: jax.random.randint(beds.key_of("node", t, i), (H,), 0, parts)
+    return np.asarray(beds.jit(jax.vmap(jax.vmap(draw, (None, 0)), (0, None)))(jnp.arange(T), jnp.arange(N)))
+
+
+def lt_admm_vr(case, renews):
+    gradient = newer.saga(case.F, X, 4, steps_drawn(4), renews)
+    return newer.lt_admm(case.W, gradient, X, LR, T, 0.6 / (H * 0.7), 0.7, H)[0]
 
 
 def power_gossip(case, iterations):
@@ -35,6 +47,7 @@ PEERS = {
         lambda run, ref: [(run.nodes.alpha, ref[1][:-1], 1e-11)],  # alpha of a round is that before its step
     ),
     "ADMM by steps": Row({"penalty": 0.4, **STEPS}, lambda c: peers.admm_by_steps(*c.peers, 0.4, H)),
+    "ATG": Row({"mixing": 0.4, "penalty": 0.7, "relaxation": 0.6}, lambda c: newer.atg(*c.peers, 0.4, 0.7, 0.6)),
     "AugDGM": Row({}, lambda c: peers.gradient_tracking(*c.peers, mix_difference=True)),
     # On quadratics it is D-PSGD, whatever its radius: what it adds needs third derivatives.
     "AverageDirectionSAM": Row({"rho": 0.7}, lambda c: peers.atc(*c.peers)),
@@ -88,6 +101,20 @@ PEERS = {
         lambda run, ref: [pair(run.nodes.error, ref[1])],
     ),
     "DeltaSGD": Row({"gamma": 0.05, "delta": 0.6, **STEPS}, lambda c: peers.delta_sgd(*c.peers, H, 0.05, 0.6)),
+    "DiNNO": Row(
+        {"penalty": 0.4, "growth": 1.01, **STEPS},
+        lambda c: newer.dinno(*c.peers, 0.4, 1.01, H),
+        lambda run, ref: [pair(run.nodes.dual, ref[1])],
+    ),
+    "DiNNO persistent": Row(
+        {"penalty": 0.4, "persistent": True, **STEPS},
+        lambda c: newer.dinno(*c.peers, 0.4, 1.0, H, persistent=True),
+    ),
+    "DiNNO sgd": Row(
+        {"penalty": 0.4, "growth": 1.01, "optimizer": "sgd", **STEPS},
+        lambda c: newer.dinno(*c.peers, 0.4, 1.01, H, adam=False),
+        lambda run, ref: [pair(run.nodes.dual, ref[1])],
+    ),
     "DmSGD": Row({"momentum": 0.6}, lambda c: peers.dmsgd(*c.peers, 0.6)),
     "DmSGD old": Row({"momentum": 0.6, "old": True}, lambda c: peers.dmsgd(*c.peers, 0.6, old=True)),
     "EXTRA": Row({}, lambda c: peers.extra(*c.peers)),
@@ -100,6 +127,16 @@ PEERS = {
     "ExactDiffusion": Row({}, lambda c: peers.exact_diffusion(*c.peers)),
     "GTSAGA": Row({"parts": 4}, lambda c: peers.gt_saga(c.W, c.F, X, LR, T, 4, parts_drawn(4))),
     "GTSARAH": Row({"period": 7}, lambda c: peers.gt_sarah(*c.peers, c.F, 7)),
+    "GTAdam": Row(
+        {"b1": 0.8, "b2": 0.9, "eps": 1e-3, "cap": 0.5},
+        lambda c: newer.gtadam(*c.peers, 0.8, 0.9, 1e-3, 0.5),
+        lambda run, ref: [pair(run.nodes.v, ref[1])],
+    ),
+    "GTVR": Row(
+        {"probability": 0.3},
+        lambda c: newer.gt_vr(c.W, c.G, c.F, X, LR, T, own_coins(0.3)),
+        lambda run, ref: [pair(run.nodes.v, ref[1])],
+    ),
     "GossipDiLoCo": Row(
         {"pull": 0.2, **ADAMW},
         lambda c: federated.gossip_diloco([c.W] * T, c.G, X, LR, T, H, 0.3, 0.4, 0.2, adamw),
@@ -116,6 +153,15 @@ PEERS = {
         lambda run, ref: [divided(run.nodes.dual / LR, ref[1])],
     ),
     "LED": Row({"dual_lr": 0.6, **STEPS}, lambda c: peers.led(*c.peers, H, 0.6 / H)),
+    # Only the product of the paper's beta and rho matters: dual_lr = H beta rho.
+    "LTADMM": Row(
+        {"dual_lr": 0.6, **STEPS},
+        lambda c: newer.lt_admm(*c.peers, 0.6 / (H * 0.7), 0.7, H),
+    ),
+    "LTADMMVR": Row({"dual_lr": 0.6, "parts": 4, **STEPS}, lambda c: lt_admm_vr(c, renews=True)),
+    "LTADMMVR table": Row(
+        {"dual_lr": 0.6, "parts": 4, "renews": False, **STEPS}, lambda c: lt_admm_vr(c, renews=False)
+    ),
     "LocalOnly": Row(STEPS, lambda c: peers.atc(np.eye(N), c.G, X, LR, T, H)),
     "MomentumTracking": Row({"momentum": 0.6}, lambda c: peers.momentum_tracking(*c.peers, 0.6)),
     "NIDS": Row({}, lambda c: peers.nids(*c.peers)),
@@ -172,4 +218,7 @@ PEERS = {
         W=[MEAN],  # the reference averages exactly
     ),
     "SwarmSGD": Row(STEPS, lambda c: peers.atc(*c.peers, H)),
+    "WangElia": Row(
+        {"gain": 0.4}, lambda c: newer.wang_elia(*c.peers, 0.4), lambda run, ref: [pair(run.nodes.z, ref[1])]
+    ),
 }

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy_decentralized as peers
 import numpy_federated as federated
+import numpy_newer as newer
 from beds import COUNTS, N, coins, own_coins
 from table import (
     ADAMW,
@@ -172,6 +173,11 @@ SERVER = {
         lambda c: federated.fedlin(c.samples, c.G, x, H * LR / BUDGETS, T, H, N, taus=BUDGETS),
         oracle=slow,
         **ALL,
+    ),
+    "FedLT": Row(
+        {"step": 0.7, **STEPS},
+        lambda c: newer.fedlt(*c.steps, 0.7),
+        lambda run, ref: [pair(run.nodes.z, ref[1]), pair(run.nodes.x, ref[2])],
     ),
     "FedNova": Row({"rho": 0.5, **STEPS}, lambda c: federated.fednova(*c.steps[:5], BUDGETS, N, 0.5), oracle=slow),
     "FedOpt": Row(

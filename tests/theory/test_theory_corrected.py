@@ -13,7 +13,7 @@ from flax import struct
 from table import LR, ROUNDS, X
 
 import jdl
-from jdl import algorithms
+from jdl import algorithms, exchange, topology
 from jdl.local.proximal import PROXES
 from jdl.oracle import DataOracle
 from jdl.types import BatchId
@@ -33,6 +33,10 @@ NEW = {
     "GTSAGA": {"lr": 0.1},
     "DProxSGT": {"lr": 0.1, "strength": 0.0},
     "NesterovGradientTracking": {"lr": 0.1, "alpha": 0.15},
+    "GTVR": {"lr": 0.1},
+    "GTAdam": {"lr": 0.05, "eps": 0.25},
+    "WangElia": {"lr": 0.1, "gain": 0.5},
+    "ATG": {"lr": 0.1, "mixing": 0.5, "penalty": 1.0, "relaxation": 0.5},
 }
 
 
@@ -135,6 +139,23 @@ def test_momentum_tracking_without_momentum_is_diging():
 
 
 @X64
+def test_gtadam_without_a_second_moment_is_momentum_tracking():
+    """b2 = 1 keeps v = 0: momentum of the tracker is the tracker of momentum, which is scaled by 1 - b1 there."""
+    W, problem, eps = beds.directed_doubly(), noisy(), 0.04
+    for b1 in (0.0, 0.6):
+        ours = models("GTAdam", W, problem, lr=LR * eps**0.5 / (1 - b1), b1=b1, b2=1.0, eps=eps)
+        same(ours, models("MomentumTracking", W, problem, momentum=b1))
+
+
+@X64
+def test_gt_vr_does_not_see_additive_noise_and_is_then_aug_dgm_whatever_its_snapshots():
+    W = beds.directed_doubly()
+    expected = models("AugDGM", W, clean())
+    for probability in (0.0, 0.3, 1.0):
+        same(models("GTVR", W, noisy(), probability=probability), expected)
+
+
+@X64
 def test_gt_sarah_does_not_see_additive_noise():
     """Noise that is alike at two points cancels: v is the full gradient in every round, and this is clean DIGing."""
     W = beds.directed_doubly()
@@ -208,6 +229,18 @@ def test_diging_is_stable_below_its_bound_on_the_rate():
 
 
 @X64
+def test_wang_elia_is_stable_below_its_bounds():
+    """k = gain (1 - lambda): the modes are sqrt(1 - k + k^2) on flat ground; lr a < 2 - k + k^2/2 with curvature a."""
+    W, flat = beds.pairs(-0.8), clean()
+    flat = flat.replace(A=0 * flat.A, b=0 * flat.b)
+    far = np.tile([[1.0], [-1.0]], (N // 2, beds.DIM))
+    x, k = rows.run("WangElia", W, flat, far, lr=0.0, gain=0.5).models[:, 0, 0], 0.9
+    close(x[2:], (2 - k) * x[1:-1] - (1 - k + k * k) * x[:-2], 1e-12)
+    assert growth("WangElia", -0.8, 1.0, lr=1.49, gain=0.5) < 0.999
+    assert growth("WangElia", -0.8, 1.0, lr=1.52, gain=0.5) > 1.001
+
+
+@X64
 def test_nids_takes_any_rate_below_two_over_l_on_any_network():
     problem = beds.in_pairs(clean())
     close(rows.limit("NIDS", 3000, beds.pairs(-0.8), problem, lr=1.95), beds.optimum(problem), 1e-10)
@@ -224,6 +257,30 @@ def test_the_limit_is_the_optimum_whatever_the_heterogeneity(name):
         problem = beds.quadratic(heterogeneity=heterogeneity)
         ours = rows.limit(name, 3000, network(name), problem, start=X, **NEW[name])
         close(ours, beds.optimum(problem), 1e-10 * np.sqrt(heterogeneity))
+
+
+@struct.dataclass
+class OneWay:
+    """Messages are lost one by one, where `Lossy` loses both of an undirected link."""
+
+    inner: exchange.Lossy = exchange.Lossy(0.3)
+    needs = frozenset()
+    breaks = frozenset({"reliable"})
+
+    def init(self, message):
+        return self.inner.init(message)
+
+    def apply(self, state, wire, key):
+        return self.inner.apply(state, wire.replace(plan=wire.plan.replace(symmetric=False)), key)
+
+
+@X64
+def test_atg_is_exact_while_messages_are_lost_one_by_one():
+    """Its averages stay those of all nodes: neither of the two ends of an edge must know what the other one heard."""
+    problem = clean()
+    built = jdl.simulation(problem, rows.method("ATG", **NEW["ATG"]), topology.ring(N), [OneWay()])
+    run = beds.record(built, X, first=3000 - ROUNDS)
+    close(run.models[-1], beds.optimum(problem), 1e-10)
 
 
 @X64
@@ -243,6 +300,8 @@ TRACKED = {
     "GTSAGA": ("y", "g"),
     "DProxSGT": ("y", "g"),
     "NesterovGradientTracking": ("s", "g"),
+    "GTVR": ("y", "v"),
+    "GTAdam": ("s", "g"),
 }
 
 
@@ -256,7 +315,9 @@ def test_the_mean_tracker_is_the_mean_of_what_it_tracks(name):
 
 
 @X64
-@pytest.mark.parametrize(("name", "dual"), [("EXTRA", "y"), ("NIDS", "y"), ("LED", "y"), ("KGT", "c")])
+@pytest.mark.parametrize(
+    ("name", "dual"), [("EXTRA", "y"), ("NIDS", "y"), ("LED", "y"), ("KGT", "c"), ("WangElia", "z")]
+)
 def test_duals_and_corrections_sum_to_zero(name, dual):
     y = getattr(rows.run(name, network(name), noisy(0.4), lr=0.1).nodes, dual)
     close(y.sum(axis=1), 0, 1e-12)
@@ -321,9 +382,14 @@ def on_drawn(algorithm, problem, first=0):
 @pytest.mark.slow
 def test_the_noise_of_minibatches_vanishes_at_the_optimum(drawn):
     optimum = np.asarray(drawn.optimum.params)
-    for algorithm in (algorithms.GTSARAH(lr=0.2, period=6), algorithms.GTSAGA(lr=0.2, parts=6)):
+    for algorithm in (
+        algorithms.GTSARAH(lr=0.2, period=6),
+        algorithms.GTSAGA(lr=0.2, parts=6),
+        algorithms.GTVR(lr=0.2),
+    ):
         close(on_drawn(algorithm, drawn, 3000 - ROUNDS).models[-1], optimum, 1e-8)
-    apart(on_drawn(algorithms.DIGing(lr=0.2), drawn, 3000 - ROUNDS).models[-1], optimum)
+    for noisy in (algorithms.DIGing(lr=0.2), algorithms.LTADMM(lr=0.1)):
+        apart(on_drawn(noisy, drawn, 3000 - ROUNDS).models[-1], optimum)
 
 
 @X64

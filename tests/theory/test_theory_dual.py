@@ -64,6 +64,44 @@ def test_no_penalty_is_local_training(name):
     same(models(name, beds.symmetric(), problem, penalty=0.0), alone)
 
 
+# ---- DiNNO and LT-ADMM --------------------------------------------------------------------------------------------
+
+
+@X64
+def test_dinno_with_plain_steps_and_a_constant_penalty_is_admm_by_steps():
+    W, problem, start = beds.symmetric(), beds.quadratic(noise=0.3), beds.one_start()
+    ours = models("DiNNO sgd", W, problem, start, growth=1.0)
+    same(ours, models("ADMM by steps", W, problem, start))
+
+
+@X64
+def test_lt_admm_with_one_local_step_is_extra():
+    """Also with the fresh table of its variance-reduced form, which then takes full gradients."""
+    W, start = beds.symmetric(), beds.one_start()
+    one = {"local_steps": 1, "dual_lr": 1.0}
+    noise = beds.quadratic(noise=0.3)
+    same(models("LTADMM", W, noise, start, **one), models("EXTRA", W, noise, start))
+    same(models("LTADMMVR", W, noise, start, **one), models("EXTRA", W, beds.quadratic(), start))
+
+
+@X64
+def test_lt_admm_is_stable_below_its_bound_on_the_dual_rate():
+    """8 / (3 (1 - lambda)) = 1.404 at lambda = -0.9 on flat ground, however many local steps share it."""
+    problem = beds.quadratic()
+    flat = problem.replace(A=0 * problem.A, b=0 * problem.b)
+    start = np.tile([[1.0], [-1.0]], (N // 2, DIM))
+    ends = [rows.limit("LTADMM", 600, beds.pairs(-0.9), flat, start=start, dual_lr=rate) for rate in (1.38, 1.43)]
+    assert np.abs(ends[0][0] - ends[0][1]).max() < 1e-3 and np.abs(ends[1][0] - ends[1][1]).max() > 1e3
+
+
+@X64
+@pytest.mark.parametrize("name", ["LTADMM", "LTADMMVR table", "DiNNO sgd"])
+def test_their_duals_sum_to_zero(name):
+    dual = rows.run(name, beds.symmetric()).nodes.dual
+    close(dual.sum(1), 0, 1e-12)
+    assert np.abs(dual[-1]).max() > 0.05
+
+
 # ---- ProxSkip -----------------------------------------------------------------------------------------------------
 
 
@@ -155,6 +193,10 @@ EXACT = {
     "OPAPC": {"lr": 0.3, "mu": 0.2, "chi": 4.0, "largest": 2.0},
     "RelaySGD": {"lr": 0.2},
     "RelaySGD by count": {"lr": 0.2, "by_count": True},
+    "DiNNO sgd": {"lr": 0.2, "penalty": 0.5, "growth": 1.0},
+    "LTADMM": {"lr": 0.1, "dual_lr": 1.0},
+    "LTADMMVR": {"lr": 0.1, "dual_lr": 1.0},
+    "LTADMMVR table": {"lr": 0.1, "dual_lr": 1.0},
 }
 
 
@@ -176,7 +218,7 @@ def test_the_limit_of_a_method_without_a_dual_is_another():
     apart(rows.limit("DPSGD", 1000, tree(), problem, lr=0.2), beds.optimum(problem))
 
 
-@pytest.mark.parametrize("name", ["ADMM", "DLM", "ProxSkip", "OPAPC", "RelaySGD"])
+@pytest.mark.parametrize("name", ["ADMM", "DLM", "ProxSkip", "OPAPC", "RelaySGD", "DiNNO sgd", "LTADMM"])
 @pytest.mark.slow
 def test_float32_does_not_drift(name):
     problem, start = beds.quadratic(), beds.one_start().astype(np.float32)

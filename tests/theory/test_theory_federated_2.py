@@ -88,6 +88,16 @@ def test_fedsplit_is_exact_and_counts_absent_clients():
     close(run.models[1:, 0], run.nodes.mean(1), 1e-12)
 
 
+def test_fedlt_is_exact_counts_absent_clients_and_leaves_fedsplit_after_a_round():
+    assert distance("FedLT", 2000, step=1.0) < 1e-9
+    assert distance("FedLT", 6000, participants=3, step=1.0) < 1e-9
+    run = rows.run("FedLT", participants=3, step=1.0)
+    close(run.models[1:, 0], run.nodes.z.mean(1), 1e-12)
+    ours, split = served("FedLT", step=1.0), served("FedSplit", step=1.0)
+    close(ours[1], split[1], 1e-12)
+    apart(ours[2], split[2], 1e-4)
+
+
 # ---- anchors and miners -------------------------------------------------------------------------------------------
 
 
@@ -146,6 +156,7 @@ EXACT = {
     "Scaffnew": {"probability": 0.5},
     "FedPD": {"step": 1.0, "probability": 1.0},
     "FedSplit": {"step": 1.0},
+    "FedLT": {"step": 1.0},
     "FSVRG": {},
     "FedAMD shared": {"server_lr": 1.0, "anchors": 0.5},
 }
