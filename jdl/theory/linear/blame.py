@@ -47,6 +47,7 @@ def what_is_not_affine(s: Simulation) -> str:
             for wrapper in getattr(s.oracle, "wrappers", ())
             if not isinstance(wrapper, GradientNoise) and not _is_affine(plain.replace(oracle=_oracle(s, (wrapper,))))
         ]
+    named = named or _by_removal(s)
     remembers = f"{type(s.algorithm).__name__}, in whose state models meet a number that depends on earlier draws"
     parts = " and ".join(named) or remembers
     need = "need rounds that are affine in what nodes hold"
@@ -72,6 +73,17 @@ def _of_algorithm(s: Simulation) -> list[str]:
         if found
         else []
     )
+
+
+def _by_removal(s: Simulation) -> list[str]:
+    """The wrappers without which the simulation is affine, where a part does not fit what stands in for the others."""
+    wrappers = getattr(s.oracle, "wrappers", ())
+    rest = lambda one: tuple(wrapper for wrapper in wrappers if wrapper is not one)
+    return [
+        f"the oracle {type(wrapper).__name__}"
+        for wrapper in wrappers
+        if _is_affine(s.replace(oracle=_oracle(s, rest(wrapper)))) and not _is_affine(s)
+    ]
 
 
 def _name(layer: object) -> str:

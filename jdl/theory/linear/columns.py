@@ -14,8 +14,8 @@ from jdl.types import PyTree
 
 __all__ = ["Quadratics", "quadratic_columns"]
 
-# Beyond rounding in float64, relative to the size of the values.
-ROUNDING = 1e-8
+# Beyond rounding in float32, relative to the size of the terms; what is not quadratic lies far above.
+ROUNDING = 1e-5
 # Statistics over nodes that have no derivative where nodes agree.
 NEVER = ("std_", "worst_", "best_")
 

@@ -8,7 +8,7 @@ import numpy as np
 
 __all__ = ["EXACT", "Law", "grouped"]
 
-# Rounding in float64 stays far below this, relative to the size of a state, and what is not affine lies far above.
+# Rounding in float64 stays far below this, relative to the size of a state.
 EXACT = 1e-9
 
 

@@ -11,11 +11,13 @@ __all__ = ["reachable", "restricted"]
 # Relative to the largest, a singular value below the first is rounding in float64. One step of the search for reachable
 # directions divides the rounding before it by the second at most.
 ZERO, SMALLEST = 1e-9, 1e-6
+# Where laws are off by more than ZERO, as in float32, what counts as zero is this many times their error.
+MARGIN = 30
 # Of random rounds this many are followed; what they share, all share.
 FOLLOWED = 24
 
 
-def reachable(laws: list[Law], start: np.ndarray) -> np.ndarray:
+def reachable(laws: list[Law], start: np.ndarray, rounding: float = 0.0) -> np.ndarray:
     """An orthonormal basis f[D, r] of the changes that rounds can make from a start.
 
     Some methods conserve sums: gradient tracking keeps the sum of its trackers equal to that of its gradients. Along
@@ -26,8 +28,10 @@ def reachable(laws: list[Law], start: np.ndarray) -> np.ndarray:
     Args:
       laws: the laws of a period.
       start: f[D], a start in general position.
+      rounding: by how much laws are off, relative to the size of the vector.
     """
-    free = _complement(_conserved(laws))
+    zero = max(ZERO, MARGIN * rounding)
+    free = _complement(_conserved(laws, zero))
     few = [law._replace(A=law.A[:FOLLOWED], b=law.b[:FOLLOWED]) for law in laws]
     few = [restricted(law, free, start) for law in few]
     x, changes = np.zeros(free.shape[1]), []
@@ -35,12 +39,13 @@ def reachable(laws: list[Law], start: np.ndarray) -> np.ndarray:
         steps = law.A @ x + law.b - x
         changes += [*steps]
         x = x + steps[0]
-    noise = [_range(law.Q) for law in few]
-    basis = _grown(np.zeros((free.shape[1], 0)), np.concatenate([np.stack(changes, axis=1), *noise], axis=1))
+    noise = [_range(law.Q, zero) for law in few]
+    small = max(SMALLEST, MARGIN * rounding)
+    basis = _grown(np.zeros((free.shape[1], 0)), np.concatenate([np.stack(changes, axis=1), *noise], axis=1), small)
     new = basis
     while new.shape[1]:
         size = basis.shape[1]
-        basis = _grown(basis, np.concatenate([A @ new for law in few for A in law.A], axis=1))
+        basis = _grown(basis, np.concatenate([A @ new for law in few for A in law.A], axis=1), small)
         new = basis[:, size:]
     return free @ basis
 
@@ -52,13 +57,13 @@ def restricted(law: Law, basis: np.ndarray, centre: np.ndarray) -> Law:
     return Law(A, b, law.weights, basis.T @ law.Q @ basis, law.M @ basis, law.M @ centre + law.c)
 
 
-def _conserved(laws: list[Law]) -> np.ndarray:
+def _conserved(laws: list[Law], zero: float) -> np.ndarray:
     """The vectors c, in the columns of f[D, k], whose product c'x no round changes: c'A = c', c'b = 0 and c'Q = 0."""
     eye = np.eye(laws[0].A.shape[1])
     rows = [A.T - eye for law in laws for A in law.A[:FOLLOWED]]
     rows += [part for law in laws for part in (law.b, law.Q)]
     _, sizes, vectors = np.linalg.svd(np.concatenate(rows), full_matrices=False)
-    return vectors[sizes <= ZERO * max(sizes[0], 1.0)].T
+    return vectors[sizes <= zero * max(sizes[0], 1.0)].T
 
 
 def _complement(basis: np.ndarray) -> np.ndarray:
@@ -66,12 +71,12 @@ def _complement(basis: np.ndarray) -> np.ndarray:
     return np.linalg.qr(basis, mode="complete")[0][:, basis.shape[1] :]
 
 
-def _range(Q: np.ndarray) -> np.ndarray:
+def _range(Q: np.ndarray, zero: float) -> np.ndarray:
     values, vectors = np.linalg.eigh(Q)
-    return vectors[:, values > ZERO * np.max(values, initial=1e-300)]
+    return vectors[:, values > zero * np.max(values, initial=1e-300)]
 
 
-def _grown(basis: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+def _grown(basis: np.ndarray, vectors: np.ndarray, small: float) -> np.ndarray:
     """The basis with the directions of some vectors that it lacks."""
     sizes = np.linalg.norm(vectors, axis=0)
     vectors = vectors[:, sizes > 0] / sizes[sizes > 0]
@@ -80,4 +85,4 @@ def _grown(basis: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     if not vectors.size:
         return basis
     left, sizes, _ = np.linalg.svd(vectors, full_matrices=False)
-    return np.concatenate([basis, left[:, sizes > SMALLEST]], axis=1)
+    return np.concatenate([basis, left[:, sizes > small]], axis=1)

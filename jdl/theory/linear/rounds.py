@@ -36,6 +36,7 @@ class LinearRounds(NamedTuple):
       packing: which leaves of the state the vector holds.
       laws: the laws of the first rounds, up to the end of the first period.
       draws: the keys whose rounds stand for all, one key if rounds are not random beside their gradient noise.
+      rounding: by how much laws are off, relative to the size of the vector.
       settled: the round from which on the laws repeat, or None if they were not seen to repeat.
       period: after how many rounds they repeat.
     """
@@ -44,6 +45,7 @@ class LinearRounds(NamedTuple):
     packing: Packing
     laws: list[Law]
     draws: Key
+    rounding: float
     settled: int | None
     period: int | None
 
@@ -113,8 +115,8 @@ def linear_rounds(simulation: Simulation, rounds: int, samples: int = 512) -> Li
             known = _course(s, model, rounds)
         most = BYTES // (8 * packing.size**2)
         draws = jax.random.split(jax.random.key(3), min(samples, most) if random else 1)
-        laws = _laws(s, packing, known, draws, rounds + 1 if settled is None else settled + period)
-    return LinearRounds(s, packing, laws, draws, settled, period)
+        laws, rounding = _laws(s, packing, known, draws, rounds + 1 if settled is None else settled + period)
+    return LinearRounds(s, packing, laws, draws, rounding, settled, period)
 
 
 def at_rate(linear: LinearRounds, field: str, rate: float) -> LinearRounds:
@@ -130,7 +132,8 @@ def at_rate(linear: LinearRounds, field: str, rate: float) -> LinearRounds:
         s = s.replace(algorithm=s.algorithm.replace(**{field: jnp.asarray(rate, jnp.float64)}))
         rounds = len(linear.laws)
         known = _course(s, jax.eval_shape(s.problem.init, s.key), rounds)
-        return linear._replace(simulation=s, laws=_laws(s, linear.packing, known, linear.draws, rounds))
+        laws, rounding = _laws(s, linear.packing, known, linear.draws, rounds)
+        return linear._replace(simulation=s, laws=laws, rounding=rounding)
 
 
 def _course(s: Simulation, model: PyTree, rounds: int) -> RunState:
@@ -139,13 +142,13 @@ def _course(s: Simulation, model: PyTree, rounds: int) -> RunState:
     return jax.tree.map(lambda x: x[0], jax.device_get(one))
 
 
-def _laws(s: Simulation, packing: Packing, known: RunState, draws: Key, rounds: int) -> list[Law]:
-    """The laws of rounds 0 to `rounds - 1`, of which the first and the last are checked to be affine."""
-    laws, x = [], np.random.default_rng(1).normal(size=packing.size)
+def _laws(s: Simulation, packing: Packing, known: RunState, draws: Key, rounds: int) -> tuple[list[Law], float]:
+    """The laws of rounds 0 to `rounds - 1`, the first and the last checked to be affine, and their error."""
+    laws, rounding, x = [], 0.0, np.random.default_rng(1).normal(size=packing.size)
     for t in range(rounds):
         at = jax.tree.map(lambda leaf, t=t: leaf[t], known)
         law = grouped(*map(np.asarray, law_arrays(s, packing, at, x, draws)))
         if t in (0, rounds - 1):
-            is_affine(s, packing, at, law, draws)
+            rounding = max(rounding, is_affine(s, packing, at, law, draws))
         laws.append(law)
-    return laws
+    return laws, rounding

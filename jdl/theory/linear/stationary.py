@@ -89,7 +89,7 @@ def _in_reach(linear: LinearRounds, start: np.ndarray) -> list[Law]:
     for t in range(linear.begun):
         law = linear.law(t)
         start = law.mean_A @ start + law.mean_b
-    basis = reachable(cycle, start)
+    basis = reachable(cycle, start, linear.rounding)
     return [restricted(law, basis, start) for law in cycle]
 
 
