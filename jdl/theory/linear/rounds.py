@@ -70,6 +70,13 @@ class LinearRounds(NamedTuple):
         """The first multiple of the period from which on rounds repeat."""
         return -(-self.settled // self.period) * self.period
 
+    def settled_from(self, start: np.ndarray) -> np.ndarray:
+        """The mean of the vector when rounds begin to repeat, f[D], from a start, f[D]."""
+        for t in range(self.begun):
+            law = self.law(t)
+            start = law.mean_A @ start + law.mean_b
+        return start
+
     def law(self, t: int) -> Law:
         """The law of round t."""
         if self.settled is not None and t > self.settled:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -10,12 +11,13 @@ import numpy as np
 from jdl import checks
 from jdl.engine.sim import Simulation
 from jdl.theory.linear.rounds import HORIZON, at_rate, linear_rounds
-from jdl.theory.linear.stationary import radius
+from jdl.theory.linear.stationary import radius, reach_of
 
 __all__ = ["StableRates", "stable_rates"]
 
-# Rates are tried in steps of this factor, from the simulation's own rate divided by REACH to that times REACH.
-STEP, REACH = 1.5, 1e4
+# From a stable rate, others are tried in steps of these factors, down to this part of the simulation's own rate and as
+# far above it.
+DOWN, UP, ONE_OF_OWN = 10.0, 2.0, 1e-4
 # A mean-square radius closer to one than this is one: rounding, or no convergence.
 ONE = 1e-9
 
@@ -36,11 +38,11 @@ def stable_rates(simulation: Simulation, field: str = "lr", samples: int = 512) 
     """The interval of rates at which the mean squared distance to the fixed point shrinks.
 
     For each rate that is tried, jdl linearises the compiled round again and computes its mean-square radius (see
-    `jdl.theory.stationary`). The interval is the one that holds the smallest stable rate; each end is found by
-    bisection to ten digits.
+    `jdl.theory.stationary`). The interval is the one around the simulation's own rate; or, if that is not stable,
+    around the largest smaller one that is, among halves of it. Each end is found to ten digits.
 
     Args:
-      simulation: the simulation; its rate is where the search begins.
+      simulation: the simulation.
       field: the field of the algorithm that is varied.
       samples: how many draws stand for a random round.
 
@@ -58,27 +60,28 @@ def stable_rates(simulation: Simulation, field: str = "lr", samples: int = 512) 
     checks.known("field", field, fields)
 
     linear = linear_rounds(simulation, HORIZON, samples)
+    basis = reach_of(linear, linear.start())
 
-    def shrinks(rate: float) -> float:
+    def excess(rate: float) -> float:
         """Below zero if the mean squared distance shrinks at this rate."""
-        return radius(at_rate(linear, field, rate)) - 1 + ONE
+        return radius(at_rate(linear, field, rate), basis) - 1 + ONE
 
     own = float(getattr(algorithm, field))
-    centre = own if own > 0 else 1.0
-    steps = int(np.log(REACH) / np.log(STEP))
-    rates = [centre * STEP**k for k in range(-steps, steps + 1)]
-    return _interval(rates, shrinks, type(algorithm).__name__, field)
+    return _interval(own if own > 0 else 1.0, excess, type(algorithm).__name__, field)
 
 
-def _interval(rates: list[float], excess, name: str, field: str) -> StableRates:
+def _interval(own: float, excess: Callable[[float], float], name: str, field: str) -> StableRates:
     from scipy.optimize import brentq
 
-    below = next((i for i, rate in enumerate(rates) if excess(rate) < 0), None)
-    got = f"got {name}, which is stable at no {field} between {rates[0]:.3g} and {rates[-1]:.3g}"
-    checks.require(
-        below is not None, f"{got}; need one that is; choose another graph, or another {field} to start from"
-    )
-    root = lambda a, b: float(brentq(excess, a, b, xtol=1e-12, rtol=1e-10))
-    low = 0.0 if below == 0 else root(rates[below - 1], rates[below])
-    above = next((i for i in range(below, len(rates)) if excess(rates[i]) >= 0), None)
-    return StableRates(low, np.inf if above is None else root(rates[above - 1], rates[above]))
+    tried = [own * factor for factor in (1, *(0.5**k for k in range(1, 14)), *(2.0**k for k in range(1, 14)))]
+    inside = next((rate for rate in tried if excess(rate) < 0), None)
+    got = f"got {name}, which is stable at no {field} between {min(tried):.3g} and {max(tried):.3g}, need one that is"
+    checks.require(inside is not None, f"{got}; choose another graph, or another {field} to start from")
+    ends = []
+    for factor in (1 / DOWN, UP):
+        last = inside
+        while ONE_OF_OWN < last / own < 1 / ONE_OF_OWN and excess(last * factor) < 0:
+            last *= factor
+        beyond = excess(last * factor) >= 0
+        ends.append(float(brentq(excess, last, last * factor, xtol=1e-12, rtol=1e-10)) if beyond else None)
+    return StableRates(ends[0] or 0.0, np.inf if ends[1] is None else ends[1])

@@ -14,7 +14,7 @@ from jdl.theory.linear.reach import reachable, restricted
 from jdl.theory.linear.rounds import HORIZON, LinearRounds, linear_rounds
 from jdl.types import PyTree
 
-__all__ = ["Stationary", "radius", "stationary"]
+__all__ = ["Stationary", "radius", "reach_of", "stationary"]
 
 # Up to this size all eigenvalues of a map of covariances are computed, without iterations.
 SMALL = 100
@@ -63,7 +63,9 @@ def stationary(simulation: Simulation, params: PyTree | None = None, samples: in
     True
     """
     linear = linear_rounds(simulation, HORIZON, samples)
-    laws = _in_reach(linear, linear.start(params))
+    start = linear.start(params)
+    centre, basis = linear.settled_from(start), reach_of(linear, start)
+    laws = [restricted(law, basis, centre) for law in linear.cycle()]
     spectral, mean_square = _radii(laws)
     grows = f"diverges: its mean squared distance grows by the factor {mean_square:.4g} a round"
     name = type(simulation.algorithm).__name__
@@ -78,19 +80,15 @@ def stationary(simulation: Simulation, params: PyTree | None = None, samples: in
     return Stationary(first.M @ fixed + first.c, first.M @ C @ first.M.T, spectral, mean_square, size)
 
 
-def radius(linear: LinearRounds) -> float:
-    """The factor of the mean squared distance in a round, from the start that the seed draws."""
-    return _radii(_in_reach(linear, linear.start()))[1]
+def radius(linear: LinearRounds, basis: np.ndarray) -> float:
+    """The factor of the mean squared distance in a round, in the subspace of a basis that rounds do not leave."""
+    start = np.zeros(len(basis))
+    return _radii([restricted(law, basis, start) for law in linear.cycle()])[1]
 
 
-def _in_reach(linear: LinearRounds, start: np.ndarray) -> list[Law]:
-    """The laws of a period in coordinates of the subspace that a run from a start can reach."""
-    cycle = linear.cycle()
-    for t in range(linear.begun):
-        law = linear.law(t)
-        start = law.mean_A @ start + law.mean_b
-    basis = reachable(cycle, start, linear.rounding)
-    return [restricted(law, basis, start) for law in cycle]
+def reach_of(linear: LinearRounds, start: np.ndarray) -> np.ndarray:
+    """A basis of what a run can reach once its rounds repeat, f[D, r]; it does not depend on the rate."""
+    return reachable(linear.cycle(), linear.settled_from(start), linear.rounding)
 
 
 def _radii(laws: list[Law]) -> tuple[float, float]:
