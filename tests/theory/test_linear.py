@@ -43,6 +43,8 @@ OTHERS |= {"ScaledLocalSGD"}
 # The state has a number that depends on earlier draws: the round of the last meeting, the share of clients heard of.
 OTHERS |= {"Scaffnew", "FedAMD"}
 GRAPHS = ("static", "cyclic", "random")
+# Clients that remember in which round they were last asked.
+REMEMBERS = {("StreamingDiLoCo", "random")}
 
 
 def lazy(order):
@@ -126,7 +128,11 @@ def test_the_mean_and_covariance_of_many_seeds_are_those_predicted(name, graph):
     s = simulation(name, graph)
     if s is None:
         pytest.skip("jdl refuses this method over this graph")
-    holds(s, graph)
+    if (name, graph) in REMEMBERS:
+        with pytest.raises(checks.InputError, match="depends on draws of earlier rounds"):
+            predict(s, ROUNDS)
+    else:
+        holds(s, graph)
 
 
 # ---- rates of convergence ----------------------------------------------------------------------------------------
@@ -170,16 +176,19 @@ def test_the_fitted_rate_is_the_predicted_spectral_radius(name, graph):
     except checks.InputError as error:
         pytest.skip(str(error))
     factor = long_run.spectral_radius**2
+    if abs(long_run.mean_square_radius - factor) > 1e-9:
+        pytest.skip("its coins make rounds random, so that one path has no constant rate")
     period = 2 if graph == "cyclic" else 1
-    rounds = min(int(np.log(1e-20) / np.log(max(factor, 1e-3))) + 40, 20_000) // 2 * 2
+    rounds = min(int(np.log(1e-26) / np.log(max(factor, 1e-3))) + 40, 20_000) // 2 * 2
     curve = distances(s, rounds, long_run.fixed_point)[period - 1 :: period]
     when = np.arange(len(curve)) * period
-    floor = 1e-24 * max(curve[0], 1.0)
+    floor = 1e-26 * max(curve[0], 1.0)
     sunk = np.flatnonzero(curve <= floor)
-    if (sunk[0] if sunk.size else len(curve)) < 24:  # so fast that nothing is left to fit
-        assert factor < 0.25
+    end = sunk[0] if sunk.size else len(curve)
+    if end < 40:  # so fast that nothing is left to fit
+        assert factor < 0.3
         return
-    fit = fitted_rate(curve, when, level=0.999, floor=floor)
+    fit = fitted_rate(curve, when, level=0.999, floor=floor, first=int(when[int(0.7 * end)]), last=int(when[end - 1]))
     slack = 0.003 * (1 - factor)  # complex eigenvalues, of which a window does not hold whole turns
     assert fit.low - slack <= factor <= fit.high + slack, (fit, factor)
 
@@ -197,7 +206,10 @@ def test_one_per_cent_beyond_the_interval_of_stable_rates_runs_diverge(name, gra
     if not np.isfinite(high):
         pytest.skip("no rate is too large")
     at = lambda rate: s.replace(algorithm=s.algorithm.replace(lr=rate))
-    target = stationary(at(0.99 * high), params=np.linspace(-1, 2, DIM)).fixed_point
+    long_run = stationary(at(0.99 * high), params=np.linspace(-1, 2, DIM))
+    if abs(long_run.mean_square_radius - long_run.spectral_radius**2) > 1e-9:
+        pytest.skip("its coins make rounds random: a path may shrink where the mean square grows")
+    target = long_run.fixed_point
     # Over a cycle the fixed point is that after a whole number of periods.
     inside, outside = (distances(at(factor * high), 6_000, target)[1::2] for factor in (0.99, 1.01))
     assert inside[-500:].max() < 1e-6 * inside[:50].max()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["EXACT", "Law", "grouped"]
+__all__ = ["EXACT", "Law", "composed", "grouped"]
 
 # Rounding in float64 stays far below this, relative to the size of a state.
 EXACT = 1e-9
@@ -53,3 +53,14 @@ def grouped(A: np.ndarray, b: np.ndarray, Q: np.ndarray, M: np.ndarray, c: np.nd
     rounded = np.round(seen / (EXACT * max(np.abs(seen).max(), 1e-300)))
     _, first, count = np.unique(rounded, axis=0, return_index=True, return_counts=True)
     return Law(A[first], b[first], count / len(A), Q, M, c)
+
+
+def composed(laws: list[Law]) -> list[Law]:
+    """Rounds that follow each other as one, if none is random; otherwise the rounds as they are."""
+    if any(len(law.A) > 1 for law in laws):
+        return laws
+    first = laws[0]
+    A, b, Q = first.A[0], first.b[0], first.Q
+    for law in laws[1:]:
+        A, b, Q = law.A[0] @ A, law.A[0] @ b + law.b[0], law.mixed(Q) + law.Q
+    return [Law(A[None], b[None], np.ones(1), Q, first.M, first.c)]

@@ -1,4 +1,4 @@
-"""The part of the state that a run can reach, in which its rate of convergence is decided."""
+"""The part of the state that a run can reach and that its models show, in which its rate is decided."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from jdl.theory.linear.law import Law
 
-__all__ = ["reachable", "restricted"]
+__all__ = ["reachable", "restricted", "seen_in_models", "unconserved"]
 
 # Relative to the largest, a singular value below the first is rounding in float64. One step of the search for reachable
 # directions divides the rounding before it by the second at most.
@@ -31,7 +31,7 @@ def reachable(laws: list[Law], start: np.ndarray, rounding: float = 0.0) -> np.n
       rounding: by how much laws are off, relative to the size of the vector.
     """
     zero = max(ZERO, MARGIN * rounding)
-    free = _complement(_conserved(laws, zero))
+    free = unconserved(laws, rounding)
     few = [law._replace(A=law.A[:FOLLOWED], b=law.b[:FOLLOWED]) for law in laws]
     few = [restricted(law, free, start) for law in few]
     x, changes = np.zeros(free.shape[1]), []
@@ -50,6 +50,26 @@ def reachable(laws: list[Law], start: np.ndarray, rounding: float = 0.0) -> np.n
     return free @ basis
 
 
+def seen_in_models(laws: list[Law], rounding: float = 0.0) -> np.ndarray:
+    """An orthonormal basis f[D, r] of the part of a vector on which the models depend, now or in later rounds.
+
+    What clients remember, for example, may settle more slowly than the server's model that no longer uses it.
+
+    Args:
+      laws: the laws of a period.
+      rounding: by how much laws are off, relative to the size of the vector.
+    """
+    small = max(SMALLEST, MARGIN * rounding)
+    empty = np.zeros((laws[0].A.shape[1], 0))
+    basis = new = _grown(empty, np.concatenate([law.M.T for law in laws], axis=1), small)
+    while new.shape[1]:
+        size = basis.shape[1]
+        images = [A.T @ new for law in laws for A in law.A[:FOLLOWED]]
+        basis = _grown(basis, np.concatenate(images, axis=1), small)
+        new = basis[:, size:]
+    return basis
+
+
 def restricted(law: Law, basis: np.ndarray, centre: np.ndarray) -> Law:
     """A law in the coordinates u of `x = centre + basis u`."""
     A = basis.T @ law.A @ basis
@@ -57,18 +77,17 @@ def restricted(law: Law, basis: np.ndarray, centre: np.ndarray) -> Law:
     return Law(A, b, law.weights, basis.T @ law.Q @ basis, law.M @ basis, law.M @ centre + law.c)
 
 
-def _conserved(laws: list[Law], zero: float) -> np.ndarray:
-    """The vectors c, in the columns of f[D, k], whose product c'x no round changes: c'A = c', c'b = 0 and c'Q = 0."""
+def unconserved(laws: list[Law], rounding: float = 0.0) -> np.ndarray:
+    """An orthonormal basis f[D, r] of all that is orthogonal to sums which no round changes.
+
+    Such a sum c'x has c'A = c', c'b = 0 and c'Q = 0.
+    """
     eye = np.eye(laws[0].A.shape[1])
     rows = [A.T - eye for law in laws for A in law.A[:FOLLOWED]]
     rows += [part for law in laws for part in (law.b, law.Q)]
     _, sizes, vectors = np.linalg.svd(np.concatenate(rows), full_matrices=False)
-    return vectors[sizes <= zero * max(sizes[0], 1.0)].T
-
-
-def _complement(basis: np.ndarray) -> np.ndarray:
-    """An orthonormal basis of all that is orthogonal to the columns of an orthonormal one."""
-    return np.linalg.qr(basis, mode="complete")[0][:, basis.shape[1] :]
+    conserved = vectors[sizes <= max(ZERO, MARGIN * rounding) * max(sizes[0], 1.0)].T
+    return np.linalg.qr(conserved, mode="complete")[0][:, conserved.shape[1] :]
 
 
 def _range(Q: np.ndarray, zero: float) -> np.ndarray:

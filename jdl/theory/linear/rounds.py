@@ -55,10 +55,8 @@ class LinearRounds(NamedTuple):
         Raises:
           InputError: if the rounds do not repeat.
         """
-        got = f"got a simulation whose rounds do not repeat within {HORIZON} rounds"
-        need = "need rounds that do (a constant rate, a graph or a cycle of graphs that repeats)"
-        checks.require(self.settled is not None, f"{got}, {need}; ask for `jdl.theory.predict`, which needs none")
-        return [self.law(self.begun + i) for i in range(self.period)]
+        begun = self.begun
+        return [self.law(begun + i) for i in range(self.period)]
 
     @property
     def random(self) -> bool:
@@ -67,7 +65,14 @@ class LinearRounds(NamedTuple):
 
     @property
     def begun(self) -> int:
-        """The first multiple of the period from which on rounds repeat."""
+        """The first multiple of the period from which on rounds repeat.
+
+        Raises:
+          InputError: if they do not repeat.
+        """
+        got = f"got a simulation whose rounds do not repeat within {HORIZON} rounds"
+        need = "need rounds that do (a constant rate, a graph or a cycle of graphs that repeats)"
+        checks.require(self.settled is not None, f"{got}, {need}; ask for `jdl.theory.predict`, which needs none")
         return -(-self.settled // self.period) * self.period
 
     def settled_from(self, start: np.ndarray) -> np.ndarray:

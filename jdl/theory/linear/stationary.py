@@ -8,9 +8,9 @@ import numpy as np
 
 from jdl import checks
 from jdl.engine.sim import Simulation
-from jdl.theory.linear.law import Law
+from jdl.theory.linear.law import Law, composed
 from jdl.theory.linear.predict import after_round
-from jdl.theory.linear.reach import reachable, restricted
+from jdl.theory.linear.reach import reachable, restricted, seen_in_models, unconserved
 from jdl.theory.linear.rounds import HORIZON, LinearRounds, linear_rounds
 from jdl.types import PyTree
 
@@ -18,6 +18,8 @@ __all__ = ["Stationary", "radius", "reach_of", "stationary"]
 
 # Up to this size all eigenvalues of a map of covariances are computed, without iterations.
 SMALL = 100
+# Relative to the largest, a singular value of I - A below this is that of a direction which rounds leave alone.
+SINGULAR = 1e-8
 
 
 class Stationary(NamedTuple):
@@ -27,8 +29,8 @@ class Stationary(NamedTuple):
       fixed_point: f[P], the models in which their mean ends, flattened node by node; in rounds that change
         periodically, after a whole number of periods.
       covariance: f[P, P], the covariance of the models around it.
-      spectral_radius: the factor by which the distance of the mean to the fixed point shrinks in a round.
-      mean_square_radius: the factor by which the mean squared distance shrinks in a round. It is the square of
+      spectral_radius: the factor by which the distance of the models' mean to the fixed point shrinks in a round.
+      mean_square_radius: the factor by which their mean squared distance shrinks in a round. It is the square of
         `spectral_radius` if rounds are not random, and larger if they are.
       states: the number of directions of the state in which a run can move.
     """
@@ -45,7 +47,8 @@ def stationary(simulation: Simulation, params: PyTree | None = None, samples: in
 
     With the affine rounds of `jdl.theory.predict`, the fixed point solves `x = E[A] x + E[b]`, the rate is the spectral
     radius of E[A], and the covariance solves the Lyapunov equation `C = E[A C A'] + Cov(A x + b) + Cov(e)`. All three
-    are those of the subspace that a run can reach: along sums that a method conserves E[A] has eigenvalue 1.
+    are those of the subspace that a run can reach, since along sums that a method conserves E[A] has eigenvalue 1; and
+    rates are those of what models show.
 
     Args:
       simulation: the simulation.
@@ -63,42 +66,57 @@ def stationary(simulation: Simulation, params: PyTree | None = None, samples: in
     True
     """
     linear = linear_rounds(simulation, HORIZON, samples)
-    start = linear.start(params)
-    centre, basis = linear.settled_from(start), reach_of(linear, start)
-    laws = [restricted(law, basis, centre) for law in linear.cycle()]
-    spectral, mean_square = _radii(laws)
+    cycle, start = composed(linear.cycle()), linear.settled_from(linear.start(params))
+    basis = reachable(cycle, start, linear.rounding)
+    laws = [restricted(law, basis, start) for law in cycle]
+    mean_square = _radii(laws, linear.period)[1]
     grows = f"diverges: its mean squared distance grows by the factor {mean_square:.4g} a round"
     name = type(simulation.algorithm).__name__
     checks.require(mean_square < 1, f"got {name}, which {grows}; take a smaller rate, see jdl.theory.stable_rates")
-    size = laws[0].A.shape[1]
-    A, b = np.eye(size), np.zeros(size)
-    for law in laws:
-        A, b = law.mean_A @ A, law.mean_A @ b + law.mean_b
-    fixed = np.linalg.solve(np.eye(size) - A, b)
+    # Then again in all that is not conserved, since directions that are reached by rounding alone were left out.
+    fixed = _solved(laws, np.zeros(basis.shape[1]))
+    whole = unconserved(cycle, linear.rounding)
+    centre = start + basis @ fixed
+    centre = centre + whole @ _solved([restricted(law, whole, centre) for law in cycle], np.zeros(whole.shape[1]))
     C = _fixed_covariance(laws, fixed)
-    first = laws[0]
-    return Stationary(first.M @ fixed + first.c, first.M @ C @ first.M.T, spectral, mean_square, size)
+    shown = seen_in_models(laws, linear.rounding)
+    spectral, mean_square = _radii([restricted(law, shown, fixed) for law in laws], linear.period)
+    first = cycle[0]
+    spread = first.M @ basis
+    return Stationary(first.M @ centre + first.c, spread @ C @ spread.T, spectral, mean_square, basis.shape[1])
 
 
 def radius(linear: LinearRounds, basis: np.ndarray) -> float:
     """The factor of the mean squared distance in a round, in the subspace of a basis that rounds do not leave."""
-    start = np.zeros(len(basis))
-    return _radii([restricted(law, basis, start) for law in linear.cycle()])[1]
+    zero = np.zeros(len(basis))
+    return _radii([restricted(law, basis, zero) for law in composed(linear.cycle())], linear.period)[1]
 
 
 def reach_of(linear: LinearRounds, start: np.ndarray) -> np.ndarray:
     """A basis of what a run can reach once its rounds repeat, f[D, r]; it does not depend on the rate."""
-    return reachable(linear.cycle(), linear.settled_from(start), linear.rounding)
+    return reachable(composed(linear.cycle()), linear.settled_from(start), linear.rounding)
 
 
-def _radii(laws: list[Law]) -> tuple[float, float]:
-    size, period = laws[0].A.shape[1], len(laws)
-    if not size:
-        return 0.0, 0.0
-    product = np.eye(size)
+def _mean_map(laws: list[Law]) -> tuple[np.ndarray, np.ndarray]:
+    """The map of the mean over a period, `x <- A x + b`."""
+    size = laws[0].A.shape[1]
+    A, b = np.eye(size), np.zeros(size)
     for law in laws:
-        product = law.mean_A @ product
-    spectral = float(np.abs(np.linalg.eigvals(product)).max())
+        A, b = law.mean_A @ A, law.mean_A @ b + law.mean_b
+    return A, b
+
+
+def _solved(laws: list[Law], near: np.ndarray) -> np.ndarray:
+    """The fixed point of the mean over a period; of several, the one nearest to a point."""
+    A, b = _mean_map(laws)
+    hold = np.eye(len(near)) - A
+    return near + np.linalg.lstsq(hold, b - hold @ near, rcond=SINGULAR)[0]
+
+
+def _radii(laws: list[Law], period: int) -> tuple[float, float]:
+    if not laws[0].A.shape[1]:
+        return 0.0, 0.0
+    spectral = float(np.abs(np.linalg.eigvals(_mean_map(laws)[0])).max())
     if all(len(law.A) == 1 for law in laws):
         return spectral ** (1 / period), spectral ** (2 / period)
     return spectral ** (1 / period), _mean_square(laws) ** (1 / period)
