@@ -1,14 +1,16 @@
-"""Chunks of an array: rectangular blocks of its last two axes, and the largest entries of each."""
+"""Chunks of an array: rectangular blocks of its last two axes, the largest entries of each, and its frequencies."""
 
 from __future__ import annotations
 
 import math
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from jdl.compressors.top_k import largest
 
-__all__ = ["chunked", "index_bits", "joined", "largest_of_each"]
+__all__ = ["chunked", "cosines", "from_cosines", "index_bits", "joined", "largest_of_each"]
 
 
 def _side(length: int, target: int) -> int:
@@ -27,7 +29,6 @@ def chunked(x: jax.Array, target: int) -> jax.Array:
 
     The sides of a chunk are the largest divisors of the two axes that are at most `target`.
 
-    >>> import numpy as np
     >>> chunked(np.arange(6.0), 4).tolist()
     [[[0.0, 1.0, 2.0]], [[3.0, 4.0, 5.0]]]
 
@@ -58,3 +59,31 @@ def largest_of_each(chunks: jax.Array, k: jax.Array) -> jax.Array:
 def index_bits(chunks: jax.Array) -> int:
     """The size in bits of the place of one entry in its chunk."""
     return math.ceil(math.log2(math.prod(chunks.shape[1:])))
+
+
+def cosines(chunks: jax.Array) -> jax.Array:
+    """The orthonormal discrete cosine transform (DCT-II) of each chunk, along both of its sides.
+
+    >>> cosines(jnp.ones((1, 1, 4))).round(3).tolist()
+    [[[2.0, 0.0, 0.0, 0.0]]]
+    """
+    rows, columns = (_cosine_matrix(side) for side in chunks.shape[1:])
+    return _turned(rows, chunks, columns)
+
+
+def from_cosines(waves: jax.Array) -> jax.Array:
+    """The chunks with this cosine transform."""
+    rows, columns = (_cosine_matrix(side).T for side in waves.shape[1:])
+    return _turned(rows, waves, columns)
+
+
+def _cosine_matrix(n: int) -> np.ndarray:
+    """`float[frequency, place]`. Chunks are small, so that a product with it is cheaper than a Fourier transform."""
+    from scipy.fft import dct
+
+    return dct(np.eye(n), norm="ortho", axis=0)
+
+
+def _turned(rows: np.ndarray, chunks: jax.Array, columns: np.ndarray) -> jax.Array:
+    sides = (jnp.asarray(side, chunks.dtype) for side in (rows, columns))
+    return jnp.einsum("ij,kl,cjl->cik", *sides, chunks, precision="highest")

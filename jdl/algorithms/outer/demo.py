@@ -6,35 +6,24 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 
 from jdl import local, tree
-from jdl.compressors.chunks import chunked, index_bits, joined, largest_of_each
+from jdl.compressors import chunks
 from jdl.types import Info, Message, Node, PyTree, Sized, number, static
 
 __all__ = ["DeMo"]
 
 
-def _cosines(n: int) -> np.ndarray:
-    """The orthonormal discrete cosine transform (DCT-II) of n numbers, as a matrix `[frequency, place]`."""
-    from scipy.fft import dct
-
-    return dct(np.eye(n), norm="ortho", axis=0)
-
-
 @struct.dataclass
 class DeMo:
-    """DeMo, frequencies of momentum: m_k <- b m_k + lr g_k;  q_k = top(DCT m_k);  m_k -= IDCT q_k;  x -= lr sign IDCT q
+    """DeMo, decoupled momentum: m_k <- b m_k + lr g_k;  q_k = top(DCT m_k);  m_k -= IDCT q_k;  x -= lr sign IDCT q.
 
     q is the mean of the q_k. The momentum m_k of worker k is never averaged. It is cut into chunks; of the cosine
     transform of each chunk the k frequencies of largest magnitude are sent and taken out of m_k, so that what is left
     acts as error feedback. The mean of a frequency is over the workers that sent it, as in the authors' code, or over
-    all workers (`by_senders`).
-    With k at least the size of a chunk all momentum is sent, and the method is sign descent along the mean gradient,
-    for any b.
-
-    Steps have the size lr in every coordinate, so lr must be small or decay.
+    all workers (`by_senders`). With k at least the size of a chunk all momentum is sent, and the method is sign descent
+    along the mean gradient, for any b. Steps have the size lr in every coordinate, so lr must be small or decay.
 
     Sends:
       each worker sends k frequencies of each chunk and their places; the server sends its model. (The authors' workers
@@ -81,8 +70,8 @@ class DeMo:
         g, _ = node.grad(broadcast)
         lr = local.rate(self.lr, self.decay, node.t)
         m = tree.axpy(lr, g, tree.scale(self.momentum, client_state))
-        waves = jax.tree.map(self._waves, m)
-        masks = jax.tree.map(lambda waves: largest_of_each(waves, min(self.k, waves[0].size)), waves)
+        waves = jax.tree.map(lambda m: chunks.cosines(chunks.chunked(m, self.chunk)), m)
+        masks = jax.tree.map(lambda waves: chunks.largest_of_each(waves, min(self.k, waves[0].size)), waves)
         sent = jax.tree.map(lambda mask, waves: jnp.where(mask, waves, 0), masks, waves)
         left = jax.tree.map(lambda m, sent: m - self._array(sent, m), m, sent)
         content = {"sum": sent, "senders": tree.cast(masks, sent)} if self.by_senders else {"sum": sent}
@@ -104,19 +93,11 @@ class DeMo:
     def model(self, server_state: PyTree) -> PyTree:
         return server_state
 
-    def _waves(self, x: jax.Array) -> jax.Array:
-        """The cosine transform of each chunk of an array."""
-        return self._turned(chunked(x, self.chunk), lambda cosines: cosines)
-
     def _array(self, waves: jax.Array, like: jax.Array) -> jax.Array:
         """The array of the same shape as `like` whose chunks have this cosine transform."""
-        return joined(self._turned(waves, lambda cosines: cosines.T), like.shape, self.chunk)
-
-    def _turned(self, chunks: jax.Array, side) -> jax.Array:
-        rows, columns = (jnp.asarray(side(_cosines(n)), chunks.dtype) for n in chunks.shape[1:])
-        return jnp.einsum("ij,cjl,kl->cik", rows, chunks, columns, precision="highest")
+        return chunks.joined(chunks.from_cosines(waves), like.shape, self.chunk)
 
     def _bits(self, waves: jax.Array) -> jax.Array:
         """The size in bits of what is sent of one array."""
         entries = waves.shape[0] * min(self.k, waves[0].size)
-        return jnp.float32(entries * (waves.dtype.itemsize * 8 + index_bits(waves)))
+        return jnp.float32(entries * (waves.dtype.itemsize * 8 + chunks.index_bits(waves)))

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import local, tree
-from jdl.compressors import Statistical
-from jdl.compressors.chunks import chunked, index_bits, joined, largest_of_each
+from jdl.compressors import Statistical, chunks
 from jdl.types import Info, Message, Node, PyTree, Sized, number, static
 
 __all__ = ["SparseLoCo"]
@@ -97,13 +96,13 @@ class SparseLoCo:
 
     def _compressed(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """What is decoded of one array, 1 where an entry is sent, and the size in bits."""
-        chunks = chunked(x, self.chunk)
-        k = jnp.maximum(1, jnp.round(self.fraction * chunks[0].size)).astype(jnp.int32)
-        mask = joined(largest_of_each(chunks, k), x.shape, self.chunk)
-        codec, count = Statistical(self.bits or 1), (k * chunks.shape[0]).astype(jnp.float32)
+        parts = chunks.chunked(x, self.chunk)
+        k = jnp.maximum(1, jnp.round(self.fraction * parts[0].size)).astype(jnp.int32)
+        mask = chunks.joined(chunks.largest_of_each(parts, k), x.shape, self.chunk)
+        codec, count = Statistical(self.bits or 1), (k * parts.shape[0]).astype(jnp.float32)
         values = codec.of(x, mask) if self.bits else jnp.where(mask, x, 0)
         size = codec.size(count, x) if self.bits else count * (x.dtype.itemsize * 8)
-        return values, mask.astype(x.dtype), size + count * index_bits(chunks)
+        return values, mask.astype(x.dtype), size + count * chunks.index_bits(parts)
 
     def weight(self, server_state: PyTree, node: Node) -> jax.Array:
         return local.client_weight(node, self.weighted)

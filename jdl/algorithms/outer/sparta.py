@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 
 from jdl import local
@@ -78,8 +78,8 @@ class SPARTA:
     def _chosen(self, params: PyTree, node: Node) -> PyTree:
         """Which parameters are averaged in this round: one draw over all of them, by the key that all nodes share."""
         leaves, structure = jax.tree.flatten(params)
-        drawn = jax.random.uniform(node.common, (sum(leaf.size for leaf in leaves),)) < self.fraction
-        parts = jnp.split(drawn, np.cumsum([leaf.size for leaf in leaves])[:-1])
+        *ends, total = itertools.accumulate(leaf.size for leaf in leaves)
+        parts = jnp.split(jax.random.uniform(node.common, (total,)) < self.fraction, ends)
         return structure.unflatten([part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)])
 
     def model(self, state: State) -> PyTree:
