@@ -46,6 +46,8 @@ def start_of(simulation: Simulation, params: PyTree | str | os.PathLike[str]) ->
     need = f"need the arrays of the problem's model: {_listed(wanted)}"
     checks.require(not missing, f"{got} without {_listed(missing)}, {need}; rename those of the file: {_listed(found)}")
     checks.require(not more, f"{got} with {_listed(more)} as well, {need}; leave the others out")
+    if all(found[name].shape == (1, *leaf.shape) for name, leaf in wanted.items()):  # of a server
+        found = {name: array[0] for name, array in found.items()}
     for name, leaf in wanted.items():
         shapes = (leaf.shape, (problem.n, *leaf.shape))
         wrong = f"{got}, whose {name} has the shape {found[name].shape}"

@@ -69,6 +69,12 @@ def test_other_types_become_the_models(tmp_path):
     assert all(x.dtype == np.float32 and np.array_equal(x, half[name].astype(np.float32)) for name, x in found.items())
 
 
+def test_the_one_model_of_a_server_is_one_model(tmp_path):
+    np.savez(tmp_path / "models.npz", **drawn(1))
+    found = leaves(start_of(SIMULATION, tmp_path / "models.npz"))
+    assert all(np.array_equal(array, drawn()[name]) for name, array in found.items())
+
+
 def test_what_is_no_name_is_left_alone():
     params = init(None)
     assert start_of(SIMULATION, params) is params
