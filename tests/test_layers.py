@@ -29,7 +29,8 @@ LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 HEAVY = {"networkx", "sklearn", "matplotlib", "pandas", "orbax", "rich", "tyro", "seaborn", "plotly", "IPython"}
 HEAVY |= {"cvxpy", "tensorflow", "tensorflow_datasets", "psutil", "PIL", "xarray", "safetensors"}
 HEAVY_PARTS = {"scipy.stats", "scipy.optimize", "scipy.integrate", "scipy.spatial", "scipy.linalg"}
-ITS_OWN = {"jdl.types", "jdl.tree", "jdl.checks", "jdl.local", "jdl.compressors", "jdl.local.proximal"}
+ITS_OWN = {"jdl.types", "jdl.tree", "jdl.checks", "jdl.local", "jdl.compressors"}
+ITS_OWN |= {"jdl.compressors.chunks", "jdl.local.proximal"}
 FOR_ALGORITHMS = {*ITS_OWN, "jax", "flax", "optax", *sys.stdlib_module_names}
 
 FILES = sorted(ROOT.rglob("*.py"))

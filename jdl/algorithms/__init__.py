@@ -76,11 +76,15 @@ from jdl.algorithms.gossip.qg_dsgdm import QGDSGDm
 from jdl.algorithms.gossip.relaysgd import RelaySGD
 from jdl.algorithms.gossip.scaled_local_sgd import ScaledLocalSGD
 from jdl.algorithms.gossip.swarm_sgd import SwarmSGD
+from jdl.algorithms.outer.demo import DeMo
 from jdl.algorithms.outer.diloco import DiLoCo
 from jdl.algorithms.outer.dilocox import DiLoCoX
 from jdl.algorithms.outer.eager_diloco import EagerDiLoCo
 from jdl.algorithms.outer.gossip_diloco import GossipDiLoCo
+from jdl.algorithms.outer.muloco import MuLoCo
 from jdl.algorithms.outer.slowmo import SlowMo
+from jdl.algorithms.outer.sparseloco import SparseLoCo
+from jdl.algorithms.outer.sparta import SPARTA
 from jdl.algorithms.outer.streaming_diloco import StreamingDiLoCo
 
 __all__ = [
@@ -104,6 +108,7 @@ __all__ = [
     "DProxSGT",
     "DRFA",
     "DSGDm",
+    "DeMo",
     "DecentLaM",
     "DeepSqueeze",
     "DeltaSGD",
@@ -145,6 +150,7 @@ __all__ = [
     "LocalOnly",
     "MimeLite",
     "MomentumTracking",
+    "MuLoCo",
     "NIDS",
     "NesterovGradientTracking",
     "OPAPC",
@@ -156,10 +162,12 @@ __all__ = [
     "QGAdam",
     "QGDSGDm",
     "RelaySGD",
+    "SPARTA",
     "Scaffnew",
     "Scaffold",
     "ScaledLocalSGD",
     "SlowMo",
+    "SparseLoCo",
     "StreamingDiLoCo",
     "SwarmSGD",
     "WangElia",

@@ -56,6 +56,8 @@ class Common(Choices):
     """peers whose models are evaluated; auto: all, or 256 until the end if all would take much of the time"""
     checkpoint_every: Annotated[int | None, note("INT", "at evaluations, at most every ten seconds")] = None
     """number of rounds between checkpoints"""
+    params: Annotated[str | None, note("FILE", "drawn from --seed")] = None
+    """first model of all peers, or one for each: a .npz or .safetensors file with the names of the model's arrays"""
     own: bool = False
     """evaluate each peer's model also on what that peer meets: its share of classes, or its owners' test examples"""
     per_node: bool = False

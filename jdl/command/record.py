@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import typing
 from typing import Any
 
@@ -56,6 +57,8 @@ def record(flags: Any, chosen: Chosen) -> Command:
     command["seeds"] = seeds_in(flags.seeds, flags.seed)
     command["vary"] = vary_in(flags.vary, command["seeds"])
     command["until"] = until_in(flags.until, flags.until_accuracy)
+    if flags.params is not None:
+        command["params"] = os.fspath(checks.path(flags.params).resolve())  # a run may be resumed from elsewhere
     numbers |= {"own": flags.own, "per_node": flags.per_node}
     return command | numbers | {name: _number(getattr(flags, name)) for name in ("mapping", "devices", "eval_nodes")}
 
@@ -91,6 +94,7 @@ def build(command: Command, once: Once = lambda _, make: make()) -> dict[str, An
         "eval_nodes": command.get("eval_nodes", "all"),
         "seeds": command.get("seeds"),
         "until": command.get("until"),
+        **{name: command[name] for name in ("params",) if name in command},
         **{name: command[name] for name in ("rounds", "seed", "checkpoint_every")},
         "eval_every": _every(command),
     }

@@ -24,6 +24,7 @@ OF_SWEEP = (
     "until",
     "until_accuracy",
     "checkpoint_every",
+    "params",
     "out",
     "baselines",
     "progress",

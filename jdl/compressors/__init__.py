@@ -9,6 +9,7 @@ from jdl.compressors.identity import Identity
 from jdl.compressors.low_rank import LowRank
 from jdl.compressors.power_sgd import PowerSGD
 from jdl.compressors.rand_k import RandK
+from jdl.compressors.statistical import Statistical
 from jdl.compressors.top_k import TopK
 from jdl.compressors.uniform import Uniform
 
@@ -22,6 +23,7 @@ __all__ = [
     "Narrowing",
     "PowerSGD",
     "RandK",
+    "Statistical",
     "TopK",
     "Uniform",
 ]

@@ -34,6 +34,9 @@ OPTIMIZERS: dict[str, Callable[[], optax.GradientTransformation]] = {
     "adam": lambda: _lenient(optax.scale_by_adam()),
     # Decoupled weight decay: the rate multiplies it too, as in optax.adamw. 0.1 is DiLoCo's.
     "adamw": lambda: _lenient(optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(0.1))),
+    # Matrices alone are orthogonalised; other arrays take Adam with Nesterov's momentum, as in optax. optax's step goes
+    # downhill, and a second factor of -1 undoes that.
+    "muon": lambda: _lenient(optax.chain(optax.contrib.muon(1.0), optax.scale(-1.0))),
 }
 
 Gradient = Callable[[PyTree, jax.Array], PyTree]

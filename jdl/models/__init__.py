@@ -14,6 +14,7 @@ from jdl.models.from_nnx import FromNNX
 from jdl.models.functions import Functions
 from jdl.models.lenet import GNLeNet, LeNet
 from jdl.models.lora import LoRA, with_base
+from jdl.models.recalibration import recalibrated
 from jdl.models.recurrent import GRU, LSTM
 from jdl.models.resnet import ResNet8, ResNet18, ResNet20
 from jdl.models.transformer import Transformer
@@ -39,6 +40,7 @@ __all__ = [
     "ResNet20",
     "Transformer",
     "layers",
+    "recalibrated",
     "with_base",
     "without_batch_statistics",
 ]

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 from flax import linen as nn
 
 from jdl import checks
-from jdl.models.from_nnx import STATISTICS, FromNNX, path_name
+from jdl.models.from_nnx import BY_THE_BATCH, STATISTICS, FromNNX, path_name
 from jdl.types import Key, PyTree
 
-__all__ = ["PersonalStatistics", "without_batch_statistics"]
-
-# The options that make a batch normalisation layer, of linen or nnx, use only the statistics of the current batch.
-BY_THE_BATCH = {"use_running_average": False, "axis_name": None, "axis_index_groups": None}
+__all__ = ["PersonalStatistics", "by_the_batch", "without_batch_statistics"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +63,7 @@ class PersonalStatistics:
             parts = nnx.iter_modules(self.module.module(variables))
             normalised |= {path_name(path) for path, part in parts if isinstance(part, nnx.BatchNorm)}
         else:
-            with nn.intercept_methods(_by_the_batch(normalised)):
+            with nn.intercept_methods(by_the_batch(normalised)):
                 variables = self.module.init(key, x)
         layers = _layers(variables)
         checks.require(
@@ -81,12 +78,8 @@ class PersonalStatistics:
     def apply(self, variables: PyTree, x: jax.Array) -> jax.Array:
         """The outputs for x, normalised by the statistics of x."""
         if isinstance(self.module, FromNNX):
-            from flax import nnx
-
-            made = self.module.module(variables)
-            made.set_attributes(nnx.BatchNorm, **BY_THE_BATCH, raise_if_not_found=False)
-            return made(x)
-        with nn.intercept_methods(_by_the_batch(set())):
+            return self.module.by_the_batch(variables, x)
+        with nn.intercept_methods(by_the_batch(set())):
             outputs, _ = self.module.apply(variables, x, mutable=[STATISTICS])  # the new statistics are dropped
         return outputs
 
@@ -128,8 +121,14 @@ def _layers(variables: PyTree) -> list[str]:
     return list(dict.fromkeys(path_name(path[path.index(STATISTICS) + 1 : -1]) for path in paths if STATISTICS in path))
 
 
-def _by_the_batch(paths: set[str]) -> Callable:
-    """An interceptor that makes each `nn.BatchNorm` normalise by the current batch, and records its path in `paths`."""
+def by_the_batch(paths: set[str], more: Mapping[str, Any] | None = None) -> Callable:
+    """An interceptor that makes each `nn.BatchNorm` normalise by the current batch, and records its path in `paths`.
+
+    Args:
+      paths: takes the paths.
+      more: further options that the layers take, or None.
+    """
+    options = BY_THE_BATCH | dict(more or {})
 
     def switched(call: Callable, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
         layer = context.module
@@ -137,10 +136,10 @@ def _by_the_batch(paths: set[str]) -> Callable:
             return call(*args, **kwargs)
         paths.add(path_name(layer.path))
         kwargs = {"x": args[0] if args else kwargs["x"], "mask": kwargs.get("mask")}
-        if (layer.use_running_average, layer.axis_name) == (False, None):
+        if all(getattr(layer, name) == value for name, value in options.items()):
             return call(**kwargs)
         # A clone in the same scope has the same parameters; its call returns here and passes the test above.
-        return layer.clone(parent=layer.scope, **BY_THE_BATCH)(**kwargs)
+        return layer.clone(parent=layer.scope, **options)(**kwargs)
 
     return switched
 

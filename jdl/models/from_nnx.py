@@ -15,9 +15,11 @@ from jdl.types import Key, PyTree
 if TYPE_CHECKING:  # importing it takes half a second and loads IPython, so functions import it where they use it
     from flax import nnx
 
-__all__ = ["STATISTICS", "FromNNX", "path_name"]
+__all__ = ["BY_THE_BATCH", "STATISTICS", "FromNNX", "path_name"]
 
 STATISTICS = "batch_stats"  # flax.linen's name of the collection
+# The options that make a batch normalisation layer, of linen or nnx, use only the statistics of the current batch.
+BY_THE_BATCH = {"use_running_average": False, "axis_name": None, "axis_index_groups": None}
 COLLECTIONS = ("params", STATISTICS, "frozen")  # in the order of `_split`
 
 
@@ -69,6 +71,25 @@ class FromNNX:
         made = self.module(variables)
         made.set_attributes(use_running_average=True, raise_if_not_found=False)
         return made(x)
+
+    def by_the_batch(self, variables: PyTree, x: jax.Array) -> jax.Array:
+        """The outputs for x, normalised by the statistics of x."""
+        from flax import nnx
+
+        made = self.module(variables)
+        made.set_attributes(nnx.BatchNorm, **BY_THE_BATCH, raise_if_not_found=False)
+        return made(x)
+
+    def statistics(self, variables: PyTree, x: jax.Array) -> PyTree:
+        """The statistics of x in each layer of batch normalisation, as "batch_stats"."""
+        from flax import nnx
+
+        made = self.module(variables)
+        # With momentum 0 a layer forgets what it has, but a NaN would stay one.
+        nnx.update(made, jax.tree.map(jnp.zeros_like, nnx.state(made, nnx.BatchStat)))
+        made.set_attributes(nnx.BatchNorm, **BY_THE_BATCH, momentum=0.0, raise_if_not_found=False)
+        made(x)
+        return _pure(_split(made)[1 + COLLECTIONS.index(STATISTICS)])
 
     def module(self, variables: PyTree) -> nnx.Module:
         """The nnx module with these values. Without "batch_stats" its statistics are NaN and must not be read."""

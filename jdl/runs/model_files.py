@@ -15,7 +15,7 @@ import numpy as np
 from jdl import checks
 from jdl.types import PyTree
 
-__all__ = ["load_models", "read_models", "save_models"]
+__all__ = ["arrays_in", "load_models", "read_models", "save_models"]
 
 ENDINGS = (".npz", ".safetensors")
 ABOUT = "jdl"  # under this name a file keeps the structure, as JSON
@@ -100,6 +100,20 @@ def read_models(
     return form.unflatten(found), about
 
 
+def arrays_in(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The arrays of a file by name, also of one that jdl has not written.
+
+    Args:
+      path: the file, `.npz` or `.safetensors`.
+
+    Raises:
+      InputError: if there is no such file, or if it is damaged.
+    """
+    path = _path(path)
+    checks.require(path.is_file(), f"got {path}, which is no file, need one with models; name one")
+    return _read(path, any_writer=True)[1]
+
+
 def _path(given: str | os.PathLike[str]) -> Path:
     path = checks.path(given)
     need = f"got {path}, need a file whose name ends in {' or '.join(ENDINGS)}; try {path.with_suffix('.npz')}"
@@ -182,7 +196,7 @@ def _types(structure: Any) -> dict[str, str]:
     return {name: kind for one in found for name, kind in _types(one).items()}
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _read(path: Path, any_writer: bool = False) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What is kept beside the arrays, and the arrays by name."""
     module = None if path.suffix == ".npz" else _safetensors()
     try:
@@ -200,6 +214,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise checks.InputError(f"got {path}, which cannot be read ({why}), need models; write it anew") from error
     need = "need one that a run, or result.save_models, wrote; name such a file"
+    if text is None and any_writer:
+        return {}, arrays
     checks.require(text is not None, f"got {path}, a file that jdl has not written, {need}")
     about = json.loads(text)
     kinds = _types(about["structure"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from collections.abc import Mapping as Mapping_
@@ -30,6 +31,7 @@ from jdl.runs.message_range import check_start
 from jdl.runs.node_facts import NodeFacts
 from jdl.runs.pace import Pace
 from jdl.runs.place import Place
+from jdl.runs.pretrained import start_of
 from jdl.runs.program import program_of
 from jdl.runs.progress import Bar
 from jdl.runs.result import Live, Result
@@ -62,7 +64,7 @@ def run(
     metrics: Mapping_[str, compose.Metric] | None = None,
     own: bool = False,
     per_node: bool | Collection[str] = False,
-    params: PyTree | None = None,
+    params: PyTree | str | os.PathLike[str] | None = None,
     mapping: Mapping = "auto",
     devices: int | str = "auto",
     run_dir: str | Path | Place | None = None,
@@ -114,8 +116,9 @@ def run(
       own: see `jdl.simulation`.
       per_node: see `jdl.simulation`. Where a sample of nodes is evaluated, the accuracy and the loss of the others are
         NaN; distances and bits are those of all nodes.
-      params: the initial model of all nodes, or one initial model for each node, `[n, ...]`; by default one model drawn
-        from `seed`, the same for all nodes.
+      params: the initial model of all nodes, or one initial model for each node, `[n, ...]`; or a `.npz` or
+        `.safetensors` file of either, whose arrays have the names of the model's; by default one model drawn from
+        `seed`, the same for all nodes.
       mapping: see `jdl.simulation`. "loop" is a Python loop without compilation; it names the node, the round and the
         step of an error, or of the first number that is not finite.
       devices: see `jdl.simulation`.
@@ -172,6 +175,7 @@ def run(
     made = made if several is None else aligned(made, ROUNDS)  # the same for a run that is extended
     simulation = made[0]
     if params is not None:
+        params = start_of(simulation, params)
         check_start(simulation, params)
     label = label or part_name(algorithm)
     budget = Budget(simulation, rounds)

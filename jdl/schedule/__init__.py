@@ -27,6 +27,7 @@ from jdl.schedule.pairwise import Pairwise
 from jdl.schedule.peer_swap import PeerSwap
 from jdl.schedule.power_of_choice import PowerOfChoice
 from jdl.schedule.random_groups import RandomGroups
+from jdl.schedule.random_neighbours import RandomNeighbours
 from jdl.schedule.random_walk import RandomWalk
 from jdl.schedule.renamed import RENAMED
 from jdl.schedule.sampling import Sampling
@@ -57,6 +58,7 @@ __all__ = [
     "PeerSwap",
     "PowerOfChoice",
     "RandomGroups",
+    "RandomNeighbours",
     "RandomWalk",
     "Sampling",
     "SamplingWithReplacement",

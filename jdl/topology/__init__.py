@@ -4,6 +4,7 @@
 """
 
 from jdl import checks
+from jdl.topology.cycles.alternating import alternating_exponential_ring
 from jdl.topology.cycles.base_k import base_k, simple_base_k
 from jdl.topology.cycles.exponentials import k_peer_exponential, one_peer_exponential
 from jdl.topology.cycles.hyper_hypercube import hyper_hypercube, moshpit, one_peer_hypercube
@@ -34,6 +35,7 @@ __all__ = [
     "EffectiveNeighbours",
     "SCHEMES",
     "Topology",
+    "alternating_exponential_ring",
     "barabasi_albert",
     "barbell",
     "base_k",

@@ -62,6 +62,7 @@ EXCEPTIONS = {
         "OPAPC": "a step is divided by 1 + lr mu",
         "QGAdam": "steps are not linear in the gradient",
     },
+    "half precision down": {"DeMo": "only the signs of its means matter"},
     "relabelling": {
         "GTSAGA": "parts are drawn by the node's own key",
         "LTADMMVR": "parts are drawn by the node's own key",
@@ -205,7 +206,16 @@ def starts(name: str, seed: int = 0) -> np.ndarray:
 
 
 # The plainest form of a method: one step of plain descent a round, nothing compressed.
-PLAIN = {"local_steps": 1, "optimizer": "sgd", "compressor": Identity(), "gamma": 1.0, "gamma_x": 1.0, "gamma_y": 1.0}
+PLAIN = {
+    "local_steps": 1,
+    "optimizer": "sgd",
+    "compressor": Identity(),
+    "fraction": 1.0,
+    "bits": 0,
+    "gamma": 1.0,
+    "gamma_x": 1.0,
+    "gamma_y": 1.0,
+}
 
 
 def is_plain(name: str) -> bool:

@@ -318,7 +318,7 @@ def test_compression_down_is_refused_where_the_server_counts_on_what_clients_hav
         cases.build(name, network_down=[HalfPrecision()])
 
 
-@pytest.mark.parametrize("name", classes.one_of_each(WHOLE, classes.of_messages))
+@pytest.mark.parametrize("name", classes.one_of_each(cases.law("half precision down", WHOLE), classes.of_messages))
 def test_half_precision_down_costs_half_and_rounds_what_clients_hear(name):
     (plain, start), (half, begun) = served(name), served(name, network_down=[HalfPrecision()])
     (end, models), (cheap, rounded) = (

@@ -75,8 +75,9 @@ def test_chunked_map_equals_vmap(name, chunk):
 @pytest.mark.parametrize("jit", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", classes.one_of_each(ALGORITHMS, classes.of_rows))
 def test_python_loop_equals_vmap(name, jit):
-    bed = beds.bed(name)
-    looped = cases.build(name, data=bed.noisy, mapping="loop")
+    # Uncompiled code rounds otherwise, and Adam divides by 1 - 0.999, which amplifies that.
+    bed = beds.bed(name, plain=not jit)
+    looped = cases.build(name, data=bed.noisy, mapping="loop", plain=not jit)
     with contextlib.nullcontext() if jit else jax.disable_jit():
         sim, _ = simulator.step(looped, simulator.init(looped, bed.start))
         alone = simulator.models(looped, sim)

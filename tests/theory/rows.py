@@ -54,7 +54,7 @@ def simulation(name: str, W=None, problem=None, participants=N, budgets=None, **
 
 def run(name: str, W=None, problem=None, start=None, first: int = 0, **options) -> beds.Run:
     """A run by the row's program; `options` as of `simulation`."""
-    default = WIDE if name.startswith("PowerGossip") else X
+    default = WIDE if ROWS[name].bed.get("dim") == WIDE.shape[1] else X
     start = default if start is None else start
     start = start[0] if name in SERVER and start.ndim > 1 else start
     built = simulation(name, W, problem, **options)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy_decentralized as peers
 import numpy_federated as federated
 import numpy_newer as newer
+import numpy_outer as outer
 from beds import MEAN, N, coins, own_coins
 from table import ADAMW, LR, OUTER, SGD, STEPS, TOP, WIDE, H, Row, T, X, adamw, divided, pair, soften, top
 
@@ -30,6 +31,12 @@ def steps_drawn(parts):
 def lt_admm_vr(case, renews):
     gradient = newer.saga(case.F, X, 4, steps_drawn(4), renews)
     return newer.lt_admm(case.W, gradient, X, LR, T, 0.6 / (H * 0.7), 0.7, H)[0]
+
+
+def chosen(probability):
+    """The parameters that all nodes average together, `[T, d]`, by the key that they share."""
+    draw = lambda t: jax.random.uniform(beds.key_of("common", t), X.shape[1:]) < probability
+    return np.asarray(beds.jit(jax.vmap(draw))(jnp.arange(T)))
 
 
 def power_gossip(case, iterations):
@@ -207,6 +214,7 @@ PEERS = {
     ),
     "RelaySGD": Row({}, lambda c: peers.relaysgd(*c.peers), tolerance=1e-12),
     "RelaySGD local": Row(STEPS, lambda c: peers.relaysgd(*c.peers, H), tolerance=1e-12),
+    "SPARTA": Row({"fraction": 0.4}, lambda c: outer.sparta(*c.peers, chosen(0.4))),
     "ScaledLocalSGD": Row(
         {"beta": 0.9, "floor": 0.3, **STEPS},
         lambda c: peers.scaled_local_sgd(*c.peers, H, 0.9, 0.3),

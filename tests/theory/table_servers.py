@@ -11,6 +11,7 @@ import numpy as np
 import numpy_decentralized as peers
 import numpy_federated as federated
 import numpy_newer as newer
+import numpy_outer as outer
 from beds import COUNTS, N, coins, own_coins
 from table import (
     ADAMW,
@@ -24,6 +25,7 @@ from table import (
     STEPS,
     THERE,
     TOP,
+    WIDE,
     H,
     Row,
     T,
@@ -43,6 +45,15 @@ def stops():
     """After how many local steps DRFA takes its snapshot: by the common key, 1 to H."""
     stop = lambda t: jax.random.randint(beds.key_of("common", t), (), 1, H + 1, jnp.int32)
     return np.asarray(beds.jit(jax.vmap(stop))(jnp.arange(T)))
+
+
+# An array of 4 x 3 numbers; and 2 of the 6 numbers of each of its two blocks of 2 x 3.
+MATRIX = {"dim": 12, "form": beds.matrix}
+BLOCKS = {"outer_lr": 0.8, "error_decay": 0.7, "fraction": 0.4, "chunk": 3, "bits": 0}
+
+
+def sparseloco(case, **how):
+    return outer.sparseloco(*case.steps[:2], WIDE[0], *case.steps[3:], (4, 3), 3, 0.4, 0.7, outer_lr=0.8, **how)
 
 
 def anchors(tossed):
@@ -71,6 +82,19 @@ SERVER = {
         ),
         lambda run, ref: [pair(run.server.share, ref[1])],
         bed={"height": HEIGHT},
+    ),
+    # Two blocks of 2 x 3 numbers.
+    "DeMo": Row(
+        {"momentum": 0.9, "k": 2, "chunk": 3},
+        lambda c: outer.demo(c.samples, c.G, WIDE[0], LR, T, N, (4, 3), 3, 2, 0.9),
+        lambda run, ref: [pair(run.nodes.reshape(T, N, 12), ref[1])],
+        bed=MATRIX,
+    ),
+    "DeMo over all": Row(
+        {"momentum": 0.9, "k": 2, "chunk": 3, "by_senders": False},
+        lambda c: outer.demo(c.samples, c.G, WIDE[0], LR, T, N, (4, 3), 3, 2, 0.9, by_senders=False),
+        bed=MATRIX,
+        **ALL,
     ),
     "DiLoCo": Row(ADAMW, lambda c: federated.diloco(*c.steps, 0.3, 0.4, adamw), **ALL),
     "DiLoCo sgd": Row({**SGD, **OUTER}, lambda c: federated.diloco(*c.steps, 0.3, 0.4), tolerance=1e-12),
@@ -234,6 +258,17 @@ SERVER = {
         lambda c: federated.mimelite(*c.ball, 0.6, 0.8),
         lambda run, ref: [pair(run.server.m, ref[1])],
     ),
+    "MuLoCo": Row(
+        {**OUTER, **STEPS},
+        lambda c: outer.muloco(c.samples, c.G, WIDE[0], LR, T, H, N, 0.3, 0.4, lambda rows: rows, 0.9),
+        bed=MATRIX,
+    ),
+    "MuLoCo compressed": Row(
+        {**HEAVY, "error_decay": 0.8, **TOP},
+        lambda c: outer.muloco(*c.steps, 0.3, 0.4, top, 0.8, federated.HeavyBall),
+        lambda run, ref: [pair(run.nodes.error, ref[1])],
+        tolerance=1e-12,
+    ),
     "QFedAvg": Row(
         {"q": 1.5, **STEPS},
         lambda c: federated.q_fedavg(*c.steps[:2], c.losses, *c.steps[2:], 1.5),
@@ -258,6 +293,16 @@ SERVER = {
     ),
     "Scaffold with budgets": Row(
         {"local_steps": 5}, lambda c: federated.scaffold(*c.steps), oracle=lambda: slow(np.full(N, H)), **ALL
+    ),
+    "SparseLoCo": Row(
+        {**STEPS, "optimizer": HEAVY["optimizer"], **BLOCKS},
+        lambda c: sparseloco(c, inner=federated.HeavyBall),
+        lambda run, ref: [pair(run.nodes.error.reshape(T, N, 12), ref[1])],
+        bed=MATRIX,
+    ),
+    "SparseLoCo in bins": Row({**SGD, **BLOCKS, "bits": 2}, lambda c: sparseloco(c, bits=2), bed=MATRIX, **ALL),
+    "SparseLoCo over all": Row(
+        {**SGD, **BLOCKS, "by_senders": False}, lambda c: sparseloco(c, by_senders=False), bed=MATRIX, **ALL
     ),
     "StreamingDiLoCo": Row(
         {"fragments": 2, "delay": 1, "alpha": 0.4, **ADAMW},

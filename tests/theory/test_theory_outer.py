@@ -5,11 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy_federated as federated
+import optax
 import pytest
 import rows
 from beds import MEAN, N, apart, close, same
 from flax import struct
-from table import LR, OUTER, ROUNDS, SGD, WHOLE, H, X, adamw, x
+from table import LR, OUTER, ROUNDS, SGD, WHOLE, WIDE, H, X, adamw, top, x
 
 import jdl
 from jdl import algorithms, exchange
@@ -116,6 +117,21 @@ def test_adamw_inside_is_the_default():
     built = jdl.simulation(noisy(), default, Sampling(N, N))
     expected = federated.diloco(EVERYBODY, beds.gradient(noisy()), x, 0.01, ROUNDS, H, N, 0.7, 0.9, adamw)
     same(beds.record(built, x).models[:, 0], expected, 1e-10)
+
+
+def test_another_outer_optimizer_is_fed_with_the_outer_gradients():
+    G, y, adam, out = beds.gradient(noisy()), x, federated.AdamW((1, len(x))), [x]
+    for t in range(ROUNDS):
+        D = y - federated.local_sgd(G, federated.spread(y, N), LR, t, H).mean(0)
+        y = adam(y[None], D[None], 0.3)[0]
+        out.append(y)
+    same(served("DiLoCo sgd", outer_optimizer="adam"), np.stack(out))
+
+
+@pytest.mark.slow
+def test_an_optax_transform_with_the_same_momentum_is_the_same_outer_step():
+    ours = served("DiLoCo sgd", outer_optimizer=optax.trace(decay=0.4, nesterov=True))
+    same(ours, served("DiLoCo sgd"), 1e-12)
 
 
 # ---- Streaming DiLoCo --------------------------------------------------------------------------------------------
@@ -274,3 +290,68 @@ def test_dilocox_counts_what_its_compressor_sends():
     bits = rows.run("DiLoCoX").bits[2]
     np.testing.assert_array_equal(bits[:-1], 3 * 2 * (64 + 3))  # two numbers of 64 bits, and indices below 5
     assert bits[-1] == 3 * N * beds.DIM * 64
+
+
+# ---- SPARTA, DeMo, SparseLoCo, MuLoCo ----------------------------------------------------------------------------
+
+
+def test_sparta_that_averages_everything_is_dpsgd_and_that_averages_nothing_is_local():
+    """It sends what is chosen, 64 bits a number, and no places."""
+    problem, W = noisy(), beds.symmetric()
+    run = rows.run("SPARTA", W, problem, fraction=1.0)
+    same(run.models, rows.run("DPSGD", W, problem).models, 0)
+    np.testing.assert_array_equal(run.bits[-1], ROUNDS * beds.DIM * 64 * (W - np.diag(np.diag(W)) > 0).sum(0))
+    alone = rows.run("SPARTA", W, problem, fraction=0.0)
+    same(alone.models, rows.run("DPSGD", np.eye(N), problem).models, 0)
+    assert not alone.bits.any()
+
+
+def wide():
+    return rows.problem_of("SparseLoCo", noise=0.3)
+
+
+@pytest.mark.parametrize("name", ["SparseLoCo", "SparseLoCo over all"])
+def test_sparseloco_that_sends_everything_is_diloco_without_outer_momentum(name):
+    """For any decay of the error, which is zero."""
+    inner = federated.HeavyBall if name == "SparseLoCo" else federated.SGD
+    expected = federated.diloco(
+        EVERYBODY, beds.gradient(wide()), WIDE[0], LR, ROUNDS, H, N, outer_lr=0.8, outer_momentum=0.0, inner=inner
+    )
+    for error_decay in (0.7, 1.0):
+        same(served(name, wide(), fraction=1.0, error_decay=error_decay), expected, 1e-12)
+    apart(served(name, wide()), expected)
+
+
+def test_sparseloco_counts_entries_places_and_means_of_bins():
+    """Of two blocks of 2 x 3 numbers 2 each: 64 or 2 bits, 3 bits for its place; 5 means of 64 bits."""
+    whole, binned = (rows.run(name, problem=wide()).bits[0, :-1] for name in ("SparseLoCo", "SparseLoCo in bins"))
+    np.testing.assert_array_equal(whole, 4 * (64 + 3))
+    np.testing.assert_array_equal(binned, 4 * (2 + 3) + 5 * 64)
+    np.testing.assert_array_equal(rows.run("DeMo", problem=wide()).bits[0, :-1], 4 * (64 + 3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by_senders", [True, False])
+def test_demo_that_sends_all_its_momentum_is_sign_descent(by_senders):
+    G, y, out = beds.gradient(wide()), WIDE[0], [WIDE[0]]
+    for t in range(ROUNDS):
+        y = y - LR * np.sign(G(federated.spread(y, N), t, 0).mean(0))
+        out.append(y)
+    same(served("DeMo", wide(), k=6, by_senders=by_senders), np.stack(out), 1e-12)
+
+
+def test_muloco_without_error_feedback_is_diloco_with_compressed_changes():
+    """With error_decay = 1 the whole error comes back, as in DiLoCoX without its delay."""
+    for error_decay, feedback in ((0.0, False), (1.0, True)):
+        expected, _ = federated.dilocox(
+            beds.gradient(noisy()), x, LR, ROUNDS, H, N, 0.3, 0.4, top, 0, feedback, federated.HeavyBall
+        )
+        same(served("MuLoCo compressed", error_decay=error_decay), expected, 1e-12)
+
+
+@pytest.mark.slow
+def test_muloco_without_compression_is_diloco_with_muon():
+    diloco = algorithms.DiLoCo(lr=LR, local_steps=H, outer_lr=0.3, outer_momentum=0.4, optimizer="muon")
+    built = jdl.simulation(rows.problem_of("MuLoCo", noise=0.3), diloco, Sampling(N, N))
+    ours = served("MuLoCo", rows.problem_of("MuLoCo", noise=0.3))
+    same(ours, beds.record(built, beds.matrix(WIDE[0])).models[:, 0], 0)

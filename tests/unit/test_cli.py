@@ -387,8 +387,8 @@ BAD = {
     "false labels of nobody": (["run", *SMALL, "--oracle", "label_flip"], "got LabelFlip that needs 'dishonest'"),
     "flag of another partition": (
         ["run", "--alpha", "1"],
-        "got --alpha, which belongs to dirichlet and by_cluster and dirichlet_per_node, not to dpsgd, random_regular, "
-        "digits, iid; leave it out, or give --partition dirichlet",
+        "got --alpha, which belongs to dirichlet and by_cluster and dirichlet_per_node and 1 others, "
+        "not to dpsgd, random_regular, digits, iid; leave it out, or give --partition dirichlet",
     ),
     "flag of servers": (["run", "--participants", "8"], "or give --algorithm fedavg"),
     "flag of several algorithms": (["run", "--momentum", "0.9"], "or give --algorithm dsgdm"),

@@ -156,7 +156,7 @@ BAD = {
     "flag of a run": ("--baselines", "got --baselines, which is no flag of this sweep"),
     "flag of no point": (
         "--problem quadratic --alpha 0.1,1",
-        "got --alpha, which belongs to dirichlet and by_cluster and dirichlet_per_node, not to dpsgd, random_regular",
+        "got --alpha, which belongs to dirichlet and by_cluster and dirichlet_per_node and 1 others, not to dpsgd",
     ),
     "no such part": ("--topology ring,toros", "got topology 'toros', which does not exist; did you mean torus"),
     "topology of servers": ("--algorithm fedavg,fedprox --topology ring,star", "got topology 'ring' with fedavg"),

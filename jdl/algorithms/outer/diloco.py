@@ -15,7 +15,9 @@ __all__ = ["DiLoCo"]
 
 class State(NamedTuple):
     x: PyTree  # the global model
-    b: PyTree  # the outer momentum: the sum of past outer gradients, decayed by `outer_momentum` every round
+    # The outer momentum: the sum of past outer gradients, decayed by `outer_momentum` every round; or the state of
+    # `outer_optimizer`.
+    b: PyTree
 
 
 @struct.dataclass
@@ -26,7 +28,8 @@ class DiLoCo:
     round. The outer step is Nesterov's method in PyTorch's form, with D as the gradient. Without `nesterov` it is the
     heavy ball x <- x - outer_lr b, which is `SlowMo` at a constant step size. With outer_lr = 1 and outer_momentum = 0
     it is `FedAvg` (whose optimizer starts anew every round); with one worker and outer_momentum = 0 it is Lookahead.
-    Where data differ the fixed point is that of FedAvg, biased by O(lr H). The fp16 all-reduce of OpenDiLoCo is
+    Any optax transform T can take the place of the outer momentum: x <- x - outer_lr T(D). Where data differ the fixed
+    point is that of FedAvg, biased by O(lr H). The fp16 all-reduce of OpenDiLoCo is
     `jdl.compressors.HalfPrecision("float16")`.
 
     Sends:
@@ -44,6 +47,8 @@ class DiLoCo:
       optimizer: inner optimizer: a name in `jdl.local.OPTIMIZERS`, or an optax transform without a learning rate.
       weighted: whether a worker's weight is its number of examples (True), or all workers weigh the same (False).
       decay: function of the round t that returns a factor on lr, or None for a constant lr.
+      outer_optimizer: outer optimizer T in place of the outer momentum, a name or a transform like `optimizer`; None
+        for the momentum of `outer_momentum` and `nesterov`.
 
     References:
       Douillard, Feng, Rusu, Chhaparia, Donchev, Kuncoro, Ranzato, Szlam, Shen 2023, DiLoCo: Distributed
@@ -59,6 +64,7 @@ class DiLoCo:
     optimizer: local.Optimizer = static("adamw")
     weighted: bool = static(False)
     decay: local.Decay | None = static(None)
+    outer_optimizer: local.Optimizer | None = static(None)
 
     needs: ClassVar[frozenset[str]] = frozenset({"server", "grad"})
     phases: ClassVar[tuple[tuple[str, str, str], ...]] = (("broadcast", "client", "server"),)
@@ -68,7 +74,8 @@ class DiLoCo:
         return self.local_steps
 
     def init(self, params: PyTree, n: int) -> State:
-        return State(params, tree.zeros_like(params))
+        outer = self.outer_optimizer
+        return State(params, tree.zeros_like(params) if outer is None else local.transform(outer).init(params))
 
     def client_init(self, params: PyTree, node: Node) -> PyTree:
         return local.transform(self.optimizer).init(params)
@@ -86,6 +93,9 @@ class DiLoCo:
 
     def server(self, server_state: State, aggregate: Message, info: Info) -> State:
         D = tree.scale(-1, aggregate)
+        if self.outer_optimizer is not None:
+            step, b = local.transform(self.outer_optimizer).update(D, server_state.b, server_state.x)
+            return State(tree.axpy(-self.outer_lr, step, server_state.x), b)
         b = tree.axpy(self.outer_momentum, server_state.b, D)
         step = tree.axpy(self.outer_momentum, b, D) if self.nesterov else b
         return State(tree.axpy(-self.outer_lr, step, server_state.x), b)

@@ -1,4 +1,4 @@
-"""Division of a data set over nodes. Every example goes to exactly one node.
+"""Division of a data set over nodes. Every example goes to exactly one node, but for `Soft`, which shares them.
 
 A rule is an object, `Dirichlet(alpha=0.1)`, which is called with the data, the number of nodes and a seed. Each rule
 only names the owner of every example; `table` turns owners into the padded table. A rule asks in the first argument of
@@ -15,6 +15,7 @@ from jdl.data.partition.mixtures import ByCluster, DirichletPerNode
 from jdl.data.partition.owners import ByOwner
 from jdl.data.partition.quantity import LogNormal, PowerLaw
 from jdl.data.partition.renamed import RENAMED
+from jdl.data.partition.soft import Soft
 from jdl.data.partition.table import Partition
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Partition",
     "PowerLaw",
     "Shards",
+    "Soft",
     "Stratified",
 ]
 

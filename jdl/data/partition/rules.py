@@ -9,6 +9,7 @@ from jdl.data.partition.label_skew import ClassesPerNode, Dirichlet, Shards
 from jdl.data.partition.mixtures import ByCluster, DirichletPerNode
 from jdl.data.partition.owners import ByOwner
 from jdl.data.partition.quantity import LogNormal, PowerLaw
+from jdl.data.partition.soft import Soft
 
 __all__ = ["RULES"]
 
@@ -24,5 +25,6 @@ RULES: dict[str, type] = {
     "log_normal": LogNormal,
     "power_law": PowerLaw,
     "shards": Shards,
+    "soft": Soft,
     "stratified": Stratified,
 }

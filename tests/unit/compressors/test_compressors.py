@@ -7,15 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.fft
 
 import jdl
-from jdl.compressors import Identity, TopK
+from jdl.compressors import Identity, TopK, chunks
 from jdl.compressors.chain import Chain
 from jdl.compressors.error_feedback import ErrorFeedback
 from jdl.compressors.half_precision import HalfPrecision
 from jdl.compressors.low_rank import LowRank
 from jdl.compressors.power_sgd import PowerSGD
 from jdl.compressors.rand_k import RandK
+from jdl.compressors.statistical import Statistical
 from jdl.compressors.uniform import Uniform
 from jdl.types import Each
 
@@ -55,6 +57,8 @@ BITS = {
     "top_k": (TopK(0.1), 12 * (32 + 7) + 1 * (32 + 4) + 1 * 32),
     "rand_k": (RandK(0.1), 32 * (12 + 1 + 1)),
     "int4": (Uniform(4), 4 * SHAPES + 3 * 32),
+    "statistical": (Statistical(2), 2 * SHAPES + 3 * 5 * 32),
+    "top_k, statistical": (Chain(TopK(0.1), Statistical(1)), 12 * (1 + 7) + 1 * (1 + 4) + 1 + 3 * 3 * 32),
     "float16": (HalfPrecision("float16"), 16 * SHAPES),
     "low_rank": (LowRank(2), 32 * (2 * (12 + 10) + 10 + 1)),
     "low_rank, whole": (LowRank(6), 32 * SHAPES),  # 6 (12 + 10) > 12 x 10
@@ -113,6 +117,7 @@ def test_memory_keeps_its_shapes_and_needs_only_those_of_the_message(name):
     [
         RandK(0.3, scaled=True),
         Uniform(4, stochastic=True),
+        Statistical(),
         HalfPrecision(),
         LowRank(2),
         PowerSGD(2),
@@ -187,6 +192,51 @@ def test_the_nearest_level(bits):
     error, size = errors(sent, VECTORS)
     assert np.all(np.abs(sent - VECTORS) <= np.minimum(scale / 2, np.abs(VECTORS)) * (1 + 1e-5) + 1e-6)
     assert np.all(error <= (1 - 1 / 20) * size + 1e-5)
+
+
+@pytest.mark.parametrize(("bits", "sigmas"), [(1, 6.0), (2, 6.0), (3, 2.0)])
+def test_bins_about_the_mean_are_decoded_as_their_means(bits, sigmas):
+    """By hand, with `np.digitize`; the sum is kept, and the error is at most the squared distance to the mean."""
+    rows = VECTORS[:300] + 0.5
+    sent, _ = each(Statistical(bits, sigmas), rows)
+    half = 2**bits // 2
+    for x, ours in zip(rows.astype(np.float64), sent, strict=True):
+        width = sigmas * x.std(ddof=1) / 2**bits
+        bin = np.digitize(x - x.mean(), (np.arange(2**bits - 1) - half + 0.5) * width)
+        means = np.array([x[bin == b].mean() if np.any(bin == b) else 0 for b in range(2**bits)])
+        np.testing.assert_allclose(ours, means[bin], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(sent.sum(1), rows.sum(1), rtol=0, atol=1e-4)
+    assert np.all(np.square(sent - rows).sum(1) <= np.square(rows - rows.mean(1, keepdims=True)).sum(1) + 1e-4)
+    assert max(len(np.unique(row)) for row in sent) == 2**bits
+
+
+def test_entries_that_a_sparsifier_left_out_take_no_part_in_the_bins():
+    x = VECTORS[0]
+    sparse = np.where(np.abs(x) > 0.7, x, 0)
+    ours, alone = (first(Statistical(2), jnp.asarray(some))[0] for some in (sparse, sparse[sparse != 0]))
+    np.testing.assert_allclose(ours[sparse != 0], alone, rtol=1e-5)
+    assert not np.any(ours[sparse == 0])
+
+
+def test_chunks_are_blocks_that_divide_an_array_and_cosines_turn_them():
+    for shape, target, sides in (
+        ((4, 6), 3, (2, 3)),
+        ((7,), 3, (1, 1)),
+        ((12,), 5, (1, 4)),
+        ((3, 4, 6), 4, (4, 3)),
+        ((), 9, (1, 1)),
+    ):
+        x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+        parts = chunks.chunked(x, target)
+        assert parts.shape == (x.size // math.prod(sides), *sides)
+        np.testing.assert_array_equal(chunks.joined(parts, shape, target), x)
+        mask = np.asarray(chunks.largest_of_each(jnp.asarray(parts), 1))
+        np.testing.assert_array_equal(mask.reshape(len(parts), -1).sum(1), 1)
+        np.testing.assert_array_equal(np.abs(parts)[mask], np.abs(parts).reshape(len(parts), -1).max(1))
+        waves = chunks.cosines(parts)
+        np.testing.assert_allclose(waves, scipy.fft.dctn(parts, axes=(1, 2), norm="ortho"), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(chunks.from_cosines(waves), parts, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(chunks.chunked(np.arange(24).reshape(4, 6), 3)[1], [[3, 4, 5], [9, 10, 11]])
 
 
 @pytest.mark.parametrize("bits", [2, 4])

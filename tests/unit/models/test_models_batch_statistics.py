@@ -9,7 +9,15 @@ from flax import nnx
 from module_cases import ByTheCall, Normalised, NormalisedNNX, Plain, X, drawn
 
 from jdl.checks import InputError
-from jdl.models import MLP, FromNNX, Functions, LoRA, PersonalStatistics, without_batch_statistics
+from jdl.models import (
+    MLP,
+    FromNNX,
+    Functions,
+    LoRA,
+    PersonalStatistics,
+    recalibrated,
+    without_batch_statistics,
+)
 
 STATISTICAL = [Normalised(), ByTheCall(), FromNNX(NormalisedNNX)]
 
@@ -129,3 +137,41 @@ class Fixed(nnx.Module):
 def test_statistics_that_are_read_in_spite_of_all_are_nan():
     model = PersonalStatistics(FromNNX(Fixed))
     assert np.isnan(model.apply(drawn(model), X)).all()
+
+
+# ---- statistics of a merged model ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", STATISTICAL)
+def test_recalibrated_over_all_data_it_predicts_as_the_batch_of_all_data_does(module):
+    """Then the mode of training and that of prediction agree, and single examples have outputs of their own."""
+    model = PersonalStatistics(module)
+    variables = drawn(model)
+    full = recalibrated(model, variables, X)
+    apply = lambda x: np.asarray(module.apply(full, x))
+    expected = model.apply(variables, X)
+    np.testing.assert_allclose(apply(X), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.concatenate([apply(x[None]) for x in X]), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("module", [Normalised(), FromNNX(NormalisedNNX)])
+def test_statistics_of_batches_are_averaged_by_their_examples(module):
+    model = PersonalStatistics(module)
+    variables = drawn(model)
+    first = variables["params"]["layers"]["0"] if isinstance(module, FromNNX) else variables["params"]["first"]
+    hidden = [x @ first["kernel"] + first["bias"] for x in (X[:4], X[4:])]
+    means, variances = ([take(h, axis=0) for h in hidden] for take in (np.mean, np.var))
+    found = recalibrated(model, variables, [X[:4], X[4:]])["batch_stats"]["centre"]
+    np.testing.assert_allclose(found["mean"], (4 * means[0] + 2 * means[1]) / 6, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found["var"], (4 * variances[0] + 2 * variances[1]) / 6, rtol=1e-4, atol=1e-5)
+
+
+def test_what_cannot_be_recalibrated_is_refused():
+    model = PersonalStatistics(Normalised())
+    for given, batches, sentence in (
+        (MLP((5,), 3), X, "got MLP, need a models.PersonalStatistics"),
+        (model, [], "got no batch"),
+        (model, [X, X[:1]], "fewer than 2 examples"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            recalibrated(given, drawn(model), batches)

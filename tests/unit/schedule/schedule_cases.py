@@ -16,6 +16,7 @@ from jdl.schedule.mobility import Mobility
 from jdl.schedule.pairwise import Pairwise
 from jdl.schedule.peer_swap import PeerSwap
 from jdl.schedule.random_groups import RandomGroups
+from jdl.schedule.random_neighbours import RandomNeighbours
 from jdl.schedule.random_walk import RandomWalk
 from jdl.schedule.teleportation import Teleportation
 from jdl.topology import complete, exponential, from_graph, ring
@@ -35,6 +36,8 @@ EACH = {
     "pairs of star": lambda: AsynchronousPairs.of(STAR, wave=3),
     "matcha": lambda: Matcha.for_nodes(8, degree=3),
     "matcha_of star": lambda: Matcha.of(STAR),
+    "random_neighbours": lambda: RandomNeighbours.for_nodes(7, listen=1.5),
+    "random_neighbours of star": lambda: RandomNeighbours.of(STAR, listen=0.6),
     "random_walk": lambda: RandomWalk.for_nodes(7, tokens=3),
     "random_walk_of star": lambda: RandomWalk.of(STAR, tokens=2),
     "teleportation": lambda: Teleportation.for_nodes(9, active=4),
@@ -59,6 +62,7 @@ SMALL = {
     **{f"pairwise {n}": lambda n=n: Pairwise(n) for n in (1, 2, 3)},
     **{f"pairs {n}": lambda n=n: AsynchronousPairs(n) for n in (1, 2, 3)},
     **{f"matcha {n}": lambda n=n: Matcha.for_nodes(n, degree=n - 1) for n in (1, 2, 3)},
+    **{f"random_neighbours {n}": lambda n=n: RandomNeighbours.for_nodes(n, degree=n - 1) for n in (1, 2, 3)},
     **{f"random_walk {n}": lambda n=n: RandomWalk.for_nodes(n, degree=n - 1) for n in (1, 2, 3)},
     **{f"teleportation {n}": lambda n=n: Teleportation.for_nodes(n, active=(n + 1) // 2) for n in (1, 2, 3)},
     **{f"markov {n}": lambda n=n: GilbertElliott.for_nodes(n, degree=n - 1, fail=0.5) for n in (1, 2, 3)},

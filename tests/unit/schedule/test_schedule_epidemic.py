@@ -13,7 +13,8 @@ from jdl.schedule.epidemic import Epidemic
 from jdl.schedule.epidemic_local import EpidemicLocal, others
 from jdl.schedule.pairwise import Pairwise
 from jdl.schedule.random_groups import RandomGroups
-from jdl.topology import exponential, from_graph, ring
+from jdl.schedule.random_neighbours import RandomNeighbours
+from jdl.topology import complete, exponential, from_graph, ring
 
 pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY, COUNT = jax.random.key(0), 6000
@@ -174,3 +175,59 @@ def test_two_graphs_are_one_trace():
     assert traces == 1 and not np.array_equal(one, other)
     matrix(Pairwise.of(ring(5)), KEY), matrix(Pairwise.of(ring(5)), KEY)
     assert traces == 2
+
+
+# ---- a few neighbours of a graph ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("listen", [0.0, 0.3, 1.0, 1.4, 2.0, 9.0])
+def test_each_node_listens_to_as_many_neighbours_as_it_should_all_alike(listen):
+    """Of the star, whose leaves have one neighbour and whose hub has four, and of a digraph."""
+    for graph in (from_graph(nx.star_graph(4)), exponential(6)):
+        made, W = drawn(RandomNeighbours.of(graph, listen))
+        heard = (W > 0) & ~np.eye(graph.n, dtype=bool)
+        links = (graph.weights.toarray() > 0) & ~np.eye(graph.n, dtype=bool)
+        have, low = links.sum(axis=1), np.floor(listen)
+        assert not (heard & ~links).any()
+        np.testing.assert_allclose(W, (heard + np.eye(graph.n)) / (1 + heard.sum(axis=2, keepdims=True)), rtol=1e-6)
+        count = heard.sum(axis=2)
+        assert np.all((count == np.minimum(low, have)) | (count == np.minimum(low + 1, have)))
+        more = (count > low).mean(axis=0)
+        assert cases.often(more, np.where(have > low, listen - low, 0), COUNT)
+        mean = np.minimum(low, have) + np.where(have > low, listen - low, 0)
+        assert cases.often(heard.mean(axis=0)[links], (mean / have)[np.nonzero(links)[0]], COUNT)
+        assert made.stochastic == "row" and not made.symmetric
+
+
+def test_subsets_of_neighbours_are_uniform_and_nodes_draw_apart():
+    """Over the complete graph with r = 1.5, by enumeration: each node hears one other, or a pair of them."""
+    n, listen = 4, 1.5
+    _, W = drawn(RandomNeighbours.of(complete(n), listen))
+    rows = W > 0
+    for node in range(n):
+        sets = [tuple(np.flatnonzero(row)) for row in rows[:, node]]
+        others = [one for one in range(n) if one != node]
+        for size in (1, 2):
+            subsets = [tuple(sorted((node, *some))) for some in itertools.combinations(others, size)]
+            shares = np.array([sets.count(one) / COUNT for one in subsets])
+            assert cases.often(shares, 0.5 / len(subsets), COUNT)
+    x, subsets = cases.centred(n), []
+    for node in range(n):
+        others = [one for one in range(n) if one != node]
+        worlds = [(0.5 / 3, some) for size in (1, 2) for some in itertools.combinations(others, size)]
+        subsets.append(sum(share * np.mean(x[[node, *some]]) ** 2 for share, some in worlds))
+    assert cases.close(cases.left(W, x), sum(subsets) / (x @ x))
+    first, second = rows[:, 0].sum(axis=1) > 2, rows[:, 1].sum(axis=1) > 2
+    assert cases.often(np.array([(first & second).mean()]), np.array([0.25]), COUNT)
+
+
+def test_the_number_of_neighbours_is_a_leaf():
+    traces = []
+
+    @jax.jit
+    def draw(schedule, key):
+        traces.append(schedule)
+        return schedule((), 0, key)[0].links.used.sum()
+
+    assert [int(draw(RandomNeighbours.of(ring(6), listen), KEY)) for listen in (0.0, 1.0, 2.0)] == [0, 6, 12]
+    assert len(traces) == 1

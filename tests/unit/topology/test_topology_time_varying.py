@@ -11,6 +11,7 @@ from plan_reading import all_hold
 from scipy.sparse import csr_array
 
 from jdl.checks import InputError
+from jdl.topology.cycles.alternating import alternating_exponential_ring
 from jdl.topology.cycles.base_k import base_k as make_base_k
 from jdl.topology.cycles.base_k import simple_base_k as make_simple_base_k
 from jdl.topology.cycles.exponentials import k_peer_exponential, one_peer_exponential
@@ -28,6 +29,7 @@ CYCLES = [
     *(one_peer_hypercube(n) for n in (1, 2, 4, 16)),
     *(hyper_hypercube(n, degree) for n, degree in ((1, 1), (2, 1), (2, 9), (3, 2), (12, 2), (30, 4), (30, 50))),
     *(moshpit(n, degree) for n, degree in ((1, None), (1, 4), (2, 1), (3, 2), (27, 2), (16, None), (8, None))),
+    *(alternating_exponential_ring(n, local) for n, local in ((1, 1), (2, 1), (8, 1), (5, 5), (12, 3), (16, 2))),
     *(switching(n, degree, seed=1) for n, degree in ((1, 0), (2, 1), (3, 2), (9, 4), (10, 3))),
 ]
 
@@ -186,6 +188,26 @@ def test_switching_is_connected_over_a_period_alone(n, degree, period, seed):
     assert np.linalg.norm(product(cycle, np.eye(n)) - 1 / n, 2) < 1 - 1e-6
 
 
+@pytest.mark.parametrize(("n", "local"), [(2, 1), (4, 1), (16, 1), (12, 3), (16, 2)])
+def test_pairs_of_machines_meet_in_turn_and_a_period_averages_exactly(n, local):
+    """As the authors' loop over machines marks who is taken: the pairs of a bit alternate in the order of machines."""
+    cycle, machines = alternating_exponential_ring(n, local), n // local
+    assert len(cycle) == 2 * (machines.bit_length() - 1)
+    for place, phase in enumerate(cycle):
+        distance, taken, joint = 2 ** (place // 2), set(), []
+        for machine in range(machines):
+            if machine not in taken:
+                taken |= {machine, (machine + distance) % machines}
+                joint.append({machine, (machine + distance) % machines})
+        joint = [pair for count, pair in enumerate(joint) if count % 2 != place % 2]
+        for i, j in itertools.product(range(n), repeat=2):
+            a, b = i // local, j // local
+            met = any({a, b} <= pair for pair in joint)
+            size = 2 * local if any(a in pair for pair in joint) else local
+            assert phase.weights.toarray()[i, j] == (1 / size if met or a == b else 0)
+    np.testing.assert_allclose(product(cycle, np.eye(n)), 1 / n, rtol=0, atol=1e-15)
+
+
 def test_switching_depends_on_its_seed():
     first, again, other = (switching(20, 3, seed=seed)[0].edges.tolist() for seed in (0, 0, 1))
     assert first == again != other
@@ -250,6 +272,8 @@ def line(*delays):
         (lambda: moshpit(10), "a full Moshpit grid needs a perfect power side^tau with tau >= 2; try n=9"),
         (lambda: moshpit(10, degree=3), "got n=10, a full Moshpit grid needs a power of degree + 1 = 4; try n=16"),
         (lambda: switching(8, 3, period=0), "got period=0"),
+        (lambda: alternating_exponential_ring(6), "got n=6 with local=1, need local times a power of two; try n=8"),
+        (lambda: alternating_exponential_ring(10, 3), "try n=12"),
         (lambda: switching(8, 9), "got degree=9 with n=8"),
         (lambda: multigraph(501), "got n=501, a tour among all pairs of nodes takes n of at most 500; try n=500"),
         (lambda: multigraph(4, multiplicity=0), "got multiplicity=0"),
