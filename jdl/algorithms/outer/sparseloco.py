@@ -27,8 +27,8 @@ class SparseLoCo:
     y_k is the result of H local steps of worker k from x. Each array is cut into chunks, and of each chunk the share
     `fraction` of the entries with the largest magnitude is sent, with `bits` bits each (`jdl.compressors.Statistical`).
     The decayed error e_k takes the place of DiLoCo's outer momentum. The mean of an entry is over the workers that sent
-    it, as in the authors' code, or over all workers, as the paper writes it (`by_senders`). With fraction = 1 and
-    bits = 0 it is `DiLoCo` without outer momentum, for any b.
+    it, as in the authors' code, or over all workers, as summaries of the paper have it (`by_senders`). With
+    fraction = 1 and bits = 0 it is `DiLoCo` without outer momentum, for any b.
 
     Sends:
       the server sends its model; each worker sends the chosen entries, their places in the chunks, and the means of the
@@ -51,9 +51,9 @@ class SparseLoCo:
       decay: function of the round t that returns a factor on lr, or None for a constant lr.
 
     References:
-      Sarfi, Therien, Lidin, Belilovsky 2025, Communication Efficient LLM Pre-training with SparseLoCo: Top-k
-      Sparsification with Error Feedback; chunks, bins and the mean over senders are those of the authors' code
-      (`sparseloco.py`), which scales a change by its outer rate of 1 before it is compressed.
+      Sarfi, Therien, Lidin, Belilovsky 2025, Communication Efficient LLM Pre-training with SparseLoCo, whose
+      text was not at hand; chunks, bins and the mean over senders are those of the authors' code (`sparseloco.py`),
+      which scales a change by its outer rate of 1 before it is compressed.
     """
 
     lr: float = number(0.01, minimum=0)

@@ -44,8 +44,9 @@ class SPARTA:
       decay: function of the round t that returns a factor on lr, or None for a constant lr.
 
     References:
-      Beton, Reed, Howes, Cheema, Baioumy 2025, Improving the Efficiency of Distributed Training using Sparse Parameter
-      Averaging; the step is that of the authors' code, EXO Gym (`sparta.py`, `RandomIndexSelector`).
+      Beton, Baioumy, van der Ouderaa, Reed, Howes, Cheema, Vrabie 2025, Improving the Efficiency of Distributed
+      Training using Sparse Parameter Averaging, whose text was not at hand; the step is that of the authors'
+      code, EXO Gym (`sparta.py`, `RandomIndexSelector`).
     """
 
     lr: float = number(0.1, minimum=0)
