@@ -15,6 +15,7 @@ from scipy import stats
 import jdl
 from jdl import algorithms, checks, compressors, schedule, topology
 from jdl.theory import fitted_rate, predict, stable_rates, stationary
+from jdl.theory.linear.rounds import linear_rounds
 from jdl.theory.linear.traced import in_double
 
 SEED = int(os.environ["JDL_TEST_SEED"])
@@ -30,6 +31,7 @@ LINEAR = {
     "DProxSGT": {"strength": 0.0},
     "DeepSqueeze": {"compressor": compressors.Identity()},
     "DiLoCo": {"optimizer": "sgd"},
+    "DiNNO": {"optimizer": "sgd"},
     "EF21": {"compressor": compressors.Identity()},
     "EagerDiLoCo": {"optimizer": "sgd"},
     "GossipDiLoCo": {"optimizer": "sgd"},
@@ -40,7 +42,7 @@ LINEAR = {
 }
 # Methods that are not linear on quadratics, whatever their options.
 OTHERS = {"AFL", "DAdam", "DFedSAM", "DRFA", "DiLoCoX", "FedOpt", "FedSpeed", "PowerGossip", "QFedAvg", "QGAdam"}
-OTHERS |= {"DeMo", "ScaledLocalSGD", "SparseLoCo"}
+OTHERS |= {"DeMo", "GTAdam", "ScaledLocalSGD", "SparseLoCo"}
 # The state has a number that depends on earlier draws: the round of the last meeting, the share of clients heard of.
 OTHERS |= {"Scaffnew", "FedAMD"}
 GRAPHS = ("static", "cyclic", "random")
@@ -184,18 +186,34 @@ def test_the_fitted_rate_is_the_predicted_spectral_radius(name, graph):
     if abs(long_run.mean_square_radius - factor) > 1e-9:
         pytest.skip("its coins make rounds random, so that one path has no constant rate")
     period = 2 if graph == "cyclic" else 1
-    rounds = min(int(np.log(1e-26) / np.log(max(factor, 1e-3))) + 40, 20_000) // 2 * 2
+    rounds = min(int(np.log(1e-18) / np.log(max(factor, 1e-3))) + 40, 20_000) // 2 * 2
     curve = distances(s, rounds, long_run.fixed_point)[period - 1 :: period]
     when = np.arange(len(curve)) * period
-    floor = 1e-26 * max(curve[0], 1.0)
+    floor = max(1e-18 * max(curve[0], 1.0), 100 * curve[-1])
     sunk = np.flatnonzero(curve <= floor)
     end = sunk[0] if sunk.size else len(curve)
     if end < 40:  # so fast that nothing is left to fit
-        assert factor < 0.3
+        assert factor < 0.5
         return
-    fit = fitted_rate(curve, when, level=0.999, floor=floor, first=int(when[int(0.7 * end)]), last=int(when[end - 1]))
-    slack = 0.003 * (1 - factor)  # complex eigenvalues, of which a window does not hold whole turns
-    assert fit.low - slack <= factor <= fit.high + slack, (fit, factor)
+    window = {"level": 0.999, "floor": floor, "first": int(when[int(0.7 * end)]), "last": int(when[end - 1])}
+    fit = fitted_rate(curve, when, **window)
+    # The curve of the predicted mean over the same rounds: float64 ends before the second largest eigenvalue has died
+    # out where it is near the largest, and then the slope of both is still a little steeper than the radius.
+    expected = fitted_rate(predicted_distances(s, rounds, long_run.fixed_point)[period - 1 :: period], when, **window)
+    assert fit.factor == pytest.approx(expected.factor, abs=2e-3 * (1 - factor))
+    slack = 0.06 * (1 - factor)
+    assert fit.low - 0.003 * (1 - factor) <= factor <= fit.high + slack, (fit, factor)
+
+
+def predicted_distances(s, rounds, target):
+    linear = linear_rounds(s, 64)
+    x, curve = linear.start(np.linspace(-1, 2, DIM)), []
+    for t in range(rounds):
+        law = linear.law(t)
+        x = law.mean_A @ x + law.mean_b
+        after = linear.law(t + 1)
+        curve.append(np.sum((after.M @ x + after.c - target) ** 2))
+    return np.array(curve)
 
 
 @pytest.mark.parametrize(("name", "graph"), list(pairs(CONSTANT)))
@@ -205,8 +223,8 @@ def test_one_per_cent_beyond_the_interval_of_stable_rates_runs_diverge(name, gra
         pytest.skip("jdl refuses this method over this graph, or it has no rate")
     try:
         high = stable_rates(s).high
-    except checks.InputError as error:
-        assert "stable at no lr" in str(error)
+    except checks.InputError as error:  # DeltaSGD is linear up to a rate, its own choice of steps begins beyond
+        assert "stable at no lr" in str(error) or name == "DeltaSGD"
         pytest.skip(str(error))
     if not np.isfinite(high):
         pytest.skip("no rate is too large")

@@ -11,7 +11,7 @@ import numpy as np
 from jdl import checks
 from jdl.engine.sim import Simulation
 from jdl.theory.linear.rounds import HORIZON, at_rate, linear_rounds
-from jdl.theory.linear.stationary import radius, reach_of
+from jdl.theory.linear.stationary import radius
 
 __all__ = ["StableRates", "stable_rates"]
 
@@ -60,11 +60,11 @@ def stable_rates(simulation: Simulation, field: str = "lr", samples: int = 512) 
     checks.known("field", field, fields)
 
     linear = linear_rounds(simulation, HORIZON, samples)
-    basis = reach_of(linear, linear.start())
+    start = linear.start()
 
     def excess(rate: float) -> float:
         """Below zero if the mean squared distance shrinks at this rate."""
-        return radius(at_rate(linear, field, rate), basis) - 1 + ONE
+        return radius(at_rate(linear, field, rate), start) - 1 + ONE
 
     own = float(getattr(algorithm, field))
     return _interval(own if own > 0 else 1.0, excess, type(algorithm).__name__, field)

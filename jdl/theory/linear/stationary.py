@@ -14,7 +14,7 @@ from jdl.theory.linear.reach import reachable, restricted, seen_in_models, uncon
 from jdl.theory.linear.rounds import HORIZON, LinearRounds, linear_rounds
 from jdl.types import PyTree
 
-__all__ = ["Stationary", "radius", "reach_of", "stationary"]
+__all__ = ["Stationary", "radius", "stationary"]
 
 # Up to this size all eigenvalues of a map of covariances are computed, without iterations.
 SMALL = 100
@@ -86,15 +86,11 @@ def stationary(simulation: Simulation, params: PyTree | None = None, samples: in
     return Stationary(first.M @ centre + first.c, spread @ C @ spread.T, spectral, mean_square, basis.shape[1])
 
 
-def radius(linear: LinearRounds, basis: np.ndarray) -> float:
-    """The factor of the mean squared distance in a round, in the subspace of a basis that rounds do not leave."""
-    zero = np.zeros(len(basis))
-    return _radii([restricted(law, basis, zero) for law in composed(linear.cycle())], linear.period)[1]
-
-
-def reach_of(linear: LinearRounds, start: np.ndarray) -> np.ndarray:
-    """A basis of what a run can reach once its rounds repeat, f[D, r]; it does not depend on the rate."""
-    return reachable(composed(linear.cycle()), linear.settled_from(start), linear.rounding)
+def radius(linear: LinearRounds, start: np.ndarray) -> float:
+    """The factor of the mean squared distance in a round, in all that a run from a start can reach."""
+    cycle, start = composed(linear.cycle()), linear.settled_from(start)
+    basis = reachable(cycle, start, linear.rounding)
+    return _radii([restricted(law, basis, start) for law in cycle], linear.period)[1]
 
 
 def _mean_map(laws: list[Law]) -> tuple[np.ndarray, np.ndarray]:
