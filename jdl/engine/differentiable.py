@@ -71,10 +71,9 @@ def differentiable(simulation: Simulation) -> Simulation:
     True
 
     References:
-      Griewank 1992, Achieving logarithmic growth of temporal and spatial complexity in reverse automatic
-      differentiation, for storing some states and computing the others again; with one level of segments, as here, the
-      memory grows with the square root (Chen, Xu, Zhang, Guestrin 2016, Training Deep Nets with Sublinear Memory Cost,
-      section 4). Both from memory.
+      Chen, Xu, Zhang, Guestrin 2016, Training Deep Nets with Sublinear Memory Cost: memory of the order of the root of
+      the number of layers for one more forward pass (read: the abstract). Here the steps of a segment store their
+      carries alone as well, which costs another forward pass.
     """
     plain = simulation.replace(reversible=False)
     before = jax.eval_shape(init, plain)
