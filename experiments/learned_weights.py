@@ -125,7 +125,7 @@ def errors(W: jax.Array, lr: jax.Array, family: Family, key: jax.Array, rounds: 
     """
     s, (of_optimum, of_data, of_start, of_run) = template(), jax.random.split(key, 4)
     apart = family.similar @ jax.random.normal(of_data, (NODES, DIM))
-    apart = apart - jnp.mean(apart, axis=0)
+    apart = apart - jnp.mean(apart, axis=0, keepdims=True)
     apart *= jnp.sqrt(family.zeta2 / jnp.mean(jnp.sum(jnp.square(apart), axis=1)))
     problem = s.problem.replace(A=family.A, b=family.A @ jax.random.normal(of_optimum, (DIM,)) - apart)
     diagonal = jnp.diag(W)
@@ -174,7 +174,8 @@ def some_steps(parts, state, linked, family, key, rounds, batch, steps):
         parts, state = carry
         keys = jax.random.split(jax.random.fold_in(key, number), batch)
         loss, gradient = jax.value_and_grad(mean_error)(parts, linked, family, keys, rounds)
-        updates, state = adam().update(gradient, state)
+        with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer power
+            updates, state = adam().update(gradient, state)
         return (optax.apply_updates(parts, updates), state), loss
 
     return jax.lax.scan(step, (parts, state), jnp.arange(steps))

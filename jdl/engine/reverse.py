@@ -76,7 +76,7 @@ def segment_length(steps: int, aim: float) -> int:
     A divisor leaves no rest, whose program would be compiled as well.
 
     >>> segment_length(1024, 32), segment_length(50, 7.1), segment_length(97, 9.8), segment_length(3, 10)
-    (32, 5, 10, 3)
+    (32, 10, 10, 3)
     """
     near = [d for d in range(math.ceil(aim / 2), math.floor(2 * aim) + 1) if d and steps % d == 0]
     return min(near, key=lambda d: abs(math.log(d / aim)), default=min(steps, max(1, round(aim))))
