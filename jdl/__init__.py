@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from jdl.command.load import load
     from jdl.engine import metrics, sim
+    from jdl.engine.differentiable import differentiable
     from jdl.engine.placement import use_cores
     from jdl.engine.sim import simulate
     from jdl.runs.compose import simulation
@@ -57,6 +58,7 @@ __all__ = [
     "compare",
     "compressors",
     "data",
+    "differentiable",
     "draw",
     "draw_partition",
     "exchange",
@@ -94,6 +96,7 @@ ELSEWHERE = {
     "Result": "runs.result:Result",
     "Results": "runs.results:Results",
     "compare": "show.compare:compare",
+    "differentiable": "engine.differentiable:differentiable",
     "draw": "show.drawing:draw",
     "draw_partition": "show.partition_picture:draw",
     "graph_report": "show.graph_report:graph_report",

@@ -41,8 +41,8 @@ def is_a_picture(path: Path) -> bool:
 
 def test_no_experiment_is_forgotten():
     assert {path.stem for path in EXPERIMENTS.glob("*.py")} == {
-        "algorithms_on_digits", "dpsgd_mnist", "effective_neighbours", "fedavg_mnist", "relay_quadratics", "topologies",
-        "which_graph",
+        "algorithms_on_digits", "dpsgd_mnist", "effective_neighbours", "fedavg_mnist", "learned_weights",
+        "relay_quadratics", "topologies", "which_graph",
     }  # fmt: skip
 
 
@@ -239,3 +239,19 @@ def test_which_graph_tunes_and_draws(tmp_path):
     assert all(
         accuracy["complete", name] > accuracy["star", name] for name in ("iid", "Dirichlet(1)", "Dirichlet(0.1)")
     )
+
+
+@pytest.mark.slow
+def test_learned_weights_win_where_groups_differ(tmp_path, monkeypatch):
+    module = load("learned_weights")
+    torus = module.graphs()["torus"]
+    monkeypatch.setattr(module, "graphs", lambda: {"torus": torus})
+    monkeypatch.setattr(module, "RATES", module.RATES[15::4])
+    module.main(rounds=20, steps=100, batch=8, tune=32, held_out=60, out=tmp_path)
+    rows = {(row["problem"], row["weights"]): row for row in rows_of(tmp_path / "learned_weights.csv")}
+    assert len(rows) == 4 * 3 and is_a_picture(tmp_path / "learned_weights.png")
+    for other in ("Metropolis", "fastest"):
+        row = rows["four groups", other]
+        assert float(row["ratio_low"]) < float(row["ratio_of_learned"]) < float(row["ratio_high"]) < 0.9
+        # Both are the one weight of all links for which W mixes fastest: eigenvalues 1 - 2 w to 1 - 8 w, w = 1 / 5.
+        assert float(row["second_eigenvalue"]) == pytest.approx(0.6, abs=1e-3)

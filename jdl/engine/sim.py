@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jdl import checks, tree
 from jdl import plan as plans
-from jdl.engine import metrics
+from jdl.engine import metrics, reverse
 from jdl.engine.mapping import AT_ONCE
 from jdl.engine.messages import content_and_bits, content_of
 from jdl.engine.nodes import each_node, rows_of
@@ -112,9 +112,13 @@ def advance(simulation: Simulation, sim: RunState, until: int | jax.Array, halt:
     Returns:
       The new state, and the mean of each number that nodes reported in the last round, over those that took part; NaN
       before the first round.
+
+    Raises:
+      InputError: if the simulation is differentiable; its number of rounds is known to `simulate` alone.
     """
-    info = jax.eval_shape(lambda: mean_of(STEP(simulation, sim)[1]))
-    blank = jax.tree.map(lambda x: jnp.full((), jnp.nan, x.dtype), info)
+    need = "need `jdl.simulate`, which knows the number of rounds; or advance the plain simulation"
+    checks.require(not simulation.reversible, f"got `advance` of a differentiable simulation, {need}")
+    blank = _no_reports(simulation, sim)
     until = jnp.asarray(until, jnp.int32)
 
     def going(carry):
@@ -126,6 +130,12 @@ def advance(simulation: Simulation, sim: RunState, until: int | jax.Array, halt:
         return sim, mean_of(reports)
 
     return jax.lax.while_loop(going, body, (sim, blank))
+
+
+def _no_reports(s: Simulation, sim: RunState) -> Info:
+    """The means of what nodes report, before the first round: NaN."""
+    info = jax.eval_shape(lambda: mean_of(STEP(s, sim)[1]))
+    return jax.tree.map(lambda x: jnp.full((), jnp.nan, x.dtype), info)
 
 
 def models(simulation: Simulation, sim: RunState) -> PyTree:
@@ -199,7 +209,7 @@ def simulate(
     """A whole run as one pure function, for `jit`, and for `vmap` over rates, seeds or weights of `simulation`.
 
     Args:
-      simulation: what is simulated.
+      simulation: what is simulated. `jax.grad` needs a differentiable one, see `jdl.differentiable`.
       rounds: the number of rounds.
       eval_every: the number of rounds between evaluations.
       params: see `init`.
@@ -208,6 +218,8 @@ def simulate(
       The final state, and the metrics as arrays `[E]`, or `[E, n]` under names that begin with "nodes/", with the
       `round` of each evaluation: at 0, every `eval_every` rounds, and at the end.
     """
+    if simulation.reversible:
+        return _reversibly(simulation.replace(reversible=False), rounds, eval_every, params)
     marks = jnp.asarray(sorted({*range(0, rounds, eval_every), rounds}), jnp.int32)
 
     def body(sim, until):
@@ -215,6 +227,23 @@ def simulate(
         return sim, {"round": until, **with_reports(evaluate(simulation, sim), info)}
 
     return jax.lax.scan(body, init(simulation, params), marks)
+
+
+def _reversibly(
+    s: Simulation, rounds: int, eval_every: int, params: PyTree | None
+) -> tuple[RunState, dict[str, jax.Array]]:
+    """The same as `simulate`, in loops that can be reversed."""
+
+    def one_round(carry):
+        sim, reports = STEP(s, carry[0])
+        return sim, mean_of(reports)
+
+    def row(carry):
+        return {"round": carry[0].t, **with_reports(evaluate(s, carry[0]), carry[1])}
+
+    sim = init(s, params)
+    (sim, _), rows = reverse.run(one_round, row, (sim, _no_reports(s, sim)), rounds, eval_every)
+    return sim, rows
 
 
 def _everybody(plan: Plan, n: int) -> Plan:

@@ -35,6 +35,7 @@ class Simulation:
       metrics: what is measured beside the built-in metrics; see `jdl.engine.metrics`.
       code: a digest of the user's functions and classes (see `jdl.runs.fingerprint`). The program is compiled anew if a
         global that one of them reads has changed.
+      reversible: whether `simulate` runs in loops that reverse-mode derivatives can pass; see `jdl.differentiable`.
     """
 
     problem: Problem
@@ -48,6 +49,7 @@ class Simulation:
     placement: Placement = AT_ONCE
     metrics: Metrics = BUILT_IN
     code: str | None = None
+    reversible: bool = False
 
     @property
     def has_server(self) -> bool:
@@ -67,7 +69,7 @@ class Simulation:
 
 LEAVES, STATICS = (
     ("problem", "algorithm", "schedule", "exchange", "oracle", "key", "exchange_down", "roles"),
-    ("placement", "metrics", "code"),
+    ("placement", "metrics", "code", "reversible"),
 )
 
 

@@ -23,6 +23,7 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 __all__ = [
     "COMPILE_FAST",
@@ -154,8 +155,8 @@ def accumulate(times: int, body: Callable[..., jax.Array], start: jax.Array) -> 
             x = body(i * together + step, x)
         return x
 
-    if turns:
-        start = jax.lax.fori_loop(jnp.int32(0), jnp.int32(turns), turn, start)
+    if turns:  # numbers of NumPy are known while JAX traces, so that the loop can be reversed
+        start = jax.lax.fori_loop(np.int32(0), np.int32(turns), turn, start)
     for i in range(turns * together, times):
         start = body(i, start)
     return start

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from jdl import tree
@@ -119,7 +120,7 @@ def _trimmed(plan: Plan, own: jax.Array, sent: jax.Array, trim: int) -> jax.Arra
         for rank in range(len(messages)):
             sums = add(rank, sums)
     else:
-        sums = jax.lax.fori_loop(jnp.int32(0), jnp.int32(len(messages)), add, sums)
+        sums = jax.lax.fori_loop(np.int32(0), np.int32(len(messages)), add, sums)
     total, low, high = sums
     kept = tree.column(jnp.maximum(count - 2 * cut, 1).astype(own.dtype), own)
     return _inbox(plan, count, jnp.where(low == high, low, total / kept))

@@ -78,4 +78,4 @@ def _by_loop(slots: jax.Array) -> jax.Array:
         # Of two equal numbers (0 and -0) neither is lost: one takes its own, the other its partner's.
         return jnp.where(jnp.where(own < partner, slots < other, other < slots), slots, other)
 
-    return jax.lax.fori_loop(jnp.int32(0), jnp.int32(len(partners)), compare, slots)
+    return jax.lax.fori_loop(np.int32(0), np.int32(len(partners)), compare, slots)

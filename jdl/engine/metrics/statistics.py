@@ -54,16 +54,16 @@ def distances(models: PyTree, honest: jax.Array | None = None) -> jax.Array:
     first = jnp.argmax(jnp.ones(1, bool) if honest is None else honest, keepdims=True)  # see consensus_distance
     apart = jax.tree.map(lambda x: x - x[first], models)
     centred = jax.tree.map(lambda x, mean: x - mean[None], apart, mean_model(apart, honest))
-    return jnp.sqrt(jax.vmap(tree.norm_squared)(centred))
+    return _root(jax.vmap(tree.norm_squared)(centred))
 
 
 def over_nodes(values: jax.Array, honest: jax.Array | None) -> tuple[jax.Array, ...]:
     """The mean, standard deviation, minimum and maximum of f[n]."""
     if honest is None:
-        return jnp.mean(values), jnp.std(values), jnp.min(values), jnp.max(values)
+        return jnp.mean(values), _std(values), jnp.min(values), jnp.max(values)
     count = jnp.sum(honest).astype(values.dtype)
     mean = jnp.sum(jnp.where(honest, values, 0)) / count
-    std = jnp.sqrt(jnp.sum(jnp.where(honest, jnp.square(values - mean), 0)) / count)
+    std = _root(jnp.sum(jnp.where(honest, jnp.square(values - mean), 0)) / count)
     return mean, std, jnp.min(values, where=honest, initial=jnp.inf), jnp.max(values, where=honest, initial=-jnp.inf)
 
 
@@ -73,3 +73,29 @@ def mean_model(models: PyTree, honest: jax.Array | None) -> PyTree:
         return tree.mean_rows(models)
     total = lambda x: jnp.sum(jnp.where(tree.column(honest, x), x, 0), axis=0)
     return jax.tree.map(lambda x: total(x) / jnp.sum(honest).astype(x.dtype), models)
+
+
+# Equal models, as at the start, have a spread of zero, where a square root has no derivative: JAX's is infinite, and
+# would make derivatives of all later metrics NaN. Here it is zero, since the spread is smallest there.
+@jax.custom_jvp
+def _root(square: jax.Array) -> jax.Array:
+    return jnp.sqrt(square)
+
+
+@_root.defjvp
+def _root_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    root = _root(*primals)
+    return root, jnp.where(root > 0, tangents[0] / (2 * jnp.where(root > 0, root, 1)), 0)
+
+
+@jax.custom_jvp
+def _std(values: jax.Array) -> jax.Array:
+    return jnp.std(values)
+
+
+@_std.defjvp
+def _std_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    (values,), (tangent,) = primals, tangents
+    std = _std(values)
+    along = jnp.mean((values - jnp.mean(values)) * tangent)
+    return std, jnp.where(std > 0, along / jnp.where(std > 0, std, 1), 0)

@@ -82,13 +82,38 @@ def by_edges(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
     slots, edges, late, count = plan.links
     _, base = beginning(plan, own)
     base = jnp.broadcast_to(base, own.shape)
+    total = by_slots(plan.replace(links=slots), own, sent)
+    return _with_late((late, edges.senders, edges.receivers, count), total, edges.weights, sent, base)
+
+
+Ends = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
+
+
+@jax.custom_jvp
+def _with_late(ends: Ends, total: jax.Array, weights: jax.Array, sent: jax.Array, base: jax.Array) -> jax.Array:
+    """The sums with the links that do not fit the slots; how many they are is known only in the round."""
+    late, senders, receivers, count = ends
 
     def add(i, total):
         link = late[i]
-        row = edges.receivers[link]
-        return total.at[row].add(term(edges.weights[link][None], sent[edges.senders[link]][None], base[row][None])[0])
+        row = receivers[link]
+        return total.at[row].add(term(weights[link][None], sent[senders[link]][None], base[row][None])[0])
 
-    return jax.lax.fori_loop(jnp.int32(0), count, add, by_slots(plan.replace(links=slots), own, sent))
+    return jax.lax.fori_loop(jnp.int32(0), count, add, total)
+
+
+def _with_late_at_once(ends: Ends, total: jax.Array, weights: jax.Array, sent: jax.Array, base: jax.Array) -> jax.Array:
+    """The same in another order of additions and with more memory, without a loop, so that it can be reversed."""
+    late, senders, receivers, count = ends
+    weights = jnp.where(jnp.arange(late.size, dtype=jnp.int32) < count, weights[late], 0)
+    row = receivers[late]
+    return total.at[row].add(term(weights, sent[senders[late]], base[row]))
+
+
+@_with_late.defjvp
+def _with_late_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    ends, *values = primals
+    return _with_late(*primals), jax.jvp(lambda *x: _with_late_at_once(ends, *x), tuple(values), tuple(tangents[1:]))[1]
 
 
 def by_levels(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
