@@ -10,10 +10,12 @@ import atexit
 import collections
 import contextlib
 import datetime
+import functools
 import gc
 import gzip
 import hashlib
 import importlib.metadata
+import itertools
 import os
 import platform
 import shutil
@@ -36,11 +38,20 @@ import jax
 import numpy as np
 import platformdirs
 import pytest
+from jax._src.interpreters import mlir
 
 import jdl
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+# JAX makes a context of the compiler for every program, which takes longer than the rest of writing down a small one.
+# Two hundred programs share one; a context keeps the constants of its programs, so it is not kept for ever.
+if TRIED and hasattr(mlir, "make_ir_context"):
+    new_context, programs = mlir.make_ir_context, itertools.count()
+    shared = functools.lru_cache(maxsize=1)(lambda turn: new_context())
+    mlir.make_ir_context = lambda: shared(next(programs) // 200)
 
 
 def compile_cache() -> str:
