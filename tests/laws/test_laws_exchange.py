@@ -76,15 +76,14 @@ def remembers(exchange) -> bool:
 
 def met_by(exchange) -> frozenset[str]:
     """The methods that meet an exchange: of each kind of message where it is the one drawn among those that remember,
-    or among those that do not; the others meet peers, and either clients of a server or peers that know their links,
-    the one day these and the next day those.
+    or among those that do not; the others meet peers, clients of a server, or peers that know their links, by turns.
     """
     alike = [other for other in cases.EXCHANGES if remembers(other) == remembers(exchange)]
     if exchange == alike[classes.SEED % len(alike)]:
         return classes.representatives(classes.of_messages)
-    day = (classes.SEED + cases.EXCHANGES.index(exchange)) % 2
     rows = {classes.of_rows(classes.facts(name)): name for name in classes.representatives(classes.of_rows)}
-    return frozenset({rows[False, False], rows[[(True, False), (False, True)][day]]})
+    allowed = [name for _, name in sorted(rows.items()) if name not in REFUSED_IN.get(exchange, ())]
+    return frozenset({allowed[(classes.SEED + cases.EXCHANGES.index(exchange)) % len(allowed)]})
 
 
 def some(pairs):
