@@ -305,13 +305,13 @@ def _record(simulation, params, first, length):
         return jax.tree.map(put, tape, seen(sim))
 
     def body(carry):
-        sim, _ = simulator.step(simulation, carry[0])
-        return sim, write(carry[1], sim)
+        sim, tape = carry
+        return simulator.step(simulation, sim)[0], write(tape, sim)
 
+    # Each turn writes down the state that it begins with, so that this is compiled once; one round too many is run.
     sim = simulator.init(simulation, params)
     tape = jax.tree.map(lambda x: jnp.zeros((length + 2, *x.shape), x.dtype), jax.eval_shape(seen, sim))
-    going = lambda carry: carry[0].t < first + length
-    return jax.lax.while_loop(going, body, (sim, write(tape, sim)))[1]
+    return jax.lax.while_loop(lambda carry: carry[0].t <= first + length, body, (sim, tape))[1]
 
 
 def record(simulation, params=None, rounds: int = ROUNDS, first: int = 0) -> Run:
