@@ -367,7 +367,8 @@ def stacked(simulations: Sequence[Simulation]) -> tuple[tuple, tuple, Any]:
     structure = jax.tree.structure(simulations[0])
     columns = list(zip(*(jax.tree.leaves(simulation) for simulation in simulations), strict=True))
     axes = tuple(None if _equal(column) else 0 for column in columns)
-    leaves = tuple(column[0] if axis is None else jnp.stack(column) for column, axis in zip(columns, axes, strict=True))
+    differ = iter(_stack([column for column, axis in zip(columns, axes, strict=True) if axis is not None]))
+    leaves = tuple(column[0] if axis is None else next(differ) for column, axis in zip(columns, axes, strict=True))
     return leaves, axes, structure
 
 
@@ -392,6 +393,14 @@ def _together(reached: list[Reached]) -> Reached:
     return Reached(tuple(one.state for one in reached), t, halted, None if metrics[0] is None else metrics)
 
 
+# Eager, each shape of a leaf would be a program of its own, here and in `_stack`.
+@jax.jit
 def _one_of(state: RunState, index: int) -> RunState:
     """The state of one of several simulations."""
     return jax.tree.map(lambda x: x[index], state.replace(t=())).replace(t=state.t)
+
+
+@jax.jit
+def _stack(columns: Sequence[Sequence[Any]]) -> list[jax.Array]:
+    """The leaves of several trees, each stacked."""
+    return [jnp.stack(column) for column in columns]

@@ -85,9 +85,8 @@ class GilbertElliott:
         >>> GilbertElliott.of(ring(5)).chains.shape
         (5,)
         """
-        plan = plans.one_by_one(topology.plan())
-        used = np.asarray(plan.links.used)
-        who, to = (np.asarray(ends(plan.links)) for ends in (plans.senders, plans.receivers))
+        plan, who, to = jax.device_get(_listed(topology.plan()))
+        plan, used = jax.tree.map(jnp.asarray, plan), plan.links.used
         ends = (np.minimum(who, to), np.maximum(who, to)) if plan.symmetric else (who, to)
         numbers = (ends[0].astype(np.int64) * topology.n + ends[1])[used]
         chains, which = np.unique(numbers, return_inverse=True)
@@ -114,3 +113,10 @@ class GilbertElliott:
         """The links that are on in `memory`, and which will be next, as `key` draws; the round does not matter."""
         now = plans.silence(self.plan, memory[self.chain])
         return now, memory ^ jax.random.bernoulli(key, jnp.where(memory, self.fail, self.recover))
+
+
+@jax.jit
+def _listed(plan: Plan) -> tuple[Plan, jax.Array, jax.Array]:
+    """A plan whose links are listed one by one, who sends on each, and who receives; as one program."""
+    plan = plans.one_by_one(plan)
+    return plan, plans.senders(plan.links), plans.receivers(plan.links)

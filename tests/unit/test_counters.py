@@ -3,6 +3,7 @@
 import math
 import types
 
+import compiled
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -80,7 +81,7 @@ def test_the_rounds_that_run_compute_as_many_and_have_no_mark():
 
     talk, method = jdl.schedule.Sampling(N, 3), jdl.algorithms.FedAMD()
     simulation = jdl.simulation(P, method, talk, oracle=[Tell()], metrics={"gradients": jdl.metrics.gradients})
-    state = jdl.sim.init(simulation)
+    state = compiled.init(simulation)
     assert "jdl_query" not in str(jax.make_jaxpr(jdl.sim.step)(simulation, state))
     state, _ = jax.jit(jdl.sim.advance, static_argnums=2)(simulation, state, 2)
     jax.effects_barrier()

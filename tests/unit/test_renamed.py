@@ -4,6 +4,7 @@ import importlib
 import json
 import operator
 
+import compiled
 import jax
 import numpy as np
 import pytest
@@ -176,7 +177,7 @@ def test_a_description_by_an_older_version_is_of_the_same_run():
 
 def test_a_checkpoint_by_an_older_version_is_read(tmp_path, monkeypatch):
     parts = jdl.problems.quadratic(nodes=6, dim=2), jdl.algorithms.DPSGD(), GilbertElliott.for_nodes(6)
-    sim = jdl.sim.init(jdl.simulation(*parts, network=[Choco()]))
+    sim = compiled.init(jdl.simulation(*parts, network=[Choco()]))
     named = checkpoint._named(sim)
     old = {name.replace(".schedule_state", ".talk").replace(".exchange_state", ".link"): named[name] for name in named}
     assert len(old.keys() - named.keys()) > 1

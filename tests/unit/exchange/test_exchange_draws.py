@@ -21,7 +21,7 @@ def test_links_fail_anew_in_every_round():
     simulation = jdl.simulation(
         jdl.problems.quadratic(nodes=N, dim=N), jdl.algorithms.DPSGD(lr=0.0), jdl.topology.ring(N), [Lossy(0.5)]
     )
-    start = sim.init(simulation, np.eye(N))
+    start = jax.jit(sim.init)(simulation, np.eye(N, dtype=np.float32))
 
     def round_of(t):
         return sim.step(simulation, start.replace(t=t))[0].nodes.x
@@ -37,10 +37,10 @@ def test_what_a_compressor_draws_depends_on_the_node_and_not_on_its_row():
     """Node 5 sends the same entries, whoever else takes part."""
 
     def sent(*ids):
-        plan = plans.clients(jnp.array(ids, jnp.int32))
-        ones = jnp.ones((len(ids), 60))
-        wire = Wire(own=ones, sent=ones, bits=jnp.full(len(ids), 32.0 * 60), plan=plan, origin=plans.ids(plan))
-        return np.asarray(compress(RandK(0.2), (), ones, wire, jax.random.key(0))[0])
+        plan, ones = plans.clients(np.array(ids, np.int32)), np.ones((len(ids), 60), np.float32)
+        bits = np.full(len(ids), 32 * 60, np.float32)
+        wire = Wire(own=ones, sent=ones, bits=bits, plan=plan, origin=plans.ids(plan))
+        return np.asarray(jax.jit(lambda wire: compress(RandK(0.2), (), wire.sent, wire, jax.random.key(0))[0])(wire))
 
     few, many = sent(3, 5), sent(0, 2, 5)
     assert np.array_equal(few[1], many[2])

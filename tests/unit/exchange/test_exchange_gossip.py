@@ -6,6 +6,7 @@ import exchange_programs as programs
 import jax
 import jax.numpy as jnp
 import numpy as np
+import plan_reading
 import pytest
 
 import jdl
@@ -47,7 +48,7 @@ def apply(network, plan, own=None, sent=None, key=KEY):
     own = message() if own is None else own
     network = tree.numbers_to_arrays(exchange.stack(network))
     wire = programs.wire(plan, own, sent, BITS)
-    return programs.apply(network, network.init(tree.zeros_like(own)), wire, key)
+    return programs.apply(network, network.init(own), wire, key)
 
 
 def mixed(W, x):
@@ -64,10 +65,10 @@ def close(ours, expected, tolerance=1e-6):
 
 @FORMS
 def test_repeated_gossip_is_a_power_of_w(form):
-    plan, W = PLANS[form], np.asarray(topology.to_dense(PLANS[form]), np.float64)
+    plan, W = PLANS[form], plan_reading.matrix(PLANS[form]).astype(np.float64)
     inbox, _, traffic = apply([Repeated(3)], plan)
     close(inbox, mixed(np.linalg.matrix_power(W, 3), message()))
-    degree = np.asarray(jdl.plan.out_degree(plan))
+    degree = plan_reading.links_into(plan).sum(axis=0)
     np.testing.assert_array_equal(traffic.messages, 3 * degree)
     np.testing.assert_array_equal(traffic.bits, 3 * degree * BITS)
 
@@ -153,11 +154,11 @@ def test_a_wrong_rho_costs_speed_alone(x64):
 
 @FORMS
 def test_chebyshev_in_every_form_and_its_traffic(form):
-    plan, W = PLANS[form], np.asarray(topology.to_dense(PLANS[form]), np.float64)
+    plan, W = PLANS[form], plan_reading.matrix(PLANS[form]).astype(np.float64)
     inbox, _, traffic = apply([Chebyshev(3, 0.8)], plan)
     T, x = (lambda z: 4 * z**3 - 3 * z), W / 0.8
     close(inbox, mixed((4 * x @ x @ x - 3 * x) / T(1 / 0.8), message()), 2e-6)
-    np.testing.assert_array_equal(traffic.bits, 3 * np.asarray(jdl.plan.out_degree(plan)) * BITS)
+    np.testing.assert_array_equal(traffic.bits, 3 * plan_reading.links_into(plan).sum(axis=0) * BITS)
     equal = jax.tree.map(lambda x: jnp.full_like(x, 0.1), message())
     kept = apply([Chebyshev(3, 0.8)], plan, equal)[0]
     assert all(np.asarray(kept[key]).tobytes() == np.asarray(equal[key]).tobytes() for key in equal)
@@ -173,7 +174,7 @@ def test_chebyshev_says_where_rho_comes_from():
 
 @FORMS
 def test_the_variance_of_an_average_is_the_average_of_variances(form):
-    plan, W = PLANS[form], np.asarray(topology.to_dense(PLANS[form]), np.float64)
+    plan, W = PLANS[form], plan_reading.matrix(PLANS[form]).astype(np.float64)
     x = {"a": message()["a"] + 3, "b": message()["b"]}
     inbox, _, traffic = apply([VarianceCorrected()], plan, x)
     wide = np.asarray(x["a"], np.float64).reshape(N, -1)
@@ -183,7 +184,7 @@ def test_the_variance_of_an_average_is_the_average_of_variances(form):
     expected = centre + (average - centre) * factor
     close(inbox, {"a": expected.reshape(N, 3, 2), "b": mixed(W, x)["b"]}, 1e-5)  # one number has no variance
     np.testing.assert_allclose(np.asarray(inbox["a"]).reshape(N, -1).var(1), W @ wide.var(1), rtol=1e-5)
-    np.testing.assert_array_equal(traffic.bits, np.asarray(jdl.plan.out_degree(plan)) * (BITS + 2 * 32))
+    np.testing.assert_array_equal(traffic.bits, plan_reading.links_into(plan).sum(axis=0) * (BITS + 2 * 32))
 
 
 def test_xavier_weights_keep_their_variance_and_equal_models_their_bits():
@@ -215,7 +216,7 @@ def parted(W, modules):
 
 @FORMS
 def test_each_array_has_its_own_matrix(form):
-    plan, W = PLANS[form], np.asarray(topology.to_dense(PLANS[form]), np.float64)
+    plan, W = PLANS[form], plan_reading.matrix(PLANS[form]).astype(np.float64)
     x = {"layers": {"a": message()["a"], "c": message(1)["a"]}, "b": message()["b"]}
     other = np.array([3, 3, 3, 4, 4, 4, 4, 3, 3])
     network = PerModule.of({"layers": MODULES, ("layers", "c"): other})

@@ -2,6 +2,7 @@
 
 import os
 
+import compiled
 import jax
 import pytest
 from flax import struct
@@ -45,8 +46,8 @@ def test_a_round_draws_as_many_minibatches_as_the_method_says(name):
     talk = None if "server" in method.needs else jdl.topology.ring(2)
     problem = jdl.problems.quadratic(nodes=2, dim=2)
     built = jdl.simulation(problem, method, talk, oracle=Noting(), mapping="loop")
+    sim = compiled.init(built)
     with jax.disable_jit():
-        sim = jdl.sim.init(built)
         asked.clear()
         jdl.sim.step(built, sim)
     assert (
