@@ -72,6 +72,11 @@ def test_chunked_map_equals_vmap(name, chunk):
     )  # fmt: skip
 
 
+@jax.jit
+def one_round(simulation, start):
+    return simulator.models(simulation, simulator.step(simulation, simulator.init(simulation, start))[0])
+
+
 @pytest.mark.parametrize("jit", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", classes.one_of_each(ALGORITHMS, classes.of_rows))
 def test_python_loop_equals_vmap(name, jit):
@@ -79,8 +84,7 @@ def test_python_loop_equals_vmap(name, jit):
     bed = beds.bed(name, plain=not jit)
     looped = cases.build(name, data=bed.noisy, mapping="loop", plain=not jit)
     with contextlib.nullcontext() if jit else jax.disable_jit():
-        sim, _ = simulator.step(looped, simulator.init(looped, bed.start))
-        alone = simulator.models(looped, sim)
+        alone = one_round(looped, bed.start)
     np.testing.assert_allclose(alone, bed.run(1, data=bed.noisy), rtol=1e-5, atol=1e-6)
 
 
