@@ -102,7 +102,7 @@ def _one_form(simulations: Sequence[Simulation], rounds: int) -> tuple[str, int]
     plain = all(jax.tree.structure(_links_aside(plan)) == jax.tree.structure(_links_aside(every[0])) for plan in every)
     if len(programs) == 1 or len(facts) > 1 or not plain or any(isinstance(plan.links, Server) for plan in every):
         return None
-    slots = max(int(np.max(plans.degree(plan))) for plan in every)
+    slots = max(int(np.max(_degree(plan))) for plan in every)
     model = jax.tree.leaves(shapes_of_model(simulations[0].problem))
     numbers = sum(leaf.size for leaf in model)
     costs = {"slots": 1.0 + slots}
@@ -120,7 +120,7 @@ def _links_aside(plan: Plan) -> Plan:
 
 def reads_of(plan: Plan, numbers: int) -> float:
     """The cost of mixing by a plan, in reads of all rows; see `jdl.topology.forms`."""
-    n, degree = plans.rows(plan), np.asarray(plans.degree(plan))
+    n, degree = plans.rows(plan), np.asarray(_degree(plan))
     if isinstance(plan.links, Dense):
         return forms.reads_of_dense(n, numbers)
     return 1.0 + float(np.max(degree))
@@ -128,11 +128,19 @@ def reads_of(plan: Plan, numbers: int) -> float:
 
 def _in_form(plan: Plan, form: str, slots: int) -> Slots | Dense:
     """The links of a static plan in one of two forms."""
-    links = plans.one_by_one(plan).links
-    n, used = plans.rows(plan), np.asarray(links.used).ravel()
-    into, out, weights = (
-        np.broadcast_to(np.asarray(x), np.shape(links.used)).ravel()[used]
-        for x in (plans.receivers(links), plans.senders(links), links.weights)
-    )
-    listed = n, into, out, weights
+    used, *ends_and_weights = jax.device_get(_listed(plan))
+    listed = plans.rows(plan), *(np.broadcast_to(x, used.shape)[used] for x in ends_and_weights)
     return forms.slots_of_links(*listed, slots) if form == "slots" else forms.dense_of_links(*listed)
+
+
+# Eager, each operation would be a program of its own.
+@jax.jit
+def _listed(plan: Plan) -> tuple[jax.Array, ...]:
+    """Of the links one by one: which are used, who receives, who sends, and the weight."""
+    links = plans.one_by_one(plan).links
+    return links.used, plans.receivers(links), plans.senders(links), links.weights
+
+
+@jax.jit
+def _degree(plan: Plan) -> jax.Array:
+    return plans.degree(plan)

@@ -96,8 +96,9 @@ def _exploded(rows: list[dict[str, Any]]) -> tuple[float, float] | None:
 def _advice_on_data(simulation: Simulation) -> str | None:
     """What to do if the problem itself holds numbers that are not finite; otherwise None."""
     leaves = [leaf for leaf in jax.tree.leaves(simulation.problem) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    finite = all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in leaves)
-    return None if finite else "the problem holds numbers that are not finite (NaN or infinite): look at the data"
+    return (
+        None if _finite(leaves) else "the problem holds numbers that are not finite (NaN or infinite): look at the data"
+    )
 
 
 def _advice_on_float16(simulation: Simulation) -> str:
@@ -106,3 +107,9 @@ def _advice_on_float16(simulation: Simulation) -> str:
     if smallest is None or smallest[0] != "float16":
         return ""
     return ", or bfloat16 in place of float16, whose numbers end at 65,504, for the messages"
+
+
+@jax.jit  # eager, it would be a program for each shape
+def _finite(leaves: list[jax.Array]) -> jax.Array:
+    """Whether all numbers are finite."""
+    return jnp.all(jnp.asarray([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
