@@ -277,7 +277,7 @@ def test_no_array_holds_the_messages_of_all_nodes_at_once():
 
 # ---- the way down -------------------------------------------------------------------------------------------------
 
-EACH_SERVER = pytest.mark.parametrize("name", classes.one_of_each(cases.SERVERS, classes.of_messages))
+EACH_SERVER = pytest.mark.parametrize("name", classes.one_of_each(cases.SERVERS, classes.of_messages, turn=0))
 
 
 def served(name, **parts):
@@ -318,7 +318,9 @@ def test_compression_down_is_refused_where_the_server_counts_on_what_clients_hav
         cases.build(name, network_down=[HalfPrecision()])
 
 
-@pytest.mark.parametrize("name", classes.one_of_each(cases.law("half precision down", WHOLE), classes.of_messages))
+@pytest.mark.parametrize(
+    "name", classes.one_of_each(cases.law("half precision down", WHOLE), classes.of_messages, turn=1)
+)
 def test_half_precision_down_costs_half_and_rounds_what_clients_hear(name):
     (plain, start), (half, begun) = served(name), served(name, network_down=[HalfPrecision()])
     (end, models), (cheap, rounded) = (

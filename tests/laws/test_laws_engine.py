@@ -17,7 +17,10 @@ from jdl.engine import placement
 from jdl.engine import sim as simulator
 from jdl.engine.mapping import Placement
 
-EACH_SORT_OF_ROWS = pytest.mark.parametrize("name", classes.one_of_each(ALGORITHMS, classes.of_rows))
+
+def sorts_of_rows(turn):
+    """A representative of each sort of rows but one; another one for each turn, and every day."""
+    return pytest.mark.parametrize("name", classes.one_of_each(ALGORITHMS, classes.of_rows, turn=turn))
 
 
 def test_classes_tell_apart_what_the_engine_does():
@@ -30,7 +33,7 @@ def test_classes_tell_apart_what_the_engine_does():
     assert len(classes.representatives()) == len(found) <= 18
 
 
-@EACH_SORT_OF_ROWS
+@sorts_of_rows(turn=0)
 def test_vmap_over_rates_is_one_trace_and_equals_the_loop(name):
     bed, rates, seen = beds.bed(name), jnp.linspace(0.01, 0.2, 4), []
 
@@ -55,7 +58,7 @@ ARRAYS = cases.law("array by array", ALGORITHMS)
 
 
 @pytest.mark.parametrize("shape", ["dict", pytest.param("nested", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", classes.one_of_each(ARRAYS, classes.of_rows, more=2))
+@pytest.mark.parametrize("name", classes.one_of_each(ARRAYS, classes.of_rows, more=2, turn=1))
 def test_parameters_may_be_a_tree(name, shape):
     bed = beds.bed(name, plain=True)  # compressors look at an array at a time
     data = cases.TreeQuadratic(bed.data, shape)
@@ -64,7 +67,7 @@ def test_parameters_may_be_a_tree(name, shape):
 
 
 @pytest.mark.parametrize("chunk", [3, pytest.param(11, marks=pytest.mark.slow)])
-@EACH_SORT_OF_ROWS
+@sorts_of_rows(turn=1)
 def test_chunked_map_equals_vmap(name, chunk):
     bed = beds.bed(name)
     chunked = cases.build(name, data=bed.noisy, mapping=chunk)
@@ -79,7 +82,7 @@ def one_round(simulation, start):
 
 
 @pytest.mark.parametrize("jit", [True, pytest.param(False, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", classes.one_of_each(ALGORITHMS, classes.of_rows))
+@sorts_of_rows(turn=2)
 def test_python_loop_equals_vmap(name, jit):
     # Uncompiled code rounds otherwise, and Adam divides by 1 - 0.999, which amplifies that.
     bed = beds.bed(name, plain=not jit)
@@ -89,7 +92,7 @@ def test_python_loop_equals_vmap(name, jit):
     np.testing.assert_allclose(alone, bed.run(1, data=bed.noisy), rtol=1e-5, atol=1e-6)
 
 
-@EACH_SORT_OF_ROWS
+@sorts_of_rows(turn=0)
 def test_sharded_equals_unsharded(name):
     bed = beds.bed(name)
     begun, mesh = bed.begun, placement.mesh_over(8)
@@ -107,7 +110,7 @@ def test_sharded_equals_unsharded(name):
 
 
 # The simulator keeps a sleeper's state, whatever the method.
-@pytest.mark.parametrize("name", classes.one_of_each(cases.ANY_TIME, classes.of_messages))
+@pytest.mark.parametrize("name", classes.one_of_each(cases.ANY_TIME, classes.of_messages, turn=0))
 def test_a_sleeping_node_is_unchanged_and_silent(name):
     W, start = cases.network_of(name), cases.starts(name)
     talk = jdl.schedule.Sleeping(cases.dense(W), probability=0.5)
@@ -130,7 +133,7 @@ def test_a_sleeping_node_is_unchanged_and_silent(name):
     assert 0 < slept < 6 * cases.N
 
 
-@pytest.mark.parametrize("name", classes.one_of_each(cases.ANY_TIME, classes.of_messages))
+@pytest.mark.parametrize("name", classes.one_of_each(cases.ANY_TIME, classes.of_messages, turn=1))
 def test_sleepers_keep_their_copies_in_a_network_with_memory(name):
     """CHOCO's copies of a sleeper must not move, or its neighbours would know what it never sent."""
     talk = jdl.schedule.Sleeping(cases.dense(cases.network_of(name)), probability=0.5)

@@ -32,7 +32,9 @@ def relabelling_nodes_relabels_results(bed):
     assert np.abs(relabelled - bed.base).max() > 1e-3
 
 
-@pytest.mark.parametrize("name", classes.one_of_each(cases.law("relabelling", cases.ALGORITHMS), classes.of_rows))
+@pytest.mark.parametrize(
+    "name", classes.one_of_each(cases.law("relabelling", cases.ALGORITHMS), classes.of_rows, turn=0)
+)
 def test_relabelling_nodes_relabels_results_with_liars_among_them(name):
     """Data, graph, starts and roles are permuted: who lies is a node, and not a row."""
     bed, order = beds.bed(name), np.random.default_rng(2).permutation(cases.N)
@@ -87,7 +89,7 @@ def alone(name: str, data, i: int, start) -> np.ndarray:
     return cases.whole(cases.build(name, np.ones((1, 1)), data=one), start, jnp.int32(ROUNDS))[0]
 
 
-@pytest.mark.parametrize("name", classes.one_of_each(cases.law("alone", ANY_GRAPH), classes.of_messages))
+@pytest.mark.parametrize("name", classes.one_of_each(cases.law("alone", ANY_GRAPH), classes.of_messages, turn=1))
 def test_without_links_every_node_trains_as_in_a_network_of_one(name):
     bed = beds.bed(name)
     for i in (0, 5):

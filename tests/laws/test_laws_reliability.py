@@ -65,12 +65,12 @@ def recovers(built, name):
     assert moved <= 10 * max(apart, 1e-6)
 
 
-@pytest.mark.parametrize("name", classes.one_of_each(ALLOWED, classes.of_rows))
+@pytest.mark.parametrize("name", classes.one_of_each(ALLOWED, classes.of_rows, turn=2))
 def test_losses_leave_no_trace_where_they_are_allowed(name):
     recovers(accepted(name), name)
 
 
-@pytest.mark.parametrize("name", classes.one_of_each(cases.SERVERS, classes.of_messages))
+@pytest.mark.parametrize("name", classes.one_of_each(cases.SERVERS, classes.of_messages, turn=0))
 def test_losses_on_the_way_down_leave_no_trace(name):
     """A client that does not hear the server takes no part in the round: no state of it goes without its message."""
     recovers(accepted(name, "network_down"), name)
