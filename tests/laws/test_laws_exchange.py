@@ -38,7 +38,7 @@ OF_COLUMNS = {"OverlapSGP", "PushSum"}
 AMONG_PEERS = {*cases.SERVERS}
 REFUSED_IN = {
     "lossy": cases.LOSING,
-    **dict.fromkeys(("top_k", "rand_k", "uniform", "low_rank", "power_sgd"), OF_LINKS),
+    **dict.fromkeys(("top_k", "rand_k", "uniform", "statistical", "low_rank", "power_sgd"), OF_LINKS),
     **dict.fromkeys(("coordinate_median", "trimmed_mean"), OF_LINKS | OF_COLUMNS),
     **dict.fromkeys(("choco", "repeated"), OF_LINKS | AMONG_PEERS),
     **dict.fromkeys(("chebyshev", "variance_corrected"), OF_LINKS | OF_COLUMNS | AMONG_PEERS),
