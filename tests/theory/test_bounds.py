@@ -466,6 +466,9 @@ def test_d2_needs_eigenvalues_above_minus_a_third_and_steps_below_two_over_l():
     assert distances(problem, d2_step(problem, dense(pair(-0.40)), 0.1), 1000)[-1] > 1e3 * start
     with pytest.raises(InputError, match=r"Tang et al. 2018 \(D2\) assumes all above -0.3333"):
         bounds.d2_rate(pair(-0.40), 0.1, [1.0])
+    for n in (4, 6, 8, 12, 16):  # -1/3 itself, rounded either way
+        with pytest.raises(InputError, match="D2"):
+            bounds.d2_largest_rate(ring(n), 1.0)
     for graph in (pair(-0.32), pair(0.9), chain(5)):
         edge, problem = bounds.d2_largest_rate(graph, 1.0), Quadratics(graph.n, shared=True)
         assert far(problem, d2_step(problem, dense(graph), 0.98 * edge), 3000) < 0.1

@@ -14,6 +14,8 @@ from jdl.topology.topology import Topology
 __all__ = ["d2_largest_rate", "d2_rate", "exact_diffusion", "exact_diffusion_largest_rate"]
 
 TANG = "Assumption 1 of Tang et al. 2018 (D2)"
+# The eigenvalue -1/3 itself, as of rings of even size, is not above -1/3, whichever way it is rounded.
+TANG_LEAST = -1 / 3 + 1e-9
 ALGHUNAIM = "Theorem 1 of Alghunaim et al. 2020 (PUDA, here exact diffusion)"
 
 
@@ -47,7 +49,7 @@ def d2_rate(topology: Topology, lr: float, curvatures: Sequence[float]) -> float
       Tang, Lian, Yan, Zhang, Liu, "D2: Decentralized Training over Decentralized Data", ICML 2018. Verified: abstract
       read, update rule from memory; the recursion is derived here and equals a simulation of it.
     """
-    assumptions.smallest_eigenvalue(TANG, topology, -1 / 3)
+    assumptions.smallest_eigenvalue(TANG, topology, TANG_LEAST)
     lr = assumptions.constant(TANG, "lr", lr)
     hessian = [assumptions.constant(TANG, "curvature", a) for a in curvatures]
     checks.require(len(hessian) > 0, f"got no curvatures, {TANG} is about functions with a Hessian; give one or more")
@@ -79,7 +81,7 @@ def d2_largest_rate(topology: Topology, L: float) -> float:
       Tang et al. 2018 (the condition lambda_n > -1/3). Verified: this condition was read in public lecture notes
       (distributed-opt, by Kun73, chapter 9); both limits were derived here, and simulations diverge just beyond them.
     """
-    assumptions.smallest_eigenvalue(TANG, topology, -1 / 3)
+    assumptions.smallest_eigenvalue(TANG, topology, TANG_LEAST)
     return 2 / assumptions.constant(TANG, "L", L)
 
 
