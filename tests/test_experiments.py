@@ -42,7 +42,7 @@ def is_a_picture(path: Path) -> bool:
 def test_no_experiment_is_forgotten():
     assert {path.stem for path in EXPERIMENTS.glob("*.py")} == {
         "algorithms_on_digits", "dpsgd_mnist", "effective_neighbours", "fedavg_mnist", "learned_weights",
-        "relay_quadratics", "topologies", "which_graph",
+        "relay_quadratics", "stable_rates", "theory_over_measured", "topologies", "which_graph",
     }  # fmt: skip
 
 
@@ -255,3 +255,37 @@ def test_learned_weights_win_where_groups_differ(tmp_path, monkeypatch):
         assert float(row["ratio_low"]) < float(row["ratio_of_learned"]) < float(row["ratio_high"]) < 0.9
         # Both are the one weight of all links for which W mixes fastest: eigenvalues 1 - 2 w to 1 - 8 w, w = 1 / 5.
         assert float(row["second_eigenvalue"]) == pytest.approx(0.6, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_predictions_lie_over_what_is_measured(tmp_path):
+    load("theory_over_measured").main(nodes=16, dim=2, rounds=30, eval_every=10, out=tmp_path)
+    rows = rows_of(tmp_path / "theory_over_measured.csv")
+    assert len(rows) == 3 * 4 * 3 * 3 and is_a_picture(tmp_path / "theory_over_measured.png")
+    compared = [row for row in rows if row["z"]]
+    assert len(compared) == len(rows) - 3 * 3  # on the complete graph nodes agree
+    assert all(abs(float(row["z"])) < 5 for row in compared)
+    lazy = {row["graph"] for row in rows if row["method"] == "D2" and row["weights"] != "W"}
+    assert lazy == {"ring", "torus"}  # their smallest eigenvalues are -1/3 and -0.6
+
+
+@pytest.mark.slow
+def test_stable_rates_of_equal_hessians_are_those_of_closed_forms(tmp_path, monkeypatch):
+    """With the Hessian L I: 2 / L; DGD leaves it at 1 + lambda_n, and D2 is stable on an interval, by Jury's criterion.
+
+    The smallest eigenvalue of torus(16) is -0.6.
+    """
+    module = load("stable_rates")
+    some = {name: module.METHODS[name] for name in ("D-PSGD", "DGD", "D2", module.FEDAVG)}
+    every = module.graphs
+    monkeypatch.setattr(module, "METHODS", some)
+    monkeypatch.setattr(module, "graphs", lambda n: {name: every(n)[name] for name in ("torus", "exponential")})
+    module.main(condition=1.0, out=tmp_path)
+    assert is_a_picture(tmp_path / "stable_rates.png")
+    rows = {(row["method"], row["graph"]): row for row in rows_of(tmp_path / "stable_rates.csv")}
+    interval = lambda *key: [float(rows[key]["low"]), float(rows[key]["high"])]
+    assert interval("D-PSGD", "torus") == pytest.approx([0, 2])
+    assert interval("DGD", "torus") == pytest.approx([0, 1 - 0.6])
+    assert interval("D2", "torus") == pytest.approx([(3 * 0.6 - 1) / (2 * 0.6), 2])
+    assert interval(module.FEDAVG, "a server") == pytest.approx([0, 2])
+    assert rows["D2", "exponential"]["status"] == "refused"
