@@ -14,8 +14,11 @@ from scipy import stats
 
 import jdl
 from jdl import algorithms, checks, compressors, schedule, topology
+from jdl.rng import key_of
 from jdl.theory import fitted_rate, predict, stable_rates, stationary
+from jdl.theory.linear.repeats import outcomes_change
 from jdl.theory.linear.rounds import linear_rounds
+from jdl.theory.linear.timely import depends
 from jdl.theory.linear.traced import in_double
 
 SEED = int(os.environ["JDL_TEST_SEED"])
@@ -290,6 +293,43 @@ def test_what_is_not_affine_is_named(part):
     s = jdl.simulation(problem, algorithm, lazy(np.arange(N)), **given)
     with pytest.raises(checks.InputError, match=f"got {part}"):
         predict(s, 5)
+
+
+def test_a_program_tells_rounds_by_their_number_and_not_by_its_keys():
+    def loop(t, x):
+        return jax.lax.scan(lambda carry, _: ((carry[1], carry[1] + t), None), (x, x), None, length=3)[0][0]
+
+    draw = lambda t, key: jax.random.normal(key_of(key, "data", t, 1), (2,))
+    t, x, key = jnp.int32(3), jnp.float32(1), jax.random.key(0)
+    assert not depends(draw, t, key)
+    assert depends(loop, t, x) and depends(jax.jit(loop), t, x)
+    assert depends(lambda t, x: jax.lax.cond(t > 2, lambda x: x, lambda x: -x, x), t, x)
+    assert depends(lambda t, x: jax.lax.while_loop(lambda x: x < t, lambda x: 2 * x, x), t, x)
+    assert not depends(lambda t, x: jax.lax.cond(x > 2, lambda x, t: x, lambda x, t: -x, x, t), t, x)
+
+
+def test_a_slow_change_shows_in_the_values_of_random_rounds():
+    outcomes = np.random.default_rng(0).integers(0, 3, size=(64, 128, 1))
+    constant, slow = (1.0 + outcomes) * np.ones((64, 1, 4)), (1.0 + outcomes) * np.ones((64, 1, 4))
+    slow *= (1 - 1e-5 * np.arange(64))[:, None, None]
+    assert not outcomes_change(constant) and outcomes_change(slow)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("graph", ["static", "random"])
+def test_a_rate_that_changes_late_or_slowly_is_not_taken_for_constant(graph):
+    """After the rounds at which a period is looked for; or hidden by random graphs."""
+    decay = {"static": lambda t: jnp.where(t < 100, 1.0, 0.1), "random": lambda t: 1 / (1 + 0.02 * t)}[graph]
+    s = simulation("DPSGD", graph, decay=decay)
+    params = np.linspace(-1, 2, DIM)
+    predicted = predict(s, 140, eval_every=140, params=params)
+    _, history = simulated(s, 140, params, SEEDS)
+    for name in ("mean_model_loss", "consensus_distance"):
+        values = history[name][:, -1]
+        assert abs(values.mean() - predicted.columns[name][-1]) < 6 * values.std(ddof=1) / np.sqrt(SEEDS), name
+    if graph == "random":
+        with pytest.raises(checks.InputError, match="do not repeat"):
+            stationary(s)
 
 
 def test_bad_arguments_of_predictions_are_refused():

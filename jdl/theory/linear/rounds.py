@@ -14,6 +14,7 @@ from jdl.engine.sim import RunState, Simulation
 from jdl.theory.linear.admissible import foreseeable, has_a_state, is_affine, reads_no_order, watches_nothing
 from jdl.theory.linear.law import EXACT, Law, grouped
 from jdl.theory.linear.repeats import repeats
+from jdl.theory.linear.timely import tells_rounds
 from jdl.theory.linear.traced import doubled, first_models, in_double, law_arrays, probe, runs, starts
 from jdl.theory.linear.vector import Packing, packing_of
 from jdl.types import Key, PyTree
@@ -26,6 +27,8 @@ RUNS = 4
 HORIZON, PROBES = 64, 128
 # The matrices of all random rounds fit in this many bytes.
 BYTES = 2**29
+# Fewer draws do not stand for a random round.
+FEWEST = 16
 
 
 class LinearRounds(NamedTuple):
@@ -96,13 +99,15 @@ class LinearRounds(NamedTuple):
             return np.asarray(self.packing.vector(jax.device_get(simulator.INIT(self.simulation, params))))
 
 
-def linear_rounds(simulation: Simulation, rounds: int, samples: int = 512) -> LinearRounds:
+def linear_rounds(simulation: Simulation, rounds: int, samples: int = 512, forever: bool = False) -> LinearRounds:
     """Derive the affine maps of the first `rounds` rounds by differentiating the compiled round.
 
     Args:
       simulation: the simulation, see `jdl.simulation`.
       rounds: the number T of rounds.
       samples: how many draws stand for a random round.
+      forever: whether rounds that repeat in what is seen of them are taken to repeat for ever. Otherwise they repeat
+        only where the program cannot tell the number of a round, or where all T rounds were compared.
 
     Raises:
       InputError: if a round is not an affine function of what nodes hold, or if rounds are not independent.
@@ -118,17 +123,38 @@ def linear_rounds(simulation: Simulation, rounds: int, samples: int = 512) -> Li
         foreseeable(s, states, packing)
         known = jax.tree.map(lambda x: x[0], states)
         x = np.random.default_rng(1).normal(size=packing.size)
-        probed = np.asarray(probe(s, packing, known, x, jax.random.split(jax.random.key(2), PROBES)))
+        # Where nodes agree, as they do at the start, mixing at random changes nothing and hides no change of a rate.
+        agreed = packing.vector(jax.tree.map(lambda leaf: leaf[0], known))
+        see = lambda known, keys: np.concatenate([probe(s, packing, known, at, keys) for at in (x, agreed)], axis=2)
+        probed = see(known, jax.random.split(jax.random.key(2), PROBES))
         reads_no_order(s, packing, known, x)
-        size = np.abs(probed).max()
-        random = bool(np.abs(probed - probed[:, :1]).max() > EXACT * size)
+        random = bool(np.abs(probed - probed[:, :1]).max() > EXACT * np.abs(probed).max())
         settled, period = repeats(probed, known, packing, random)
-        if settled is None and rounds > HORIZON:
+        if settled is not None and not forever and tells_rounds(s, known):
+            settled, period = None, None
+            if not random:
+                known = _course(s, model, max(rounds, HORIZON))
+                settled, period = repeats(see(known, draws_of(1)), known, packing, random)
+        if len(known.t) <= rounds and settled is None:
             known = _course(s, model, rounds)
-        most = BYTES // (8 * packing.size**2)
-        draws = jax.random.split(jax.random.key(3), min(samples, most) if random else 1)
-        laws, rounding = _laws(s, packing, known, draws, rounds + 1 if settled is None else settled + period)
+        count = rounds + 1 if settled is None else settled + period
+        draws = draws_of(_affordable(packing.size, count if settled is None else 1, samples) if random else 1)
+        laws, rounding = _laws(s, packing, known, draws, count)
     return LinearRounds(s, packing, laws, draws, rounding, settled, period)
+
+
+def draws_of(count: int) -> Key:
+    """The keys whose rounds stand for all."""
+    return jax.random.split(jax.random.key(3), count)
+
+
+def _affordable(size: int, laws: int, samples: int) -> int:
+    """How many draws of each of some laws fit in memory, at most `samples`."""
+    most = BYTES // (8 * size**2 * laws)
+    got = f"got {laws} rounds that are random and differ, of states of {size:,} numbers"
+    need = f"need at most {BYTES // (8 * size**2 * FEWEST)} for exact prediction"
+    checks.require(most >= min(samples, FEWEST), f"{got}, {need}; ask for fewer rounds, or take fewer nodes")
+    return min(samples, most)
 
 
 def at_rate(linear: LinearRounds, field: str, rate: float) -> LinearRounds:

@@ -41,6 +41,8 @@ def stable_rates(simulation: Simulation, field: str = "lr", samples: int = 512) 
     `jdl.theory.stationary`). The interval is the one around the simulation's own rate; or, if that is not stable,
     around the largest smaller one that is, among halves of it. Each end is found to ten digits.
 
+    What repeats in the first 64 rounds is taken to repeat for ever.
+
     Args:
       simulation: the simulation.
       field: the field of the algorithm that is varied.
@@ -59,7 +61,7 @@ def stable_rates(simulation: Simulation, field: str = "lr", samples: int = 512) 
     fields = [one.name for one in dataclasses.fields(algorithm) if one.metadata.get("pytree_node", True)]
     checks.known("field", field, fields)
 
-    linear = linear_rounds(simulation, HORIZON, samples)
+    linear = linear_rounds(simulation, HORIZON, samples, forever=True)
     start = linear.start()
 
     def excess(rate: float) -> float:

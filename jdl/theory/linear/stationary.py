@@ -50,6 +50,8 @@ def stationary(simulation: Simulation, params: PyTree | None = None, samples: in
     are those of the subspace that a run can reach, since along sums that a method conserves E[A] has eigenvalue 1; and
     rates are those of what models show.
 
+    What repeats in the first 64 rounds is taken to repeat for ever.
+
     Args:
       simulation: the simulation.
       params: the start, see `jdl.sim.init`, which matters to a method that conserves something of it.
@@ -65,7 +67,7 @@ def stationary(simulation: Simulation, params: PyTree | None = None, samples: in
     >>> 0.9 < stationary(simulation).spectral_radius < 1  # doctest: +SKIP
     True
     """
-    linear = linear_rounds(simulation, HORIZON, samples)
+    linear = linear_rounds(simulation, HORIZON, samples, forever=True)
     cycle, start = composed(linear.cycle()), linear.settled_from(linear.start(params))
     basis = reachable(cycle, start, linear.rounding)
     laws = [restricted(law, basis, start) for law in cycle]
