@@ -297,14 +297,16 @@ def test_what_is_not_affine_is_named(part):
 
 def test_a_program_tells_rounds_by_their_number_and_not_by_its_keys():
     def loop(t, x):
-        return jax.lax.scan(lambda carry, _: ((carry[1], carry[1] + t), None), (x, x), None, length=3)[0][0]
+        return jax.lax.scan(lambda carry, _: ((carry[1], carry[1] + t.astype(x.dtype)), None), (x, x), None, length=3)[
+            0
+        ][0]
 
     draw = lambda t, key: jax.random.normal(key_of(key, "data", t, 1), (2,))
     t, x, key = jnp.int32(3), jnp.float32(1), jax.random.key(0)
     assert not depends(draw, t, key)
     assert depends(loop, t, x) and depends(jax.jit(loop), t, x)
     assert depends(lambda t, x: jax.lax.cond(t > 2, lambda x: x, lambda x: -x, x), t, x)
-    assert depends(lambda t, x: jax.lax.while_loop(lambda x: x < t, lambda x: 2 * x, x), t, x)
+    assert depends(lambda t, x: jax.lax.while_loop(lambda x: x < t.astype(x.dtype), lambda x: 2 * x, x), t, x)
     assert not depends(lambda t, x: jax.lax.cond(x > 2, lambda x, t: x, lambda x, t: -x, x, t), t, x)
 
 
@@ -319,7 +321,9 @@ def test_a_slow_change_shows_in_the_values_of_random_rounds():
 @pytest.mark.parametrize("graph", ["static", "random"])
 def test_a_rate_that_changes_late_or_slowly_is_not_taken_for_constant(graph):
     """After the rounds at which a period is looked for; or hidden by random graphs."""
-    decay = {"static": lambda t: jnp.where(t < 100, 1.0, 0.1), "random": lambda t: 1 / (1 + 0.02 * t)}[graph]
+    decay = {"static": lambda t: jnp.where(t < 100, 1.0, 0.1), "random": lambda t: 1 / (1 + 0.02 * t.astype(float))}[
+        graph
+    ]
     s = simulation("DPSGD", graph, decay=decay)
     params = np.linspace(-1, 2, DIM)
     predicted = predict(s, 140, eval_every=140, params=params)
