@@ -54,7 +54,8 @@ def depends(function: Callable[..., Any], tellers: Any, *rest: Any) -> bool:
 
     >>> import jax.numpy as jnp
     >>> draw = lambda t, key: jax.random.normal(jax.random.fold_in(key, t))
-    >>> depends(draw, jnp.int32(3), jax.random.key(0)), depends(lambda t, x: x / t, jnp.int32(3), jnp.float32(1))
+    >>> flip = lambda t, x: jnp.where(t > 2, x, -x)
+    >>> depends(draw, jnp.int32(3), jax.random.key(0)), depends(flip, jnp.int32(3), jnp.float32(1))
     (False, True)
     """
     closed = jax.make_jaxpr(function)(tellers, *rest)
