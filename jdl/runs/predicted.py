@@ -54,6 +54,8 @@ def pictured(
     """The learning curves of one run, or of several seeds of it, with the prediction of theory if it is asked for."""
     from jdl.show import plots
 
+    good = isinstance(theory, bool | Prediction)
+    checks.require(good, f"got theory={theory!r}, need True, or what jdl.theory.predict returns; try theory=True")
     if theory is True:
         theory = prediction_of(history, simulations())
     return plots.curves({name: history}, path, nodes=n, theory=theory or None)

@@ -33,21 +33,23 @@ def factors_beside(history: Mapping[str, np.ndarray], prediction: Prediction, co
     """Fit a linear rate to a measured column and to its prediction: to what is above the predicted value at the end.
 
     Args:
-      history: the columns of a run, f[E] or f[E, S], with the rounds of the prediction.
+      history: the columns of a run, f[E] or f[E, S]; those of its rounds count for which there is a prediction.
       prediction: the prediction.
       column: the name of the column.
 
     Returns:
       Both factors; None if too few evaluations lie between the start and the noise at the end.
     """
-    values = np.asarray(history[column], float)
+    rounds, of_run, of_theory = np.intersect1d(history["round"], prediction.rounds, return_indices=True)
+    if not rounds.size:
+        return None
+    values = np.asarray(history[column], float)[of_run]
     values = values.mean(axis=1) if values.ndim == 2 else values
-    expected = prediction.columns[column]
+    expected = prediction.columns[column][of_theory]
     excess, measured = expected - expected[-1], values - expected[-1]
-    noise = DEVIATIONS * prediction.deviations[column] / np.sqrt(prediction.seeds)
+    noise = DEVIATIONS * prediction.deviations[column][of_theory] / np.sqrt(prediction.seeds)
     good = (excess > noise) & (excess > SMALLEST * excess[0]) & (measured > 0)
     end = int(np.argmin(good)) if not good.all() else len(good)
-    rounds = np.asarray(prediction.rounds)
     if end // 2 < FEWEST:
         return None
     window = {"first": int(rounds[end // 2 - 1]), "last": int(rounds[end - 1]), "floor": 0.0}

@@ -15,7 +15,7 @@ from scipy import stats
 import jdl
 from jdl import algorithms, checks, compressors, schedule, topology
 from jdl.rng import key_of
-from jdl.theory import fitted_rate, predict, stable_rates, stationary
+from jdl.theory import Prediction, factors_beside, fitted_rate, predict, stable_rates, stationary
 from jdl.theory.linear.repeats import outcomes_change
 from jdl.theory.linear.rounds import linear_rounds
 from jdl.theory.linear.timely import depends
@@ -302,8 +302,8 @@ def test_a_program_tells_rounds_by_their_number_and_not_by_its_keys():
         ][0]
 
     draw = lambda t, key: jax.random.normal(key_of(key, "data", t, 1), (2,))
-    t, x, key = jnp.int32(3), jnp.float32(1), jax.random.key(0)
-    assert not depends(draw, t, key)
+    t, x, key = jnp.float32(3), jnp.float32(1), jax.random.key(0)
+    assert not depends(draw, jnp.int32(3), key)
     assert depends(loop, t, x) and depends(jax.jit(loop), t, x)
     assert depends(lambda t, x: jax.lax.cond(t > 2, lambda x: x, lambda x: -x, x), t, x)
     assert depends(lambda t, x: jax.lax.while_loop(lambda x: x < t.astype(x.dtype), lambda x: 2 * x, x), t, x)
@@ -336,6 +336,15 @@ def test_a_rate_that_changes_late_or_slowly_is_not_taken_for_constant(graph):
             stationary(s)
 
 
+@pytest.mark.slow
+def test_seeds_with_graphs_of_their_own_are_predicted_each_by_its_own():
+    problem, graphs = jdl.problems.quadratic(N, DIM, noise=0.1), (topology.ring(N), topology.complete(N))
+    both = [jdl.simulation(problem, algorithms.DPSGD(lr=0.2), graph) for graph in graphs]
+    alone = [predict(one, [5]).columns["consensus_distance"] for one in both]
+    np.testing.assert_allclose(predict(both, [5]).columns["consensus_distance"], np.mean(alone, axis=0), rtol=1e-12)
+    assert alone[0] > 1.1 * alone[1]
+
+
 def test_bad_arguments_of_predictions_are_refused():
     s = simulation("DPSGD", "static")
     for call, words in {
@@ -349,6 +358,16 @@ def test_bad_arguments_of_predictions_are_refused():
 
 
 # ---- fits --------------------------------------------------------------------------------------------------------
+
+
+def test_a_curve_is_compared_in_the_rounds_that_have_a_prediction():
+    curve = lambda rounds: 3 * 0.9**rounds
+    rounds = np.arange(0, 200, 2)
+    theory = Prediction(rounds, None, None, {"loss": curve(rounds)}, {"loss": np.zeros(100)}, 1)
+    for seen in (np.arange(150), np.arange(0, 300, 4)):
+        factors = factors_beside({"round": seen, "loss": curve(seen)}, theory, "loss")
+        assert factors.measured.factor == pytest.approx(factors.predicted.factor, rel=1e-3)
+    assert factors_beside({"round": np.array([1, 3]), "loss": np.ones(2)}, theory, "loss") is None
 
 
 def test_the_interval_of_a_fitted_rate_covers_as_often_as_it_says():

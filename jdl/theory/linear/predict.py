@@ -13,6 +13,7 @@ from jdl.engine import sim as simulator
 from jdl.engine.sim import Simulation
 from jdl.theory.linear.columns import quadratic_columns
 from jdl.theory.linear.law import Law
+from jdl.theory.linear.parts import alike_but_for_seeds, mixture
 from jdl.theory.linear.rounds import LinearRounds, linear_rounds
 from jdl.theory.linear.traced import first_models, in_double
 from jdl.types import PyTree
@@ -76,8 +77,8 @@ def predict(
     are replaced by `samples` draws, so that the prediction then has the error of a mean of so many.
 
     Args:
-      simulation: the simulation, see `jdl.simulation`; or several that differ in their seeds alone, for the prediction
-        of a mean over seeds, each of which starts at a model of its own.
+      simulation: the simulation, see `jdl.simulation`; or one of each seed, for the prediction of a mean over seeds,
+        each of which starts at a model of its own, and may have a graph or data of its own.
       rounds: the number of rounds, or those after which a prediction is wanted, such as `history["round"]`.
       eval_every: the number of rounds between predictions, where `rounds` is a number.
       params: the start, see `jdl.sim.init`; by default the model that each seed draws.
@@ -104,11 +105,25 @@ def predict(
         checks.require(len(marks) > 0, "got no rounds, need one at least; try rounds=100")
     several = [simulation] if isinstance(simulation, Simulation) else list(simulation)
     checks.require(len(several) > 0, "got no simulation, need at least one; see jdl.simulation")
-    linear = linear_rounds(several[0], marks[-1], samples)
-    starts = [linear.start(first_models(one) if params is None else params) for one in several]
-    if params is not None:
-        starts = starts[:1]
-    return moments(linear, np.stack(starts), marks, len(several))
+    parts = []
+    for alike in alike_but_for_seeds(several):
+        linear = linear_rounds(alike[0], marks[-1], samples)
+        starts = [linear.start(params)] if params is not None else [linear.start(first_models(one)) for one in alike]
+        parts.append(moments(linear, np.stack(starts), marks, len(alike)))
+    return over_all(parts)
+
+
+def over_all(parts: Sequence[Prediction]) -> Prediction:
+    """The prediction of the mean over all seeds of some predictions."""
+    seeds = np.array([part.seeds for part in parts])
+    weights = seeds / seeds.sum()
+    mean, covariance = mixture(weights, *(np.stack([part[i] for part in parts]) for i in (1, 2)))
+    names = [name for name in parts[0].columns if all(name in part.columns for part in parts)]
+    over = lambda rows: np.tensordot(weights, np.stack(rows), 1)
+    expected = {name: over([part.columns[name] for part in parts]) for name in names}
+    # That of the mean over seeds, times the root of their number: seeds with parts of their own are not drawn again.
+    deviations = {name: np.sqrt(over([part.deviations[name] ** 2 for part in parts])) for name in names}
+    return Prediction(parts[0].rounds, mean, covariance, expected, deviations, int(seeds.sum()))
 
 
 def moments(linear: LinearRounds, starts: np.ndarray, marks: Sequence[int], seeds: int) -> Prediction:
