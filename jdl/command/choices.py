@@ -11,16 +11,28 @@ import tyro
 from jdl import checks
 from jdl.command.catalogue import RENAMED, known, maker, members
 from jdl.command.help import note, one_of
+from jdl.command.inline import name_of, spelled_in_full
 from jdl.exchange.stack import is_compressor, wraps
 from jdl.plan import TALKS
 
-__all__ = ["Choices", "Chosen", "FirstGraph", "choose", "choose_graph", "with_new_names"]
+__all__ = ["Choices", "Chosen", "FirstGraph", "choose", "choose_graph", "in_order", "with_new_names"]
 
 
 def _on_the_way_down() -> list[str]:
     """Those that act on one message, which an honest server sends to all."""
     made = {name: make() for name, make in members("exchanges").items()}
     return [name for name, part in made.items() if is_compressor(part) or (wraps(part) and not part.needs)]
+
+
+def _attacks() -> list[str]:
+    """Those that dishonest nodes carry out."""
+    return [name for name, make in members("exchanges").items() if "dishonest" in getattr(make(), "needs", ())]
+
+
+def _rules() -> list[str]:
+    """Those that replace the weighted mean, and so come last."""
+    made = {name: make() for name, make in members("exchanges").items()}
+    return [name for name, part in made.items() if not is_compressor(part) and not wraps(part)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +52,14 @@ class Choices:
     network: Annotated[
         tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]], note(one_of(members("exchanges")) + " ...", "linear")
     ] = ()
-    """exchanges that act on messages (compression, loss, attacks), in this order"""
+    """exchanges that act on messages (compression, loss, attacks), in this order; the options of one may follow its
+    name, as in lossy:probability=0.1, so that it may occur twice"""
+    attack: Annotated[
+        tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]], note(one_of(_attacks()) + " ...", "none")
+    ] = ()
+    """what dishonest peers do (--attackers says how many there are): the first exchanges of --network"""
+    rule: Annotated[str | None, note(one_of(_rules()), "the weighted mean")] = None
+    """what takes the place of the weighted mean of messages: the last exchange of --network"""
     network_down: Annotated[
         tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]], note(one_of(_on_the_way_down()) + " ...", "none")
     ] = ()
@@ -73,7 +92,8 @@ class Chosen(NamedTuple):
       topology: None if the method does not mix; "sampling" if a server samples clients.
       problem: the problem.
       partition: None if the problem does not divide a data set.
-      network: the exchanges, in their order.
+      network: the exchanges, in their order: attacks, those of --network, and a rule. The options of each may follow
+        its name, see `jdl.command.inline`.
       network_down: the exchanges on the way from a server to its clients, in their order.
       oracle: the wrappers of the oracle, and perhaps an oracle, in their order.
     """
@@ -90,8 +110,14 @@ class Chosen(NamedTuple):
     def parts(self) -> list[tuple[str, str]]:
         """The kind and the name of each part but those of `network_down`, without repetitions."""
         one_each = zip(("algorithms", "topologies", "problems", "partitions"), self[:4], strict=True)
-        lists = [("exchanges", name) for name in self.network] + [("oracles", name) for name in self.oracle]
+        lists = [("exchanges", name_of(text)) for text in self.network]
+        lists += [("oracles", name_of(text)) for text in self.oracle]
         return [part for part in one_each if part[1]] + list(dict.fromkeys(lists))
+
+    @property
+    def down(self) -> list[str]:
+        """The names of the exchanges on the way down, without repetitions."""
+        return list(dict.fromkeys(map(name_of, self.network_down)))
 
 
 def choose(choices: Choices) -> Chosen:
@@ -123,30 +149,47 @@ def choose(choices: Choices) -> Chosen:
     elif topology is None and needs & TALKS:
         topology = "tree" if "tree" in needs else "random_regular"
     problem = known("problems", choices.problem)
-    network, down = _in_order("exchanges", choices.network), _in_order("exchanges", choices.network_down)
+    network = (*_attacks_of(choices), *in_order("exchanges", choices.network), *_rule_of(choices))
+    down = in_order("exchanges", choices.network_down)
     need = "need a method with a server; leave it out, or give --algorithm fedavg"
     checks.require(not down or "server" in needs, f"got --network-down with {algorithm}, which has no server, {need}")
     own, partition = inspect.signature(maker("problems", problem)).parameters.get("partition"), choices.partition
     need = "whose nodes have data of their own; leave --partition out, or give --problem digits"
     checks.require(own is not None or partition is None, f"got partition {partition!r} with {problem}, {need}")
     partition = own and known("partitions", partition or own.default)
-    return Chosen(algorithm, topology, problem, partition, network, down, _in_order("oracles", choices.oracle))
+    return Chosen(algorithm, topology, problem, partition, network, down, in_order("oracles", choices.oracle))
 
 
-def _in_order(kind: str, groups: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
-    """The names that a flag was given, once or several times."""
-    return tuple(known(kind, name) for group in groups for name in group)
+def in_order(kind: str, groups: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    """The parts that a flag was given, once or several times, each spelled as `spelled_in_full` does."""
+    return tuple(spelled_in_full(kind, text) for group in groups for text in group)
+
+
+def _attacks_of(choices: Choices) -> tuple[str, ...]:
+    return _among(in_order("exchanges", choices.attack), _attacks(), "--attack", "an attack", "sign_flip")
+
+
+def _rule_of(choices: Choices) -> tuple[str, ...]:
+    given = () if choices.rule is None else in_order("exchanges", ((choices.rule,),))
+    return _among(given, _rules(), "--rule", "a rule in place of the mean", "coordinate_median")
+
+
+def _among(given: tuple[str, ...], names: list[str], flag: str, what: str, example: str) -> tuple[str, ...]:
+    for text in given:
+        name, do = name_of(text), f"give it to --network, or {flag} {example}"
+        checks.require(name in names, f"got {flag} {name}, need {what}; {do}")
+    return given
 
 
 def with_new_names(words: list[str]) -> list[str]:
-    """Replace former names of exchanges in the flags of a command by their present names.
+    """Replace former names of exchanges, and other names of flags, in a command by their present names.
 
     >>> with_new_names(["run", "--network", "narrow", "--narrow.dtype=float16"])
     ['run', '--network', 'narrow', '--half_precision.dtype=float16']
     """
     for before, now in RENAMED["exchanges"].items():
         words = [f"--{now}.{word[len(before) + 3 :]}" if word.startswith(f"--{before}.") else word for word in words]
-    return words
+    return ["--dishonest" + word[11:] if word.partition("=")[0] == "--attackers" else word for word in words]
 
 
 def choose_graph(first: FirstGraph) -> Chosen:

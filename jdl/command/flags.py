@@ -63,7 +63,8 @@ class Common(Choices):
     per_node: bool = False
     """keep the accuracy, the loss, the distance to the mean and the traffic of each peer, in nodes.csv"""
     dishonest: Annotated[str, note("FLOAT|INT")] = "0"
-    """share of peers, below 1, or number of them that are dishonest, drawn at random; attacks and metrics heed it"""
+    """share of peers, below 1, or number of them that are dishonest, drawn at random; attacks and metrics heed it; also
+    spelled --attackers"""
     groups: int = 1
     """number of groups over which peers are divided at random"""
     role_seed: int = 0
@@ -117,7 +118,7 @@ def options_of(kind: str, name: str) -> list[Option]:
 def flags_of(chosen: Chosen, base: type = Common) -> type:
     """Make the dataclass of all flags: those of `base`, and a group for each part that has options."""
     groups = [_group(kind, name, chosen) for kind, name in chosen.parts if options_of(kind, name)]
-    down = [_group("exchanges", name, chosen) for name in dict.fromkeys(chosen.network_down)]
+    down = [_group("exchanges", name, chosen) for name in chosen.down]
     down = [group for group in down if dataclasses.fields(group[2])]
     if down:
         made = dataclasses.make_dataclass("down", down, frozen=True)

@@ -14,14 +14,14 @@ from jdl import checks
 from jdl.command import unknown
 from jdl.command.axes import LISTS, Axis, Dimension
 from jdl.command.catalogue import known, members
-from jdl.command.choices import Choices, Chosen, choose
+from jdl.command.choices import Choices, Chosen, choose, in_order
 from jdl.command.flags import flags_of
 from jdl.command.slots import Slot, slots_of, value_in
 
 __all__ = ["Cell", "cells"]
 
 # The flags that name parts.
-PARTS = ("algorithm", "topology", "problem", "partition", *LISTS)
+PARTS = ("algorithm", "topology", "problem", "partition", "rule", *LISTS)
 
 
 class Cell(NamedTuple):
@@ -141,7 +141,7 @@ def _cell(
     for place, dimension in enumerate(dimensions):
         for axis in dimension.axes if place in at else ():
             if axis.flag in named:
-                label: Any = _label(axis.flag, chosen)
+                label: Any = _label(axis.flag, named[axis.flag], chosen)
             elif axis.flag in slots:
                 slot = slots[axis.flag]
                 label = values[slot.flag] = value_in(slot, axis.values[at[place]] if axis.values else None, axis.flag)
@@ -152,9 +152,12 @@ def _cell(
     return Cell(labels, chosen, values)
 
 
-def _label(flag: str, chosen: Chosen) -> str:
+def _label(flag: str, text: str, chosen: Chosen) -> str:
     """The names of the parts as they are spelled."""
-    return "+".join(getattr(chosen, flag)) or "none" if flag in LISTS else getattr(chosen, flag)
+    if flag not in (*LISTS, "rule"):
+        return getattr(chosen, flag)
+    parts = (text,) if flag == "rule" else _parts_in(flag, text)
+    return "+".join(in_order("oracles" if flag == "oracle" else "exchanges", (parts,))) or "none"
 
 
 def _refuse(axis: Axis, chosen: Chosen) -> None:

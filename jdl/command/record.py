@@ -10,6 +10,7 @@ from jdl import checks, roles
 from jdl.command.catalogue import make, maker
 from jdl.command.choices import Chosen
 from jdl.command.flags import FLAG, PREFIXED, options_of, spelled
+from jdl.command.inline import name_of, values_of
 from jdl.command.seeds import Once, parts_by_seed, seeds_in, vary_in
 from jdl.command.until import until_in
 from jdl.data.load import absolute
@@ -137,8 +138,12 @@ def _share(word: str) -> float | int:
 
 
 def _part(kind: str, name: str, flags: Any) -> Command:
-    """The name of a part and its options as they are flagged; paths as they are found from anywhere."""
-    values = {one.name: getattr(getattr(flags, name), spelled(kind, one)) for one in options_of(kind, name)}
+    """The name of a part and its options: as they are flagged, or as they follow its name in a list (`lossy:...`).
+
+    Paths are made such that they are found from anywhere.
+    """
+    name, own = name_of(name), values_of(kind, name)
+    values = {one.name: getattr(getattr(flags, name), spelled(kind, one)) for one in options_of(kind, name)} | own
     return {"name": name} | {name: _from_anywhere(name, value) for name, value in values.items()}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import types
 import typing
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from jdl import checks
 from jdl.command.choices import Choices, Chosen
 from jdl.command.defaults import usual
 from jdl.command.flags import PREFIXED, Common, flags_of, options_of, spelled
+from jdl.command.values import NAMES, plain_type, value_of
 
 __all__ = ["OF_SWEEP", "Slot", "filled", "slots_of", "value_in"]
 
@@ -30,8 +30,6 @@ OF_SWEEP = (
     "progress",
     "compile_cache",
 )
-SWITCH = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
-NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
 
 
 class Slot(NamedTuple):
@@ -62,7 +60,7 @@ def slots_of(chosen: Chosen) -> Mapping[str, Slot]:
         for option in options_of(kind, name):
             flag = spelled(kind, option)
             slots.append(_slot(f"{name}." * (kind in PREFIXED) + flag, (name, flag), option.type, option.default))
-    for name in dict.fromkeys(chosen.network_down):
+    for name in chosen.down:
         for option in options_of("exchanges", name):
             flag = spelled("exchanges", option)
             slots.append(_slot(f"down.{name}.{flag}", ("down", name, flag), option.type, option.default))
@@ -72,10 +70,7 @@ def slots_of(chosen: Chosen) -> Mapping[str, Slot]:
 
 
 def _slot(flag: str, path: tuple[str, ...], hint: Any, default: Any = dataclasses.MISSING) -> Slot:
-    is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
-    parts = typing.get_args(hint) if is_union else (hint,)
-    plain = next(part for part in parts if part is not type(None))
-    return Slot(flag, path, plain, type(None) in parts or default is None)
+    return Slot(flag, path, *plain_type(hint, default))
 
 
 def _opposite(flag: str) -> str:
@@ -97,19 +92,13 @@ def value_in(slot: Slot, text: str | None, flag: str) -> Any:
     >>> value_in(Slot("lr", ("dpsgd", "lr"), float, False), "0.3", "lr")
     0.3
     """
+    got = f"--{flag} {text}"
     if slot.type is bool:
-        value = True if text is None else SWITCH.get(text.lower())
-        checks.require(value is not None, f"got --{flag} {text}, need true or false; try --{flag} true,false")
+        value = text is None or value_of(bool, False, text, got, f"try --{flag} true,false")
         return value != slot.opposite
     checks.require(text is not None, f"got --{flag} without a value, need {NAMES[slot.type]}; give one, or several")
-    if slot.optional and text.lower() == "none":
-        return None
-    try:
-        return slot.type(text)
-    except ValueError:
-        raise checks.InputError(
-            f"got --{flag} {text}, need {NAMES[slot.type]}; see `jdl sweep --help`, and `jdl run --help` for each flag"
-        ) from None
+    do = "see `jdl sweep --help`, and `jdl run --help` for each flag"
+    return value_of(slot.type, slot.optional, text, got, do)
 
 
 def filled(chosen: Chosen, values: Mapping[str, Any], slots: Mapping[str, Slot], of_sweep: Mapping[str, Any]) -> Any:

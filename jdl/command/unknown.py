@@ -39,7 +39,7 @@ def refuse(unknown: list[str], chosen: Chosen, flags: type, command: str = "") -
     plain = word[2:].replace("_", "-").removeprefix("no-")
     takers = [part for *part, flag in _all_flags() if flag == plain and (command != "topo" or part[0] == "topology")]
     parts = [(FLAG[kind], name) for kind, name in chosen.parts]
-    parts += [("network-down", name) for name in dict.fromkeys(chosen.network_down)]
+    parts += [("network-down", name) for name in chosen.down]
     if takers:
         takers.sort(key=lambda part: USUAL.index(part[1]) if part[1] in USUAL else len(USUAL))
         of, name = takers[0]

@@ -3,7 +3,7 @@
 The roles belong to the simulation. Attacks, oracles, metrics and schedules all read the same ones.
 """
 
-from jdl.roles.roles import draw, everybody_honest, of
+from jdl.roles.roles import attacking, draw, everybody_honest, of
 from jdl.types import Roles
 
-__all__ = ["Roles", "draw", "everybody_honest", "of"]
+__all__ = ["Roles", "attacking", "draw", "everybody_honest", "of"]

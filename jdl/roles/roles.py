@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from jdl import checks, tree
 from jdl.types import Roles
 
-__all__ = ["draw", "everybody_honest", "of"]
+__all__ = ["attacking", "draw", "everybody_honest", "of"]
 
 LARGEST_GROUP = 2**31 - 1  # the largest whole number of 32 bits
 
@@ -61,6 +62,35 @@ def draw(n: int, dishonest: float = 0.25, seed: int = 0, groups: int | None = No
     honest = np.ones(n, bool)
     honest[rng.permutation(n)[: _count(dishonest, n)]] = False
     return of(honest, group)
+
+
+def attacking(attackers: float | int | Sequence[int], n: int, seed: int = 0) -> Roles:
+    """The roles of a simulation of which attackers are said in the shortest way, as in `jdl.run(attackers=0.2)`.
+
+    Args:
+      attackers: the share of the nodes that attack, below 1, or their number, both drawn at random; or a list of their
+        ids.
+      n: the number of nodes.
+      seed: the seed of the draw.
+
+    Returns:
+      The roles, with all nodes in one group.
+
+    Raises:
+      InputError: if there are no such nodes, or if no node would be honest.
+
+    >>> attacking([1, 2], 4).honest.tolist()
+    [True, False, False, True]
+    """
+    if isinstance(attackers, numbers.Real):
+        return draw(n, attackers, seed)
+    ids = np.asarray(attackers)
+    got = f"got attackers={attackers!r} of {n} nodes"
+    listed = ids.ndim == 1 and (ids.dtype.kind in "iu" or ids.size == 0)
+    checks.require(listed, f"{got}, need a share below 1, a number, or a list of ids; try attackers=0.2")
+    there = bool(np.all((ids >= 0) & (ids < n)))
+    checks.require(there and len(set(ids.tolist())) == len(ids), f"{got}, need ids from 0 to {n - 1}, each once")
+    return of(~np.isin(np.arange(n), ids))
 
 
 def _count(dishonest: Any, n: int) -> int:

@@ -56,6 +56,7 @@ def simulation(
     network_down: Sequence[Exchange] = (),
     oracle: Oracle | Wrapper | Sequence[Wrapper] | None = None,
     roles: Roles | None = None,
+    attackers: float | int | Sequence[int] | None = None,
     metrics: Mapping_[str, Metric] | None = None,
     own: bool = False,
     per_node: bool | Collection[str] = False,
@@ -76,6 +77,8 @@ def simulation(
       oracle: what nodes learn from their data: wrappers in the order in which they are asked, perhaps with an oracle
         last; by default `jdl.oracle.DataOracle()`, the problem's own answers.
       roles: who is honest, and the group of each node, see `jdl.roles`; by default all are honest and in one group.
+      attackers: short for roles of which only the dishonest nodes are said: their share, below 1, or their number, both
+        drawn once, the same for every seed; or a list of their ids. See `jdl.roles.attacking`.
       metrics: metrics of your own, by name: functions (models [n, ...], state, simulation) -> f[] or f[n].
       own: whether to evaluate each node's model on the node's own distribution as well, in the columns `own_loss`,
         `own_accuracy`, `worst_own_loss` and `worst_own_accuracy`.
@@ -100,7 +103,7 @@ def simulation(
     """
     key = key_of_seed(seed)
     refuse.kinds(problem, algorithm, network, network_down)
-    refuse.roles(roles, problem.n)
+    roles = refuse.roles(roles, attackers, problem.n)
     number = isinstance(mapping, int) and not isinstance(mapping, bool) and mapping > 0
     named = mapping in ("auto", "vmap", "loop")
     sentence = f'got mapping={mapping!r}, need "auto", "vmap", "loop" or a number of nodes at a time; try "auto"'

@@ -17,6 +17,7 @@ from jdl.compressors import Compressor
 from jdl.engine.metrics import COLUMNS
 from jdl.exchange.stack import is_compressor
 from jdl.problems import offers
+from jdl.roles import attacking
 from jdl.runs.signatures import COMPRESSOR, EXCHANGE, PROBLEM, check_calls
 from jdl.types import Algorithm, Exchange, Federated, Problem, PyTree, Roles
 
@@ -179,18 +180,26 @@ def finite(what: str, values: PyTree) -> None:
         checks.require(bool(good), need)
 
 
-def roles(given: Roles | None, n: int) -> None:
-    """Check that roles are of n nodes, one of which is honest.
+def roles(given: Roles | None, attackers: Any, n: int) -> Roles | None:
+    """Check that roles are of n nodes, one of which is honest, or make them of attackers.
 
     Args:
       given: the roles, or None.
+      attackers: a share or a number of dishonest nodes, their ids, or None.
       n: the number of nodes.
 
+    Returns:
+      The roles, or None.
+
     Raises:
-      InputError: if they are of another number of nodes or of another type, or if nobody is honest.
+      InputError: if they are of another number of nodes or of another type, if nobody is honest, or if both are given.
     """
+    if attackers is not None:
+        both = "got roles and attackers, need one of them; give roles=jdl.roles.of(honest=..., group=...)"
+        checks.require(given is None, both)
+        return attacking(attackers, n)
     if given is None:
-        return
+        return None
     try_ = "try jdl.roles.draw(n, dishonest=0.25), or jdl.roles.of(honest=...)"
     checks.require(isinstance(given, Roles), f"got roles={given!r}, need Roles; {try_}")
     for name, kinds, needed in (("honest", "b", "True or False"), ("group", "iu", "a whole number")):
@@ -199,6 +208,7 @@ def roles(given: Roles | None, n: int) -> None:
         says = f"got roles with {name} of shape {got.shape} and type {got.dtype}"
         checks.require(good, f"{says}, need {needed} for each of {n} nodes; {try_}")
     checks.require(bool(np.any(given.honest)), f"got roles in which nobody is honest, need an honest node; {try_}")
+    return given
 
 
 def metrics(given: Any) -> tuple[tuple[str, Callable[..., Any]], ...]:

@@ -61,6 +61,7 @@ def run(
     network_down: Sequence[Exchange] = (),
     oracle: Oracle | Wrapper | Sequence[Wrapper] | None = None,
     roles: Roles | None = None,
+    attackers: float | int | Sequence[int] | None = None,
     metrics: Mapping_[str, compose.Metric] | None = None,
     own: bool = False,
     per_node: bool | Collection[str] = False,
@@ -111,6 +112,7 @@ def run(
       network_down: see `jdl.simulation`.
       oracle: see `jdl.simulation`.
       roles: see `jdl.simulation`.
+      attackers: see `jdl.simulation`.
       metrics: see `jdl.simulation`. Numbers are columns of the history; of arrays [n] the mean, the standard deviation
         and the extremes are, and the arrays are kept in `history.nodes`.
       own: see `jdl.simulation`.
@@ -169,7 +171,7 @@ def run(
     several = seeds_of(seeds, seed)
     parts = {"problem": problem, "algorithm": algorithm, "topology": topology, "network": network}
     what = {"network_down": network_down, "oracle": oracle, "roles": roles, "metrics": metrics}
-    what |= {"own": own, "per_node": per_node}
+    what |= {"attackers": attackers, "own": own, "per_node": per_node}
     how = {"mapping": mapping, "devices": devices}
     made = simulations({**parts, **what, **how}, several or (seed,))
     made = made if several is None else aligned(made, ROUNDS)  # the same for a run that is extended

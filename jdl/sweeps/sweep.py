@@ -42,6 +42,7 @@ def sweep(
     network_down: Any = (),
     oracle: Any = None,
     roles: Any = None,
+    attackers: Any = None,
     metrics: Any = None,
     own: Any = False,
     per_node: bool | Collection[str] | Any = False,
@@ -84,6 +85,7 @@ def sweep(
       network_down: see `jdl.run`.
       oracle: see `jdl.run`.
       roles: see `jdl.run`.
+      attackers: see `jdl.run`.
       metrics: see `jdl.run`.
       own: see `jdl.run`.
       per_node: see `jdl.run`. The table leaves these numbers out; they are in the directories of the units.
@@ -133,7 +135,7 @@ def sweep(
     given = {"problem": problem, "algorithm": algorithm, "topology": topology, "network": network}
     given |= {"network_down": network_down, "oracle": oracle, "roles": roles, "metrics": metrics, "own": own}
     given |= {"params": params, "mapping": mapping, "devices": devices, "rounds": rounds, "eval_every": eval_every}
-    given |= {"per_node": per_node, "eval_nodes": eval_nodes, "until": until}
+    given |= {"attackers": attackers, "per_node": per_node, "eval_nodes": eval_nodes, "until": until}
     if executor is not None:
         executors.check(executor, run_dir)
     part = shard_of(shard)

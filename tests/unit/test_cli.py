@@ -111,6 +111,30 @@ def test_flags_say_who_is_dishonest_and_that_own_data_count(parts_of):
     assert plain["roles"] is None and "metrics" not in plain
 
 
+def test_options_follow_the_names_of_parts_so_that_a_part_may_occur_twice(parts_of):
+    argv = [*SMALL, "--attack", "sign_flip:strength=3", "--attackers=0.25", "--lossy.probability", "0.3"]
+    argv += ["--network", "lossy:probability=0.1", "top_k:fraction=0.5", "lossy", "--rule", "trimmed-mean:trim=2"]
+    argv += ["--oracle", "gradient_noise:sigma=0.5", "gradient_noise:sigma=2"]
+    found = parts_of(*argv)
+    expected = jdl.simulation(
+        jdl.problems.quadratic(8),
+        jdl.algorithms.DPSGD(),
+        jdl.topology.ring(8),
+        [
+            jdl.exchange.SignFlip(strength=3.0),
+            jdl.exchange.Lossy(0.1),
+            jdl.compressors.TopK(0.5),
+            jdl.exchange.Lossy(0.3),
+            jdl.exchange.TrimmedMean(2),
+        ],
+        oracle=[jdl.oracle.GradientNoise(0.5), jdl.oracle.GradientNoise(2.0)],
+        attackers=0.25,
+    )
+    expected = json.loads(json.dumps(describe(expected)))
+    for name in ("exchange", "oracle", "roles"):
+        assert found[name] == expected[name], name
+
+
 def test_flags_reach_the_way_down_and_the_oracle(parts_of):
     argv = ["--algorithm", "fedavg", "--hidden", "0", "--nodes", "8", "--rounds", "4", "--local-steps", "2", "--lr=0.5"]
     argv += ["--network", "lossy", "--network-down", "half_precision", "lossy"]
@@ -364,6 +388,24 @@ BAD = {
     ),
     "flag of another problem": (["run", "--condition=3"], "got --condition, which belongs to quadratic"),
     "flag of another exchange": (["run", "--top_k.fraction", "1"], "or give --network top_k"),
+    "option of no part": (
+        ["run", *SMALL, "--network", "lossy:prob=0.1"],
+        "got option of lossy 'prob', which does not exist; did you mean probability?",
+    ),
+    "option without a value": (
+        ["run", *SMALL, "--network", "lossy:probability"],
+        "got lossy:probability, need an option and its value; write lossy:probability=VALUE",
+    ),
+    "comma between options": (
+        ["run", *SMALL, "--network", "rand_k:fraction=0.1,unbiased=true"],
+        "need a number; write a colon between options, rand_k:fraction=VALUE:...",
+    ),
+    "option of a part without options": (
+        ["run", *SMALL, "--network", "linear:x=1"],
+        "got linear:x=1, but linear has no options; write linear",
+    ),
+    "fault as an attack": (["run", *SMALL, "--attack", "lossy"], "got --attack lossy, need an attack; give it to --ne"),
+    "codec as a rule": (["run", *SMALL, "--rule", "top_k"], "got --rule top_k, need a rule in place of the mean; giv"),
     "flag of another oracle": (["run", "--label_flip.to", "3"], "got --label_flip.to, which is no flag of this run"),
     "oracle among exchanges": (["run", "--network", "gradient-noise"], "there is --oracle gradient_noise"),
     "flag of an oracle": (["run", "--private_gradients.clip", "3"], "or give --oracle private_gradients"),
@@ -381,8 +423,7 @@ BAD = {
     ),
     "attack on nobody": (
         ["run", *SMALL, "--network", "sign_flip"],
-        "give roles=jdl.roles.draw(n, dishonest=0.25) (--dishonest 0.25), or an attack a fraction of its own "
-        "(--sign_flip.fraction 0.1)",
+        "give attackers=0.25 (--attackers 0.25), or an attack a fraction of its own (--sign_flip.fraction 0.1)",
     ),
     "false labels of nobody": (["run", *SMALL, "--oracle", "label_flip"], "got LabelFlip that needs 'dishonest'"),
     "flag of another partition": (

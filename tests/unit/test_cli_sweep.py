@@ -76,6 +76,17 @@ def test_networks_are_compared_as_lists_of_parts():
     assert cells[0].chosen.network == ("top_k", "lossy")
 
 
+def test_attacks_and_rules_are_axes_and_options_follow_names():
+    found = labels(
+        "--attack none,sign_flip:strength=2 --rule linear,trimmed-mean:trim=2 --network lossy:probability=0.2"
+    )
+    assert found == [
+        {"attack": attack, "rule": rule}
+        for attack in ("none", "sign_flip:strength=2")
+        for rule in ("linear", "trimmed_mean:trim=2")
+    ]
+
+
 def test_flags_that_go_together():
     line = "--algorithm dpsgd,gradient_tracking --topology ring,star --lr 0.3,0.1"
     assert labels(line, "algorithm,lr") == [

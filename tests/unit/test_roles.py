@@ -33,9 +33,22 @@ def test_roles_as_given_and_by_default():
     assert everybody.honest.tolist() == [True] * 4 and everybody.group.tolist() == [0] * 4
 
 
+def test_attackers_are_a_share_a_number_or_ids():
+    assert np.array_equal(roles.attacking(0.25, 8).honest, roles.draw(8, 0.25).honest)
+    assert int(roles.attacking(3, 8).honest.sum()) == 5
+    assert roles.attacking(np.array([0, 3]), 4).honest.tolist() == [False, True, True, False]
+    assert roles.attacking([], 3).honest.tolist() == [True] * 3
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
+        (lambda: roles.attacking([1, 1], 4), r"got attackers=\[1, 1\] of 4 nodes, need ids from 0 to 3, each once"),
+        (lambda: roles.attacking([4], 4), "need ids from 0 to 3"),
+        (
+            lambda: roles.attacking("few", 4),
+            "got attackers='few' of 4 nodes, need a share below 1, a number, or a list",
+        ),
         (lambda: roles.of(), "got no roles, need honest, group or n"),
         (lambda: roles.of(honest=[1, 0]), "got honest of shape .* and type int64, need True or False for each of 2"),
         (lambda: roles.of(honest=[True], n=3), r"got honest of shape \(1,\).* each of 3 nodes; give an array of shape"),
