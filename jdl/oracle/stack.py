@@ -22,6 +22,9 @@ PIECES = ("batch", "objective", "grad", "steps", "begin")
 # The pieces that return two values, and what these are.
 PAIRS = {"objective": "(loss, second output)", "grad": "(gradient, second output of the loss)"}
 
+# Folded into the key of a node for each wrapper but the first, with its place; the ASCII codes of "plac".
+PLACE = 0x706C6163
+
 # Queries that the data of every problem answer.
 ALWAYS = frozenset({"grad", "loss", "hvp", "full"})
 
@@ -67,11 +70,13 @@ class Stack(Queries):
 
     def piece_grad(self, data: Data, params: PyTree, batch: PyTree, query: Query) -> tuple[PyTree, PyTree]:
         def of_objective(inner: Data, params: PyTree, batch: PyTree, query: Query) -> tuple[PyTree, PyTree]:
-            about = inner.replace(memory=data.memory)  # all wrappers are asked for the loss, the first one first
+            about = inner.replace(
+                memory=data.memory, key=data.key
+            )  # all wrappers are asked for the loss, the first one first
             return jax.grad(lambda x: self.piece_objective(about, x, batch, query), has_aux=True)(params)
 
         def objective(inner: Data, params: PyTree, batch: PyTree, query: Query) -> tuple[jax.Array, PyTree]:
-            return self.piece_objective(inner.replace(memory=data.memory), params, batch, query)
+            return self.piece_objective(inner.replace(memory=data.memory, key=data.key), params, batch, query)
 
         return self._ask("grad", of_objective, data, params, batch, query, objective=objective)
 
@@ -87,19 +92,24 @@ class Stack(Queries):
         """Ask the wrappers for one piece in their order, each with the memory of its own."""
         memories = self._memories(data.memory)
         ask = lambda data, *arguments: last(data.replace(memory=memories[-1]), *arguments)
-        for wrapper, memory in reversed([*zip(self.wrappers, memories[:-1], strict=True)]):
+        for place, (wrapper, memory) in reversed([*enumerate(zip(self.wrappers, memories[:-1], strict=True))]):
             if hasattr(wrapper, piece):
                 ask.objective = objective
-                ask = _asking(piece, wrapper, ask, memory)
+                ask = _asking(piece, wrapper, ask, memory, place)
         return ask(data, *arguments)
 
     def _memories(self, memory: PyTree) -> tuple[PyTree, ...]:
         return memory if jax.tree.leaves(memory) else ((),) * (len(self.wrappers) + 1)
 
 
-def _asking(piece: str, wrapper: Wrapper, inner: Callable[..., Any], memory: PyTree) -> Callable[..., Any]:
+def _asking(piece: str, wrapper: Wrapper, inner: Callable[..., Any], memory: PyTree, place: int) -> Callable[..., Any]:
+    """A wrapper's answer. Each but the first has a key of its own, so that two of them never draw the same noise."""
+
     def ask(data: Data, *arguments: Any) -> Any:
-        out = getattr(wrapper, piece)(inner, data.replace(memory=memory), *arguments)
+        key = data.key if place == 0 else jax.random.fold_in(data.key, PLACE + place)
+        below = lambda data_, *rest: inner(data_.replace(key=data.key), *rest)
+        below.objective = getattr(inner, "objective", None)
+        out = getattr(wrapper, piece)(below, data.replace(memory=memory, key=key), *arguments)
         if piece in PAIRS:
             got = f"got {type(wrapper).__name__} whose `{piece}` returns {type(out).__name__}"
             pair = isinstance(out, tuple) and len(out) == 2

@@ -195,3 +195,15 @@ def test_what_is_given_as_an_oracle():
     ):
         with pytest.raises(checks.InputError, match=sentence):
             as_oracle(given)
+
+
+def test_two_wrappers_of_noise_draw_it_apart():
+    """The variances of two noises add up; with one key for both, the deviations would."""
+    problem = small(2)
+    x, one_noise = model(problem), GradientNoise(1.0)
+    oracles = [as_oracle(parts) for parts in ([], [one_noise], [one_noise, one_noise])]
+    drawn = [[flat(grad(oracle, about(problem, 2, t), x, 0)) for oracle in oracles] for t in range(30)]
+    clean, one, two = np.moveaxis(np.array(drawn), 1, 0)
+    first, second = (one - clean).ravel(), (two - one).ravel()
+    assert abs(np.std(first) - 1) < 0.2 and abs(np.std(second) - 1) < 0.2
+    assert abs(np.corrcoef(first, second)[0, 1]) < 4 / np.sqrt(first.size)
