@@ -93,14 +93,21 @@ def simulated(s, rounds, params, seeds):
 
 
 def holds(s, graph):
-    """The mean and the covariance of 64 runs along random directions are those predicted."""
+    """The mean and the covariance of 64 runs along random directions are those predicted, and so are two columns.
+
+    Over random graphs a mean of squares has heavy tails, and 64 runs do not say its deviation; 1,024 runs do.
+    """
     params = np.linspace(-1, 2, DIM)
     predicted = predict(s, ROUNDS, eval_every=ROUNDS, params=params, samples=2048)
-    models, history = simulated(s, ROUNDS, params, SEEDS)
+    models, history = simulated(s, ROUNDS, params, SEEDS if graph != "random" else 16 * SEEDS)
+    models = models[:SEEDS]
     directions = np.random.default_rng(1).normal(size=(8, models.shape[1]))
     mean, C = predicted.mean[-1], predicted.covariance[-1]
-    spread = np.sqrt(np.einsum("ki,ij,kj->k", directions, C, directions))
-    if spread.max() < 1e-9:  # a method on which noise has no effect, such as one with reduced variance
+    squares = np.einsum("ki,ij,kj->k", directions, C, directions)
+    spread = np.sqrt(np.maximum(squares, 0))
+    if (
+        squares.max() < 1e-15
+    ):  # rounding of zero: a method on which noise has no effect, such as one with reduced variance
         np.testing.assert_allclose(models, np.broadcast_to(mean, models.shape), atol=1e-9)
         return
     along = (models - mean) @ directions.T / spread
@@ -116,7 +123,7 @@ def holds(s, graph):
     for name in ("mean_model_loss", "consensus_distance"):
         values, expected = history[name][:, -1], predicted.columns[name][-1]
         error = max(values.std(ddof=1), predicted.deviations[name][-1]) / np.sqrt(SEEDS)
-        assert abs(values.mean() - expected) < reach * error + 1e-12, name
+        assert abs(values[:SEEDS].mean() - expected) < reach * error + 1e-12, name
 
 
 def cases():
@@ -239,7 +246,9 @@ def test_one_per_cent_beyond_the_interval_of_stable_rates_runs_diverge(name, gra
     # Over a cycle the fixed point is that after a whole number of periods.
     inside, outside = (distances(at(factor * high), 6_000, target)[1::2] for factor in (0.99, 1.01))
     assert inside[-500:].max() < 1e-2 * inside[:50].max()
-    assert not outside[-500:].max() < 1e3 * outside[:50].max()
+    # Where the radius at 1.01 times the rate is barely above 1, the distance grows slowly, but in every round.
+    large = not outside[-500:].max() < 1e3 * outside[:50].max()  # also where it is not finite
+    assert large or np.all(np.diff(outside[-500:]) > 0)
 
 
 # ---- closed forms and brute force --------------------------------------------------------------------------------
