@@ -37,7 +37,7 @@ WAYS = "give hue=, style= or facet= for each of them, or select rows first, as i
 def lines(
     frame: pandas.DataFrame,
     x: str = "round",
-    y: str = "mean_accuracy",
+    y: str | None = None,
     hue: str | None = None,
     style: str | None = None,
     facet: str | None = None,
@@ -57,7 +57,7 @@ def lines(
     Args:
       frame: the tidy frame of a sweep, with columns `point`, one for each axis, `seed`, `round`, and metrics.
       x: "round", an axis of the sweep, or a metric such as "megabytes".
-      y: a metric.
+      y: a metric; by default the test accuracy, mean over nodes, or the loss where there is none.
       hue: the axis that colours show: from dark to light for numbers, different ones otherwise.
       style: the axis that dashes show, of four values at most.
       facet: the axis of which each value has a panel. All panels have the same limits.
@@ -78,6 +78,7 @@ def lines(
     """
     sweep, kind = read(frame, axes), band or "none"
     x = "round" if isinstance(x, str) and x == "rounds" else x
+    y = columns.default_y([sweep.frame]) if y is None else y
     names = isinstance(x, str) and isinstance(y, str)
     checks.require(names, f"got x={x!r} and y={y!r}, need a column each; make a figure for each")
     kinds = (*intervals.KINDS, "none")

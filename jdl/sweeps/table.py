@@ -249,7 +249,7 @@ class SweepTable:
     def plot(
         self,
         x: str = "round",
-        y: str = "mean_accuracy",
+        y: str | None = None,
         hue: str | None = None,
         style: str | None = None,
         facet: str | None = None,
@@ -261,7 +261,7 @@ class SweepTable:
 
         Args:
           x: the column on the horizontal axis.
-          y: the metric on the vertical axis.
+          y: the metric on the vertical axis; by default the test accuracy, or the loss where there is none.
           hue: the axis whose labels have a colour each.
           style: the axis whose labels have a kind of dashes each.
           facet: the axis whose labels have a panel each.

@@ -63,6 +63,12 @@ def test_lines_are_means_over_seeds_in_panels_of_equal_limits(tmp_path):
     assert (tmp_path / "sweep.png").stat().st_size > 0
 
 
+def test_without_accuracies_the_loss_is_shown():
+    (axes,) = sweep_plots.lines(frame().drop(columns="mean_accuracy"), hue="lr", style="topology", band="none").axes
+    assert axes.get_ylabel() == "loss, mean over nodes"
+    assert {line[0] for line in data_of(axes)} == {1.0, 0.1, 0.01}
+
+
 def test_colours_and_dashes_show_two_axes():
     figure = sweep_plots.lines(frame(), hue="topology", style="lr", band="none")
     (axes,) = figure.axes
