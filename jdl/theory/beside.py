@@ -12,8 +12,8 @@ from jdl.theory.linear import Prediction
 
 __all__ = ["Factors", "factors_beside"]
 
-# What is above the end of the curve counts while it exceeds so many standard deviations of the mean over seeds, and
-# this part of its start, where the rounding of float32 does not show.
+# The excess of the predicted curve over its end is fitted while it is larger than this many standard deviations of the
+# mean over seeds, and than this part of its start; below that part the rounding of float32 shows.
 DEVIATIONS, SMALLEST = 5.0, 1e-4
 
 
@@ -21,8 +21,8 @@ class Factors(NamedTuple):
     """The factors of one column over the same rounds.
 
     Attributes:
-      measured: of the history.
-      predicted: of the prediction.
+      measured: the factor of the history.
+      predicted: the factor of the prediction.
     """
 
     measured: FittedRate
@@ -30,10 +30,12 @@ class Factors(NamedTuple):
 
 
 def factors_beside(history: Mapping[str, np.ndarray], prediction: Prediction, column: str) -> Factors | None:
-    """Fit a linear rate to a measured column and to its prediction: to what is above the predicted value at the end.
+    """Fit a linear rate to a measured column and to its prediction, both less the predicted value at the end.
+
+    Both fits are over the same rounds: the second half of those before the curve sinks into the noise at its end.
 
     Args:
-      history: the columns of a run, f[E] or f[E, S]; those of its rounds count for which there is a prediction.
+      history: the columns of a run, f[E] or f[E, S]. Rounds without a prediction are left out.
       prediction: the prediction.
       column: the name of the column.
 

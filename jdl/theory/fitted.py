@@ -56,6 +56,9 @@ def fitted_rate(
       last: the last round; by default the last one before values reach the floor.
       floor: values at or below it are noise or rounding; by default 1e-12 of the first value.
 
+    Returns:
+      The factor, its interval, and the rounds of the fit, see `FittedRate`.
+
     Raises:
       InputError: if fewer than 8 points are left.
 

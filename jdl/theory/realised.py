@@ -22,7 +22,7 @@ EXACT = 1e-7
 
 
 class Realised(NamedTuple):
-    """The mixing of rounds as they were.
+    """The mixing of the rounds that a run had.
 
     Attributes:
       product: the factor of all these rounds together on disagreement, at worst.
@@ -65,7 +65,7 @@ def realised_rounds(simulation: Simulation, rounds: int, start: int = 0, phase: 
 
 
 def realised_gap(rounds: Sequence[csr_array]) -> Realised:
-    """The spectral gap of rounds as they were, from their product on what differs between nodes.
+    """The spectral gap of the rounds that a run had, from what their product leaves of disagreement.
 
     The factor is the norm of the product of C W C over the rounds, C = I - 11'/n. If the rows of every W sum to one, it
     is that of C P for the product P of all W: of the distance from the mean of the nodes. If the columns do (push-sum),

@@ -19,7 +19,7 @@ CASES = ("nonconvex", "convex", "strongly convex")
 
 
 class Mixing(NamedTuple):
-    """p and tau of Assumption 4: tau rounds leave at most the share 1 - p of the squared disagreement, expected."""
+    """p and tau of Assumption 4: tau rounds leave on average at most the share 1 - p of squared disagreement."""
 
     p: float
     tau: int
@@ -30,7 +30,7 @@ class Order(NamedTuple):
 
     Attributes:
       noise: the term of the noise averaged over nodes, which the graph does not change.
-      drift: the term of heterogeneity and noise that have to travel.
+      drift: the term of heterogeneity and noise that the graph has to average.
       smooth: the term that remains without noise and heterogeneity.
       total: their sum.
     """
