@@ -17,7 +17,7 @@ from jdl.engine.irreversible import irreversible_loops, place_of
 from jdl.engine.mapping import Placement
 from jdl.engine.rounds import step
 from jdl.engine.sim import evaluate, init
-from jdl.engine.state import RunState, Simulation
+from jdl.engine.state import RunState, Simulation, a_simulation
 
 __all__ = ["differentiable"]
 
@@ -76,14 +76,14 @@ def differentiable(simulation: Simulation) -> Simulation:
       the number of layers for one more forward pass (read: the abstract). Here the steps of a segment store their
       carries alone as well, which costs another forward pass.
     """
-    plain = simulation.replace(reversible=False)
+    plain = a_simulation(simulation).replace(reversible=False)
     before = jax.eval_shape(init, plain)
     programs = ((init, (plain,)), (step, (plain, before)), (evaluate, (plain, before)))
     loops = [loop for function, args in programs for loop in irreversible_loops(function, *args)]
     if loops:
         where = " and ".join(sorted({place_of(loop) for loop in _of_parts(plain, before) or loops} - {None}))
         got = f"got a loop whose number of turns depends on its values, in {where or 'a part'}"
-        need = "need a number that is known before the run, to go through it backwards"
+        need = "need a number of turns that is known before the run, to go through it backwards"
         do = "choose another part, or another option of it; or take forward derivatives, `jax.jvp`, of the plain one"
         raise checks.InputError(f"{got}, {need}; {do}")
     return plain.replace(reversible=True)

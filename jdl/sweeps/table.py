@@ -249,7 +249,7 @@ class SweepTable:
     def plot(
         self,
         x: str = "round",
-        y: str = "mean_accuracy",
+        y: str | None = None,
         hue: str | None = None,
         style: str | None = None,
         facet: str | None = None,
@@ -261,7 +261,7 @@ class SweepTable:
 
         Args:
           x: the column on the horizontal axis.
-          y: the metric on the vertical axis.
+          y: the metric on the vertical axis; by default the mean accuracy, or the mean loss where there is none.
           hue: the axis whose labels have a colour each.
           style: the axis whose labels have a kind of dashes each.
           facet: the axis whose labels have a panel each.
@@ -279,6 +279,8 @@ class SweepTable:
         from jdl.show import sweep_plots
         from jdl.sweeps.predicted import predicted
 
+        if y is None:
+            y = "mean_accuracy" if "mean_accuracy" in self.frame else "mean_loss"
         x, y, hue, style, facet = map(self._column, (x, y, hue, style, facet))
         rows = predicted(self.frame, self.labels, self.arguments, self.metrics) if theory else None
         return sweep_plots.lines(self.frame, x, y, hue, style, facet, band, path, theory=rows)

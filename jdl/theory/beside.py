@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jdl import checks
 from jdl.theory.fitted import FEWEST, FittedRate, fitted_rate
 from jdl.theory.linear import Prediction
 
@@ -40,8 +41,12 @@ def factors_beside(history: Mapping[str, np.ndarray], prediction: Prediction, co
       column: the name of the column.
 
     Returns:
-      Both factors; None if too few evaluations lie between the start and the noise at the end.
+      Both factors; None if fewer than 16 evaluations lie between the start and the noise at the end.
+
+    Raises:
+      InputError: if the column is not predicted.
     """
+    checks.known("column", column, prediction.columns)
     rounds, of_run, of_theory = np.intersect1d(history["round"], prediction.rounds, return_indices=True)
     if not rounds.size:
         return None

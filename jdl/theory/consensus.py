@@ -58,7 +58,7 @@ def sigma_2(topology: Topology) -> float:
     References:
       Xiao, Boyd, "Fast linear iterations for distributed averaging", Systems & Control Letters 53, 2004.
     """
-    if topology.n == 1:
+    if assumptions.one_graph("the second singular value of W", topology).n == 1:
         return 0.0
     if topology.stochastic == "doubly":
         return lambda_2(topology)
@@ -81,7 +81,7 @@ def second_modulus(topology: Topology) -> float:
     >>> second_modulus(halves) < 1e-6, sigma_2(halves)
     (True, 1.0)
     """
-    if topology.n == 1:
+    if assumptions.one_graph("the second largest modulus of W", topology).n == 1:
         return 0.0
     if topology.spectrum is not None or topology.n < DENSE_NODES:
         return float(np.abs(others(topology)).max())
@@ -155,7 +155,7 @@ def _sums(topology: Topology | Sequence[Topology]) -> tuple[list[Topology], bool
     """A period, and whether the columns of its product sum to one and the rows do not."""
     phases = cycle_of(topology)
     sums = {phase.stochastic for phase in phases} - {"doubly"}
-    need = "got a cycle of row and of column stochastic rounds, need rounds of one kind; use one of them"
+    need = "got a cycle of row and of column stochastic W, need W of one kind; use weights of one kind"
     checks.require(len(sums) <= 1, need)
     return phases, sums == {"column"}
 

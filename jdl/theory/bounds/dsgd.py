@@ -128,6 +128,7 @@ def dsgd_largest_rate(topology: Topology, L: float) -> float:
       Lian et al. 2017, Theorem 1; see `dsgd`.
     """
     assumptions.symmetric(THEOREM_1, topology)
+    assumptions.connected(THEOREM_1, topology)
     L = assumptions.constant(THEOREM_1, "L", L)
     return (1 - lambda_2(topology)) / (6 * L * math.sqrt(topology.n))
 

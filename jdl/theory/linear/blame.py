@@ -60,7 +60,10 @@ def _oracle(s: Simulation, wrappers: tuple) -> object:
 
 
 def _of_algorithm(s: Simulation) -> list[str]:
-    """The compressors of an algorithm that is affine without them."""
+    """The local optimizer, or the compressors, of an algorithm that is affine without them."""
+    optimizer, name = getattr(s.algorithm, "optimizer", "sgd"), type(s.algorithm).__name__
+    if optimizer != "sgd" and _is_affine(s.replace(algorithm=s.algorithm.replace(optimizer="sgd"))):
+        return [f"the optimizer {optimizer if isinstance(optimizer, str) else type(optimizer).__name__} of {name}"]
     codecs = {
         field.name: value
         for field in dataclasses.fields(s.algorithm)

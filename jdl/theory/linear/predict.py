@@ -11,6 +11,7 @@ import numpy as np
 from jdl import checks
 from jdl.engine import sim as simulator
 from jdl.engine.sim import Simulation
+from jdl.engine.state import a_simulation
 from jdl.theory.linear.columns import quadratic_columns
 from jdl.theory.linear.law import Law
 from jdl.theory.linear.parts import alike_but_for_seeds, mixture
@@ -103,7 +104,7 @@ def predict(
     else:
         marks = sorted({checks.whole("rounds", int(mark), 0) for mark in rounds})
         checks.require(len(marks) > 0, "got no rounds, need one at least; try rounds=100")
-    several = [simulation] if isinstance(simulation, Simulation) else list(simulation)
+    several = [*map(a_simulation, simulation if isinstance(simulation, Sequence) else [simulation])]
     checks.require(len(several) > 0, "got no simulation, need at least one; see jdl.simulation")
     parts = []
     for alike in alike_but_for_seeds(several):

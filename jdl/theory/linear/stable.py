@@ -10,6 +10,7 @@ import numpy as np
 
 from jdl import checks
 from jdl.engine.sim import Simulation
+from jdl.engine.state import a_simulation
 from jdl.theory.linear.rounds import HORIZON, at_rate, linear_rounds
 from jdl.theory.linear.stationary import radius
 
@@ -61,7 +62,7 @@ def stable_rates(simulation: Simulation, field: str = "lr", samples: int = 512) 
     >>> round(stable_rates(simulation).high, 6)  # doctest: +SKIP
     2.0
     """
-    algorithm = simulation.algorithm
+    algorithm = a_simulation(simulation).algorithm
     fields = [one.name for one in dataclasses.fields(algorithm) if one.metadata.get("pytree_node", True)]
     checks.known("field", field, fields)
 
