@@ -57,7 +57,7 @@ class Common(Choices):
     checkpoint_every: Annotated[int | None, note("INT", "at evaluations, at most every ten seconds")] = None
     """number of rounds between checkpoints"""
     params: Annotated[str | None, note("FILE", "drawn from --seed")] = None
-    """first model of all peers, or one for each: a .npz or .safetensors file with the names of the model's arrays"""
+    """first model of all peers, or one for each: a .npz or .safetensors file; its arrays have the model's names"""
     own: bool = False
     """evaluate each peer's model also on what that peer meets: its share of classes, or its owners' test examples"""
     per_node: bool = False

@@ -17,7 +17,7 @@ from jdl.engine.irreversible import irreversible_loops, place_of
 from jdl.engine.mapping import Placement
 from jdl.engine.rounds import step
 from jdl.engine.sim import evaluate, init
-from jdl.engine.state import RunState, Simulation
+from jdl.engine.state import RunState, Simulation, a_simulation
 
 __all__ = ["differentiable"]
 
@@ -34,22 +34,23 @@ def differentiable(simulation: Simulation) -> Simulation:
 
     - rates: `s.replace(algorithm=s.algorithm.replace(lr=lr))`, as below;
     - mixing weights: `plan = s.schedule.plan`, then `s.replace(schedule=s.schedule.replace(plan=plan.replace(
-      links=plan.links.replace(weights=weights))))`. Where rows of W sum to one, what the weights of the links of a row
-      leave of one is its weight for itself, whatever `plan.self_weights` says; only whether that is zero counts. A link
-      of weight zero is no link, and so has the derivative zero. A topology with symmetric weights needs weights that
-      stay symmetric;
+      links=plan.links.replace(weights=weights))))`. Where rows of W sum to one, the weight of a node for itself is one
+      minus the weights of its links, whatever `plan.self_weights` says; only whether that is zero counts. A link of
+      weight zero is no link, and so has the derivative zero. A topology with symmetric weights needs weights that stay
+      symmetric;
     - the start: `jdl.simulate(s, rounds, params=params)`;
     - data: `s.replace(problem=s.problem.replace(...))`, as the `weights` of the examples of `jdl.problems.logistic`.
-      For any problem, an oracle with an array `weights` of the nodes, whose method `objective(self, inner, data,
+      For any problem, take an oracle with an array `weights` of the nodes, whose method `objective(self, inner, data,
       params, batch, query)` returns `weights[data.id]` times the loss of `inner`, see `jdl.types.Wrapper`. Where single
-      examples have losses, it weights these: `query.replace(weights=weights[data.id, places])`, with `places =
+      examples have losses, it can weight these: `query.replace(weights=weights[data.id, places])`, with `places =
       data.problem.places(data.id, jdl.oracle.DataOracle().name_of(data, query.which))`.
 
     A derivative is that of one run, whose key and so whose draws stay as they are: minibatches, noise, lost messages,
     participants, random roundings. Its mean over keys is the derivative of the mean wherever the distribution of these
-    draws does not depend on what is varied. It is not for the probability of a loss, whose derivative here is zero.
-    What is rounded, sorted or chosen by size has the derivative of the branch that the run takes: a message rounded to
-    a grid moves with the scale of the grid only, and of a message cut to its largest entries only these move.
+    draws does not depend on what is varied. For the probability that a message is lost it does, and the derivative with
+    respect to it is zero here. What is rounded, sorted or chosen by size has the derivative of the branch that the run
+    takes: a message rounded to a grid moves with the scale of the grid only, and of a message cut to its largest
+    entries only these move.
 
     Args:
       simulation: what is simulated, from `jdl.simulation(...)`.
@@ -75,14 +76,14 @@ def differentiable(simulation: Simulation) -> Simulation:
       the number of layers for one more forward pass (read: the abstract). Here the steps of a segment store their
       carries alone as well, which costs another forward pass.
     """
-    plain = simulation.replace(reversible=False)
+    plain = a_simulation(simulation).replace(reversible=False)
     before = jax.eval_shape(init, plain)
     programs = ((init, (plain,)), (step, (plain, before)), (evaluate, (plain, before)))
     loops = [loop for function, args in programs for loop in irreversible_loops(function, *args)]
     if loops:
         where = " and ".join(sorted({place_of(loop) for loop in _of_parts(plain, before) or loops} - {None}))
-        got = f"got a loop that ends when its values say so, in {where or 'a part'}"
-        need = "need a number of turns that is known before the run, to go backwards through it"
+        got = f"got a loop whose number of turns depends on its values, in {where or 'a part'}"
+        need = "need a number of turns that is known before the run, to go through it backwards"
         do = "choose another part, or another option of it; or take forward derivatives, `jax.jvp`, of the plain one"
         raise checks.InputError(f"{got}, {need}; {do}")
     return plain.replace(reversible=True)

@@ -1,8 +1,9 @@
 """Rounds in loops that can be reversed, with a memory that grows with the square root of the number of rounds.
 
-To reverse a loop of T steps, JAX stores what each step computes. Here it stores the carry of one step in about the root
-of T, and computes the others again, segment by segment, from the last to the first; and of the steps of one segment
-again the carries alone. So a round is computed three times: forwards, as a step of its segment, and for itself.
+To reverse a loop of T steps, JAX stores what each step computes. Here the loop is cut into segments of about sqrt(T)
+steps, and the forward pass stores the carry before each segment alone. The backward pass takes the segments from the
+last to the first: it computes the steps of a segment again and stores their carries, and then computes each of these
+steps once more to reverse it. So a round is computed three times.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Step = Callable[[Carry], tuple[Carry, PyTree]]
 def run(
     one_round: Callable[[Carry], Carry], row: Callable[[Carry], PyTree], carry: Carry, rounds: int, eval_every: int
 ) -> tuple[Carry, PyTree]:
-    """A number of rounds that is known, with the rows of a history.
+    """Run a known number of rounds, and compute the rows of a history.
 
     Args:
       one_round: maps a carry to that of the next round.
@@ -52,7 +53,7 @@ def run(
             carry = jax.lax.scan(lambda carry, _: step(carry), carry, length=eval_every)[0]
             return carry, scored(carry)
 
-        # Apart, a round and the results after it would both store their carries.
+        # As two functions, a round and the results after it would both store their carries.
         scored_step = _computed_again(scored_round) if eval_every == 1 else scored_rounds
         carry, rows = repeated(scored_step, carry, whole, segment_length(whole, length / eval_every))
         parts.append(rows)
@@ -73,7 +74,7 @@ def run(
 def segment_length(steps: int, aim: float) -> int:
     """The number of steps of a segment: the divisor of `steps` that is nearest to `aim`, if it is within a factor of 2.
 
-    A divisor leaves no rest, whose program would be compiled as well.
+    A divisor leaves no shorter segment at the end, for which another program would be compiled.
 
     >>> segment_length(1024, 32), segment_length(50, 7.1), segment_length(97, 9.8), segment_length(3, 10)
     (32, 10, 10, 3)
@@ -105,8 +106,8 @@ def repeated(step: Step, carry: Carry, steps: int, length: int) -> tuple[Carry, 
 
 
 def _computed_again(function: Callable) -> Callable:
-    """A function of which the backward pass is left the arguments alone; a loop is around it in both passes.
+    """A function of which only the arguments are stored for the backward pass; it is called in a loop in both passes.
 
-    Outside of a loop XLA would find the values of the forward pass again, and keep them.
+    Outside of a loop XLA would merge the two computations, and keep the values of the forward pass.
     """
     return jax.checkpoint(function, prevent_cse=False)

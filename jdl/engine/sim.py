@@ -217,7 +217,11 @@ def simulate(
     Returns:
       The final state, and the metrics as arrays `[E]`, or `[E, n]` under names that begin with "nodes/", with the
       `round` of each evaluation: at 0, every `eval_every` rounds, and at the end.
+
+    Raises:
+      InputError: if `rounds` or `eval_every` is not a whole number.
     """
+    rounds, eval_every = checks.whole("rounds", rounds, 0), checks.whole("eval_every", eval_every, 1)
     if simulation.reversible:
         return _reversibly(simulation.replace(reversible=False), rounds, eval_every, params)
     marks = jnp.asarray(sorted({*range(0, rounds, eval_every), rounds}), jnp.int32)

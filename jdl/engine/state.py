@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jdl import checks
 from jdl.engine.mapping import AT_ONCE, Placement
 from jdl.engine.metrics.chosen import BUILT_IN, Metrics
 from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Problem, PyTree, Roles, Schedule, Seen, Traffic
 
-__all__ = ["RunState", "Simulation", "classes_of", "program_key"]
+__all__ = ["RunState", "Simulation", "a_simulation", "classes_of", "program_key"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +80,17 @@ def _flatten(s: Simulation) -> tuple[tuple, tuple]:
     # DGD are such a pair. So the classes of all parts are among the static data, which are compared correctly.
     children = tuple(getattr(s, name) for name in LEAVES)
     return children, (*(getattr(s, name) for name in STATICS), classes_of(jax.tree.structure(children)))
+
+
+def a_simulation(given: Any) -> Simulation:
+    """What is given, if it is a simulation.
+
+    Raises:
+      InputError: if it is something else, such as the result of a run.
+    """
+    do = "take its attribute `simulation`" if hasattr(given, "simulation") else "make one by jdl.simulation"
+    checks.require(isinstance(given, Simulation), f"got a {type(given).__name__}, need a simulation; {do}")
+    return given
 
 
 def classes_of(structure: jax.tree_util.PyTreeDef) -> tuple:

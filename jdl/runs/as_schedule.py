@@ -42,10 +42,12 @@ def as_schedule(given: Any, algorithm: Algorithm | Federated, n: int, numbers: i
     if isinstance(given, Schedule) and callable(given):
         return given
     fixed = as_topologies(given)
+    name = type(given).__name__
+    try_ = f"{name}.for_nodes({n})" if hasattr(given, "for_nodes") else f"jdl.topology.ring({n})"
     checks.require(
         fixed is not None,
-        f"got a topology of type {type(given).__name__}, need a Topology, a networkx graph, a weight matrix, a list of "
-        f"these, or a Schedule; try jdl.topology.ring({n})",
+        f"got a topology of type {name}, need a Topology, a networkx graph, a weight matrix, a list of these, or a "
+        f"Schedule; try {try_}",
     )
     return schedule.Cyclic.of(fixed) if isinstance(fixed, list) else schedule.Fixed(fixed.plan(form, numbers))
 

@@ -28,7 +28,7 @@ def start_of(simulation: Simulation, params: PyTree | str | os.PathLike[str]) ->
 
     Returns:
       A pytree with the structure and the types of the problem's model, of one model or of one for each node,
-      `[n, ...]`; `params` itself if it is no name.
+      `[n, ...]`; `params` itself if it is not the name of a file.
 
     Raises:
       InputError: if the file cannot be read, if it lacks an array or has others, or if an array has another shape.
@@ -46,7 +46,7 @@ def start_of(simulation: Simulation, params: PyTree | str | os.PathLike[str]) ->
     need = f"need the arrays of the problem's model: {_listed(wanted)}"
     checks.require(not missing, f"{got} without {_listed(missing)}, {need}; rename those of the file: {_listed(found)}")
     checks.require(not more, f"{got} with {_listed(more)} as well, {need}; leave the others out")
-    if all(found[name].shape == (1, *leaf.shape) for name, leaf in wanted.items()):  # of a server
+    if all(found[name].shape == (1, *leaf.shape) for name, leaf in wanted.items()):  # a run with a server saves one
         found = {name: array[0] for name, array in found.items()}
     for name, leaf in wanted.items():
         shapes = (leaf.shape, (problem.n, *leaf.shape))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from jdl import checks
 from jdl.compressors.top_k import largest
 from jdl.topology.graphs.random_graphs import random_regular
 from jdl.topology.topology import Topology
@@ -71,10 +72,15 @@ class RandomNeighbours:
           topology: the base graph; of a directed one, the nodes to which a node listens. Its weights do not matter.
           listen: average number of neighbours to which a node listens in a round, which may be below 1; a leaf.
 
+        Raises:
+          InputError: if it is not a topology.
+
         >>> from jdl.topology import ring
         >>> RandomNeighbours.of(ring(5)).neighbours.tolist()
         [[1, 4], [0, 2], [1, 3], [2, 4], [0, 3]]
         """
+        got = f"got a graph of type {type(topology).__name__}, need one topology"
+        checks.require(isinstance(topology, Topology), f"{got}; try RandomNeighbours.of(jdl.topology.ring(8))")
         links = topology.weights.tolil()
         links.setdiag(0)
         links = links.tocsr()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["caption", "handle", "lay", "over"]
 
-ROUNDING = 1e-12  # of the largest value: what theory predicts to be zero
+ROUNDING = 1e-12  # predicted values below this part of the largest are zero, and left out of a logarithmic axis
 LOOK = {"color": INK, "linewidth": 1.3, "linestyle": (0, (1, 1.4)), "zorder": 3.5}
 
 

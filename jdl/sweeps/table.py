@@ -261,7 +261,7 @@ class SweepTable:
 
         Args:
           x: the column on the horizontal axis.
-          y: the metric on the vertical axis; by default the test accuracy, or the loss where there is none.
+          y: the metric on the vertical axis; by default the mean accuracy, or the mean loss where there is none.
           hue: the axis whose labels have a colour each.
           style: the axis whose labels have a kind of dashes each.
           facet: the axis whose labels have a panel each.

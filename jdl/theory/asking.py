@@ -16,7 +16,16 @@ from jdl.oracle.stack import as_oracle
 from jdl.rng import STREAMS, fold_in, key_of
 from jdl.types import FULL, Data, Problem, PyTree
 
-__all__ = ["curvatures", "holders", "model_at", "node_gradients", "products", "question", "sampled_gradients"]
+__all__ = [
+    "curvatures",
+    "holders",
+    "model_at",
+    "node_gradients",
+    "one_model",
+    "products",
+    "question",
+    "sampled_gradients",
+]
 
 
 def question(problem: Problem, oracle: Any = None, seed: int = 0) -> Simulation:
@@ -29,12 +38,26 @@ def model_at(problem: Problem, params: PyTree | None, what: str) -> PyTree:
     """The model at which a constant is measured: `params`, or the optimum where a problem knows it.
 
     Raises:
-      InputError: if there are no `params` and no optimum.
+      InputError: if there are no `params` and no optimum, or if the shapes are not those of one model.
     """
     known = getattr(problem, "optimum", None)
     got = f"got no params and a {type(problem).__name__}, whose optimum is not known, need a model at which {what} is"
     checks.require(params is not None or known is not None, f"{got} measured; give params=problem.init(key), say")
-    return known.params if params is None else params
+    return known.params if params is None else one_model(problem, params)
+
+
+def one_model(problem: Problem, params: PyTree) -> PyTree:
+    """What is given, if it has the shapes of one model of the problem.
+
+    Raises:
+      InputError: if it has others, such as the models of all nodes.
+    """
+    found = [np.shape(leaf) for leaf in jax.tree.leaves(params)]
+    wanted = [leaf.shape for leaf in jax.tree.leaves(jax.eval_shape(problem.init, jax.random.key(0)))]
+    listed = lambda shapes: ", ".join(map(str, shapes[:4])) + (", ..." if len(shapes) > 4 else "")
+    got = f"got params with arrays of shapes {listed(found)}, need one model of this problem: {listed(wanted)}"
+    checks.require(found == wanted, f"{got}; give result.mean_model, say")
+    return params
 
 
 def holders(problem: Problem) -> np.ndarray:

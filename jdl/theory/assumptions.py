@@ -12,7 +12,17 @@ from jdl.topology.spectrum.eigenvalues import extremes
 from jdl.topology.spectrum.periods import cycle_of
 from jdl.topology.topology import Topology
 
-__all__ = ["below", "connected", "constant", "curvature", "doubly_stochastic", "smallest_eigenvalue", "symmetric"]
+__all__ = [
+    "below",
+    "connected",
+    "constant",
+    "curvature",
+    "curvatures",
+    "doubly_stochastic",
+    "one_graph",
+    "smallest_eigenvalue",
+    "symmetric",
+]
 
 
 def constant(theorem: str, name: str, value: float | None, least: float = 0.0, strict: bool = True) -> float:
@@ -51,6 +61,14 @@ def curvature(theorem: str, L: float | None, mu: float | None) -> tuple[float, f
     return L, mu
 
 
+def curvatures(theorem: str, given: Sequence[float]) -> list[float]:
+    """The eigenvalues of a Hessian, one or more numbers above 0."""
+    several = isinstance(given, Sequence) or getattr(given, "ndim", 0) == 1
+    need = f"{theorem} is about functions with a Hessian, need its eigenvalues in a list; write curvatures=[1.0]"
+    checks.require(several and len(given) > 0, f"got curvatures={given!r}, {need}")
+    return [constant(theorem, "curvatures", one) for one in given]
+
+
 def below(theorem: str, name: str, value: float, bound: float, strict: bool = True) -> None:
     """Check that a step size lies within the bound of its theorem."""
     within = value < bound if strict else value <= bound
@@ -67,8 +85,17 @@ def doubly_stochastic(theorem: str, topology: Topology | Sequence[Topology]) -> 
     return phases
 
 
+def one_graph(theorem: str, topology: Topology) -> Topology:
+    """A single graph, for a theorem about one W."""
+    count = len(cycle_of(topology))
+    need = f"got a list of {count} graphs, {theorem} is about one graph; give one, or see jdl.theory.bounds.mixing"
+    checks.require(isinstance(topology, Topology), need)
+    return topology
+
+
 def symmetric(theorem: str, topology: Topology) -> Topology:
     """A graph whose W is symmetric and doubly stochastic."""
+    one_graph(theorem, topology)
     doubly_stochastic(theorem, topology)
     need = f"got {topology.name!r} whose W is not symmetric, {theorem} assumes a symmetric W; use an undirected graph"
     checks.require(topology.symmetric, need)

@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jdl import checks
 from jdl.theory.fitted import FEWEST, FittedRate, fitted_rate
 from jdl.theory.linear import Prediction
 
 __all__ = ["Factors", "factors_beside"]
 
-# What is above the end of the curve counts while it exceeds so many standard deviations of the mean over seeds, and
-# this part of its start, where the rounding of float32 does not show.
+# The excess of the predicted curve over its end is fitted while it is larger than this many standard deviations of the
+# mean over seeds, and than this part of its start; below that part the rounding of float32 shows.
 DEVIATIONS, SMALLEST = 5.0, 1e-4
 
 
@@ -21,8 +22,8 @@ class Factors(NamedTuple):
     """The factors of one column over the same rounds.
 
     Attributes:
-      measured: of the history.
-      predicted: of the prediction.
+      measured: the factor of the history.
+      predicted: the factor of the prediction.
     """
 
     measured: FittedRate
@@ -30,16 +31,22 @@ class Factors(NamedTuple):
 
 
 def factors_beside(history: Mapping[str, np.ndarray], prediction: Prediction, column: str) -> Factors | None:
-    """Fit a linear rate to a measured column and to its prediction: to what is above the predicted value at the end.
+    """Fit a linear rate to a measured column and to its prediction, both less the predicted value at the end.
+
+    Both fits are over the same rounds: the second half of those before the curve sinks into the noise at its end.
 
     Args:
-      history: the columns of a run, f[E] or f[E, S]; those of its rounds count for which there is a prediction.
+      history: the columns of a run, f[E] or f[E, S]. Rounds without a prediction are left out.
       prediction: the prediction.
       column: the name of the column.
 
     Returns:
-      Both factors; None if too few evaluations lie between the start and the noise at the end.
+      Both factors; None if fewer than 16 evaluations lie between the start and the noise at the end.
+
+    Raises:
+      InputError: if the column is not predicted.
     """
+    checks.known("column", column, prediction.columns)
     rounds, of_run, of_theory = np.intersect1d(history["round"], prediction.rounds, return_indices=True)
     if not rounds.size:
         return None

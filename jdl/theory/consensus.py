@@ -17,11 +17,11 @@ from jdl.topology.topology import Topology
 
 __all__ = ["Transient", "limit_weights", "second_modulus", "sigma_2", "transient"]
 
-MOST_NODES = 2000  # dense decompositions of some seconds
+MOST_NODES = 2000  # a dense decomposition of this size takes some seconds
 
 
 class Transient(NamedTuple):
-    """Two bounds on the disagreement after t periods, for every start: of ||x_t - 1 pi' x_0|| over that of x_0.
+    """Two bounds on ||x_t - 1 pi' x_0||, the disagreement after t periods, over that of x_0; they hold for every x_0.
 
     Attributes:
       one: the factor of one period, ||P - 1 pi'||_2; t periods leave at most one^t. It may be above 1 if P is not
@@ -58,7 +58,7 @@ def sigma_2(topology: Topology) -> float:
     References:
       Xiao, Boyd, "Fast linear iterations for distributed averaging", Systems & Control Letters 53, 2004.
     """
-    if topology.n == 1:
+    if assumptions.one_graph("the second singular value of W", topology).n == 1:
         return 0.0
     if topology.stochastic == "doubly":
         return lambda_2(topology)
@@ -81,7 +81,7 @@ def second_modulus(topology: Topology) -> float:
     >>> second_modulus(halves) < 1e-6, sigma_2(halves)
     (True, 1.0)
     """
-    if topology.n == 1:
+    if assumptions.one_graph("the second largest modulus of W", topology).n == 1:
         return 0.0
     if topology.spectrum is not None or topology.n < DENSE_NODES:
         return float(np.abs(others(topology)).max())
@@ -95,7 +95,7 @@ def limit_weights(topology: Topology | Sequence[Topology]) -> np.ndarray:
     doubly stochastic. If only the columns sum to one, they are the right eigenvector: W^t -> pi 1'.
 
     Args:
-      topology: one topology, or one period of a cycle, whose rounds share the same sums that are one.
+      topology: one topology, or one period of a cycle, whose W are all row stochastic, or all column stochastic.
 
     Raises:
       InputError: if the union of the graphs is not strongly connected, if row and column stochastic rounds mix, or for
@@ -152,10 +152,10 @@ def transient(topology: Topology | Sequence[Topology]) -> Transient:
 
 
 def _sums(topology: Topology | Sequence[Topology]) -> tuple[list[Topology], bool]:
-    """A period, and whether it is the columns of its product that sum to one, and not the rows."""
+    """A period, and whether the columns of its product sum to one and the rows do not."""
     phases = cycle_of(topology)
     sums = {phase.stochastic for phase in phases} - {"doubly"}
-    need = "got a cycle of row and of column stochastic rounds, whose product has no sums that are one; use one of them"
+    need = "got a cycle of row and of column stochastic W, need W of one kind; use weights of one kind"
     checks.require(len(sums) <= 1, need)
     return phases, sums == {"column"}
 

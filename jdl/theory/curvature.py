@@ -11,7 +11,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jdl import checks
-from jdl.theory.asking import curvatures, holders, products, question
+from jdl.theory.asking import curvatures, holders, one_model, products, question
 from jdl.types import Problem, PyTree
 
 __all__ = ["smoothness", "strong_convexity"]
@@ -99,7 +99,7 @@ def _known(problem: Problem, name: str, at: Sequence[PyTree] | None, of: str) ->
 def _ends(problem: Problem, params: PyTree, of: str, oracle: Any) -> tuple[float, float]:
     """The smallest and the largest curvature at one model."""
     s, real = question(problem, oracle), np.flatnonzero(holders(problem))
-    flat = ravel_pytree(params)[0]
+    flat = ravel_pytree(one_model(problem, params))[0]
     if flat.size <= DENSE:
         hessians = curvatures(s, params)[real]
         values = np.linalg.eigvalsh(hessians if of == "nodes" else hessians.mean(axis=0))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jdl import checks
+from jdl.theory import assumptions
 from jdl.theory.asking import holders, model_at, node_gradients, question, sampled_gradients
 from jdl.topology.topology import Topology
 from jdl.types import Problem, PyTree
@@ -150,12 +151,15 @@ def neighbourhood_heterogeneity(
       its definition, with noise drawn, and against the upper bound.
     """
     theorem = "the neighbourhood heterogeneity of Le Bars et al. 2023"
-    n = problem.n
+    n, topology = problem.n, assumptions.one_graph(theorem, topology)
     checks.require(topology.n == n, f"got a graph of {topology.n} nodes and a problem of {n}, need one n; remake one")
     need = f"got {topology.name!r} whose W is {topology.stochastic} stochastic, {theorem} assumes a doubly stochastic W"
     checks.require(topology.stochastic == "doubly", f"{need}; use an undirected graph")
     empty = f"got nodes without data, {theorem} assumes that each has a gradient; use another partition"
     checks.require(bool(holders(problem).all()), empty)
+    given = "got a sigma_squared that is neither one number nor one for each node"
+    good = not isinstance(sigma_squared, GradientNoise) and np.shape(sigma_squared) in ((), (n,))
+    checks.require(good, f"{given}, need variances; give gradient_noise(problem).each")
     apart = topology.weights.toarray() - 1 / n
     bias = np.sum((apart @ node_gradients(problem, params, oracle)) ** 2) / n
     noise = np.sum(apart**2 @ np.broadcast_to(np.asarray(sigma_squared, np.float64), n)) / n
@@ -165,8 +169,9 @@ def neighbourhood_heterogeneity(
 def gradient_diversity(problem: Problem, params: PyTree | None = None, oracle: Any = None) -> float:
     """Gradient diversity of the nodes at a model: sum_i ||grad f_i||^2 / ||sum_i grad f_i||^2.
 
-    It is 1 / n if all gradients are equal, 1 if they are orthogonal, and infinite where they sum to zero. n times it
-    bounds the number of nodes (in the paper, the size of a minibatch) whose mean gradient still speeds SGD up linearly.
+    It is 1 / n if all gradients are equal, 1 if they are orthogonal, and infinite where they sum to zero, as they do at
+    an optimum; there rounding makes it a very large number. n times it bounds the number of nodes (in the paper, the
+    size of a minibatch) whose mean gradient still speeds SGD up linearly.
 
     Args:
       problem: any problem; the sums are over nodes with data.

@@ -13,7 +13,7 @@ from jdl.topology.topology import Topology
 
 __all__ = ["finite_time", "finite_time_steps"]
 
-EXACT = 1e-9  # a round that leaves less of differences leaves nothing: it is not a fast contraction
+EXACT = 1e-9  # a round that leaves less than this part of the disagreement averages exactly, up to rounding
 
 
 def finite_time(topology: Topology | Sequence[Topology]) -> int | None:
@@ -39,7 +39,7 @@ def finite_time(topology: Topology | Sequence[Topology]) -> int | None:
     n = phases[0].n
     if n == 1:
         return 0
-    x = np.random.default_rng(0).standard_normal((n, 4))  # a product other than J shows itself with probability one
+    x = np.random.default_rng(0).standard_normal((n, 4))  # with probability one, only J maps these to 0
     x, ones, done = x - x.mean(axis=0), np.ones((n, 1)), 0
     for _ in range(n - 1):
         for phase in phases:

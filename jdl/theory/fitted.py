@@ -56,8 +56,11 @@ def fitted_rate(
       last: the last round; by default the last one before values reach the floor.
       floor: values at or below it are noise or rounding; by default 1e-12 of the first value.
 
+    Returns:
+      The factor, its interval, and the rounds of the fit, see `FittedRate`.
+
     Raises:
-      InputError: if fewer than 8 points are left.
+      InputError: if fewer than 8 points are left, or if the values are not one column.
 
     >>> fit = fitted_rate(3 * 0.9 ** np.arange(40.0))
     >>> round(fit.factor, 6), fit.first, fit.last
@@ -65,7 +68,11 @@ def fitted_rate(
     """
     from scipy.stats import t as student
 
+    need = "need one column f[E]; take history['suboptimality'], say, or the mean of it over seeds"
+    listed = isinstance(values, list | tuple) or hasattr(values, "ndim")
+    checks.require(listed, f"got values of type {type(values).__name__}, {need}")
     values = np.asarray(values, float)
+    checks.require(values.ndim == 1, f"got values of shape {values.shape}, {need}")
     rounds = np.arange(len(values)) if rounds is None else np.asarray(rounds)
     checks.require(0 < level < 1, f"got level={level!r}, need a probability between 0 and 1; try 0.95")
     floor = 1e-12 * values[0] if floor is None else floor

@@ -112,6 +112,9 @@ def effective_neighbours_of_outcomes(found: Sequence[Outcome], gamma: float) -> 
 
 
 def _checked(found: Sequence[Outcome]) -> int:
+    good = isinstance(found, list | tuple) and all(isinstance(one, tuple) and len(one) == 2 for one in found)
+    pairs = f"got {type(found).__name__}, need a list of outcomes (probability, W); give outcomes(schedule)"
+    checks.require(good, pairs)
     checks.require(len(found) > 0, "got no outcomes, an expectation needs one at least; see outcomes(schedule)")
     total = sum(p for p, _ in found)
     need = f"got probabilities that sum to {total:.6g}, need 1; divide them by their sum"

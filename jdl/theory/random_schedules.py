@@ -29,7 +29,8 @@ def random_contraction(schedule: Schedule) -> float:
       the weight 1 / (2 (n - 1)), and 1 / (2 n).
     - `Pairwise`: 1 - lambda_2(L) / (2 m) for m edges with Laplacian L; 1 - 1 / (n - 1) for all pairs.
     - `Matcha`: ||I - 2 a L + a^2 (L^2 + 2 V) - J||, see `jdl.topology.spectrum.activation.contraction`.
-    - `Equidyn`, directed: circulant, so that the mean over shifts of |w(k)|^2 is taken for each Fourier mode k.
+    - `Equidyn`, directed: W is circulant with eigenvalues w(k), and rho is the largest mean of |w(k)|^2 over the
+      shifts, of all Fourier modes k other than 0.
 
     Args:
       schedule: one of these schedules. For others see `jdl.topology.expected_contraction`, which samples rounds, and

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array, eye_array
 from jdl import checks
 from jdl import plan as plans
 from jdl.engine import sim
-from jdl.engine.state import RunState, Simulation
+from jdl.engine.state import RunState, Simulation, a_simulation
 from jdl.topology.spectrum.sampled import weights_of
 from jdl.types import Plan
 
@@ -22,7 +22,7 @@ EXACT = 1e-7
 
 
 class Realised(NamedTuple):
-    """The mixing of rounds as they were.
+    """The mixing of the rounds that a run had.
 
     Attributes:
       product: the factor of all these rounds together on disagreement, at worst.
@@ -54,7 +54,10 @@ def realised_rounds(simulation: Simulation, rounds: int, start: int = 0, phase: 
       InputError: with a server, if nothing is sent, or if messages arrive late, so that one round has no W.
     """
     rounds, start = checks.whole("rounds", rounds, 1), checks.whole("start", start, 0)
-    checks.require(not simulation.has_server, "got a method with a server, which has no W; use a method between peers")
+    checks.require(
+        not a_simulation(simulation).has_server,
+        "got a method with a server, which has no W; use a method between peers",
+    )
     state, found = sim.INIT(simulation), []
     if start:
         state = jax.jit(sim.advance)(simulation, state, start)[0]
@@ -65,7 +68,7 @@ def realised_rounds(simulation: Simulation, rounds: int, start: int = 0, phase: 
 
 
 def realised_gap(rounds: Sequence[csr_array]) -> Realised:
-    """The spectral gap of rounds as they were, from their product on what differs between nodes.
+    """The spectral gap of the rounds that a run had, from what their product leaves of disagreement.
 
     The factor is the norm of the product of C W C over the rounds, C = I - 11'/n. If the rows of every W sum to one, it
     is that of C P for the product P of all W: of the distance from the mean of the nodes. If the columns do (push-sum),
@@ -89,6 +92,9 @@ def realised_gap(rounds: Sequence[csr_array]) -> Realised:
     References:
       Assumption 4 of Koloskova et al. 2020, for the rounds that were drawn. Verified: products of dense matrices.
     """
+    listed = isinstance(rounds, list | tuple)
+    given = f"got {type(rounds).__name__}, need a list with W of each round; give realised_rounds(simulation, 100)"
+    checks.require(listed, given)
     checks.require(len(rounds) > 0, "got no rounds, a gap needs one or more; see realised_rounds")
     n, count = rounds[0].shape[0], len(rounds)
     sums = [all(np.abs(W.sum(axis=axis) - 1).max() < 1e-5 for W in rounds) for axis in (1, 0)]

@@ -8,6 +8,7 @@ import pytest
 import jdl
 from jdl.checks import InputError
 from jdl.theory import (
+    GradientNoise,
     gradient_diversity,
     gradient_noise,
     heterogeneity,
@@ -129,6 +130,15 @@ def test_a_problem_without_the_constant_is_refused_by_its_name():
         neighbourhood_heterogeneity(
             problem, jdl.topology.from_weights([[1, 0], [0.5, 0.5]], "row", allow_disconnected=True)
         )
+    complete, noise = jdl.topology.complete(2), GradientNoise(1.0, np.ones(2), 0.1)
+    with pytest.raises(
+        InputError, match=r"neither one number nor one for each node, .* gradient_noise\(problem\).each"
+    ):
+        neighbourhood_heterogeneity(problem, complete, sigma_squared=noise)
+    with pytest.raises(InputError, match=r"arrays of shapes \(3, 2\), need one model of this problem: \(2,\)"):
+        heterogeneity(problem, np.zeros((3, 2)))
+    with pytest.raises(InputError, match=r"need one model of this problem"):
+        smoothness(problem, at=[np.zeros((3, 2))])
 
 
 # ----- rounds as they were

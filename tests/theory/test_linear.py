@@ -5,6 +5,7 @@ No method is named here but for options that make it linear, and for what is ref
 
 import os
 import zlib
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -289,11 +290,16 @@ REFUSED = {  # one is drawn
     "the exchange CoordinateMedian": {"network": [jdl.exchange.CoordinateMedian()]},
     "the algorithm DAdam": {"algorithm": algorithms.DAdam()},
     "the problem Logistic": {"problem": jdl.problems.logistic},
+    "the optimizer adam of DPSGD": {"algorithm": algorithms.DPSGD(optimizer="adam")},
 }
 
 
 @pytest.mark.parametrize(
-    "part", [pytest.param(part, marks=[] if i == SEED % 4 else [pytest.mark.slow]) for i, part in enumerate(REFUSED)]
+    "part",
+    [
+        pytest.param(part, marks=[] if i == SEED % len(REFUSED) else [pytest.mark.slow])
+        for i, part in enumerate(REFUSED)
+    ],
 )
 def test_what_is_not_affine_is_named(part):
     given = dict(REFUSED[part])
@@ -361,6 +367,8 @@ def test_bad_arguments_of_predictions_are_refused():
         lambda: predict(s, -1): "rounds",
         lambda: predict(s, []): "no rounds",
         lambda: stable_rates(s, "rate"): "lr",
+        lambda: stable_rates(SimpleNamespace(simulation=s)): "take its attribute `simulation`",
+        lambda: predict([s.problem], 5): "got a Quadratic, need a simulation",
     }.items():
         with pytest.raises(checks.InputError, match=words):
             call()
@@ -397,3 +405,7 @@ def test_the_interval_of_a_fitted_rate_covers_as_often_as_it_says():
 def test_a_fit_of_too_few_points_is_refused():
     with pytest.raises(checks.InputError, match="need at least 8"):
         fitted_rate(0.1 ** np.arange(30.0))
+    with pytest.raises(checks.InputError, match=r"shape \(30, 2\), need one column"):
+        fitted_rate(np.ones((30, 2)))
+    with pytest.raises(checks.InputError, match="of type SimpleNamespace, need one column"):
+        fitted_rate(SimpleNamespace())

@@ -209,6 +209,12 @@ def test_rounds_of_a_differentiable_simulation_are_known_to_simulate_alone():
     s = jdl.differentiable(jdl.simulation(jdl.problems.quadratic(N, DIM), DPSGD(), jdl.topology.ring(N)))
     with pytest.raises(InputError, match=r"`advance` of a differentiable simulation, need `jdl.simulate`"):
         simulator.advance(s, jax.eval_shape(simulator.init, s), 3)
+    with pytest.raises(InputError, match=r"got rounds=5[.]0, need a whole number"):
+        jdl.simulate(s, 5.0)
+    with pytest.raises(InputError, match="got eval_every=0, need a whole number"):
+        jdl.simulate(s, 5, 0)
+    with pytest.raises(InputError, match="got a Quadratic, need a simulation"):
+        jdl.differentiable(s.problem)
 
 
 def turns(x, limit):

@@ -131,3 +131,4 @@ def test_what_is_refused(whole, tmp_path):
     refused("got no topology, DPSGD needs one", algorithm=jdl.algorithms.DPSGD(), topology=None)
     refused('got mapping=0, need "auto", "vmap", "loop" or a number', mapping=0)
     refused("need a Topology, a networkx graph, a weight matrix", topology="ring")
+    refused("; try RandomNeighbours.for_nodes(8)", topology=jdl.schedule.RandomNeighbours(4))

@@ -26,9 +26,9 @@ class ATG:
     Then z_ij <- (1 - relaxation) z_ij + relaxation (2 rho (y_j, s_j) - z_ji). Distributed ADMM computes the averages of
     models and gradients that gradient tracking computes by a linear filter: y and s follow the means of x and of g(x).
     A variable of an edge stays as it is when its message is lost, and the fixed point does not depend on where these
-    variables start. So the method is exact under heterogeneity also where messages are lost one by one, where a tracker
-    that must keep its sum is not. The values of W are not used: all edges have the penalty rho, d is the number of
-    neighbours, and the links are the same in every round.
+    variables start. So the method stays exact under heterogeneity where single messages are lost; a tracker, which must
+    keep its sum, does not. The values of W are not used: all edges have the penalty rho, d is the number of neighbours,
+    and the links are the same in every round.
 
     At the start z_ij is rho x_i for the models and zero for the gradients; the paper permits any start.
 

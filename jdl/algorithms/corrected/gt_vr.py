@@ -28,8 +28,8 @@ class GTVR:
 
     Each round each node renews its snapshot x~ <- x with the given probability, by a draw of its own, and takes the
     full gradient there. v is unbiased, and its noise vanishes as x and x~ approach the optimum. So at a constant step
-    size the limit is the exact optimum and not a neighbourhood of it, also under heterogeneity. Other than in `GTSAGA`
-    no table of gradients is kept. On full gradients it is `AugDGM`, for any probability.
+    size the limit is the exact optimum and not a neighbourhood of it, also under heterogeneity. Unlike `GTSAGA` it
+    keeps no table of gradients. On full gradients it is `AugDGM`, for any probability.
 
     Sends:
       the tracker (not in round 0), then the model: two exchanges a round.

@@ -27,10 +27,11 @@ class GTAdam:
     """GTAdam: s = W s- + g(x) - g(x-);  m, v <- moments of s, v at most cap;  x <- W x - lr m / sqrt(v + eps).
 
     Each node runs Adam on a tracker of the mean gradient, where `DAdam` runs it on its own gradient. All trackers
-    vanish at the optimum, which is thus a fixed point under any heterogeneity, however the nodes scale. There is no
-    bias correction. Near the optimum v vanishes too, and steps become lr m / sqrt(eps): they settle only where
-    lr / sqrt(eps) is a stable step size. With b1 = 0 and b2 = 1, which keep v = 0, it is `DIGing` with the step size
-    lr / sqrt(eps); with b1 > 0 it is `MomentumTracking` with momentum b1 and (1 - b1) times this step size.
+    vanish at the optimum, which is thus a fixed point under any heterogeneity, however differently the nodes scale
+    their steps. There is no bias correction. Near the optimum v vanishes too, and steps become lr m / sqrt(eps): they
+    settle only where lr / sqrt(eps) is a stable step size. With b1 = 0 and b2 = 1, which keep v = 0, it is `DIGing`
+    with the step size lr / sqrt(eps); with b1 > 0 it is `MomentumTracking` with momentum b1 and (1 - b1) times this
+    step size.
 
     Sends:
       model and tracker, together, once a round.

@@ -24,8 +24,8 @@ class WangElia:
 
     The control of consensus has a proportional part, K x, and an integral part, K z, which cancels the local gradients
     at the optimum. So the limit is exact under heterogeneity. `EXTRA` applies its integral as it is, and sends one
-    model a round; here the integral is mixed, and sent as well. On flat ground the two modes of an eigenvalue k of K
-    shrink by sqrt(1 - k + k^2), which is below 1 for 0 < k < 1: gain = 1/2 permits any W. Where all losses have
+    model a round; here the integral is mixed, and sent as well. With zero gradients the two modes of an eigenvalue k of
+    K shrink by sqrt(1 - k + k^2), which is below 1 for 0 < k < 1: gain = 1/2 permits any W. Where all losses have
     curvature a, the method is stable for lr a < 2 - k + k^2/2, with gain = 1/2 hence for lr < 3 / (2 a).
 
     Sends:

@@ -22,11 +22,10 @@ class State(NamedTuple):
 class DiNNO:
     """DiNNO: p += rho (x - W x);  H optimizer steps on f_i(u) + p^T u + rho sum_j W_ij |u - (x_i + x_j)/2|^2.
 
-    It is `ADMM` for networks that are trained: Adam replaces exact minimisation, and rho can grow by a factor in every
-    round. With plain gradient steps and a constant rho it is `ADMM` with `local_steps`, whose limit is the exact
-    optimum under heterogeneity; with Adam the same point is fixed, but steps of constant size do not settle on it. The
-    penalty of an edge is rho W_ij where the paper has rho, so that the mixed inbox is all that a node must know of its
-    neighbours.
+    It is `ADMM` for neural networks: Adam replaces exact minimisation, and rho can grow by a factor in every round.
+    With plain gradient steps and a constant rho it is `ADMM` with `local_steps`, whose limit is the exact optimum under
+    heterogeneity; with Adam the same point is fixed, but steps of constant size do not settle on it. The penalty of an
+    edge is rho W_ij where the paper has rho, so that the mixed inbox is all that a node must know of its neighbours.
 
     Sends:
       the model, once a round.

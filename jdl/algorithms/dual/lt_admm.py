@@ -22,14 +22,15 @@ class State(NamedTuple):
 class LTADMM:
     """LT-ADMM: H times x <- x - lr g(x) - (dual_lr/H) c;  p += x - W x;  c = (p + x - W x) / 2,  p_0 = c_0 = 0.
 
-    Local steps have no bias here, at one model a round. The paper keeps a variable z_ij for each end of an edge, takes
-    c = d_i x_i - sum_j z_ij / rho, and sends z_ij - 2 rho x_i to neighbour j, who sets z_ji <- (z_ji - z_ij)/2 +
-    rho x_i. The sums of these over the neighbours of a node obey the recursion above exactly, with weights W_ij on the
-    edges where the paper has 1, and d_i = 1 - W_ii. So one model is sent to all neighbours, and no variable of an edge
-    is kept. The edges start at z_ij = rho W_ij x_i, from a common start; where starts differ, their difference does not
-    enter p. For any number of steps only the product of the paper's beta and rho matters, which is dual_lr / H.
+    Local steps leave no bias, and one model is sent in a round. The paper keeps a variable z_ij for each end of an
+    edge, takes c = d_i x_i - sum_j z_ij / rho, and sends z_ij - 2 rho x_i to neighbour j, who sets z_ji <- (z_ji -
+    z_ij)/2 + rho x_i. The sums of these over the neighbours of a node obey the recursion above exactly, with weights
+    W_ij on the edges where the paper has 1, and d_i = 1 - W_ii. So one model is sent to all neighbours, and no variable
+    of an edge is kept. The edges start at z_ij = rho W_ij x_i, from a common start; where starts differ, their
+    difference does not enter p. For any number of steps only the product of the paper's beta and rho matters, which is
+    dual_lr / H.
 
-    With H = 1 and dual_lr = 1 it is `EXTRA`, from a common start. On flat ground it is stable for
+    With H = 1 and dual_lr = 1 it is `EXTRA`, from a common start. With zero gradients it is stable for
     dual_lr < 8 / (3 (1 - lambda)) for each eigenvalue lambda of W: any W permits dual_lr up to 4/3.
 
     Sends:

@@ -23,9 +23,9 @@ class Clients(NamedTuple):
 class FedLT:
     """Fed-LT, local training: H steps on f_i(w) + ||w - (2 x - z_i)||^2 / (2 step) from x_i;  z_i += 2 (x_i+ - x).
 
-    Then x <- mean_i z_i, with z_i = x_i = x at the start. It is `FedSplit`, whose local steps start from the server's
-    model: here each client goes on from its own last one, so that few steps solve its subproblem ever more exactly. It
-    is exact for any number of local steps: it converges to the optimum of mean_i f_i for any difference between the
+    Then x <- mean_i z_i, with z_i = x_i = x at the start. It is `FedSplit` with another start of the local steps: not
+    the server's model, but the client's own last one, so that few steps solve its subproblem ever more exactly. It is
+    exact for any number of local steps: it converges to the optimum of mean_i f_i for any difference between the
     clients' data. Clients outside the round's sample keep x_i and z_i, and still count. x is the mean of all z_i as
     long as no message of a client is lost. Fed-PLT is the same method with noise in the local steps, for privacy.
 

@@ -17,10 +17,10 @@ __all__ = ["DeMo"]
 
 @struct.dataclass
 class DeMo:
-    """DeMo, decoupled momentum: m_k <- b m_k + lr g_k;  q_k = top(DCT m_k);  m_k -= IDCT q_k;  x -= lr sign IDCT q.
+    """DeMo, decoupled momentum: m_i <- b m_i + lr g_i;  q_i = top(DCT m_i);  m_i -= IDCT q_i;  x -= lr sign IDCT q.
 
-    q is the mean of the q_k. The momentum m_k of worker k is never averaged. It is cut into chunks; of the cosine
-    transform of each chunk the k frequencies of largest magnitude are sent and taken out of m_k, so that what is left
+    q is the mean of the q_i. The momentum m_i of worker i is never averaged. It is cut into chunks; of the cosine
+    transform of each chunk the k frequencies of largest magnitude are sent and taken out of m_i, so that what is left
     acts as error feedback. The mean of a frequency is over the workers that sent it, as in the authors' code, or over
     all workers (`by_senders`). With k at least the size of a chunk all momentum is sent, and the method is sign descent
     along the mean gradient, for any b. Steps have the size lr in every coordinate, so lr must be small or decay.

@@ -26,9 +26,9 @@ class SPARTA:
 
     S chooses each parameter with probability p, anew in every round and the same at all nodes, so that the places of
     the chosen ones need not be sent. After t rounds the share 1 - (1 - p)^t of the parameters has been averaged at
-    least once. The authors average over all nodes (W = J); any row-stochastic W does here. With p = 1 it is `DPSGD`.
-    Their combination with DiLoCo, an outer step every H rounds, is `SlowMo(base=SPARTA())` over a schedule that
-    averages exactly in those rounds, with the heavy ball as outer optimizer.
+    least once. The authors average over all nodes (W = J); here W may be any row-stochastic matrix. With p = 1 it is
+    `DPSGD`. Their combination with DiLoCo, an outer step every H rounds, is `SlowMo(base=SPARTA())` over a schedule
+    that averages exactly in those rounds, with the heavy ball as outer optimizer.
 
     Sends:
       the chosen parameters, p of a model on average.

@@ -25,10 +25,10 @@ class Soft:
     that their numbers of places differ by at most one.
 
     With `sampling="replacement"` a minibatch is therefore drawn anew in every step: the class of each example by the
-    node's weights (to within 1 / m), then an example of that class, all alike where m is at least the number of
-    examples. A full batch is the weighted loss. Fewer places are a fixed sample of the pool for each node, which
-    differs from node to node. Examples that a problem keeps aside by `validation` may be among those that are trained
-    on.
+    node's weights (to within 1 / m), then an example of that class, each with the same probability where m is at least
+    the number of examples. A full batch is the weighted loss. Fewer places are a fixed sample of the pool for each
+    node, which differs from node to node. Examples that a problem keeps aside by `validation` may be among those that
+    are trained on.
 
     Args:
       alpha: concentration of each class, above 0; 100 gives nearly the same weights everywhere, 0.05 one or two classes

@@ -1,4 +1,4 @@
-"""Rates and bounds on step sizes from the literature, one file a family of methods; see the page beside this folder.
+"""Rates and bounds on step sizes from the literature, one file a family of methods; see `jdl/theory/README.md`.
 
 Every function states its theorem, its assumptions, where it is from, and how it was verified.
 """

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jdl import checks
 from jdl.theory import assumptions
 from jdl.topology.spectrum.eigenvalues import eigenvalues
 from jdl.topology.topology import Topology
@@ -51,8 +50,7 @@ def d2_rate(topology: Topology, lr: float, curvatures: Sequence[float]) -> float
     """
     assumptions.smallest_eigenvalue(TANG, topology, TANG_LEAST)
     lr = assumptions.constant(TANG, "lr", lr)
-    hessian = [assumptions.constant(TANG, "curvature", a) for a in curvatures]
-    checks.require(len(hessian) > 0, f"got no curvatures, {TANG} is about functions with a Hessian; give one or more")
+    hessian = assumptions.curvatures(TANG, curvatures)
     modes = np.real(eigenvalues(topology))[1:]
     worst = [max(abs(1 - lr * a) for a in hessian)]
     worst += [np.abs(np.roots([1, -mode * (2 - lr * a), mode * (1 - lr * a)])).max() for mode in modes for a in hessian]
@@ -67,11 +65,11 @@ def d2_largest_rate(topology: Topology, L: float) -> float:
     -1/3, small steps diverge. lambda = 1 gives 2 / L.
 
     Args:
-      topology: the graph, with a symmetric W whose smallest eigenvalue is above -1/3.
+      topology: the graph, connected, with a symmetric W whose smallest eigenvalue is above -1/3.
       L: the largest curvature.
 
     Raises:
-      InputError: if W is outside of the assumption; the sentence says what to do.
+      InputError: if W is outside of the assumption, or the graph not connected; the sentence says what to do.
 
     >>> from jdl.topology import chain
     >>> d2_largest_rate(chain(5), L=2.0)
@@ -82,6 +80,7 @@ def d2_largest_rate(topology: Topology, L: float) -> float:
       (distributed-opt, by Kun73, chapter 9); both limits were derived here, and simulations diverge just beyond them.
     """
     assumptions.smallest_eigenvalue(TANG, topology, TANG_LEAST)
+    assumptions.connected(TANG, topology)
     return 2 / assumptions.constant(TANG, "L", L)
 
 

@@ -128,6 +128,7 @@ def dsgd_largest_rate(topology: Topology, L: float) -> float:
       Lian et al. 2017, Theorem 1; see `dsgd`.
     """
     assumptions.symmetric(THEOREM_1, topology)
+    assumptions.connected(THEOREM_1, topology)
     L = assumptions.constant(THEOREM_1, "L", L)
     return (1 - lambda_2(topology)) / (6 * L * math.sqrt(topology.n))
 
@@ -135,7 +136,7 @@ def dsgd_largest_rate(topology: Topology, L: float) -> float:
 def dsgd_speedup(
     topology: Topology, L: float, rounds: int, gap: float, sigma_squared: float, zeta_squared: float = 0.0
 ) -> DSGDSpeedup:
-    """The step size of D-SGD for T rounds, its bound, and from which T on n nodes are n times as fast as one.
+    """The step size of D-SGD for T rounds, its bound, and the least T from which on n nodes are n times as fast as one.
 
     lr = 1 / (2 L + sigma sqrt(T / n)) gives the average gradient at most
     8 gap L / T + (8 gap + 4 L) sigma / sqrt(T n), if T is at least
@@ -168,7 +169,8 @@ def dsgd_speedup(
     """
     assumptions.symmetric(COROLLARY_2, topology)
     assumptions.connected(COROLLARY_2, topology)
-    L, noise = assumptions.constant(COROLLARY_2, "L", L), assumptions.constant(COROLLARY_2, "sigma^2", sigma_squared)
+    L = assumptions.constant(COROLLARY_2, "L", L)
+    noise = assumptions.constant(COROLLARY_2, "sigma_squared", sigma_squared)
     gap = assumptions.constant(COROLLARY_2, "gap", gap, strict=False)
     zeta = assumptions.constant(COROLLARY_2, "zeta_squared", zeta_squared, strict=False)
     rounds = checks.whole("rounds", rounds, 1)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jdl import checks
 from jdl.theory import assumptions
 from jdl.topology.spectrum.eigenvalues import eigenvalues
 from jdl.topology.topology import Topology
@@ -37,14 +36,15 @@ def extra_largest_rate(topology: Topology, L: float) -> ExtraLargestRate:
     and for the Hessian a I, a root of r^2 - (1 + lambda - lr a) r + (1 + lambda) / 2 - lr a leaves the unit circle at
     -1 when lr a = (5 + 3 lambda) / 4, by Jury's criterion.
 
-    Assumptions: f_i convex and L-smooth; W symmetric and doubly stochastic, its smallest eigenvalue above -1.
+    Assumptions: f_i convex and L-smooth; W symmetric and doubly stochastic on a connected graph, its smallest
+    eigenvalue above -1.
 
     Args:
       topology: the graph.
       L: smoothness of every f_i.
 
     Raises:
-      InputError: if W is not symmetric or has the eigenvalue -1, or L is missing.
+      InputError: if W is not symmetric or has the eigenvalue -1, if the graph is not connected, or L is missing.
 
     >>> from jdl.topology import ring
     >>> [round(lr, 4) for lr in extra_largest_rate(ring(8), L=1.0)]
@@ -57,6 +57,7 @@ def extra_largest_rate(topology: Topology, L: float) -> ExtraLargestRate:
       second was derived for equal Hessians as above, and simulations converge just below it and diverge just beyond.
     """
     _, smallest = assumptions.smallest_eigenvalue(SHI, topology, -1 + 1e-12)
+    assumptions.connected(SHI, topology)
     L = assumptions.constant(SHI, "L", L)
     smallest = smallest if topology.n > 1 else 1.0
     return ExtraLargestRate((1 + smallest) / L, (5 + 3 * smallest) / (4 * L))
@@ -91,8 +92,7 @@ def extra_rate(topology: Topology, lr: float, curvatures: Sequence[float]) -> fl
     """
     assumptions.smallest_eigenvalue(SHI, topology, -1 + 1e-12)
     lr = assumptions.constant(SHI, "lr", lr)
-    hessian = [assumptions.constant(SHI, "curvature", a) for a in curvatures]
-    checks.require(len(hessian) > 0, f"got no curvatures, {SHI} is about functions with a Hessian; give one or more")
+    hessian = assumptions.curvatures(SHI, curvatures)
     modes = np.real(eigenvalues(topology))[1:]
     worst = [max(abs(1 - lr * a) for a in hessian)]
     worst += [

@@ -52,11 +52,11 @@ def gradient_tracking(topology: Topology, lr: float, L: float, mu: float) -> flo
       Systems 5, 2018, Theorem 1. Verified: G is from memory of the paper and was derived again, as above; simulations
       on quadratics are faster.
     """
-    phases = assumptions.doubly_stochastic(QU_LI, topology)
+    assumptions.doubly_stochastic(QU_LI, assumptions.one_graph(QU_LI, topology))
     L, mu = assumptions.curvature(QU_LI, L, mu)
     lr = assumptions.constant(QU_LI, "lr", lr)
-    assumptions.below(QU_LI, "lr", lr, gradient_tracking_largest_rate(phases[0], L, mu))
-    sigma, shrink = lambda_2(phases[0]), max(abs(1 - mu * lr), abs(1 - L * lr))
+    assumptions.below(QU_LI, "lr", lr, gradient_tracking_largest_rate(topology, L, mu))
+    sigma, shrink = lambda_2(topology), max(abs(1 - mu * lr), abs(1 - L * lr))
     G = np.array([[sigma + L * lr, L * (lr * L + 2), lr * L**2], [lr, sigma, 0], [0, lr * L, shrink]])
     return float(np.abs(np.linalg.eigvals(G)).max())
 
@@ -83,10 +83,10 @@ def gradient_tracking_largest_rate(topology: Topology, L: float, mu: float) -> f
     References:
       Qu, Li 2018, Theorem 1. Verified: derived here; the radius of G is 1 at this step size, to rounding.
     """
-    phases = assumptions.doubly_stochastic(QU_LI, topology)
-    assumptions.connected(QU_LI, phases)
+    assumptions.doubly_stochastic(QU_LI, assumptions.one_graph(QU_LI, topology))
+    assumptions.connected(QU_LI, topology)
     L, mu = assumptions.curvature(QU_LI, L, mu)
-    sigma = lambda_2(phases[0])
+    sigma = lambda_2(topology)
     a, b, c = L**2 * (L + mu), mu * L * (3 - sigma), mu * (1 - sigma) ** 2
     return (math.sqrt(b**2 + 4 * a * c) - b) / (2 * a)
 
@@ -119,15 +119,15 @@ def stochastic_tracking_largest_rate(topology: Topology, L: float, mu: float, sh
       Verified: the bound and the matrix behind it were read in public lecture notes on the paper (distributed-opt, by
       Kun73, chapter 3), not in the paper; the spectral radius of that matrix is below 1 at the bound.
     """
-    phases = assumptions.doubly_stochastic(PU_NEDIC, topology)
-    assumptions.connected(PU_NEDIC, phases)
+    assumptions.doubly_stochastic(PU_NEDIC, assumptions.one_graph(PU_NEDIC, topology))
+    assumptions.connected(PU_NEDIC, topology)
     L, mu = assumptions.curvature(PU_NEDIC, L, mu)
     share = assumptions.constant(PU_NEDIC, "share", share, least=1.0)
-    rho = lambda_2(phases[0])
-    exact = f"got {phases[0].name!r} with W = J, {PU_NEDIC} assumes rho > 0; take the step sizes of gradient descent"
+    rho = lambda_2(topology)
+    exact = f"got {topology.name!r} with W = J, {PU_NEDIC} assumes rho > 0; take the step sizes of gradient descent"
     checks.require(rho > 1e-12, exact)
     rest = 1 - rho**2
-    moved = float(np.linalg.norm(phases[0].weights.toarray() - np.eye(phases[0].n), 2))
+    moved = float(np.linalg.norm(topology.weights.toarray() - np.eye(topology.n), 2))
     return min(
         rest / (12 * rho * L),
         rest**2 / (2 * math.sqrt(share) * L * max(6 * rho * moved, rest)),

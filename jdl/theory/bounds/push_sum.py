@@ -81,9 +81,10 @@ def push_sum(topology: Topology | Sequence[Topology]) -> PushSum:
 def push_sum_worst_case(n: int, period: int = 1, regular: bool = False) -> PushSum:
     """The rate of push-sum that holds for every sequence of graphs on n nodes: far too slow for any given one.
 
-    Each node splits its values into equal shares for its out-neighbours and itself. Then the entries of
-    P(t) ... P(s) come as near to a vector of their rows as 4 rate^(t - s), rate = (1 - n^(-n B))^(1 / B), and weights
-    stay above n^(-n B). If all graphs are regular, 2 sqrt(2), (1 - 1 / (4 n^3))^(1 / B) and 1.
+    Each node splits its values into equal shares for its out-neighbours and itself. Then the entries in one row of P(t)
+    ... P(s) differ from a common number by at most 4 rate^(t - s), rate = (1 - n^(-n B))^(1 / B), and weights stay
+    above n^(-n B). If all graphs are regular, 2 sqrt(2) takes the place of 4, the rate is (1 - 1 / (4 n^3))^(1 / B),
+    and weights stay 1.
 
     Assumptions: the union of any B consecutive graphs is strongly connected, with self-loops.
 
@@ -93,7 +94,8 @@ def push_sum_worst_case(n: int, period: int = 1, regular: bool = False) -> PushS
       regular: whether in every round all nodes have the same in- and out-degree.
 
     Returns:
-      Rate, constant and least weight, a round and an entry at a time: constants of `push_sum` are for norms.
+      The rate of a round, the constant for single entries, and the least weight. `push_sum` has a rate of a period, and
+      a constant for norms.
 
     Raises:
       InputError: if n or B are no whole numbers above 0.

@@ -19,7 +19,7 @@ CASES = ("nonconvex", "convex", "strongly convex")
 
 
 class Mixing(NamedTuple):
-    """p and tau of Assumption 4: tau rounds leave at most the share 1 - p of the squared disagreement, expected."""
+    """p and tau of Assumption 4: tau rounds leave on average at most the share 1 - p of squared disagreement."""
 
     p: float
     tau: int
@@ -30,7 +30,7 @@ class Order(NamedTuple):
 
     Attributes:
       noise: the term of the noise averaged over nodes, which the graph does not change.
-      drift: the term of heterogeneity and noise that have to travel.
+      drift: the term of heterogeneity and noise that the graph has to average.
       smooth: the term that remains without noise and heterogeneity.
       total: their sum.
     """
@@ -120,7 +120,7 @@ def dsgd_rounds(
       The terms, up to constant factors that the theorem does not give.
 
     Raises:
-      InputError: if a constant is missing, or p is not above 0.
+      InputError: if a constant is missing, if p is not above 0, or if `rate` is no `Mixing`.
 
     >>> from jdl.topology import ring
     >>> order = dsgd_rounds(mixing(ring(8)), 8, L=1.0, eps=0.01, sigma_squared=1.0, zeta_squared=0.0, start=1.0)
@@ -132,6 +132,8 @@ def dsgd_rounds(
       one node the terms are those of SGD; without noise, simulations over graphs need fewer rounds.
     """
     case = checks.known("case", case, CASES)
+    given = f"got rate={rate!r}, {THEOREM_2} needs p and tau; give mixing(topology), or Mixing(p, tau)"
+    checks.require(isinstance(rate, Mixing), given)
     p, tau = assumptions.constant(THEOREM_2, "p", rate.p), rate.tau
     checks.require(p <= 1 + 1e-9, f"got p={p:g}, {ASSUMPTION_4} needs p of at most 1; see mixing")
     n, L = checks.whole("n", n, 1), assumptions.constant(THEOREM_2, "L", L)

@@ -39,7 +39,7 @@ def has_a_state(s: Simulation, packing: Packing) -> None:
 
 
 def foreseeable(s: Simulation, states: RunState, packing: Packing) -> None:
-    """Check that all else in the state follows a course that no run changes.
+    """Check that everything else in the state is the same in all runs.
 
     Raises:
       InputError: if something that a round reads depends on past draws or on the models.
@@ -56,7 +56,7 @@ def reads_no_order(s: Simulation, packing: Packing, known: RunState, x: jax.Arra
     key = jax.random.key(6)
     other = at.replace(count=at.count + 1)
     before, after = (values(s, packing, state, x, key) for state in (at, other))
-    got = f"got {type(s.problem).__name__}, whose nodes visit their examples in an order that they go on with"
+    got = f"got {type(s.problem).__name__}, whose nodes visit their examples in an order that lasts for several rounds"
     need = "need rounds that are independent draws; take full batches, or minibatches with replacement"
     checks.require(np.array_equal(before, after, equal_nan=True), f"{got}, {need}")
 

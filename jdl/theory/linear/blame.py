@@ -48,7 +48,7 @@ def what_is_not_affine(s: Simulation) -> str:
             if not isinstance(wrapper, GradientNoise) and not _is_affine(plain.replace(oracle=_oracle(s, (wrapper,))))
         ]
     named = named or _by_removal(s)
-    remembers = f"{type(s.algorithm).__name__}, in whose state models meet a number that depends on earlier draws"
+    remembers = f"{type(s.algorithm).__name__}, whose state combines models with a number that depends on earlier draws"
     parts = " and ".join(named) or remembers
     need = "need rounds that are affine in what nodes hold"
     return f"got {parts}, {need}; exact prediction is for quadratic losses and linear methods and exchanges"
@@ -60,7 +60,10 @@ def _oracle(s: Simulation, wrappers: tuple) -> object:
 
 
 def _of_algorithm(s: Simulation) -> list[str]:
-    """The compressors of an algorithm that is affine without them."""
+    """The local optimizer, or the compressors, of an algorithm that is affine without them."""
+    optimizer, name = getattr(s.algorithm, "optimizer", "sgd"), type(s.algorithm).__name__
+    if optimizer != "sgd" and _is_affine(s.replace(algorithm=s.algorithm.replace(optimizer="sgd"))):
+        return [f"the optimizer {optimizer if isinstance(optimizer, str) else type(optimizer).__name__} of {name}"]
     codecs = {
         field.name: value
         for field in dataclasses.fields(s.algorithm)
@@ -76,7 +79,7 @@ def _of_algorithm(s: Simulation) -> list[str]:
 
 
 def _by_removal(s: Simulation) -> list[str]:
-    """The wrappers without which the simulation is affine, where a part does not fit what stands in for the others."""
+    """The wrappers without which the simulation is affine; for parts that do not fit the stand-ins for others."""
     wrappers = getattr(s.oracle, "wrappers", ())
     rest = lambda one: tuple(wrapper for wrapper in wrappers if wrapper is not one)
     return [
@@ -96,9 +99,9 @@ def _alone(layer: object) -> object:
 
 
 def _is_affine(s: Simulation) -> bool:
-    """Whether three rounds map the middle of two starts to the middle of what they make of the two.
+    """Whether three rounds map the middle of two starts to the middle of their results.
 
-    Rounds that fail are none, since a part may not fit the one that stands in for another.
+    Rounds that raise an error count as affine, since a part may not fit the stand-in for another part.
     """
     key = jax.random.key(7)
     model = jax.eval_shape(s.problem.init, s.key)

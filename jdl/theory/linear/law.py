@@ -47,7 +47,7 @@ class Law(NamedTuple):
 
 
 def grouped(A: np.ndarray, b: np.ndarray, Q: np.ndarray, M: np.ndarray, c: np.ndarray) -> Law:
-    """A law whose equal draws are one, with their share as its probability."""
+    """A law in which equal draws are merged into one, whose probability is their share."""
     look = np.random.default_rng(0).normal(size=A.shape[-1])
     seen = np.concatenate([A @ look, look @ A, b], axis=1)
     rounded = np.round(seen / (EXACT * max(np.abs(seen).max(), 1e-300)))

@@ -42,8 +42,9 @@ class GivenNoise:
 def noise_shapes(s: Simulation) -> list[PyTree]:
     """The shapes of the Gaussian noise of one round: an entry for each source whose law is known.
 
-    Sources are `jdl.oracle.GradientNoise` and the noise of `jdl.problems.quadratic`. There is none if the number of
-    minibatches in a round is random, since then noise cannot be numbered; it is drawn with the rest of a round.
+    Sources are `jdl.oracle.GradientNoise` and the noise of `jdl.problems.quadratic`. The list is empty
+    if the number of minibatches in a round is random, since the noise then has no fixed shape; it is drawn with the
+    rest of the round.
     """
     draws = getattr(s.algorithm, "draws_per_round", 1)
     if draws is None:

@@ -1,4 +1,4 @@
-"""Seeds whose simulations have parts of their own: a prediction for each sort, and the mean over all."""
+"""Seeds whose simulations differ in their parts: groups of equal simulations, and the moments of their mixture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["alike_but_for_seeds", "mixture"]
 
 
 def alike_but_for_seeds(several: Sequence[Simulation]) -> list[list[Simulation]]:
-    """Simulations in groups that differ in their seeds alone."""
+    """Groups of simulations; those of one group differ in their seeds alone."""
     groups: list[list[Simulation]] = []
     for one in several:
         group = next((group for group in groups if _alike(group[0], one)), None)

@@ -11,6 +11,7 @@ import numpy as np
 from jdl import checks
 from jdl.engine import sim as simulator
 from jdl.engine.sim import Simulation
+from jdl.engine.state import a_simulation
 from jdl.theory.linear.columns import quadratic_columns
 from jdl.theory.linear.law import Law
 from jdl.theory.linear.parts import alike_but_for_seeds, mixture
@@ -26,8 +27,8 @@ class Prediction(NamedTuple):
 
     Attributes:
       rounds: i32[E], the rounds.
-      mean: f[E, P], the mean of the models of all nodes, flattened node by node (of the server: one model).
-      covariance: f[E, P, P], their covariance.
+      mean: f[E, P], the mean of the models of all nodes, flattened node by node (one model where there is a server).
+      covariance: f[E, P, P], the covariance of these P numbers.
       columns: the mean f[E] of each column of a history that is quadratic in the models, by name.
       deviations: the standard deviation f[E] of each of these columns, exact for rounds that are random by Gaussian
         gradient noise alone, and otherwise that of normally distributed models of this mean and covariance.
@@ -42,7 +43,7 @@ class Prediction(NamedTuple):
     seeds: int
 
     def band(self, column: str, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-        """Between which values the mean over the seeds of a column lies with a probability, f[E] each.
+        """The interval that holds the mean over seeds of a column with a given probability: its two ends, f[E] each.
 
         The mean over seeds is taken as normally distributed.
 
@@ -74,7 +75,7 @@ def predict(
     and exchanges hold, which gives `x <- A x + b + e`, and checks far from that point that the round is affine. Then
         mean <- E[A] mean + E[b],   C <- E[A C A'] + Cov(A mean + b) + Cov(e).
     The covariance of Gaussian gradient noise is exact. Random graphs, coins, lost messages and minibatches of examples
-    are replaced by `samples` draws, so that the prediction then has the error of a mean of so many.
+    are replaced by `samples` draws, so that the prediction then has the error of a mean over that many draws.
 
     Args:
       simulation: the simulation, see `jdl.simulation`; or one of each seed, for the prediction of a mean over seeds,
@@ -103,7 +104,7 @@ def predict(
     else:
         marks = sorted({checks.whole("rounds", int(mark), 0) for mark in rounds})
         checks.require(len(marks) > 0, "got no rounds, need one at least; try rounds=100")
-    several = [simulation] if isinstance(simulation, Simulation) else list(simulation)
+    several = [*map(a_simulation, simulation if isinstance(simulation, Sequence) else [simulation])]
     checks.require(len(several) > 0, "got no simulation, need at least one; see jdl.simulation")
     parts = []
     for alike in alike_but_for_seeds(several):
@@ -121,7 +122,7 @@ def over_all(parts: Sequence[Prediction]) -> Prediction:
     names = [name for name in parts[0].columns if all(name in part.columns for part in parts)]
     over = lambda rows: np.tensordot(weights, np.stack(rows), 1)
     expected = {name: over([part.columns[name] for part in parts]) for name in names}
-    # That of the mean over seeds, times the root of their number: seeds with parts of their own are not drawn again.
+    # `band` divides by the root of the number of seeds. Which parts a seed has is known, and adds no variance.
     deviations = {name: np.sqrt(over([part.deviations[name] ** 2 for part in parts])) for name in names}
     return Prediction(parts[0].rounds, mean, covariance, expected, deviations, int(seeds.sum()))
 

@@ -1,4 +1,4 @@
-"""The part of the state that a run can reach and that its models show, in which its rate is decided."""
+"""The part of the state that a run can reach and on which its models depend; it decides the rate."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from jdl.theory.linear.law import Law
 
 __all__ = ["reachable", "restricted", "seen_in_models", "unconserved"]
 
-# Relative to the largest, a singular value below the first is rounding in float64. One step of the search for reachable
-# directions divides the rounding before it by the second at most.
+# A singular value below ZERO times the largest is rounding in float64. One step of the search for reachable directions
+# multiplies earlier rounding by at most 1 / SMALLEST.
 ZERO, SMALLEST = 1e-9, 1e-6
 # Where laws are off by more than ZERO, as in float32, what counts as zero is this many times their error.
 MARGIN = 30
-# Of random rounds this many are followed; what they share, all share.
+# Of a random round, this many draws are followed; what they have in common is taken to hold for all.
 FOLLOWED = 24
 
 

@@ -1,4 +1,4 @@
-"""From which round on rounds repeat, and after how many."""
+"""The round from which on rounds repeat, and their period."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from jdl.theory.linear.vector import Packing, discrete_leaves
 
 __all__ = ["outcomes_change", "repeats"]
 
-# A difference of two means of random rounds that counts as none: six standard errors.
+# Two means of random rounds count as equal if they differ by at most this many standard errors.
 ERRORS = 6.0
-# So many numbers are looked at for the values that they take.
+# The values of at most this many numbers are compared.
 SOME = 100
 
 
 def repeats(probed: np.ndarray, known: RunState, packing: Packing, random: bool) -> tuple[int, int] | tuple[None, None]:
-    """The round from which on rounds repeat, and the period: the smallest of each that fits what was seen."""
+    """The round from which on rounds repeat, and the period: the smallest that fit; None and None if none does."""
     others = [leaf for _, leaf in discrete_leaves(jax.tree.map(lambda x: x[None], known), packing)]
     timeless = [leaf[0] for leaf in others if leaf.ndim > 2 or not np.array_equal(leaf[0], np.arange(leaf.shape[1]))]
     rounds = len(probed)
@@ -28,7 +28,7 @@ def repeats(probed: np.ndarray, known: RunState, packing: Packing, random: bool)
     error = ERRORS * np.sqrt(2 * probed.var(axis=1).max(axis=0) / probed.shape[1]) + EXACT * size
     for period in range(1, rounds // 2 + 1):
         apart = np.abs(mean[period:] - mean[:-period])
-        last = rounds - 1 - (rounds - 1 - np.arange(rounds - period)) % period  # the last one at the same place
+        last = rounds - 1 - (rounds - 1 - np.arange(rounds - period)) % period  # the last round of equal place
         apart = np.maximum(apart, np.abs(mean[:-period] - mean[last]))  # a slow change adds up
         same = np.all(apart <= (error if random else EXACT * size), axis=1)
         for leaf in timeless:

@@ -11,6 +11,7 @@ import numpy as np
 from jdl import checks
 from jdl.engine import sim as simulator
 from jdl.engine.sim import RunState, Simulation
+from jdl.engine.state import a_simulation
 from jdl.theory.linear.admissible import foreseeable, has_a_state, is_affine, reads_no_order, watches_nothing
 from jdl.theory.linear.law import EXACT, Law, grouped
 from jdl.theory.linear.repeats import repeats
@@ -21,11 +22,11 @@ from jdl.types import Key, PyTree
 
 __all__ = ["HORIZON", "LinearRounds", "at_rate", "linear_rounds"]
 
-# Runs that differ in start and randomness, by which it is found what depends on them.
+# The number of runs with other starts and other draws; what differs between them depends on these.
 RUNS = 4
-# Rounds that are looked at for a period, and keys that show whether a round is random.
+# The number of rounds that are searched for a period, and of keys that show whether a round is random.
 HORIZON, PROBES = 64, 128
-# The matrices of all random rounds fit in this many bytes.
+# The matrices of all random rounds may take this many bytes.
 BYTES = 2**29
 # Fewer draws do not stand for a random round.
 FEWEST = 16
@@ -38,7 +39,8 @@ class LinearRounds(NamedTuple):
       simulation: the simulation in double precision.
       packing: which leaves of the state the vector holds.
       laws: the laws of the first rounds, up to the end of the first period.
-      draws: the keys whose rounds stand for all, one key if rounds are not random beside their gradient noise.
+      draws: the keys of the draws that stand for a random round; one key if rounds have no randomness but gradient
+        noise.
       rounding: by how much laws are off, relative to the size of the vector.
       settled: the round from which on the laws repeat, or None if they were not seen to repeat.
       period: after how many rounds they repeat.
@@ -63,7 +65,7 @@ class LinearRounds(NamedTuple):
 
     @property
     def random(self) -> bool:
-        """Whether rounds are random beside their gradient noise."""
+        """Whether rounds have randomness other than gradient noise."""
         return len(self.draws) > 1
 
     @property
@@ -112,7 +114,7 @@ def linear_rounds(simulation: Simulation, rounds: int, samples: int = 512, forev
     Raises:
       InputError: if a round is not an affine function of what nodes hold, or if rounds are not independent.
     """
-    watches_nothing(simulation)
+    watches_nothing(a_simulation(simulation))
     with in_double():
         s = doubled(simulation)
         model = jax.eval_shape(s.problem.init, s.key)
@@ -144,7 +146,7 @@ def linear_rounds(simulation: Simulation, rounds: int, samples: int = 512, forev
 
 
 def draws_of(count: int) -> Key:
-    """The keys whose rounds stand for all."""
+    """The keys of the draws that stand for a random round."""
     return jax.random.split(jax.random.key(3), count)
 
 
@@ -158,7 +160,7 @@ def _affordable(size: int, laws: int, samples: int) -> int:
 
 
 def at_rate(linear: LinearRounds, field: str, rate: float) -> LinearRounds:
-    """The rounds with another number in one field of the algorithm, which repeat as those before.
+    """The rounds with another number in one field of the algorithm; they repeat as the given ones do.
 
     Args:
       linear: the rounds.

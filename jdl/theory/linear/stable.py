@@ -10,13 +10,14 @@ import numpy as np
 
 from jdl import checks
 from jdl.engine.sim import Simulation
+from jdl.engine.state import a_simulation
 from jdl.theory.linear.rounds import HORIZON, at_rate, linear_rounds
 from jdl.theory.linear.stationary import radius
 
 __all__ = ["StableRates", "stable_rates"]
 
-# From a stable rate, others are tried in steps of these factors, down to this part of the simulation's own rate and as
-# far above it.
+# The search for the ends divides a stable rate by DOWN, and multiplies it by UP, down to the simulation's own rate
+# times ONE_OF_OWN, and up to its own rate over ONE_OF_OWN.
 DOWN, UP, ONE_OF_OWN = 10.0, 2.0, 1e-4
 # A mean-square radius closer to one than this is one: rounding, or no convergence.
 ONE = 1e-9
@@ -38,15 +39,19 @@ def stable_rates(simulation: Simulation, field: str = "lr", samples: int = 512) 
     """The interval of rates at which the mean squared distance to the fixed point shrinks.
 
     For each rate that is tried, jdl linearises the compiled round again and computes its mean-square radius (see
-    `jdl.theory.stationary`). The interval is the one around the simulation's own rate; or, if that is not stable,
-    around the largest smaller one that is, among halves of it. Each end is found to ten digits.
+    `jdl.theory.stationary`). The interval is the one around the simulation's own rate. If that is not stable, it is the
+    one around the first stable rate among its half, its quarter and so on, and then among its double and so on. Each
+    end is found to ten digits.
 
-    What repeats in the first 64 rounds is taken to repeat for ever.
+    Rounds that repeat within the first 64 are taken to repeat for ever.
 
     Args:
       simulation: the simulation.
       field: the field of the algorithm that is varied.
       samples: how many draws stand for a random round.
+
+    Returns:
+      The interval, see `StableRates`.
 
     Raises:
       InputError: if a round is not affine, if the algorithm has no such field, or if no rate is stable.
@@ -57,7 +62,7 @@ def stable_rates(simulation: Simulation, field: str = "lr", samples: int = 512) 
     >>> round(stable_rates(simulation).high, 6)  # doctest: +SKIP
     2.0
     """
-    algorithm = simulation.algorithm
+    algorithm = a_simulation(simulation).algorithm
     fields = [one.name for one in dataclasses.fields(algorithm) if one.metadata.get("pytree_node", True)]
     checks.known("field", field, fields)
 

@@ -47,15 +47,18 @@ def stationary(simulation: Simulation, params: PyTree | None = None, samples: in
 
     With the affine rounds of `jdl.theory.predict`, the fixed point solves `x = E[A] x + E[b]`, the rate is the spectral
     radius of E[A], and the covariance solves the Lyapunov equation `C = E[A C A'] + Cov(A x + b) + Cov(e)`. All three
-    are those of the subspace that a run can reach, since along sums that a method conserves E[A] has eigenvalue 1; and
-    rates are those of what models show.
+    are those of the subspace that a run can reach, since along sums that a method conserves E[A] has eigenvalue 1. The
+    rates are those of the part of the state on which the models depend.
 
-    What repeats in the first 64 rounds is taken to repeat for ever.
+    Rounds that repeat within the first 64 are taken to repeat for ever.
 
     Args:
       simulation: the simulation.
       params: the start, see `jdl.sim.init`, which matters to a method that conserves something of it.
       samples: how many draws stand for a random round.
+
+    Returns:
+      The fixed point, the rates and the covariance, see `Stationary`.
 
     Raises:
       InputError: if a round is not affine, if rounds do not repeat (such as with a decaying rate), or if the method
@@ -75,7 +78,7 @@ def stationary(simulation: Simulation, params: PyTree | None = None, samples: in
     grows = f"diverges: its mean squared distance grows by the factor {mean_square:.4g} a round"
     name = type(simulation.algorithm).__name__
     checks.require(mean_square < 1, f"got {name}, which {grows}; take a smaller rate, see jdl.theory.stable_rates")
-    # Then again in all that is not conserved, since directions that are reached by rounding alone were left out.
+    # Solved once more in all that is not conserved: the basis lacks directions that are hardly reached.
     fixed = _solved(laws, np.zeros(basis.shape[1]))
     whole = unconserved(cycle, linear.rounding)
     centre = start + basis @ fixed
@@ -127,8 +130,10 @@ def _mixed(laws: list[Law], C: np.ndarray) -> np.ndarray:
 
 
 def _mean_square(laws: list[Law]) -> float:
-    """The spectral radius of C -> E[A C A'] over a period. It maps covariances to covariances, and so it is an
-    eigenvalue that belongs to one of them: from a positive definite start, iterations find it.
+    """The spectral radius of C -> E[A C A'] over a period.
+
+    The map takes covariances to covariances. So its spectral radius is an eigenvalue, one of whose eigenvectors is a
+    covariance (Krein and Rutman), and iterations find it from a positive definite start.
     """
     from scipy.sparse.linalg import LinearOperator, eigs
 

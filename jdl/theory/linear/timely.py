@@ -45,11 +45,11 @@ def tells_rounds(s: Simulation, known: RunState) -> bool:
 def depends(function: Callable[..., Any], tellers: Any, *rest: Any) -> bool:
     """Whether what a function returns depends on its first argument, other than through random keys.
 
-    What is read from the traced program is on the safe side: a dependence without effect counts.
+    The answer is read from the traced program, where a dependence without effect counts as well.
 
     Args:
       function: the function.
-      tellers: a pytree, of which the round can be told.
+      tellers: a pytree that tells the number of the round.
       rest: pytrees of other arguments.
 
     >>> import jax.numpy as jnp

@@ -12,7 +12,7 @@ __all__ = ["alternating_exponential_ring"]
 
 
 def alternating_exponential_ring(n: int, local: int = 1) -> list[Topology]:
-    """Pairs of machines average whose numbers differ in one bit, every other pair in turn; the rest average within.
+    """Machines whose numbers differ in one bit average in pairs, half of the pairs at a time; others average within.
 
     Each machine has `local` nodes, numbered one after the other. Rounds 2 b and 2 b + 1 belong to bit b: in the first
     the odd pairs of machines average over all their nodes, in the second the even ones; the nodes of the other machines

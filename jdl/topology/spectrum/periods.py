@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -116,9 +116,12 @@ def cycle_of(topologies: Topology | Sequence[Topology]) -> list[Topology]:
     """One period as a list; a single topology becomes a list of one.
 
     Raises:
-      InputError: if there is no topology, or if their numbers of nodes differ.
+      InputError: if there is no topology, if their numbers of nodes differ, or if something else is given.
     """
-    phases = [topologies] if isinstance(topologies, Topology) else list(topologies)
+    phases = list(topologies) if isinstance(topologies, Sequence | Iterator) else [topologies]
+    other = next((phase for phase in phases if not isinstance(phase, Topology)), None)
+    do = "make one by jdl.topology.from_graph or from_weights"
+    checks.require(other is None, f"got a {type(other).__name__}, need a topology, or a list of one period; {do}")
     checks.require(len(phases) > 0, "got no topologies, a cycle needs at least one; pass [ring(n)], for example")
     sizes = sorted({phase.n for phase in phases})
     got = " and ".join(f"n={n}" for n in sizes)

@@ -231,3 +231,5 @@ def test_the_number_of_neighbours_is_a_leaf():
 
     assert [int(draw(RandomNeighbours.of(ring(6), listen), KEY)) for listen in (0.0, 1.0, 2.0)] == [0, 6, 12]
     assert len(traces) == 1
+    with pytest.raises(InputError, match="of type RandomNeighbours, need one topology"):
+        RandomNeighbours.of(RandomNeighbours.of(ring(6)))
