@@ -230,10 +230,6 @@ def test_figures_are_drawn_by_the_room_of_figures(table, monkeypatch):
     assert table.heatmap("lr", "algorithm", "mean_loss", "a.png") == "heatmap"
     assert calls[0][0] is table.frame and calls[0][1:] == ("round", "mean_loss", "algorithm", None, None, "std", None)
     assert calls[1][0] is table.frame and calls[1][1:] == ("lr", "algorithm", "mean_loss", "a.png")
-    table.plot()
-    losses = SweepTable([{"lr": 0.1}], [{"point": 0, "seed": 0, "round": 9, "mean_loss": 1.0}], {(0, 0): "finished"})
-    losses.plot()
-    assert [call[2] for call in calls[2:]] == ["mean_accuracy", "mean_loss"]
     with pytest.raises(InputError, match="column of the sweep 'topologie'"):
         table.plot(hue="topologie")
 
