@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.compressors.compressor import floating
+from jdl.compressors.compressor import by_array, count_of, number_bits
 from jdl.types import Key, Message, number, static
 
 __all__ = ["Statistical"]
@@ -39,9 +39,12 @@ class Statistical:
         return ()
 
     def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        numbers, joined, other_bits = floating(message)
-        sizes = [self.size(jnp.float32(x.size), x) for x in numbers if x.size]
-        return joined([self.of(x, x != 0) for x in numbers]), memory, sum(sizes, start=jnp.float32(other_bits))
+        sent, bits = by_array(lambda x, key: (self.of(x, x != 0), self.size(jnp.float32(x.size), x)), message, key)
+        return sent, memory, bits
+
+    def quantise(self, x: jax.Array, sent: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
+        """What is decoded of the entries of one array that are sent, and their size in bits."""
+        return self.of(x, sent & (x != 0)), self.size(count_of(sent), x)
 
     def of(self, x: jax.Array, sent: jax.Array) -> jax.Array:
         """What is decoded of the entries of one array that are sent, and 0 for the others."""
@@ -65,4 +68,4 @@ class Statistical:
 
     def size(self, count: jax.Array, x: jax.Array) -> jax.Array:
         """The bits of `count` entries of one array like `x`."""
-        return count * self.bits + (1 + 2**self.bits) * x.dtype.itemsize * 8
+        return count * self.bits + (1 + 2**self.bits) * number_bits(x)
