@@ -26,13 +26,13 @@ class Fragment:
     `Choco`, or an exchange that knows of fragments.
 
     Sends:
-      the numbers of one piece; without `common`, also which piece it is is known from the key.
+      the numbers of one piece; which one it is follows from the seed, or from the key.
 
     Memory:
       how many messages were sent, i32[].
 
     Args:
-      fragments: number K of pieces, at least 1.
+      fragments: number K of pieces, at least 1; there are no more than entries.
       common: whether senders choose alike.
       seed: seed of the orders of the pieces.
 
@@ -51,14 +51,14 @@ class Fragment:
 
     def __call__(self, memory: jax.Array, message: Message, key: Key) -> tuple[Message, jax.Array, jax.Array]:
         numbers, joined, other_bits = floating(message)
-        if self.common:
-            turn = jax.random.fold_in(jax.random.key(self.seed), memory // self.fragments)
-            piece = jax.random.permutation(turn, self.fragments)[memory % self.fragments]
-        else:
-            piece = jax.random.randint(key, (), 0, self.fragments)
         total = sum(x.size for x in numbers)
-        # Piece p holds the entries from floor(p total / K) on, in pieces of 32-bit arithmetic.
-        bounds = [p * total // self.fragments for p in range(self.fragments + 1)]
+        fragments = max(1, min(self.fragments, total))
+        if self.common:
+            turn = jax.random.fold_in(jax.random.key(self.seed), memory // fragments)
+            piece = jax.random.permutation(turn, fragments)[memory % fragments]
+        else:
+            piece = jax.random.randint(key, (), 0, fragments)
+        bounds = [number * total // fragments for number in range(fragments + 1)]
         first, end = (jnp.take(jnp.asarray(some, jnp.int32), piece) for some in (bounds[:-1], bounds[1:]))
         sent, bits, at = [], jnp.float32(other_bits), 0
         for x in numbers:

@@ -57,13 +57,19 @@ class Statistical:
         width = jnp.where((width > 0) & jnp.isfinite(width), width, jnp.ones_like(width))
         level = jnp.clip(jnp.round(centred / width) + bins // 2, 0, bins - 1)
 
-        def decoded_in(bin):
-            inside = sent & (level == bin)
-            held = jnp.sum(jnp.where(inside, centred, 0)) / jnp.maximum(jnp.sum(inside, dtype=x.dtype), 1)
-            return jnp.where(inside, mean + held, 0)
+        if bins <= 16:
+            # Bin by bin, not by a sum into segments: XLA on a CPU scatters one entry at a time.
+            def decoded_in(bin):
+                inside = sent & (level == bin)
+                held = jnp.sum(jnp.where(inside, centred, 0)) / jnp.maximum(jnp.sum(inside, dtype=x.dtype), 1)
+                return jnp.where(inside, mean + held, 0)
 
-        # Bin by bin, not by a sum into segments: XLA on a CPU scatters one entry at a time.
-        decoded = jnp.sum(jax.vmap(decoded_in)(jnp.arange(bins, dtype=x.dtype)), axis=0)
+            decoded = jnp.sum(jax.vmap(decoded_in)(jnp.arange(bins, dtype=x.dtype)), axis=0)
+        else:
+            bin = jnp.where(sent, level, 0).astype(jnp.int32)
+            held = jnp.zeros(bins, x.dtype).at[bin].add(centred)
+            counts = jnp.zeros(bins, jnp.int32).at[bin].add(sent.astype(jnp.int32))
+            decoded = jnp.where(sent, mean + (held / jnp.maximum(counts, 1).astype(x.dtype))[bin], 0)
         return jnp.where(jnp.isnan(mean) & sent, mean, decoded)  # a NaN lies in no bin, and must arrive as one
 
     def size(self, count: jax.Array, x: jax.Array) -> jax.Array:

@@ -58,37 +58,35 @@ def wavelets(x: jax.Array, name: str, levels: int) -> jax.Array:
       name: "haar" or "sym2".
       levels: how often the coarse part is split again.
     """
-    low, high = _filters(name)
-    parts = []
+    taps, parts = _filters(name), []
     for _ in range(levels):
-        even, odd = x[0::2], x[1::2]
-        coarse, fine = (
-            sum(taps[j] * jnp.roll((even, odd)[j % 2], -(j // 2)) for j in range(len(taps))) for taps in (low, high)
-        )
+        sides = x[0::2], x[1::2]
+        x, fine = (sum(f * jnp.roll(sides[place % 2], -(place // 2)) for place, f in one) for one in taps)
         parts.append(fine)
-        x = coarse
     return jnp.concatenate([x, *reversed(parts)])
 
 
 def from_wavelets(y: jax.Array, name: str, levels: int) -> jax.Array:
     """The vector with this wavelet transform."""
-    low, high = _filters(name)
     length = y.size >> levels
     x = y[:length]
     for _ in range(levels):
-        fine = y[length : 2 * length]
-        even, odd = (
-            sum(low[j] * jnp.roll(x, j // 2) + high[j] * jnp.roll(fine, j // 2) for j in range(side, len(low), 2))
-            for side in (0, 1)
-        )
-        x, length = jnp.stack([even, odd], axis=1).reshape(-1), 2 * length
+        parts = zip((x, y[length : 2 * length]), _filters(name), strict=True)
+        terms = [(place, f * jnp.roll(part, place // 2)) for part, taps in parts for place, f in taps]
+        sides = [sum(term for place, term in terms if place % 2 == side) for side in (0, 1)]
+        x, length = jnp.stack(sides, axis=1).reshape(-1), 2 * length
     return x
 
 
-def _filters(name: str) -> tuple[list[float], list[float]]:
-    """The low-pass filter, and the high-pass filter that is orthogonal to its even shifts."""
+def _filters(name: str) -> tuple[list[tuple[int, float]], ...]:
+    """The low-pass filter, and the high-pass filter that is orthogonal to its even shifts: (place, factor) of each tap.
+
+    Places are relative to the first of the two entries that a coefficient stands for, as in PyWavelets.
+    """
     low = FILTERS[name]
-    return low.tolist(), (low[::-1] * (-1.0) ** np.arange(len(low))).tolist()
+    places = range(1 - len(low) // 2, 1 + len(low) // 2)
+    high = low[::-1] * (-1.0) ** np.arange(len(low))
+    return tuple(list(zip(places, taps.tolist(), strict=True)) for taps in (low, high))
 
 
 def frequencies(x: jax.Array) -> jax.Array:

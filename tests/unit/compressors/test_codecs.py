@@ -55,6 +55,7 @@ BITS = {
     "qsgd": (QSGD(7), 4 * SIZE + 3 * 32),
     "qsgd, contractive": (QSGD(1, contractive=True), 2 * SIZE + 3 * 32),
     "natural": (Natural(), 9 * SIZE),
+    "nearest power": (Natural(stochastic=False), 9 * SIZE),
     "sign": (Sign(), SIZE + 3 * 32),
     "tern_grad": (TernGrad(), 2 * SIZE + 3 * 32),
     "block_wise": (BlockWise(8, block=50), 8 * SIZE + 32 * (3 + 1 + 1)),
@@ -116,6 +117,7 @@ CONTRACTION = {
     "threshold": 1 - 1 / D,
     "threshold, rms": 1 - 1 / D,
     "top_k, elias": 1 - 2 / D,
+    "nearest power": 1 / 9,
     "sign": 1 - 1 / D,  # ||x||_1 >= ||x||
     "block_wise": 1 - 1 / D,
     "e4m3": 2.0**-8 + 1e-6,
