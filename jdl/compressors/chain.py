@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.compressors.compressor import Compressor, floating
+from jdl import checks
+from jdl.compressors.compressor import Quantiser, Sparsifier, floating
 from jdl.compressors.top_k import TopK
 from jdl.compressors.uniform import Uniform
 from jdl.types import Key, Message, PyTree
@@ -21,33 +22,41 @@ class Chain:
     For low rank then quantisation see `LowRank.inner`: its factors are what travels, not their product.
 
     Sends:
-      what `first` sends, with each of its numbers at the size that `second` gives them.
+      the places that `first` sends, and each of its numbers at the size that `second` gives them.
 
     Args:
-      first: a sparsifier, `TopK` or `RandK`.
-      second: a quantiser, `Uniform` or `HalfPrecision`; both keep zeros.
+      first: a sparsifier: `TopK`, `RandK`, `Threshold`.
+      second: a quantiser: `Uniform`, `HalfPrecision`, `QSGD`, `Sign`, ...
+
+    Raises:
+      InputError: if the first is no sparsifier, or the second no quantiser.
 
     References:
       Basu, Data, Karakus, Diggavi 2019, Qsparse-local-SGD (sparsify, then quantise).
     """
 
-    first: Compressor = TopK()
-    second: Compressor = Uniform()
+    first: Sparsifier = TopK()
+    second: Quantiser = Uniform()
 
     def init(self, message: Message) -> tuple[PyTree, PyTree]:
-        return self.first.init(message), self.second.init(message)
+        for part, kind in ((self.first, Sparsifier), (self.second, Quantiser)):
+            method = "choose" if kind is Sparsifier else "quantise"
+            need = (
+                f"need a {kind.__name__.lower()}, which has the method `{method}`; see jdl.compressors.{kind.__name__}"
+            )
+            checks.require(isinstance(part, kind), f"got {type(part).__name__} in a chain, {need}")
+        return (), ()
 
     def __call__(
         self, memory: tuple[PyTree, PyTree], message: Message, key: Key
     ) -> tuple[Message, tuple[PyTree, PyTree], jax.Array]:
-        here, there = jax.random.split(key)
-        sparse, first, bits = self.first(memory[0], message, here)
-        sent, second, _ = self.second(memory[1], sparse, there)
-
-        def saved(x):
-            kept = jnp.maximum(1, jnp.round(self.first.fraction * x.size)).astype(jnp.float32)
-            return kept * (x.dtype.itemsize * 8) - self.second.size(kept, x)
-
-        numbers, _, _ = floating(message)
-        bits -= sum((saved(x) for x in numbers if x.size), start=jnp.float32(0))
-        return sent, (first, second), bits
+        numbers, joined, other_bits = floating(message)
+        firsts, seconds = (jax.random.split(one, max(1, len(numbers))) for one in jax.random.split(key))
+        decoded, bits = [], jnp.float32(other_bits)
+        for x, first, second in zip(numbers, firsts, seconds, strict=False):
+            if x.size:
+                kept, sent, places = self.first.choose(x, first)
+                x, size = self.second.quantise(kept, sent, second)
+                bits += places + size
+            decoded.append(x)
+        return joined(decoded), memory, bits

@@ -10,7 +10,19 @@ import jax.numpy as jnp
 
 from jdl.types import Key, Message, PyTree
 
-__all__ = ["Compressor", "Narrowing", "floating"]
+__all__ = [
+    "Compressor",
+    "Narrowing",
+    "Quantiser",
+    "Sparsifier",
+    "by_array",
+    "count_of",
+    "everywhere",
+    "floating",
+    "in_full",
+    "number_bits",
+    "shares",
+]
 
 
 @runtime_checkable
@@ -42,6 +54,93 @@ class Narrowing(Compressor, Protocol):
     """
 
     def narrow(self, message: Message) -> Message: ...
+
+
+@runtime_checkable
+class Sparsifier(Compressor, Protocol):
+    """A compressor without memory that sends some entries of each array, and zero for the others.
+
+    Attributes:
+      choose: takes one array that is not empty, and a key; gives the array with zeros in place of what is not sent, the
+        entries that are sent, `bool[...]`, and the bits that tell a receiver which ones these are, f[].
+    """
+
+    def choose(self, x: jax.Array, key: Key) -> tuple[jax.Array, jax.Array, jax.Array]: ...
+
+
+@runtime_checkable
+class Quantiser(Compressor, Protocol):
+    """A compressor without memory that gives each entry of an array fewer bits.
+
+    Attributes:
+      quantise: takes one array that is not empty, the entries that are sent, `bool[...]`, and a key; gives what is
+        decoded of these entries, with zeros elsewhere, and their size in bits, f[].
+    """
+
+    def quantise(self, x: jax.Array, sent: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]: ...
+
+
+def by_array(
+    encode: Callable[[jax.Array, Key], tuple[jax.Array, jax.Array]], message: Message, key: Key
+) -> tuple[Message, jax.Array]:
+    """Encode each array of real numbers of a message by itself; empty ones are left out.
+
+    Args:
+      encode: takes one array and a key of its own; gives what is decoded, and the size in bits, f[].
+      message: one message.
+      key: a key.
+
+    Returns:
+      What receivers decode, and the size of one copy in bits, f[].
+    """
+    numbers, joined, other_bits = floating(message)
+    keys = jax.random.split(key, max(1, len(numbers)))
+    sent, bits = [], jnp.float32(other_bits)
+    for x, x_key in zip(numbers, keys, strict=False):
+        if x.size:
+            x, x_bits = encode(x, x_key)
+            bits += jnp.asarray(x_bits, jnp.float32)
+        sent.append(x)
+    return joined(sent), bits
+
+
+def in_full(choose: Callable) -> Callable[[jax.Array, Key], tuple[jax.Array, jax.Array]]:
+    """The encoder that sends, of each array, the entries that `Sparsifier.choose` chooses as they are."""
+
+    def encode(x, key):
+        kept, sent, places = choose(x, key)
+        return kept, places + count_of(sent) * number_bits(x)
+
+    return encode
+
+
+def everywhere(quantise: Callable) -> Callable[[jax.Array, Key], tuple[jax.Array, jax.Array]]:
+    """The encoder that sends all entries of each array by `Quantiser.quantise`."""
+    return lambda x, key: quantise(x, jnp.ones(x.shape, bool), key)
+
+
+def count_of(sent: jax.Array) -> jax.Array:
+    """How many entries are sent, f32[]: counted in whole numbers, which are exact for longer."""
+    return jnp.sum(sent, dtype=jnp.int32).astype(jnp.float32)
+
+
+def shares(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """An array in units of its largest magnitude, and this magnitude, in float32 at least.
+
+    Norms and sums of shares neither overflow nor vanish. The shares of zeros are zeros; one NaN makes all shares NaN.
+    """
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    top = jnp.max(jnp.abs(wide))
+    return wide / jnp.where(top == 0, jnp.ones_like(top), top), top
+
+
+def number_bits(x: jax.Array) -> int:
+    """The size in bits of one entry of an array.
+
+    >>> number_bits(jnp.zeros(3, jnp.bfloat16))
+    16
+    """
+    return x.dtype.itemsize * 8
 
 
 def floating(message: Message) -> tuple[list[jax.Array], Callable[[Sequence[jax.Array]], Message], int]:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks
+from jdl.compressors.compressor import count_of
 from jdl.types import Key, Message, static
 
 __all__ = ["HalfPrecision"]
@@ -48,22 +49,25 @@ class HalfPrecision:
         return ()
 
     def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        info = jnp.finfo(self.dtype)
-
-        def rounded(x):
-            # reduce_precision, since a compiler may drop a conversion there and back.
-            return jax.lax.reduce_precision(x, info.nexp, info.nmant) if self._narrows(x) else x
-
         sizes = [self.size(jnp.float32(x.size), x) for x in jax.tree.leaves(message)]
-        return jax.tree.map(rounded, message), memory, sum(sizes, start=jnp.zeros((), jnp.float32))
+        return jax.tree.map(self._rounded, message), memory, sum(sizes, start=jnp.zeros((), jnp.float32))
 
     def narrow(self, message: Message) -> Message:
         """The message in the type in which it travels."""
         return jax.tree.map(lambda x: x.astype(self.dtype) if self._narrows(x) else x, message)
 
+    def quantise(self, x: jax.Array, sent: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
+        """What is decoded of the entries of one array that are sent, and their size in bits. Zero stays zero."""
+        return self._rounded(x), self.size(count_of(sent), x)
+
     def size(self, count: jax.Array, x: jax.Array) -> jax.Array:
         """The bits of `count` entries of one array like `x`."""
         return count * 8 * (jnp.dtype(self.dtype) if self._narrows(x) else x.dtype).itemsize
+
+    def _rounded(self, x: jax.Array) -> jax.Array:
+        # reduce_precision, since a compiler may drop a conversion there and back.
+        info = jnp.finfo(self.dtype)
+        return jax.lax.reduce_precision(x, info.nexp, info.nmant) if self._narrows(x) else x
 
     def _narrows(self, x: jax.Array) -> bool:
         return jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize > jnp.dtype(self.dtype).itemsize

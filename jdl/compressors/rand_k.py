@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.compressors.compressor import floating
-from jdl.compressors.top_k import largest
+from jdl.compressors.compressor import by_array, in_full
+from jdl.compressors.indices import known_index, place_bits
+from jdl.compressors.top_k import kept_of, largest
 from jdl.types import Key, Message, number, static
 
 __all__ = ["RandK"]
@@ -21,38 +22,42 @@ class RandK:
     E ||C(x) - x||^2 = (d/k - 1) ||x||^2: no contraction, unless more than half of the entries are kept.
 
     Sends:
-      the k numbers alone; which ones they are follows from a key that both ends hold.
+      the k numbers alone; which ones they are follows from a key that both ends hold, unless `index` names a code.
 
     Args:
       fraction: share of the entries of each array that travels, 0 to 1.
       scaled: whether what travels is multiplied by d/k.
+      index: code of the places: "seed" (free), or one for ends without a common key: "log2" (ceil(log2 d) bits each),
+        "elias" (gaps), "entropy" (a lower bound).
+
+    Raises:
+      InputError: if there is no such code.
 
     References:
       Stich, Cordonnier, Jaggi 2018, Sparsified SGD with Memory, definition 2.1.
       Wangni, Wang, Liu, Zhang 2018, Gradient Sparsification for Communication-Efficient Distributed Optimization.
+      Konecny, McMahan, Yu, Richtarik, Suresh, Bacon 2016, Federated Learning: Strategies for Improving Communication
+      Efficiency (random masks whose seed is sent; `scaled`, their subsampling).
     """
 
     fraction: float = number(0.1, minimum=0, maximum=1)
     scaled: bool = static(False)
+    index: str = static("seed")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", known_index(self.index))
 
     def init(self, message: Message) -> tuple[()]:
         return ()
 
     def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        numbers, joined, other_bits = floating(message)
-        keys = jax.random.split(key, max(1, len(numbers)))
+        sent, bits = by_array(in_full(self.choose), message, key)
+        return sent, memory, bits
 
-        def kept(x):
-            return jnp.maximum(1, jnp.round(self.fraction * x.size)).astype(jnp.int32)
-
-        def sparse(x, key):
-            if not x.size:
-                return x
-            # The k largest of d random numbers are a sample without replacement, for any traced k.
-            chosen = largest(jax.random.uniform(key, (x.size,)), kept(x)).reshape(x.shape)
-            factor = (x.size / kept(x)).astype(x.dtype) if self.scaled else jnp.ones((), x.dtype)
-            return jnp.where(chosen, factor * x, jnp.zeros_like(x))
-
-        sizes = [kept(x).astype(jnp.float32) * (x.dtype.itemsize * 8) for x in numbers if x.size]
-        sent = [sparse(x, key) for x, key in zip(numbers, keys, strict=False)]
-        return joined(sent), memory, sum(sizes, start=jnp.float32(other_bits))
+    def choose(self, x: jax.Array, key: Key) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """What is kept of one array, which entries these are, and the bits that say so."""
+        k = kept_of(self.fraction, x)
+        # The k largest of d random numbers are a sample without replacement, for any traced k.
+        sent = largest(jax.random.uniform(key, (x.size,)), k).reshape(x.shape)
+        factor = (x.size / k).astype(x.dtype) if self.scaled else jnp.ones((), x.dtype)
+        return jnp.where(sent, factor * x, jnp.zeros_like(x)), sent, place_bits(sent, self.index)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.compressors.compressor import floating
+from jdl.compressors.compressor import by_array, count_of, number_bits
 from jdl.types import Key, Message, number, static
 
 __all__ = ["Statistical"]
@@ -39,9 +39,12 @@ class Statistical:
         return ()
 
     def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        numbers, joined, other_bits = floating(message)
-        sizes = [self.size(jnp.float32(x.size), x) for x in numbers if x.size]
-        return joined([self.of(x, x != 0) for x in numbers]), memory, sum(sizes, start=jnp.float32(other_bits))
+        sent, bits = by_array(lambda x, key: (self.of(x, x != 0), self.size(jnp.float32(x.size), x)), message, key)
+        return sent, memory, bits
+
+    def quantise(self, x: jax.Array, sent: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
+        """What is decoded of the entries of one array that are sent, and their size in bits."""
+        return self.of(x, sent & (x != 0)), self.size(count_of(sent), x)
 
     def of(self, x: jax.Array, sent: jax.Array) -> jax.Array:
         """What is decoded of the entries of one array that are sent, and 0 for the others."""
@@ -54,15 +57,21 @@ class Statistical:
         width = jnp.where((width > 0) & jnp.isfinite(width), width, jnp.ones_like(width))
         level = jnp.clip(jnp.round(centred / width) + bins // 2, 0, bins - 1)
 
-        def decoded_in(bin):
-            inside = sent & (level == bin)
-            held = jnp.sum(jnp.where(inside, centred, 0)) / jnp.maximum(jnp.sum(inside, dtype=x.dtype), 1)
-            return jnp.where(inside, mean + held, 0)
+        if bins <= 16:
+            # Bin by bin, not by a sum into segments: XLA on a CPU scatters one entry at a time.
+            def decoded_in(bin):
+                inside = sent & (level == bin)
+                held = jnp.sum(jnp.where(inside, centred, 0)) / jnp.maximum(jnp.sum(inside, dtype=x.dtype), 1)
+                return jnp.where(inside, mean + held, 0)
 
-        # Bin by bin, not by a sum into segments: XLA on a CPU scatters one entry at a time.
-        decoded = jnp.sum(jax.vmap(decoded_in)(jnp.arange(bins, dtype=x.dtype)), axis=0)
+            decoded = jnp.sum(jax.vmap(decoded_in)(jnp.arange(bins, dtype=x.dtype)), axis=0)
+        else:
+            bin = jnp.where(sent, level, 0).astype(jnp.int32)
+            held = jnp.zeros(bins, x.dtype).at[bin].add(centred)
+            counts = jnp.zeros(bins, jnp.int32).at[bin].add(sent.astype(jnp.int32))
+            decoded = jnp.where(sent, mean + (held / jnp.maximum(counts, 1).astype(x.dtype))[bin], 0)
         return jnp.where(jnp.isnan(mean) & sent, mean, decoded)  # a NaN lies in no bin, and must arrive as one
 
     def size(self, count: jax.Array, x: jax.Array) -> jax.Array:
         """The bits of `count` entries of one array like `x`."""
-        return count * self.bits + (1 + 2**self.bits) * x.dtype.itemsize * 8
+        return count * self.bits + (1 + 2**self.bits) * number_bits(x)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import math
-
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.compressors.compressor import floating
-from jdl.types import Key, Message, number
+from jdl.compressors.compressor import by_array, in_full
+from jdl.compressors.indices import index_of_data, place_bits
+from jdl.types import Key, Message, number, static
 
-__all__ = ["TopK", "largest"]
+__all__ = ["TopK", "kept_of", "largest"]
+
+
+def kept_of(fraction: jax.Array, x: jax.Array) -> jax.Array:
+    """How many entries of an array that is not empty are kept, i32[]: a share, and at least one.
+
+    >>> kept_of(0.25, jnp.zeros(10)).item(), kept_of(0.0, jnp.zeros(10)).item()
+    (2, 1)
+    """
+    return jnp.maximum(1, jnp.round(fraction * x.size)).astype(jnp.int32)
 
 
 def largest(x: jax.Array, k: jax.Array) -> jax.Array:
@@ -37,36 +45,38 @@ def largest(x: jax.Array, k: jax.Array) -> jax.Array:
 
 @struct.dataclass
 class TopK:
-    """Keep, in each array of a message, the `max(1, round(fraction d))` entries of largest magnitude.
+    """Keep, in each array of a message, the `k = max(1, round(fraction d))` entries of largest magnitude.
 
     Contraction: ||C(x) - x||^2 <= (1 - k/d) ||x||^2.
 
     Sends:
-      for each entry kept, the number and an index of ceil(log2 d) bits.
+      for each entry kept, the number and its place: an index of ceil(log2 d) bits, unless `index` names another code.
 
     Args:
       fraction: share of the entries of each array that travels, 0 to 1.
+      index: code of the places: "log2" (ceil(log2 d) bits each), "elias" (gaps), "entropy" (a lower bound).
+
+    Raises:
+      InputError: if there is no such code, or if it is "seed": the places depend on the data.
 
     References:
       Stich, Cordonnier, Jaggi 2018, Sparsified SGD with Memory, definition 2.1.
     """
 
     fraction: float = number(0.1, minimum=0, maximum=1)
+    index: str = static("log2")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", index_of_data(self.index))
 
     def init(self, message: Message) -> tuple[()]:
         return ()
 
     def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        numbers, joined, other_bits = floating(message)
+        sent, bits = by_array(in_full(self.choose), message, key)
+        return sent, memory, bits
 
-        def kept(x):
-            return jnp.maximum(1, jnp.round(self.fraction * x.size)).astype(jnp.int32)
-
-        def sparse(x):
-            return jnp.where(largest(x.reshape(-1), kept(x)).reshape(x.shape), x, 0) if x.size else x
-
-        def bits(x):
-            return kept(x).astype(jnp.float32) * (x.dtype.itemsize * 8 + math.ceil(math.log2(x.size)))
-
-        sizes = [bits(x) for x in numbers if x.size]
-        return joined([sparse(x) for x in numbers]), memory, sum(sizes, start=jnp.float32(other_bits))
+    def choose(self, x: jax.Array, key: Key) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """What is kept of one array, which entries these are, and the bits that say so."""
+        sent = largest(x.reshape(-1), kept_of(self.fraction, x)).reshape(x.shape)
+        return jnp.where(sent, x, jnp.zeros_like(x)), sent, place_bits(sent, self.index)

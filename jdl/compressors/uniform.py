@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.compressors.compressor import floating
+from jdl.compressors.compressor import by_array, count_of, everywhere, number_bits
 from jdl.types import Key, Message, static
 
-__all__ = ["Uniform"]
+__all__ = ["Uniform", "levelled"]
 
 
 @struct.dataclass
@@ -41,26 +41,26 @@ class Uniform:
         return ()
 
     def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        numbers, joined, other_bits = floating(message)
-        keys = jax.random.split(key, max(1, len(numbers)))
-        levels = 2 ** (self.bits - 1) - 1
+        sent, bits = by_array(everywhere(self.quantise), message, key)
+        return sent, memory, bits
 
-        def rounded(x, key):
-            if not x.size:
-                return x
-            top = jnp.max(jnp.abs(x))
-            # Divided before it is scaled: the scale of a tiny array would be no normal number.
-            share = x / jnp.where(top == 0, jnp.ones_like(top), top) * jnp.asarray(levels, x.dtype)
-            if self.stochastic:
-                level = jnp.floor(share + jax.random.uniform(key, x.shape, x.dtype))
-            else:
-                level = jnp.round(share)
-            return jnp.clip(level, -levels, levels) / jnp.asarray(levels, x.dtype) * top
-
-        sizes = [self.size(jnp.float32(x.size), x) for x in numbers if x.size]
-        sent = [rounded(x, key) for x, key in zip(numbers, keys, strict=False)]
-        return joined(sent), memory, sum(sizes, start=jnp.float32(other_bits))
+    def quantise(self, x: jax.Array, sent: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
+        """What is decoded of the entries of one array that are sent, and their size in bits. Zero stays zero."""
+        decoded = levelled(x, 2 ** (self.bits - 1) - 1, key if self.stochastic else None)
+        return decoded, self.size(count_of(sent), x)
 
     def size(self, count: jax.Array, x: jax.Array) -> jax.Array:
         """The bits of `count` entries of one array like `x`."""
-        return count * self.bits + x.dtype.itemsize * 8
+        return count * self.bits + number_bits(x)
+
+
+def levelled(x: jax.Array, levels: int, key: Key | None) -> jax.Array:
+    """Round an array to multiples of max |x| / levels: to the nearest ones, or by chance if there is a key."""
+    top = jnp.max(jnp.abs(x))
+    # Divided before it is scaled: the scale of a tiny array would be no normal number.
+    share = x / jnp.where(top == 0, jnp.ones_like(top), top) * jnp.asarray(levels, x.dtype)
+    if key is None:
+        level = jnp.round(share)
+    else:
+        level = jnp.floor(share + jax.random.uniform(key, x.shape, x.dtype))
+    return jnp.clip(level, -levels, levels) / jnp.asarray(levels, x.dtype) * top

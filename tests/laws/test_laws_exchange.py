@@ -34,11 +34,28 @@ OF_LINKS = {"ATG", "PowerGossip", "RelaySGD"}
 # x / w of push-sum holds only where both are sums of one column-stochastic W, which medians, a polynomial of W with
 # negative weights and a stretched mean are not.
 OF_COLUMNS = {"OverlapSGP", "PushSum"}
+# Codecs of one message, apart from half precision, which treats numbers one by one.
+WITH_MEMORY = {"power_sgd", "fragment"}
+SIZED_BY_CONTENT = {"threshold", "fed_zip", "k_means"}
+CODECS = WITH_MEMORY | SIZED_BY_CONTENT
+CODECS |= {"top_k", "rand_k", "uniform", "statistical", "low_rank", "random_low_rank", "block_wise", "count_sketch"}
+CODECS |= {
+    "eight_bit_float",
+    "natural",
+    "qsgd",
+    "quantile",
+    "sign",
+    "significant_digits",
+    "sparse_ternary",
+    "tern_grad",
+}
+# To an exchange, one codec without memory is like another. Each has tests of its own, and two are drawn here.
+DRAWN = set(np.random.default_rng(classes.SEED).choice(sorted(CODECS - WITH_MEMORY), 2, replace=False))
 # Several steps among peers, or copies that peers keep.
 AMONG_PEERS = {*cases.SERVERS}
 REFUSED_IN = {
     "lossy": cases.LOSING,
-    **dict.fromkeys(("top_k", "rand_k", "uniform", "statistical", "low_rank", "power_sgd"), OF_LINKS),
+    **dict.fromkeys(CODECS, OF_LINKS),
     **dict.fromkeys(("coordinate_median", "trimmed_mean"), OF_LINKS | OF_COLUMNS),
     **dict.fromkeys(("choco", "repeated"), OF_LINKS | AMONG_PEERS),
     **dict.fromkeys(("chebyshev", "variance_corrected"), OF_LINKS | OF_COLUMNS | AMONG_PEERS),
@@ -76,9 +93,13 @@ def remembers(exchange) -> bool:
 
 def met_by(exchange) -> frozenset[str]:
     """The methods that meet an exchange: of each kind of message where it is the one drawn among those that remember,
-    or among those that do not; the others meet peers, clients of a server, or peers that know their links, by turns.
+    or among those that do not; the others meet peers, clients of a server, or peers that know their links, by turns. Of
+    the codecs without memory only two meet any.
     """
-    alike = [other for other in cases.EXCHANGES if remembers(other) == remembers(exchange)]
+    others = CODECS - WITH_MEMORY - DRAWN
+    if exchange in others:
+        return frozenset()
+    alike = [other for other in cases.EXCHANGES if other not in others and remembers(other) == remembers(exchange)]
     if exchange == alike[classes.SEED % len(alike)]:
         return classes.representatives(classes.of_messages)
     rows = {classes.of_rows(classes.facts(name)): name for name in classes.representatives(classes.of_rows)}
@@ -124,6 +145,9 @@ def test_finite_counted_and_resumable(name, exchange):
         assert end.traffic.bits[0].sum() > 0
         return
     np.testing.assert_array_equal(end.traffic.messages[0], copies)
+    if exchange in SIZED_BY_CONTENT:  # a codec's own tests check it
+        assert np.all((end.traffic.bits[0] > 0) == (bits > 0))
+        return
     np.testing.assert_array_equal(end.traffic.bits[0], bits)
     assert (copies.sum() > 0) == (cases.mixes(name) or facts.server)
 

@@ -143,6 +143,7 @@ def test_a_compressor_inside_a_part_has_its_options_there():
     assert [(one.name, one.default) for one in catalogue.options(jdl.exchange.Choco)] == [
         ("gamma", 0.2),
         ("fraction", 0.1),
+        ("index", "log2"),
     ]
     made = catalogue.make("exchanges", "choco", gamma=0.3, fraction=0.4)
     assert (made.gamma, made.compressor) == (0.3, jdl.compressors.TopK(0.4))

@@ -194,7 +194,7 @@ def test_the_nearest_level(bits):
     assert np.all(error <= (1 - 1 / 20) * size + 1e-5)
 
 
-@pytest.mark.parametrize(("bits", "sigmas"), [(1, 6.0), (2, 6.0), (3, 2.0)])
+@pytest.mark.parametrize(("bits", "sigmas"), [(1, 6.0), (2, 6.0), (3, 2.0), (5, 2.0)])
 def test_bins_about_the_mean_are_decoded_as_their_means(bits, sigmas):
     """By hand, with `np.digitize`; the sum is kept, and the error is at most the squared distance to the mean."""
     rows = VECTORS[:300] + 0.5
@@ -207,7 +207,7 @@ def test_bins_about_the_mean_are_decoded_as_their_means(bits, sigmas):
         np.testing.assert_allclose(ours, means[bin], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(sent.sum(1), rows.sum(1), rtol=0, atol=1e-4)
     assert np.all(np.square(sent - rows).sum(1) <= np.square(rows - rows.mean(1, keepdims=True)).sum(1) + 1e-4)
-    assert max(len(np.unique(row)) for row in sent) == 2**bits
+    assert max(len(np.unique(row)) for row in sent) == 2**bits or 2**bits > 20
 
 
 def test_entries_that_a_sparsifier_left_out_take_no_part_in_the_bins():
