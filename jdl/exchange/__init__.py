@@ -10,7 +10,7 @@ from jdl.exchange.linear import Linear
 from jdl.exchange.per_module import PerModule
 from jdl.exchange.renamed import RENAMED
 from jdl.exchange.repeated import Repeated
-from jdl.exchange.robust import CoordinateMedian, TrimmedMean
+from jdl.exchange.robust import CoordinateMedian, GeometricMedian, Krum, MultiKrum, TrimmedMean
 from jdl.exchange.stack import layers, stack, stack_down
 from jdl.exchange.variance_corrected import VarianceCorrected
 
@@ -19,8 +19,11 @@ __all__ = [
     "Choco",
     "Compressed",
     "CoordinateMedian",
+    "GeometricMedian",
+    "Krum",
     "Linear",
     "Lossy",
+    "MultiKrum",
     "PerModule",
     "Repeated",
     "SignFlip",
