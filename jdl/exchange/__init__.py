@@ -10,20 +10,46 @@ from jdl.exchange.linear import Linear
 from jdl.exchange.per_module import PerModule
 from jdl.exchange.renamed import RENAMED
 from jdl.exchange.repeated import Repeated
-from jdl.exchange.robust import CoordinateMedian, GeometricMedian, Krum, MultiKrum, TrimmedMean
+from jdl.exchange.robust import (
+    GTS,
+    MDA,
+    Bucketing,
+    Bulyan,
+    CentredClipping,
+    ClippedGossip,
+    CoordinateMedian,
+    CSPlus,
+    GeometricMedian,
+    Krum,
+    Meamed,
+    MultiKrum,
+    NearestNeighbourMixing,
+    NormClipping,
+    TrimmedMean,
+)
 from jdl.exchange.stack import layers, stack, stack_down
 from jdl.exchange.variance_corrected import VarianceCorrected
 
 __all__ = [
+    "Bucketing",
+    "Bulyan",
+    "CSPlus",
+    "CentredClipping",
     "Chebyshev",
     "Choco",
+    "ClippedGossip",
     "Compressed",
     "CoordinateMedian",
+    "GTS",
     "GeometricMedian",
     "Krum",
     "Linear",
     "Lossy",
+    "MDA",
+    "Meamed",
     "MultiKrum",
+    "NearestNeighbourMixing",
+    "NormClipping",
     "PerModule",
     "Repeated",
     "SignFlip",

@@ -29,7 +29,7 @@ def combined(plan: Plan, own: Leaves, sent: Leaves, chosen: jax.Array, base: Lea
       Leaves `[m, ...]`; for a server, without an axis of rows.
     """
     if isinstance(plan.links, Server):
-        base = [jnp.zeros((), x.dtype) for x in own] if base is None else base
+        base = [jnp.zeros(x.shape[1:], x.dtype) for x in own] if base is None else base
         return [_at_server(chosen[0], mine, theirs, b) for mine, theirs, b in zip(own, sent, base, strict=True)]
     plan = plan.replace(
         links=plan.links.replace(weights=chosen[:, 1:]), self_weights=chosen[:, 0], stochastic="row", symmetric=False
@@ -41,7 +41,7 @@ def combined(plan: Plan, own: Leaves, sent: Leaves, chosen: jax.Array, base: Lea
 
 def _at_server(chosen: jax.Array, own: jax.Array, sent: jax.Array, base: jax.Array) -> jax.Array:
     base, weights = base.astype(own.dtype), chosen.astype(own.dtype)
-    gaps = tree.where_rows(chosen != 0, sent.astype(own.dtype) - base, jnp.zeros((), own.dtype))
+    gaps = tree.where_rows(chosen != 0, sent.astype(own.dtype) - base[None], jnp.zeros((), own.dtype))
     return base + jnp.tensordot(weights, gaps, axes=1, precision="highest")
 
 

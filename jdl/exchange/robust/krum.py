@@ -10,20 +10,24 @@ from jdl.exchange.robust.near import Near, mean_of, smallest
 from jdl.exchange.robust.rule import ByDistance
 from jdl.types import static
 
-__all__ = ["Krum", "MultiKrum", "scores"]
+__all__ = ["Krum", "MultiKrum", "lowest"]
 
 
-def scores(squared: jax.Array, among: jax.Array, f: int) -> jax.Array:
-    """f[k], of each message in `among: bool[k]` the sum of squared distances to its m - f - 2 nearest others, of m.
+def lowest(squared: jax.Array, among: jax.Array, f: int, count: jax.Array) -> jax.Array:
+    """bool[k], the `count` messages of lowest score among those in `among: bool[k]`.
 
-    There is at least one nearest other. What is not in `among` has the score infinity.
+    The score is the sum of squared distances to the m - f - 2 nearest others, at least one, where m counts `among`. At
+    a tie, which two nearest neighbours always are if one other is counted, the next nearest other decides.
     """
     k = len(among)
+    m = jnp.sum(among, dtype=jnp.int32)
     others = among[:, None] & among[None, :] & ~jnp.eye(k, dtype=bool)
     ascending = jnp.sort(jnp.where(others, squared, jnp.inf), axis=1)
-    count = jnp.maximum(jnp.sum(among, dtype=jnp.int32) - f - 2, 1)
-    nearest = jnp.arange(k, dtype=jnp.int32) < jnp.minimum(count, jnp.sum(among, dtype=jnp.int32) - 1)
-    return jnp.where(among, jnp.sum(jnp.where(nearest[None, :], ascending, 0), axis=1), jnp.inf)
+    counted = jnp.minimum(jnp.maximum(m - f - 2, 1), m - 1)
+    place = jnp.arange(k, dtype=jnp.int32)[None, :]
+    score = jnp.sum(jnp.where(place < counted, ascending, 0), axis=1)
+    following = jnp.sum(jnp.where(place == counted, ascending, 0), axis=1)
+    return smallest(score, among, count, following)
 
 
 @struct.dataclass
@@ -31,8 +35,9 @@ class Krum(ByDistance):
     """Krum: of the node's own message and those that arrived, the one closest to its nearest others.
 
     The score of each of m messages is the sum of its squared distances to the m - f - 2 nearest others, and at least
-    one; the message of lowest score is the result, the node's own at a tie. All arrays of a message are one vector. The
-    weights of W are ignored. It stands last in the network.
+    one; the message of lowest score is the result. At a tie the next nearest other decides, and then the first message
+    is taken, the node's own. All arrays of a message are one vector. The weights of W are ignored. It stands last in
+    the network.
 
     Sends:
       the message, as it is, on every link of the plan.
@@ -50,8 +55,7 @@ class Krum(ByDistance):
     f: int = static(1, minimum=0)
 
     def chosen(self, near: Near) -> jax.Array:
-        best = smallest(scores(near.squared, near.arrived, self.f), near.arrived, jnp.int32(1))
-        return best.astype(near.base.dtype)
+        return lowest(near.squared, near.arrived, self.f, jnp.int32(1)).astype(near.base.dtype)
 
 
 @struct.dataclass
@@ -82,5 +86,4 @@ class MultiKrum(ByDistance):
     def chosen(self, near: Near) -> jax.Array:
         count = jnp.maximum(jnp.sum(near.arrived, dtype=jnp.int32) - self.f, 1)
         count = count if self.keep is None else jnp.int32(self.keep)
-        best = smallest(scores(near.squared, near.arrived, self.f), near.arrived, count)
-        return mean_of(best, near.base)
+        return mean_of(lowest(near.squared, near.arrived, self.f, count), near.base)

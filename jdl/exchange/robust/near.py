@@ -7,7 +7,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-__all__ = ["Near", "from_mixture", "mean_of", "of_mixtures", "ranks", "smallest", "usable"]
+from jdl.types import PyTree
+
+__all__ = ["Near", "clipping", "from_mixture", "mean_of", "of_mixtures", "ranks", "smallest", "usable"]
 
 FEW = 64  # up to this many numbers are ranked by comparing each with each, which is faster than a sort
 
@@ -22,14 +24,14 @@ class Near(NamedTuple):
       squared: f[k, k], squared distances between messages; None for rules that do not ask for them.
       arrived: bool[k], which messages arrived.
       weights: f[k], the weights of W, which sum to one; zero for what did not arrive. Those of a server are normalised.
-      extra: what a rule hands to itself, a row for each row; None for most.
+      extra: what a rule hands to itself, one row of it; None for most.
     """
 
     base: jax.Array
     squared: jax.Array | None
     arrived: jax.Array
     weights: jax.Array
-    extra: jax.Array | None = None
+    extra: PyTree = None
 
 
 def usable(near: Near) -> jax.Array:
@@ -43,23 +45,31 @@ def mean_of(mask: jax.Array, like: jax.Array) -> jax.Array:
     return mask.astype(like.dtype) / jnp.maximum(count, 1)
 
 
-def ranks(values: jax.Array) -> jax.Array:
-    """i32[..., k], the place of each number in ascending order along the last axis; the first one at a tie."""
+def ranks(values: jax.Array, then: jax.Array | None = None) -> jax.Array:
+    """i32[..., k], the place of each number in ascending order along the last axis.
+
+    Args:
+      values: f[..., k].
+      then: f[..., k], which decide at a tie; then the first one wins.
+    """
     k = values.shape[-1]
+    then = jnp.zeros_like(values) if then is None else then
     if k > FEW:
-        return jnp.argsort(jnp.argsort(values, axis=-1, stable=True), axis=-1).astype(jnp.int32)
-    mine, other = values[..., :, None], values[..., None, :]
+        order = jnp.lexsort((then, values), axis=-1)
+        return jnp.argsort(order, axis=-1).astype(jnp.int32)
     place = jnp.arange(k, dtype=jnp.int32)
-    earlier = place[None, :] < place[:, None]
-    earlier = earlier.reshape((1,) * (values.ndim - 1) + (k, k))
-    return jnp.sum((other < mine) | ((other == mine) & earlier), axis=-1, dtype=jnp.int32)
+    earlier = (place[None, :] < place[:, None]).reshape((1,) * (values.ndim - 1) + (k, k))
+    for keys in (then, values):
+        mine, other = keys[..., :, None], keys[..., None, :]
+        earlier = (other < mine) | ((other == mine) & earlier)
+    return jnp.sum(earlier, axis=-1, dtype=jnp.int32)
 
 
-def smallest(values: jax.Array, mask: jax.Array, count: jax.Array) -> jax.Array:
-    """bool[..., k], the `count` smallest of the values in `mask`, the first ones at a tie; all where they are fewer."""
+def smallest(values: jax.Array, mask: jax.Array, count: jax.Array, then: jax.Array | None = None) -> jax.Array:
+    """bool[..., k], the `count` smallest of the values in `mask`, all where they are fewer; `then` as in `ranks`."""
     # What is outside ranks last, even behind what is infinite.
     order = jnp.where(mask, jnp.minimum(values, jnp.finfo(values.dtype).max), jnp.inf)
-    return mask & (ranks(order) < count)
+    return mask & (ranks(order, then) < count)
 
 
 def from_mixture(squared: jax.Array, mixture: jax.Array) -> jax.Array:
@@ -95,5 +105,13 @@ def of_mixtures(squared: jax.Array, mixtures: jax.Array) -> jax.Array:
     between = jnp.maximum(cross - (own[:, None] + own[None, :]) / 2, 0)
     lost = jnp.any((mixtures != 0) & infinite[None, :], axis=1)
     between = jnp.where(lost[:, None] | lost[None, :], jnp.inf, between)
-    same = jnp.eye(len(mixtures), dtype=bool) & ~lost
+    same = jnp.eye(len(mixtures), dtype=bool) & ~lost[:, None]
     return jnp.where(same, 0, between)
+
+
+def clipping(squared: jax.Array, tau: jax.Array) -> jax.Array:
+    """`min(1, tau / distance)` from squared distances; 1 at distance 0, and 0 for what is infinitely far."""
+    distance = jnp.sqrt(squared)
+    inside = distance <= tau
+    factor = jnp.where(inside, 1, tau / jnp.where(inside, 1, distance))
+    return jnp.where(jnp.isfinite(squared), factor, 0)

@@ -52,6 +52,7 @@ class ByDistance(Rule):
     """A rule that reads distances, all arrays of a message together, and gives coefficients of messages."""
 
     pairs: ClassVar[bool] = True  # whether it asks for distances between messages
+    centred: ClassVar[bool] = False  # whether it measures from the node's own message, or from that of a server
 
     @abc.abstractmethod
     def chosen(self, near: Near) -> jax.Array:

@@ -9,22 +9,49 @@ import numpy as np
 import pytest
 import robust_numpy as by_hand
 
-import jdl
 from jdl import exchange, topology, tree
 from jdl import plan as plans
 
 KEY = jax.random.key(0)
 N, D = 12, 7
 
+
+def of(reference, **options):
+    return functools.partial(reference, **options)
+
+
 # Each rule with its reference, a function of what one node holds and of its weights.
 EITHER = [
-    (exchange.GeometricMedian(iterations=5, nu=0.1), functools.partial(by_hand.geometric_median, iterations=5, nu=0.1)),
-    (exchange.Krum(f=1), functools.partial(by_hand.krum, f=1)),
-    (exchange.MultiKrum(f=1), functools.partial(by_hand.multi_krum, f=1)),
-    (exchange.MultiKrum(f=2, keep=2), functools.partial(by_hand.multi_krum, f=2, keep=2)),
+    (exchange.TrimmedMean(1), of(by_hand.trimmed, trim=1)),
+    (exchange.GeometricMedian(iterations=5, nu=0.1), of(by_hand.geometric_median, iterations=5, nu=0.1)),
+    (exchange.Krum(f=1), of(by_hand.krum, f=1)),
+    (exchange.MultiKrum(f=1), of(by_hand.multi_krum, f=1)),
+    (exchange.MultiKrum(f=2, keep=2), of(by_hand.multi_krum, f=2, keep=2)),
+    (exchange.Meamed(f=2), of(by_hand.meamed, f=2)),
+    (exchange.MDA(f=2), of(by_hand.mda, f=2)),
+    (exchange.Bulyan(f=1), of(by_hand.bulyan, f=1)),
+    (
+        exchange.NearestNeighbourMixing(f=2, rule=exchange.TrimmedMean(1)),
+        of(by_hand.nearest_neighbour_mixing, f=2, rule=of(by_hand.trimmed, trim=1)),
+    ),
+    (
+        exchange.NearestNeighbourMixing(f=1, rule=exchange.MultiKrum(f=1)),
+        of(by_hand.nearest_neighbour_mixing, f=1, rule=of(by_hand.multi_krum, f=1)),
+    ),
 ]
-PEERS = []
-SERVER = []
+PEERS = [
+    (exchange.ClippedGossip(tau=1.0), of(by_hand.clipped_gossip, tau=1.0)),
+    (exchange.ClippedGossip(liars=0.15), of(by_hand.clipped_gossip_he, liars=0.15)),
+    (exchange.CSPlus(liars=0.15), of(by_hand.cs_plus, liars=0.15)),
+    (exchange.GTS(liars=0.15), of(by_hand.gts, liars=0.15)),
+    (exchange.CentredClipping(tau=2.0), of(by_hand.centred_clipping, tau=2.0, iterations=1, start=lambda x: x[0])),
+    (exchange.CentredClipping(2.0, 3), of(by_hand.centred_clipping, tau=2.0, iterations=3, start=lambda x: x[0])),
+]
+SERVER = [
+    (exchange.NormClipping(), by_hand.norm_clipping),
+    (exchange.NormClipping(1.5), of(by_hand.norm_clipping, limit=1.5)),
+    (exchange.CentredClipping(2.0, 3), of(by_hand.centred_clipping, tau=2.0, iterations=3, start=lambda x: 0)),
+]
 
 
 def messages(rows=N, seed=0):
