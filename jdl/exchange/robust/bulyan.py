@@ -23,8 +23,8 @@ class Bulyan(Rule):
     """Bulyan: Krum chooses m - 2 f messages one after another; then the mean of the values around their median.
 
     Each choice is that of `Krum` among the messages not chosen yet. Of each coordinate of those chosen, all but the 2 f
-    values farthest from their median are averaged, and where that leaves none, it is the median. All arrays of a message are one
-    vector for Krum. The weights of W are ignored. It stands last in the network.
+    values farthest from their median are averaged, and where that leaves none, it is the median. All arrays of a
+    message are one vector for Krum. The weights of W are ignored. It stands last in the network.
 
     Sends:
       the message, as it is, on every link of the plan.

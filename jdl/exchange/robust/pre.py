@@ -8,8 +8,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jdl import checks
+from jdl import checks, tree
 from jdl import plan as plans
+from jdl.exchange import mixing
 from jdl.exchange.robust.combine import combined
 from jdl.exchange.robust.distances import each_row, heard, in_turns, rows_together
 from jdl.exchange.robust.near import Near, mean_of, of_mixtures, usable
@@ -17,6 +18,10 @@ from jdl.exchange.robust.rule import ByCoordinate, ByDistance, Rule, inbox
 from jdl.types import Key, Plan, Server
 
 __all__ = ["Mixed", "PreAggregation"]
+
+# Up to this many coefficients of a row, mixtures are computed in the pass that computes the rule. Measured on two
+# cores, 1,000 rows of 10,000 numbers with 9 neighbours, 100 coefficients and a trimmed mean: 290 ms, and 1,030 ms row by row.
+WRITTEN_OUT = 256
 
 
 class Mixed(NamedTuple):
@@ -109,27 +114,41 @@ class PreAggregation(Rule):
 
 
 def _by_coordinate(rule: ByCoordinate, plan: Plan, own: jax.Array, sent: jax.Array, mixed: Mixed) -> jax.Array:
-    """The rule of mixtures, which are made for a few rows at a time."""
-    shape, own = own.shape, own.reshape(own.shape[0], -1)
-    sent = sent.reshape(sent.shape[0], -1).astype(own.dtype)
-
-    def of(mixtures, there, finite, base, gap):
-        """Rows whose gaps f[c, k, d] are the messages relative to the base f[c, 1, d]."""
-        used = jnp.any((mixtures != 0) & finite[:, :, None], axis=1)
-        gap = jnp.where(used[:, :, None], gap, 0)  # what is in no finite mixture may be NaN
-        values = base + jnp.einsum("cqk,ckd->qcd", mixtures.astype(gap.dtype), gap, precision="highest")
-        values = jnp.where(finite.T[:, :, None], values, jnp.nan)
-        return rule.of([*values], there)
-
+    """The rule of mixtures, relative to a row's own message: equal messages stay equal."""
+    _, q, k = mixed.mixtures.shape
+    mixtures = mixed.mixtures.astype(own.dtype)
+    used = jnp.any((mixtures != 0) & mixed.finite[:, :, None], axis=1)  # what is in no finite mixture may be NaN
     if isinstance(plan.links, Server):
-        result = of(*mixed, jnp.zeros((1, 1, 1), own.dtype), sent[None])
-        return inbox(plan, result, mixed.there).reshape(shape[1:])
-    who = heard(plan).who
+        gap = tree.where_rows(used[0], sent.astype(own.dtype), jnp.zeros((), own.dtype))
+        values = jnp.tensordot(mixtures[0], gap, axes=1, precision="highest")
+        values = tree.where_rows(mixed.finite[0], values, jnp.full((), jnp.nan, own.dtype))
+        return inbox(plan, rule.of(values[:, None], mixed.there), mixed.there)
+    if q * k <= WRITTEN_OUT:
+        messages, _ = mixing.neighbourhood(plan, own, sent)
+        gaps = [jnp.where(tree.column(used[:, j], own), x - own, 0) for j, x in enumerate(messages)]
+
+        def mixture(a):
+            terms = (tree.column(mixtures[:, a, j], own) * gap for j, gap in enumerate(gaps[1:], 1))
+            return jnp.where(tree.column(mixed.finite[:, a], own), sum(terms, start=own), jnp.nan)
+
+        return rule.of([mixture(a) for a in range(q)], mixed.there)
+    return _in_turns(rule, plan, own, sent, mixed, used)
+
+
+def _in_turns(
+    rule: ByCoordinate, plan: Plan, own: jax.Array, sent: jax.Array, mixed: Mixed, used: jax.Array
+) -> jax.Array:
+    """The same for larger neighbourhoods, of a few rows at a time."""
+    shape, own, who = own.shape, own.reshape(own.shape[0], -1), heard(plan).who
+    sent = sent.reshape(sent.shape[0], -1).astype(own.dtype)
 
     def turn(rows):
         mine = own[rows]
         gap = sent.at[who[rows, 1:]].get(mode="promise_in_bounds") - mine[:, None]
-        gap = jnp.concatenate([jnp.zeros_like(mine)[:, None], gap], axis=1)
-        return of(*(x[rows] for x in mixed), mine[None], gap)
+        gap = jnp.where(used[rows, 1:, None], gap, 0)
+        mixtures = mixed.mixtures[rows, :, 1:].astype(own.dtype)
+        values = mine[None] + jnp.einsum("cqk,ckd->qcd", mixtures, gap, precision="highest")
+        values = jnp.where(mixed.finite[rows].T[:, :, None], values, jnp.nan)
+        return rule.of([*values], mixed.there[rows])
 
     return in_turns(turn, own.shape[0], rows_together(who.shape[1] * own.shape[1])).reshape(shape)
