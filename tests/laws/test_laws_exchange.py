@@ -41,8 +41,8 @@ RULES = [
     *("bucketing", "bulyan", "centred_clipping", "coordinate_median", "geometric_median", "krum", "mda", "meamed"),
     *("multi_krum", "nearest_neighbour_mixing", "trimmed_mean"),
 ]
-RULES_OF_PEERS = ["clipped_gossip", "cs_plus", "gts"]
-RULES_OF_SERVERS = ["norm_clipping"]
+RULES_OF_PEERS = ["balance", "clipped_gossip", "cs_plus", "gts", "ios", "nearest_neighbour_averaging"]
+RULES_OF_SERVERS = ["fools_gold", "norm_clipping", "sign_majority"]
 # Those that are tried today.
 DRAWN = {rules[(classes.SEED // 2) % len(rules)] for rules in (RULES, RULES_OF_PEERS + RULES_OF_SERVERS)}
 REFUSED_IN = {

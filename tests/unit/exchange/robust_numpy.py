@@ -145,3 +145,43 @@ def nearest_neighbour_mixing(x, w, f, rule):
     keep = max(len(x) - f, 1)
     mixed = np.stack([x[np.argsort(row, kind="stable")[:keep]].mean(axis=0) for row in gap])
     return rule(mixed, np.full(len(x), 1 / len(x)))
+
+
+def ios(x, w, f):
+    left = list(range(len(x)))
+    for _ in range(min(f, len(x) - 1)):
+        mean = w[left] @ x[left] / w[left].sum()
+        left.remove(max(left[1:], key=lambda j: np.linalg.norm(x[j] - mean)))
+    return w[left] @ x[left] / w[left].sum()
+
+
+def nearest_average(x, w, f):
+    return x[by_distance_from_own(x, w)[2][: max(len(x) - f, 1)]].mean(axis=0)
+
+
+def balance(x, w, gamma, kappa, rounds, alpha, t):
+    limit = gamma * np.exp(-kappa * t / rounds) * np.linalg.norm(x[0])
+    accepted = [x_j for x_j in x[1:] if np.linalg.norm(x_j - x[0]) <= limit]
+    return alpha * x[0] + (1 - alpha) * np.mean(accepted, axis=0) if accepted else x[0]
+
+
+def sign_majority(x, w):
+    return np.sign(np.sign(x).sum(axis=0))
+
+
+def fools_gold_trust(sums):
+    """As the public code does it, one pair after another."""
+    norms = np.linalg.norm(sums, axis=1)
+    unit = sums / np.where(norms > 0, norms, 1)[:, None]
+    n = len(sums)
+    cosines = unit @ unit.T
+    cosines[range(n), range(n)] = 0
+    most = cosines.max(axis=1)
+    for i, j in itertools.permutations(range(n), 2):
+        if most[i] < most[j]:
+            cosines[i, j] *= most[i] / most[j]
+    trust = np.clip(1 - cosines.max(axis=1), 0, 1)
+    trust = trust / trust.max()
+    trust[trust == 1] = 0.99
+    with np.errstate(divide="ignore"):
+        return np.clip(np.log(trust / (1 - trust)) + 0.5, 0, 1)

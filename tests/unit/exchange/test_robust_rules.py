@@ -13,7 +13,7 @@ import robust_numpy as by_hand
 import jdl
 from jdl import exchange, topology, tree
 from jdl import plan as plans
-from jdl.exchange.robust import mda, pre
+from jdl.exchange.robust import fools_gold, mda, pre, sketch
 
 KEY = jax.random.key(0)
 N, D = 12, 7
@@ -47,10 +47,13 @@ PEERS = [
     (exchange.ClippedGossip(liars=0.15), of(by_hand.clipped_gossip_he, liars=0.15)),
     (exchange.CSPlus(liars=0.15), of(by_hand.cs_plus, liars=0.15)),
     (exchange.GTS(liars=0.15), of(by_hand.gts, liars=0.15)),
+    (exchange.IOS(f=2), of(by_hand.ios, f=2)),
+    (exchange.NearestNeighbourAveraging(f=2), of(by_hand.nearest_average, f=2)),
     (exchange.CentredClipping(tau=2.0), of(by_hand.centred_clipping, tau=2.0, iterations=1, start=lambda x: x[0])),
     (exchange.CentredClipping(2.0, 3), of(by_hand.centred_clipping, tau=2.0, iterations=3, start=lambda x: x[0])),
 ]
 SERVER = [
+    (exchange.SignMajority(), by_hand.sign_majority),
     (exchange.NormClipping(), by_hand.norm_clipping),
     (exchange.NormClipping(1.5), of(by_hand.norm_clipping, limit=1.5)),
     (exchange.CentredClipping(2.0, 3), of(by_hand.centred_clipping, tau=2.0, iterations=3, start=lambda x: 0)),
@@ -198,6 +201,57 @@ def test_a_server_clips_around_what_it_aggregated_last():
     jax.tree.map(np.testing.assert_array_equal, kept, state)
 
 
+def test_balance_accepts_less_from_round_to_round():
+    own, sent = messages()
+    plan = PLANS["slots"]()
+    options = {"gamma": 1.5, "kappa": 4.0, "rounds": 6.0, "alpha": 0.3}
+    rows = by_hand.neighbourhoods(plan, own, sent)
+    wire = programs.wire(plan, halves(own), halves(sent))
+    inboxes, accepted = [], []
+    for size in (None, 1):
+        rule = tree.numbers_to_arrays(exchange.Balance(**options, sketch=size))
+        state = rule.init(wire.sent)
+        for t in range(3):
+            inbox, state, _ = programs.apply(rule, state, wire, KEY)
+            inboxes.append(whole(inbox))
+            accepted.append(np.sum(np.any(inboxes[-1] != own, axis=1)))
+            if size is None:
+                expected = np.stack([by_hand.balance(x, w, **options, t=t) for x, w in rows])
+                np.testing.assert_allclose(inboxes[-1], expected, rtol=1e-5, atol=1e-5)
+    assert accepted[0] > accepted[2] and accepted[3] > 0
+    assert not np.allclose(inboxes[0], inboxes[3])
+
+
+def test_sketches_have_the_right_norms_on_average():
+    x = [jnp.asarray(np.random.default_rng(0).standard_normal((2, 103)), jnp.float32), jnp.ones((2, 3))]
+    draw = jax.jit(jax.vmap(lambda key: sketch.measured(x, x, 20, key)[0]))
+    first, short = draw(jax.random.split(KEY, 2000))
+    assert first.shape == (2000, 2, 20) and np.all(short == 1)
+    squares = np.square(np.asarray(first)).sum(axis=2) / np.square(np.asarray(x[0])).sum(axis=1)
+    assert np.abs(squares.mean(axis=0) - 1).max() < 5 * np.sqrt(2 / 20 / 2000)
+
+
+def test_fools_gold_trusts_what_differs():
+    """Three rounds, in which two clients send nearly the same, and one message is lost."""
+    rng = np.random.default_rng(2)
+    plan = plans.clients(jnp.arange(5, dtype=jnp.int32))
+    rule, sums = exchange.FoolsGold(), np.zeros((5, D))
+    state = rule.init(halves(sums.astype(np.float32)))
+    for t in range(3):
+        x = rng.standard_normal((5, D)).astype(np.float32)
+        x[1] = x[0] + 0.01 * x[1]
+        there = np.arange(5) != (4 if t == 1 else 9)
+        inbox, state, _ = programs.apply(
+            rule, state, programs.wire(plans.lose(plan, jnp.asarray(there)), halves(x)), KEY
+        )
+        sums += np.where(there[:, None], x, 0)
+        trust = by_hand.fools_gold_trust(sums)
+        assert trust[0] < 0.1 and trust[1] < 0.1
+        np.testing.assert_allclose(whole(inbox), (trust * there) @ x / there.sum(), rtol=1e-4, atol=1e-5)
+    same = np.asarray(fools_gold.trust(jnp.asarray([[1.0, 1, 0], [1, 1, 0], [0, 0, 1]])))
+    assert same.tolist() == [0, 0, 1] and np.all(fools_gold.trust(jnp.ones((3, 3))) == 1)
+
+
 def test_buckets_are_drawn_anew_by_every_node_and_keep_the_mean():
     """Krum with one bucket chosen of two shows which messages were together: each pair is as likely."""
     own = np.eye(5, D, dtype=np.float32)
@@ -261,5 +315,7 @@ def test_rules_are_those_of_byzfl():
     for (rule, reference), inbox in zip(pairs, inboxes([rule for rule, _ in pairs], plan, own, own), strict=True):
         np.testing.assert_allclose(inbox[0], reference(rows), rtol=2e-5, atol=2e-5, err_msg=f"{rule}")
     server = plans.clients(jnp.arange(11, dtype=jnp.int32))
+    (inbox,) = inboxes([exchange.NearestNeighbourAveraging(3)], plan, own, own)
+    np.testing.assert_allclose(inbox[4], byzfl.MoNNA(3, idx=4)(rows), rtol=2e-5, atol=2e-5)
     (inbox,) = inboxes([exchange.CentredClipping(2.0, 3)], server, own, own)
     np.testing.assert_allclose(inbox, byzfl.CenteredClipping(L=3, tau=2.0)(rows), rtol=2e-5, atol=2e-5)
