@@ -53,10 +53,21 @@ CODECS |= {
 DRAWN = set(np.random.default_rng(classes.SEED).choice(sorted(CODECS - WITH_MEMORY), 2, replace=False))
 # Several steps among peers, or copies that peers keep.
 AMONG_PEERS = {*cases.SERVERS}
+# Rules in place of the mean, which look all alike to the engine: for everyone, for peers, and for servers.
+RULES = [
+    *("bucketing", "bulyan", "centred_clipping", "coordinate_median", "geometric_median", "krum", "mda", "meamed"),
+    *("multi_krum", "nearest_neighbour_mixing", "trimmed_mean"),
+]
+RULES_OF_PEERS = ["balance", "clipped_gossip", "cs_plus", "gts", "ios", "nearest_neighbour_averaging"]
+RULES_OF_SERVERS = ["fools_gold", "norm_clipping", "sign_majority"]
+# Those that are tried today.
+DRAWN |= {rules[(classes.SEED // 2) % len(rules)] for rules in (RULES, RULES_OF_PEERS + RULES_OF_SERVERS)}
 REFUSED_IN = {
     "lossy": cases.LOSING,
     **dict.fromkeys(CODECS, OF_LINKS),
-    **dict.fromkeys(("coordinate_median", "trimmed_mean"), OF_LINKS | OF_COLUMNS),
+    **dict.fromkeys(RULES, OF_LINKS | OF_COLUMNS),
+    **dict.fromkeys(RULES_OF_PEERS, OF_LINKS | OF_COLUMNS | AMONG_PEERS),
+    **dict.fromkeys(RULES_OF_SERVERS, {*cases.ALGORITHMS} - AMONG_PEERS),
     **dict.fromkeys(("choco", "repeated"), OF_LINKS | AMONG_PEERS),
     **dict.fromkeys(("chebyshev", "variance_corrected"), OF_LINKS | OF_COLUMNS | AMONG_PEERS),
 }
@@ -109,7 +120,8 @@ def met_by(exchange) -> frozenset[str]:
 
 def some(pairs):
     """Every exchange with the methods that it meets, and a few pairs more; the rest in the slow suite."""
-    met = {exchange: met_by(exchange) for exchange in cases.EXCHANGES}
+    late = {*RULES, *RULES_OF_PEERS, *RULES_OF_SERVERS} - DRAWN
+    met = {exchange: frozenset() if exchange in late else met_by(exchange) for exchange in cases.EXCHANGES}
     rest = [(name, exchange) for name, exchange in pairs if name not in met[exchange]]
     slow = {rest[i] for i in np.random.default_rng(classes.SEED).permutation(len(rest))[MORE:]}
     return [pytest.param(*pair, marks=pytest.mark.slow) if pair in slow else pair for pair in pairs]
