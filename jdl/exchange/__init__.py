@@ -5,7 +5,7 @@ from jdl.exchange.attacks import SignFlip
 from jdl.exchange.chebyshev import Chebyshev
 from jdl.exchange.choco import Choco
 from jdl.exchange.compress import Compressed
-from jdl.exchange.faults import Lossy
+from jdl.exchange.faults import Delayed, Lossy
 from jdl.exchange.linear import Linear
 from jdl.exchange.per_module import PerModule
 from jdl.exchange.renamed import RENAMED
@@ -19,6 +19,7 @@ __all__ = [
     "Choco",
     "Compressed",
     "CoordinateMedian",
+    "Delayed",
     "Linear",
     "Lossy",
     "PerModule",
