@@ -5,7 +5,7 @@ from jdl.exchange.attacks import SignFlip
 from jdl.exchange.chebyshev import Chebyshev
 from jdl.exchange.choco import Choco
 from jdl.exchange.compress import Compressed
-from jdl.exchange.faults import Delayed, Lossy
+from jdl.exchange.faults import Delayed, FillMissing, Lossy, LossyLinks, RobustPushSum
 from jdl.exchange.linear import Linear
 from jdl.exchange.per_module import PerModule
 from jdl.exchange.renamed import RENAMED
@@ -20,10 +20,13 @@ __all__ = [
     "Compressed",
     "CoordinateMedian",
     "Delayed",
+    "FillMissing",
     "Linear",
     "Lossy",
+    "LossyLinks",
     "PerModule",
     "Repeated",
+    "RobustPushSum",
     "SignFlip",
     "TrimmedMean",
     "VarianceCorrected",

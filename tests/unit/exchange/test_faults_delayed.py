@@ -22,10 +22,11 @@ init = jax.jit(jdl.sim.init)
 advance = jax.jit(lambda s, state, until: jdl.sim.advance(s, state, until)[0])
 
 
+DPSGD = jdl.algorithms.DPSGD(lr=0.1)
 TRACKING, RELAY = jdl.algorithms.GradientTracking(), jdl.algorithms.RelaySGD()
 
 
-def gossip(network, algorithm=jdl.algorithms.DPSGD(lr=0.1), talk=IN_SLOTS, **how):
+def gossip(network, algorithm=DPSGD, talk=IN_SLOTS, **how):
     return jdl.simulation(DATA, algorithm, talk, network, **how)
 
 
