@@ -1,10 +1,10 @@
 """Laws over classes of methods in every exchange: finite, counted by formula, resumable; or refused."""
 
-import itertools
 import re
 
 import cases
 import classes
+import facts
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +15,6 @@ from jdl import plan as plans
 from jdl.exchange.stack import layers
 from jdl.types import PerLink
 
-PAIRS = list(itertools.product(cases.ALGORITHMS, cases.EXCHANGES))
 ROUNDS, PARTICIPANTS = 5, 6
 # Pairs drawn beside those of each kind of message and each exchange.
 MORE = 2
@@ -28,25 +27,7 @@ def parts(name, exchange):
     return {"talk": talk, "data": cases.problem(noise=0.3), "roles": roles}
 
 
-# What is refused, and why, written down here and not read from what the parts declare.
-# Messages that differ from neighbour to neighbour are not one array, and have no mean.
-OF_LINKS = {"ATG", "PowerGossip", "RelaySGD"}
-# x / w of push-sum holds only where both are sums of one column-stochastic W, which medians, a polynomial of W with
-# negative weights and a stretched mean are not.
-OF_COLUMNS = {"OverlapSGP", "PushSum"}
-# Several steps among peers, or copies that peers keep.
-AMONG_PEERS = {*cases.SERVERS}
-REFUSED_IN = {
-    "lossy": cases.LOSING,
-    **dict.fromkeys(("top_k", "rand_k", "uniform", "statistical", "low_rank", "power_sgd"), OF_LINKS),
-    **dict.fromkeys(("coordinate_median", "trimmed_mean"), OF_LINKS | OF_COLUMNS),
-    **dict.fromkeys(("choco", "repeated"), OF_LINKS | AMONG_PEERS),
-    **dict.fromkeys(("chebyshev", "variance_corrected"), OF_LINKS | OF_COLUMNS | AMONG_PEERS),
-}
-
-
-REFUSED = [(name, exchange) for name, exchange in PAIRS if name in REFUSED_IN.get(exchange, ())]
-ALLOWED = [pair for pair in PAIRS if pair not in REFUSED]
+ALLOWED = [pair for pair in facts.PAIRS if pair not in facts.REFUSED]
 
 
 def one_copy_bits(message, network) -> float:
@@ -82,7 +63,7 @@ def met_by(exchange) -> frozenset[str]:
     if exchange == alike[classes.SEED % len(alike)]:
         return classes.representatives(classes.of_messages)
     rows = {classes.of_rows(classes.facts(name)): name for name in classes.representatives(classes.of_rows)}
-    allowed = [name for _, name in sorted(rows.items()) if name not in REFUSED_IN.get(exchange, ())]
+    allowed = [name for _, name in sorted(rows.items()) if (name, exchange) in ALLOWED]
     return frozenset({allowed[(classes.SEED + cases.EXCHANGES.index(exchange)) % len(allowed)]})
 
 
@@ -128,15 +109,16 @@ def test_finite_counted_and_resumable(name, exchange):
     assert (copies.sum() > 0) == (cases.mixes(name) or facts.server)
 
 
+SENTENCE = r"got \w+ that needs '(\w+)', which (?:the network breaks|these parts do not offer); \w+"
+
+
 def test_refused_with_the_missing_need():
     wrong = []
-    for name, exchange in REFUSED:
+    for name, exchange in facts.REFUSED:
         try:
             cases.build(name, network=cases.network_of_one(exchange), **parts(name, exchange))
         except jdl.checks.InputError as error:
-            if re.match(
-                r"got \w+ that needs '\w+', which (the network breaks|these parts do not offer); \w+", str(error)
-            ):
+            if (found := re.match(SENTENCE, str(error))) and found[1] in facts.words(name, exchange):
                 continue
             wrong.append(f"{name} in {exchange}: {error}")
         else:

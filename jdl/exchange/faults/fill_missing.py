@@ -39,8 +39,8 @@ class FillMissing:
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"peers", "one_by_one"})
-    # Who is heard differs from coordinate to coordinate, and only rows keep their sums.
-    breaks: ClassVar[frozenset[str]] = frozenset({"symmetric", "doubly_stochastic", "column_stochastic", "push"})
+    # Who is heard differs from coordinate to coordinate, and only rows keep their sums. Links still go both ways.
+    breaks: ClassVar[frozenset[str]] = frozenset({"doubly_stochastic", "column_stochastic", "push"})
 
     def init(self, message: Message) -> ExchangeState:
         return ()
