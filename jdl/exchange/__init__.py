@@ -5,7 +5,16 @@ from jdl.exchange.attacks import SignFlip
 from jdl.exchange.chebyshev import Chebyshev
 from jdl.exchange.choco import Choco
 from jdl.exchange.compress import Compressed
-from jdl.exchange.faults import Delayed, FillMissing, Lossy, LossyLinks, RobustPushSum
+from jdl.exchange.faults import (
+    BurstyLinks,
+    Delayed,
+    Duplicated,
+    FillMissing,
+    Lossy,
+    LossyLinks,
+    RobustPushSum,
+    Stale,
+)
 from jdl.exchange.linear import Linear
 from jdl.exchange.per_module import PerModule
 from jdl.exchange.renamed import RENAMED
@@ -15,11 +24,13 @@ from jdl.exchange.stack import layers, stack, stack_down
 from jdl.exchange.variance_corrected import VarianceCorrected
 
 __all__ = [
+    "BurstyLinks",
     "Chebyshev",
     "Choco",
     "Compressed",
     "CoordinateMedian",
     "Delayed",
+    "Duplicated",
     "FillMissing",
     "Linear",
     "Lossy",
@@ -28,6 +39,7 @@ __all__ = [
     "Repeated",
     "RobustPushSum",
     "SignFlip",
+    "Stale",
     "TrimmedMean",
     "VarianceCorrected",
     "layers",

@@ -47,11 +47,11 @@ NETWORKS = ("static", "changing", "lossy", "waves")
 COMPRESS = {"top_k", "rand_k", "uniform", "statistical", "low_rank", "power_sgd"}  # one array, whatever it is made of
 RANK = {"coordinate_median", "trimmed_mean"}
 NOT_A_W = {"chebyshev", "variance_corrected"}  # weights of other signs, and a stretched mean
-AMONG_PEERS = {"choco", "repeated", "fill_missing", *NOT_A_W}
-ONE_ARRAY = {"choco", "repeated", "delayed", *COMPRESS, *RANK, *NOT_A_W}  # no message for each neighbour
-ROWS_ONLY = {"delayed", "fill_missing"}  # who is read differs from row to row
+AMONG_PEERS = {"choco", "repeated", "fill_missing", "stale", *NOT_A_W}
+ONE_ARRAY = {"choco", "repeated", "delayed", "stale", *COMPRESS, *RANK, *NOT_A_W}  # no message for each neighbour
+ROWS_ONLY = {"delayed", "fill_missing", "stale"}  # who is read differs from row to row
 NO_PUSH = {*RANK, *NOT_A_W, *ROWS_ONLY}
-MISSES = {"lossy", "delayed"}  # not every message arrives in its round
+MISSES = {"lossy", "bursty_links", "delayed", "stale"}  # not every message arrives in its round
 
 
 def words(name: str, exchange: str, network: str = "static") -> set[str]:
@@ -81,8 +81,8 @@ def words(name: str, exchange: str, network: str = "static") -> set[str]:
         found |= {"reliable"}
     if not served and moves and (name in COPIES | SAME_EDGES or exchange == "choco"):
         found |= {"fixed_links", "per_link"}
-    if not served and moves and exchange == "delayed":
-        found |= {"lasting_links"}
+    if not served and moves and exchange in ("delayed", "stale"):
+        found |= {"lasting_links", "fixed_links"}
     return found
 
 
