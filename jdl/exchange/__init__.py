@@ -5,7 +5,16 @@ from jdl.exchange.attacks import SignFlip
 from jdl.exchange.chebyshev import Chebyshev
 from jdl.exchange.choco import Choco
 from jdl.exchange.compress import Compressed
-from jdl.exchange.faults import Lossy
+from jdl.exchange.faults import (
+    BurstyLinks,
+    Delayed,
+    Duplicated,
+    FillMissing,
+    Lossy,
+    LossyLinks,
+    RobustPushSum,
+    Stale,
+)
 from jdl.exchange.linear import Linear
 from jdl.exchange.per_module import PerModule
 from jdl.exchange.renamed import RENAMED
@@ -41,6 +50,7 @@ __all__ = [
     "Bulyan",
     "CSPlus",
     "CentredClipping",
+    "BurstyLinks",
     "Chebyshev",
     "Choco",
     "ClippedGossip",
@@ -59,10 +69,16 @@ __all__ = [
     "NearestNeighbourAveraging",
     "NearestNeighbourMixing",
     "NormClipping",
+    "Delayed",
+    "Duplicated",
+    "FillMissing",
+    "LossyLinks",
     "PerModule",
     "Repeated",
+    "RobustPushSum",
     "SignFlip",
     "SignMajority",
+    "Stale",
     "TrimmedMean",
     "VarianceCorrected",
     "layers",

@@ -22,12 +22,13 @@ class Choco:
 
     xhat_i += C(x_i - xhat_i);  inbox_i = x_i + gamma (sum_j W_ij xhat_j - xhat_i).
 
-    The copies xhat start at zero. A lost packet would leave a neighbour with another copy than the sender assumes, so
-    links must be reliable. Adapt-then-combine over this exchange is CHOCO-SGD in the order of the paper's Algorithm 2.
-    gamma = 1 without compression is plain gossip.
+    The copies xhat start at zero. A neighbour that misses a change, because a packet is lost, because it sleeps, or
+    because the link is not there in this round, would hold another copy than the sender assumes. So links must be
+    reliable, and the same in every round. Adapt-then-combine over this exchange is CHOCO-SGD in the order of the
+    paper's Algorithm 2. gamma = 1 without compression is plain gossip.
 
     Sends:
-      the compressed change of the message, on reliable links.
+      the compressed change of the message, on reliable links that are the same in every round.
 
     Memory:
       one more copy of the message per node, and what the compressor remembers.
@@ -46,7 +47,7 @@ class Choco:
     compressor: Compressor = TopK()
     inner: Exchange = Linear()
 
-    needs: ClassVar[frozenset[str]] = frozenset({"reliable", "peers"})
+    needs: ClassVar[frozenset[str]] = frozenset({"reliable", "copies", "fixed_links", "peers"})
     breaks: ClassVar[frozenset[str]] = frozenset({"per_link", "each"})
 
     def init(self, message: Message) -> ExchangeState:

@@ -45,9 +45,13 @@ class Compressed:
 
     @property
     def breaks(self) -> frozenset[str]:
-        """A message for each neighbour is one array to a compressor, unless that treats numbers one by one."""
-        exact = {"exact"} if not getattr(self.compressor, "exact", False) else set()
-        return frozenset(exact if isinstance(self.compressor, Narrowing) else exact | {"per_link"})
+        """A message for each neighbour is one array to a compressor, unless that treats numbers one by one.
+
+        What is compressed is no copy of what the sender keeps; numbers in a narrower type are one but for rounding.
+        """
+        narrows, exact = isinstance(self.compressor, Narrowing), getattr(self.compressor, "exact", False)
+        broken = {"exact": not exact, "copies": not exact and not narrows, "per_link": not narrows}
+        return frozenset(word for word, is_broken in broken.items() if is_broken)
 
     def init(self, message: Message) -> ExchangeState:
         return start(self.compressor, message), self.inner.init(message)

@@ -93,6 +93,8 @@ class PerModule:
         return tuple(self.inner.init([leaves[i] for i in part]) if part else () for part in parts)
 
     def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
+        need = "got PerModule behind an exchange that delays messages, need it before; put that one last"
+        checks.require(wire.age is None, need)
         own, structure = jax.tree.flatten(wire.own)
         sent, inbox, states, deliveries = jax.tree.leaves(wire.sent), list(own), list(state), []
         total = max(tree.bits(wire.sent), 1)

@@ -6,6 +6,7 @@ from jdl.oracle.gradient_noise import GradientNoise
 from jdl.oracle.label_flip import LabelFlip
 from jdl.oracle.private_gradients import PrivateGradients
 from jdl.oracle.stack import ALWAYS, answers, as_oracle, stack_oracles
+from jdl.oracle.stragglers import Stragglers
 from jdl.oracle.zeroth_order import ZerothOrder
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "GradientNoise",
     "LabelFlip",
     "PrivateGradients",
+    "Stragglers",
     "ZerothOrder",
     "answers",
     "as_oracle",

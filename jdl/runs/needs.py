@@ -27,9 +27,11 @@ REMEDIES = {
     "row_stochastic": "give weights whose rows sum to one, or use push_sum",
     "symmetric": "use an undirected graph, or gradient_tracking, which takes directed doubly stochastic weights",
     "reliable": "drop the lossy links, or compress without memory, e.g. with TopK",
+    "copies": "leave the compressor out of the network, and give the method one",
     "one_by_one": 'give a graph in slots, topology.plan("slots"), or one whose nodes have few neighbours',
     "tree": "give one graph without cycles, e.g. jdl.topology.binary_tree(n)",
     "fixed_links": "give one graph that does not change from round to round",
+    "lasting_links": "give one graph that does not change from round to round",
     "per_link": "leave out compressors and rules that read one message per node",
     "each": "leave out exchanges that replace or repeat the mean, and give a graph in slots",
     "push": "leave out exchanges that keep no sums",
@@ -55,8 +57,10 @@ def check_needs(built: Simulation, plan: Plan) -> None:
       InputError: if a need is not met; the sentence says what to change.
     """
     broken = breaks_of(built.exchange)
-    has = plans.provides(plan) | {"reliable", "push"} | answers(built.oracle, built.problem)
+    has = plans.provides(plan) | {"reliable", "push", "copies"} | answers(built.oracle, built.problem)
     has |= getattr(built.schedule, "provides", frozenset())
+    if {"fixed_links", "server"} & has:
+        has |= {"lasting_links"}
     if built.roles is not None and not np.all(np.asarray(built.roles.honest)):
         has |= {"dishonest"}
     if "reliable" in broken and not plan.symmetric:

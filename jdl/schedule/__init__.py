@@ -10,8 +10,11 @@ from jdl.schedule.asynchronous_pairs import AsynchronousPairs
 from jdl.schedule.availability import Availability
 from jdl.schedule.churn import Churn
 from jdl.schedule.communication import FinalMerge, Windowed
+from jdl.schedule.crashes import Crashes
 from jdl.schedule.cyclic import Cyclic
 from jdl.schedule.cyclic_sampling import CyclicSampling
+from jdl.schedule.disaster import Disaster
+from jdl.schedule.diurnal import Diurnal
 from jdl.schedule.epidemic import Epidemic
 from jdl.schedule.epidemic_local import EpidemicLocal
 from jdl.schedule.equidyn import Equidyn
@@ -24,6 +27,7 @@ from jdl.schedule.matcha import Matcha
 from jdl.schedule.matching import Matching
 from jdl.schedule.mobility import Mobility
 from jdl.schedule.pairwise import Pairwise
+from jdl.schedule.partition import Partition
 from jdl.schedule.peer_swap import PeerSwap
 from jdl.schedule.power_of_choice import PowerOfChoice
 from jdl.schedule.random_groups import RandomGroups
@@ -34,14 +38,19 @@ from jdl.schedule.sampling import Sampling
 from jdl.schedule.sampling_with_replacement import SamplingWithReplacement
 from jdl.schedule.sleeping import Sleeping
 from jdl.schedule.teleportation import Teleportation
+from jdl.schedule.trace_files import read_trace
+from jdl.schedule.traced import Traced
 
 __all__ = [
     "Affinity",
     "AsynchronousPairs",
     "Availability",
     "Churn",
+    "Crashes",
     "Cyclic",
     "CyclicSampling",
+    "Disaster",
+    "Diurnal",
     "Epidemic",
     "EpidemicLocal",
     "Equidyn",
@@ -55,6 +64,7 @@ __all__ = [
     "Matching",
     "Mobility",
     "Pairwise",
+    "Partition",
     "PeerSwap",
     "PowerOfChoice",
     "RandomGroups",
@@ -64,7 +74,9 @@ __all__ = [
     "SamplingWithReplacement",
     "Sleeping",
     "Teleportation",
+    "Traced",
     "Windowed",
+    "read_trace",
 ]
 
 checks.renamed(__name__, RENAMED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Self
 
@@ -11,7 +12,8 @@ import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl.types import Key, Plan, ScheduleState, Seen, Server, number
+from jdl.schedule.trace_files import read_trace
+from jdl.types import Key, Plan, ScheduleState, Seen, Server, number, static
 
 __all__ = ["Availability"]
 
@@ -29,6 +31,7 @@ class Availability:
     Args:
       table: bool[T, n], who can be there in round t; its last row holds from round T - 1 on.
       probability: of each of these to be there, 0 to 1; a leaf.
+      repeats: whether the table begins again after its last row instead.
 
     References:
       Douillard, Feng, Rusu, Chhaparia, Donchev, Kuncoro, Ranzato, Szlam, Shen, "DiLoCo: Distributed Low-Communication
@@ -38,6 +41,7 @@ class Availability:
 
     table: jax.Array
     probability: float | jax.Array = number(1.0, minimum=0, maximum=1)
+    repeats: bool = static(False)
 
     @classmethod
     def for_nodes(cls, n: int, alive: float | Sequence[int] | np.ndarray) -> Self:
@@ -66,6 +70,23 @@ class Availability:
         checks.require(good, f"{need}[T, {n}]; try alive=0.9")
         return cls(table=jnp.asarray(table), probability=1.0)
 
+    @classmethod
+    def from_trace(
+        cls, path: str | os.PathLike[str], n: int, seconds_per_round: float = 600.0, rounds: int | None = None
+    ) -> Self:
+        """Workers that are there when a file says so, at the beginning of each round.
+
+        Args:
+          path: a table of intervals or a trace of FedScale, see `jdl.schedule.read_trace`.
+          n: number of nodes, at least 1.
+          seconds_per_round: the length of a round, more than 0.
+          rounds: the number T of rounds after which the table repeats; None for as many as cover the file.
+
+        Raises:
+          InputError: as `jdl.schedule.read_trace`.
+        """
+        return cls(table=jnp.asarray(read_trace(path, n, seconds_per_round, rounds)), probability=1.0, repeats=True)
+
     @property
     def n(self) -> int:
         """The number of nodes."""
@@ -78,7 +99,8 @@ class Availability:
         self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
     ) -> tuple[Plan, ScheduleState]:
         """The workers of round t of which `key` says that they are there."""
-        there = self.table[jnp.minimum(t, self.table.shape[0] - 1)]
+        rows = self.table.shape[0]
+        there = self.table[t % rows if self.repeats else jnp.minimum(t, rows - 1)]
         there = there & jax.random.bernoulli(key, self.probability, (self.n,))
         weights = there.astype(jnp.result_type(float))
         plan = Plan(

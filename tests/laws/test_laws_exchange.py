@@ -1,10 +1,10 @@
 """Laws over classes of methods in every exchange: finite, counted by formula, resumable; or refused."""
 
-import itertools
 import re
 
 import cases
 import classes
+import facts
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,10 +15,10 @@ from jdl import plan as plans
 from jdl.exchange.stack import layers
 from jdl.types import PerLink
 
-PAIRS = list(itertools.product(cases.ALGORITHMS, cases.EXCHANGES))
 ROUNDS, PARTICIPANTS = 5, 6
 # Pairs drawn beside those of each kind of message and each exchange.
 MORE = 2
+SIZED_BY_CONTENT = facts.SIZED_BY_CONTENT
 
 
 def parts(name, exchange):
@@ -28,53 +28,16 @@ def parts(name, exchange):
     return {"talk": talk, "data": cases.problem(noise=0.3), "roles": roles}
 
 
-# What is refused, and why, written down here and not read from what the parts declare.
-# Messages that differ from neighbour to neighbour are not one array, and have no mean.
-OF_LINKS = {"ATG", "PowerGossip", "RelaySGD"}
-# x / w of push-sum holds only where both are sums of one column-stochastic W, which medians, a polynomial of W with
-# negative weights and a stretched mean are not.
-OF_COLUMNS = {"OverlapSGP", "PushSum"}
-# Codecs of one message, apart from half precision, which treats numbers one by one.
-WITH_MEMORY = {"power_sgd", "fragment"}
-SIZED_BY_CONTENT = {"threshold", "fed_zip", "k_means"}
-CODECS = WITH_MEMORY | SIZED_BY_CONTENT
-CODECS |= {"top_k", "rand_k", "uniform", "statistical", "low_rank", "random_low_rank", "block_wise", "count_sketch"}
-CODECS |= {
-    "eight_bit_float",
-    "natural",
-    "qsgd",
-    "quantile",
-    "sign",
-    "significant_digits",
-    "sparse_ternary",
-    "tern_grad",
-}
-# To an exchange, one codec without memory is like another. Each has tests of its own, and two are drawn here.
-DRAWN = set(np.random.default_rng(classes.SEED).choice(sorted(CODECS - WITH_MEMORY), 2, replace=False))
-# Several steps among peers, or copies that peers keep.
-AMONG_PEERS = {*cases.SERVERS}
-# Rules in place of the mean, which look all alike to the engine: for everyone, for peers, and for servers.
-RULES = [
-    *("bucketing", "bulyan", "centred_clipping", "coordinate_median", "geometric_median", "krum", "mda", "meamed"),
-    *("multi_krum", "nearest_neighbour_mixing", "trimmed_mean"),
-]
-RULES_OF_PEERS = ["balance", "clipped_gossip", "cs_plus", "gts", "ios", "nearest_neighbour_averaging"]
-RULES_OF_SERVERS = ["fools_gold", "norm_clipping", "sign_majority"]
-# Those that are tried today.
-DRAWN |= {rules[(classes.SEED // 2) % len(rules)] for rules in (RULES, RULES_OF_PEERS + RULES_OF_SERVERS)}
-REFUSED_IN = {
-    "lossy": cases.LOSING,
-    **dict.fromkeys(CODECS, OF_LINKS),
-    **dict.fromkeys(RULES, OF_LINKS | OF_COLUMNS),
-    **dict.fromkeys(RULES_OF_PEERS, OF_LINKS | OF_COLUMNS | AMONG_PEERS),
-    **dict.fromkeys(RULES_OF_SERVERS, {*cases.ALGORITHMS} - AMONG_PEERS),
-    **dict.fromkeys(("choco", "repeated"), OF_LINKS | AMONG_PEERS),
-    **dict.fromkeys(("chebyshev", "variance_corrected"), OF_LINKS | OF_COLUMNS | AMONG_PEERS),
-}
+ALLOWED = [pair for pair in facts.PAIRS if pair not in facts.REFUSED]
 
 
-REFUSED = [(name, exchange) for name, exchange in PAIRS if name in REFUSED_IN.get(exchange, ())]
-ALLOWED = [pair for pair in PAIRS if pair not in REFUSED]
+def undrawn() -> set[str]:
+    """Of exchanges that are one like another all but the one that is drawn; they meet methods in the slow suite."""
+    alike = [sorted(group) for group in facts.ALIKE]
+    return {name for group in alike for i, name in enumerate(group) if i != classes.SEED % len(group)}
+
+
+LATE = undrawn()
 
 
 def one_copy_bits(message, network) -> float:
@@ -104,24 +67,22 @@ def remembers(exchange) -> bool:
 
 def met_by(exchange) -> frozenset[str]:
     """The methods that meet an exchange: of each kind of message where it is the one drawn among those that remember,
-    or among those that do not; the others meet peers, clients of a server, or peers that know their links, by turns. Of
-    the codecs without memory only two meet any.
+    or among those that do not; the others meet peers, clients of a server, or peers that know their links, by turns.
     """
-    others = CODECS - WITH_MEMORY - DRAWN
-    if exchange in others:
+    if exchange in LATE:
         return frozenset()
-    alike = [other for other in cases.EXCHANGES if other not in others and remembers(other) == remembers(exchange)]
+    alike = [other for other in cases.EXCHANGES if other not in LATE and remembers(other) == remembers(exchange)]
     if exchange == alike[classes.SEED % len(alike)]:
         return classes.representatives(classes.of_messages)
     rows = {classes.of_rows(classes.facts(name)): name for name in classes.representatives(classes.of_rows)}
-    allowed = [name for _, name in sorted(rows.items()) if name not in REFUSED_IN.get(exchange, ())]
+    allowed = [name for _, name in sorted(rows.items()) if (name, exchange) in ALLOWED]
+    allowed = allowed or [name for name, other in ALLOWED if other == exchange]
     return frozenset({allowed[(classes.SEED + cases.EXCHANGES.index(exchange)) % len(allowed)]})
 
 
 def some(pairs):
     """Every exchange with the methods that it meets, and a few pairs more; the rest in the slow suite."""
-    late = {*RULES, *RULES_OF_PEERS, *RULES_OF_SERVERS} - DRAWN
-    met = {exchange: frozenset() if exchange in late else met_by(exchange) for exchange in cases.EXCHANGES}
+    met = {exchange: met_by(exchange) for exchange in cases.EXCHANGES}
     rest = [(name, exchange) for name, exchange in pairs if name not in met[exchange]]
     slow = {rest[i] for i in np.random.default_rng(classes.SEED).permutation(len(rest))[MORE:]}
     return [pytest.param(*pair, marks=pytest.mark.slow) if pair in slow else pair for pair in pairs]
@@ -153,8 +114,14 @@ def test_finite_counted_and_resumable(name, exchange):
                 copies[cases.N] += PARTICIPANTS * (down > 0)
                 bits[cases.N] += PARTICIPANTS * down
     if "sized" in facts.kinds:  # the method says itself how many bits a message has, and its own tests check it
-        assert np.all(end.traffic.messages[0] <= copies) and np.all(end.traffic.bits[0] >= 0)
+        most = copies * (2 if exchange == "duplicated" else 1)  # some messages travel twice
+        assert np.all(end.traffic.messages[0] <= most) and np.all(end.traffic.bits[0] >= 0)
         assert end.traffic.bits[0].sum() > 0
+        return
+    if exchange == "duplicated":
+        factor = end.traffic.messages[0][copies > 0] / copies[copies > 0]
+        np.testing.assert_allclose(end.traffic.bits[0][copies > 0], bits[copies > 0] * factor, rtol=1e-6)
+        assert np.all((factor >= 1) & (factor <= 2))
         return
     np.testing.assert_array_equal(end.traffic.messages[0], copies)
     if exchange in SIZED_BY_CONTENT:  # a codec's own tests check it
@@ -164,15 +131,16 @@ def test_finite_counted_and_resumable(name, exchange):
     assert (copies.sum() > 0) == (cases.mixes(name) or facts.server)
 
 
+SENTENCE = r"got \w+ that needs '(\w+)', which (?:the network breaks|these parts do not offer); \w+"
+
+
 def test_refused_with_the_missing_need():
     wrong = []
-    for name, exchange in REFUSED:
+    for name, exchange in facts.REFUSED:
         try:
             cases.build(name, network=cases.network_of_one(exchange), **parts(name, exchange))
         except jdl.checks.InputError as error:
-            if re.match(
-                r"got \w+ that needs '\w+', which (the network breaks|these parts do not offer); \w+", str(error)
-            ):
+            if (found := re.match(SENTENCE, str(error))) and found[1] in facts.words(name, exchange):
                 continue
             wrong.append(f"{name} in {exchange}: {error}")
         else:

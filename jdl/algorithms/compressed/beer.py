@@ -35,7 +35,8 @@ class BEER:
     with "zero" it differs from `DIGing` even then.
 
     Sends:
-      the compressed differences of model and tracker, together, once a round, on reliable links.
+      the compressed differences of model and tracker, together, once a round, on links that are reliable and
+      the same in every round.
 
     Memory:
       5 models per node; a real node also keeps the weighted sum of its neighbours' copies, 2 more.
@@ -59,7 +60,9 @@ class BEER:
     compressor: Compressor = TopK(0.1)
     start: str = static("zero")
 
-    needs: ClassVar[frozenset[str]] = frozenset({"peers", "doubly_stochastic", "reliable", "grad"})
+    needs: ClassVar[frozenset[str]] = frozenset(
+        {"peers", "doubly_stochastic", "reliable", "copies", "fixed_links", "grad"}
+    )
     phases: ClassVar[tuple[tuple[str, str], ...]] = (("send", "recv"),)
 
     def init(self, params: PyTree, node: Node) -> State:

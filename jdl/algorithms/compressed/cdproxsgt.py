@@ -37,7 +37,8 @@ class CDProxSGT:
     the operator prox.
 
     Sends:
-      the compressed difference of the tracker, then that of the model: two exchanges a round, on reliable links.
+      the compressed difference of the tracker, then that of the model: two exchanges a round, on links
+      that are reliable and the same in every round.
 
     Memory:
       5 models per node; a real node also keeps the weighted sums of its neighbours' copies, 2 more.
@@ -62,7 +63,9 @@ class CDProxSGT:
     prox: str | Callable = static("l1")
     compressor: Compressor = TopK(0.1)
 
-    needs: ClassVar[frozenset[str]] = frozenset({"peers", "doubly_stochastic", "reliable", "grad"})
+    needs: ClassVar[frozenset[str]] = frozenset(
+        {"peers", "doubly_stochastic", "reliable", "copies", "fixed_links", "grad"}
+    )
     phases: ClassVar[tuple[tuple[str, str], ...]] = (("send_y", "recv_y"), ("send_x", "recv_x"))
 
     def init(self, params: PyTree, node: Node) -> State:

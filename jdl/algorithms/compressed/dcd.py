@@ -31,8 +31,8 @@ class DCD:
     over nodes drift. `CHOCO` (`DPSGD` over `exchange.Choco`) works with any C.
 
     Sends:
-      the compressed change of the last round, once a round, on reliable links; round 0 sends the starting model
-      uncompressed.
+      the compressed change of the last round, once a round, on links that are reliable and the same in every round;
+      round 0 sends the starting model uncompressed.
 
     Memory:
       2 models per node; a real node also keeps the weighted sum of its neighbours' copies, 1 more.
@@ -51,7 +51,9 @@ class DCD:
     local_steps: int = static(1, minimum=1)
     compressor: Compressor = Uniform(bits=8)
 
-    needs: ClassVar[frozenset[str]] = frozenset({"peers", "doubly_stochastic", "reliable", "grad"})
+    needs: ClassVar[frozenset[str]] = frozenset(
+        {"peers", "doubly_stochastic", "reliable", "copies", "fixed_links", "grad"}
+    )
     phases: ClassVar[tuple[tuple[str, str], ...]] = (("send", "recv"),)
 
     @property

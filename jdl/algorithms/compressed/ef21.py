@@ -58,7 +58,7 @@ class EF21:
     compressor: Compressor = TopK(0.1)
     start: str = static("gradient")
 
-    needs: ClassVar[frozenset[str]] = frozenset({"server", "reliable", "grad"})
+    needs: ClassVar[frozenset[str]] = frozenset({"server", "reliable", "copies", "grad"})
     phases: ClassVar[tuple[tuple[str, str, str], ...]] = (("broadcast", "client", "server"),)
 
     def init(self, params: PyTree, n: int) -> State:

@@ -36,7 +36,8 @@ class LEAD:
     diverges unless alpha = 1 and gamma is small.
 
     Sends:
-      the compressed difference between y and its copy, once a round except in round 0, on reliable links.
+      the compressed difference between y and its copy, once a round except in round 0, on links that are
+      reliable and the same in every round.
 
     Memory:
       4 models per node; a real node also keeps the weighted sum of its neighbours' copies, 1 more.
@@ -56,7 +57,9 @@ class LEAD:
     alpha: float = number(0.5, minimum=0, maximum=1)
     compressor: Compressor = Uniform(bits=4)
 
-    needs: ClassVar[frozenset[str]] = frozenset({"peers", "doubly_stochastic", "symmetric", "reliable", "grad"})
+    needs: ClassVar[frozenset[str]] = frozenset(
+        {"peers", "doubly_stochastic", "symmetric", "reliable", "copies", "fixed_links", "grad"}
+    )
     phases: ClassVar[tuple[tuple[str, str], ...]] = (("send", "recv"),)
 
     def init(self, params: PyTree, node: Node) -> State:

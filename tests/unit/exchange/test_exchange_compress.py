@@ -133,7 +133,7 @@ def test_a_compressor_of_the_old_form_is_refused():
 def test_what_a_compressor_breaks():
     assert exchange.Compressed(HalfPrecision()).breaks == {"exact"}
     assert exchange.Compressed(Identity()).breaks == {"per_link"}
-    assert exchange.Compressed(ErrorFeedback(HalfPrecision())).breaks == {"exact", "per_link"}
+    assert exchange.Compressed(ErrorFeedback(HalfPrecision())).breaks == {"exact", "per_link", "copies"}
     assert exchange.Choco().breaks == {"per_link", "each"}
 
 

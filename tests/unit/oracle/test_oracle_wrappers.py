@@ -9,7 +9,7 @@ from oracle_cases import about, flat, grad, model, numpy_gradients, same, small
 
 import jdl
 from jdl import checks
-from jdl.oracle import DataOracle, GradientNoise, LabelFlip, PrivateGradients, as_oracle
+from jdl.oracle import DataOracle, GradientNoise, LabelFlip, PrivateGradients, Stragglers, as_oracle
 from jdl.types import FULL, PUBLIC, Part
 
 
@@ -207,3 +207,23 @@ def test_two_wrappers_of_noise_draw_it_apart():
     first, second = (one - clean).ravel(), (two - one).ravel()
     assert abs(np.std(first) - 1) < 0.2 and abs(np.std(second) - 1) < 0.2
     assert abs(np.corrcoef(first, second)[0, 1]) < 4 / np.sqrt(first.size)
+
+
+def test_slow_nodes_take_fewer_steps():
+    """Those that are drawn once are the same in all rounds; another budget that is smaller holds."""
+    problem, rounds, nodes, key = small(batch_size=2), 6, 400, jax.random.key(3)
+
+    def budgets(oracle):
+        def one(id, t):
+            keys = {"key": jax.random.fold_in(jax.random.fold_in(key, t), id), "order_key": jax.random.fold_in(key, id)}
+            return oracle.steps(about(problem).replace(**keys))
+
+        return np.asarray(jax.jit(jax.vmap(jax.vmap(one, (None, 0)), (0, None)))(jnp.arange(nodes), jnp.arange(rounds)))
+
+    once = budgets(as_oracle([Stragglers(share=0.3, most=4)]))
+    assert set(np.unique(once)) == {4, np.iinfo(np.int32).max} and np.all(once == once[:, :1])
+    assert abs(np.mean(once[:, 0] == 4) - 0.3) < 5 * 0.5 / np.sqrt(nodes)
+    # Three examples in batches of two: an epoch is two steps. A slow node draws 1, 2 or 3.
+    anew = budgets(as_oracle([Stragglers(share=0.3, most=3, least=1, anew=True), DataOracle(epochs=1)]))
+    assert set(np.unique(anew)) == {1, 2} and np.any(anew != anew[:, :1])
+    assert abs(np.mean(anew == 1) - 0.1) < 5 * 0.3 / np.sqrt(nodes * rounds)

@@ -1,16 +1,16 @@
-"""Links that fail."""
+"""Links that fail, all with one probability."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 import jax
-import jax.numpy as jnp
 from flax import struct
 
 from jdl import plan as plans
+from jdl.exchange.faults.links import uniform_of_links
 from jdl.exchange.linear import Linear
-from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Server, Wire, number
+from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Wire, number
 
 __all__ = ["Lossy"]
 
@@ -43,22 +43,5 @@ class Lossy:
     def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
         here, inside = jax.random.split(key)
         plan = plans.one_by_one(wire.plan)
-        keep = _uniform_of_links(wire.replace(plan=plan), here) >= self.probability
+        keep = uniform_of_links(wire.replace(plan=plan), here) >= self.probability
         return self.inner.apply(state, wire.replace(plan=plans.lose(plan, keep)), inside)
-
-
-def _uniform_of_links(wire: Wire, key: Key) -> jax.Array:
-    """A uniform number for each link, the same in every form of a plan, since it depends only on the two ids.
-
-    In a symmetric plan both directions share it: the link fails, not one message. The server has the id -1.
-    """
-    plan = wire.plan
-    sender = wire.origin[plans.senders(plan.links)]
-    if isinstance(plan.links, Server):
-        receiver = jnp.full_like(sender, -1)
-    else:
-        receiver = plans.ids(plan)[plans.receivers(plan.links)]
-    if plan.symmetric:
-        sender, receiver = jnp.minimum(sender, receiver), jnp.maximum(sender, receiver)
-    fold = jnp.vectorize(lambda i, j: jax.random.uniform(jax.random.fold_in(jax.random.fold_in(key, i), j)))
-    return fold(receiver, sender)

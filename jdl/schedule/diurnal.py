@@ -1,0 +1,87 @@
+"""Nodes that are awake at some hours of their day, over any schedule between peers."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from jdl import checks
+from jdl.plan import watched
+from jdl.schedule.wrapping import asleep, check_wrapped, peers_only
+from jdl.types import Key, Plan, Schedule, ScheduleState, Seen, number
+
+__all__ = ["Diurnal"]
+
+
+@struct.dataclass
+class Diurnal:
+    """Every node is awake for a share of its day, whose hour differs from node to node.
+
+    Node i is awake in round t if the fraction of t / period + phase_i is below `share`. A sleeper keeps its state, as
+    in `Sleeping`.
+
+    Sends:
+      what the schedule sends, between nodes that are awake.
+
+    Args:
+      schedule: who talks, between peers.
+      phase: f[n], the part of its day that each node has behind it in round 0, 0 to 1.
+      period: rounds of a day, more than 0; a leaf.
+      share: share of the day for which a node is awake, 0 to 1; a leaf.
+    """
+
+    schedule: Schedule
+    phase: jax.Array
+    period: float | jax.Array = number(24.0, minimum=1e-6)
+    share: float | jax.Array = number(0.5, minimum=0, maximum=1)
+
+    def __post_init__(self) -> None:
+        check_wrapped(self)
+
+    @classmethod
+    def of(
+        cls, schedule: Schedule, period: float = 24.0, share: float = 0.5, spread: float = 1.0, seed: int = 0
+    ) -> Self:
+        """Nodes whose days begin at random hours: see `Diurnal`.
+
+        Args:
+          schedule: who talks, between peers.
+          period: rounds of a day, more than 0.
+          share: share of the day for which a node is awake, 0 to 1.
+          spread: how far hours differ: phases are uniform on 0 to `spread`; 0 for one time zone, 1 for the whole earth.
+          seed: seed of the phases.
+
+        >>> from jdl.schedule import Matching
+        >>> talk = Diurnal.of(Matching(4), period=4, share=0.5, spread=0)
+        >>> import jax
+        >>> [int(talk((), t, jax.random.key(0))[0].active.sum()) for t in range(6)]
+        [4, 4, 0, 0, 4, 4]
+        """
+        checks.bounded("spread", spread, 0, 1, 1.0)
+        phase = spread * np.random.default_rng(checks.whole("seed", seed, 0)).random(schedule.n)
+        return cls(schedule=schedule, phase=jnp.asarray(phase, jnp.result_type(float)), period=period, share=share)
+
+    @property
+    def n(self) -> int:
+        """The number of nodes."""
+        return self.schedule.n
+
+    @property
+    def watches(self) -> dict[str, Any]:
+        """What the schedule watches."""
+        return watched(self.schedule)
+
+    def init(self, key: Key) -> ScheduleState:
+        return self.schedule.init(key)
+
+    def __call__(
+        self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
+    ) -> tuple[Plan, ScheduleState]:
+        """The plan of the schedule without those for whom it is night in round t."""
+        full, memory = self.schedule(memory, t, key, seen)
+        day = jnp.asarray(t, self.phase.dtype) / self.period + self.phase
+        return asleep(peers_only(self, full), day - jnp.floor(day) < self.share), memory

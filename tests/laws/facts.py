@@ -1,0 +1,114 @@
+"""What papers say of methods, and what networks do to messages: from both follows which pairs are refused.
+
+Written down from the papers and not read from what the parts declare, so that `needs` and `breaks` can be wrong. Each
+method is named once under the weakest W for which its paper proves something, and once more under what else it relies
+on.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import cases
+
+# Models are averaged, and a row of W that sums to one is enough for an average.
+AVERAGES = {
+    "AverageDirectionSAM", "CTA", "DFedAvgM", "DFedSAM", "DGD", "DPSGD", "DSGDm", "DeltaSGD", "DmSGD", "EagerDiLoCo",
+    "GossipDiLoCo", "QGAdam", "QGDSGDm", "SPARTA", "ScaledLocalSGD", "SlowMo", "SwarmSGD",
+}  # fmt: skip
+# The mean over the nodes of a tracker, of an error or of a moment is an invariant: columns of W sum to one as well.
+KEEP_A_SUM = {
+    "AugDGM", "BEER", "CDProxSGT", "DAdam", "DCD", "DIGing", "DProxSGT", "DeepSqueeze", "GTAdam", "GTSAGA", "GTSARAH",
+    "GTVR", "GradientTracking", "KGT", "MomentumTracking", "NesterovGradientTracking",
+}  # fmt: skip
+# Primal-dual steps along I - W, a square root of which is taken, and edges whose two ends do the same: W = W^T.
+BOTH_WAYS = {
+    "ADMM", "D2", "DLM", "DecentLaM", "DiNNO", "EXTRA", "ExactDiffusion", "LEAD", "LED", "LTADMM", "LTADMMVR", "NIDS",
+    "OPAPC", "PowerGossip", "ProxSkip", "WangElia",
+}  # fmt: skip
+# Sums are pushed, and x / w is the model: columns alone.
+PUSHED = {"OverlapSGP", "PushSum"}
+# A sum along the edges of a graph whose weights do not matter.
+ALONG_EDGES = {"ATG", "RelaySGD"}
+ALONE = {"LocalOnly"}
+SERVED = set(cases.SERVERS)
+
+# A neighbour holds a copy of what the sender holds, and only changes of it travel: Zhao et al. 2022 (H and G of BEER),
+# Yan et al. 2023 (CDProxSGT), Tang et al. 2018 (DCD), Liu et al. 2021 (H of LEAD). A change that is missed, for
+# whatever reason, is missed for ever.
+COPIES = set(cases.COPIES)
+# Both ends of an edge hold the same thing and change it alike: Vogels et al. 2020 (P), Vogels et al. 2021 (what a
+# neighbour relayed), and the edges of ATG. An edge that fails both ways leaves both ends as they were.
+SAME_EDGES = {"ATG", "PowerGossip", "RelaySGD"}
+EVERY_MESSAGE = set(cases.LOSING)
+
+# The networks, and the exchanges of the command line by what they do.
+NETWORKS = ("static", "changing", "lossy", "waves")
+# Codecs of one message, an array, whatever it is made of; half precision alone treats numbers one by one.
+REMEMBER = {"power_sgd", "fragment"}
+SIZED_BY_CONTENT = {"threshold", "fed_zip", "k_means"}
+COMPRESS = REMEMBER | SIZED_BY_CONTENT | {
+    "block_wise", "count_sketch", "eight_bit_float", "low_rank", "natural", "qsgd", "quantile", "rand_k",
+    "random_low_rank", "sign", "significant_digits", "sparse_ternary", "statistical", "tern_grad", "top_k", "uniform",
+}  # fmt: skip
+# Rules in place of the mean: for everyone, for peers, and for servers.
+RULES = {
+    "bucketing", "bulyan", "centred_clipping", "coordinate_median", "geometric_median", "krum", "mda", "meamed",
+    "multi_krum", "nearest_neighbour_mixing", "trimmed_mean",
+}  # fmt: skip
+RULES_OF_PEERS = {"balance", "clipped_gossip", "cs_plus", "gts", "ios", "nearest_neighbour_averaging"}
+RULES_OF_SERVERS = {"fools_gold", "norm_clipping", "sign_majority"}
+RANK = RULES | RULES_OF_PEERS | RULES_OF_SERVERS
+NOT_A_W = {"chebyshev", "variance_corrected"}  # weights of other signs, and a stretched mean
+AMONG_PEERS = {"choco", "repeated", "fill_missing", "stale", *NOT_A_W, *RULES_OF_PEERS}
+ONE_ARRAY = {"choco", "repeated", "delayed", "stale", *COMPRESS, *RANK, *NOT_A_W}  # no message for each neighbour
+ROWS_ONLY = {"delayed", "fill_missing", "stale"}  # who is read differs from row to row
+NO_PUSH = {*RANK, *NOT_A_W, *ROWS_ONLY}
+MISSES = {"lossy", "bursty_links", "delayed", "stale"}  # not every message arrives in its round
+
+
+def words(name: str, exchange: str, network: str = "static") -> set[str]:
+    """The words of which one stands in the refusal; none if the pair runs.
+
+    Args:
+      name: the method.
+      exchange: the exchange, in a network of its own.
+      network: "static", one graph or all clients; "changing", a graph or a sample that changes; "lossy", one graph
+        whose messages are lost; "waves", in which only some nodes take part.
+    """
+    served, moves = name in SERVED, network in ("changing", "waves")
+    found = set()
+    if served and exchange in AMONG_PEERS:
+        found |= {"peers"}
+    if not served and exchange in RULES_OF_SERVERS:
+        found |= {"server"}
+    if name in SAME_EDGES and exchange in ONE_ARRAY:
+        found |= {"per_link", "symmetric"}
+    if name in PUSHED and exchange in NO_PUSH:
+        found |= {"column_stochastic"}
+    if name in KEEP_A_SUM | BOTH_WAYS and exchange in ROWS_ONLY:
+        found |= {"doubly_stochastic", "symmetric"}
+    if name in EVERY_MESSAGE and (exchange in MISSES or network == "lossy"):
+        found |= {"reliable", "doubly_stochastic"}
+    if name in COPIES | {"EF21"} and exchange in COMPRESS:
+        found |= {"copies"}
+    if exchange == "choco" and network == "lossy":
+        found |= {"reliable"}
+    if not served and moves and (name in COPIES | SAME_EDGES or exchange == "choco"):
+        found |= {"fixed_links", "per_link"}
+    if not served and moves and exchange in ("delayed", "stale"):
+        found |= {"lasting_links", "fixed_links"}
+    return found
+
+
+# Exchanges that are one like another to the engine and to all methods. Each has tests of its own.
+ALIKE = [COMPRESS - REMEMBER, RULES, RULES_OF_PEERS, RULES_OF_SERVERS]
+
+
+def peers() -> list[set[str]]:
+    """The sets that divide the methods."""
+    return [AVERAGES, KEEP_A_SUM, BOTH_WAYS, PUSHED, ALONG_EDGES, ALONE, SERVED]
+
+
+PAIRS = list(itertools.product(cases.ALGORITHMS, cases.EXCHANGES))
+REFUSED = [(name, exchange) for name, exchange in PAIRS if words(name, exchange)]
