@@ -1,7 +1,14 @@
 """What my neighbours say: the only place where rows meet. Exchanges wrap exchanges, nearest the sender first."""
 
 from jdl import checks
-from jdl.exchange.attacks import SignFlip
+from jdl.exchange.attacks.alie import ALIE
+from jdl.exchange.attacks.constant import Constant
+from jdl.exchange.attacks.gaussian import Gaussian
+from jdl.exchange.attacks.inner_product import InnerProduct
+from jdl.exchange.attacks.min_max import MinMax
+from jdl.exchange.attacks.min_sum import MinSum
+from jdl.exchange.attacks.sign_flip import SignFlip
+from jdl.exchange.attacks.zero import Zero
 from jdl.exchange.chebyshev import Chebyshev
 from jdl.exchange.choco import Choco
 from jdl.exchange.compress import Compressed
@@ -15,17 +22,24 @@ from jdl.exchange.stack import layers, stack, stack_down
 from jdl.exchange.variance_corrected import VarianceCorrected
 
 __all__ = [
+    "ALIE",
     "Chebyshev",
     "Choco",
     "Compressed",
+    "Constant",
     "CoordinateMedian",
+    "Gaussian",
+    "InnerProduct",
     "Linear",
     "Lossy",
+    "MinMax",
+    "MinSum",
     "PerModule",
     "Repeated",
     "SignFlip",
     "TrimmedMean",
     "VarianceCorrected",
+    "Zero",
     "layers",
     "stack",
     "stack_down",

@@ -24,8 +24,7 @@ MORE = 2
 def parts(name, exchange):
     """The schedule, the noisy data and the liars under which an algorithm is tried."""
     talk = jdl.schedule.Sampling(cases.N, PARTICIPANTS) if cases.has_server(name) else None
-    roles = jdl.roles.draw(cases.N, dishonest=2) if exchange == "sign_flip" else None
-    return {"talk": talk, "data": cases.problem(noise=0.3), "roles": roles}
+    return {"talk": talk, "data": cases.problem(noise=0.3), "roles": cases.roles_in(exchange)}
 
 
 # What is refused, and why, written down here and not read from what the parts declare.
@@ -40,6 +39,7 @@ REFUSED_IN = {
     "lossy": cases.LOSING,
     **dict.fromkeys(("top_k", "rand_k", "uniform", "statistical", "low_rank", "power_sgd"), OF_LINKS),
     **dict.fromkeys(("coordinate_median", "trimmed_mean"), OF_LINKS | OF_COLUMNS),
+    **dict.fromkeys(("alie", "inner_product", "min_max", "min_sum"), OF_LINKS),
     **dict.fromkeys(("choco", "repeated"), OF_LINKS | AMONG_PEERS),
     **dict.fromkeys(("chebyshev", "variance_corrected"), OF_LINKS | OF_COLUMNS | AMONG_PEERS),
 }
@@ -87,8 +87,12 @@ def met_by(exchange) -> frozenset[str]:
 
 
 def some(pairs):
-    """Every exchange with the methods that it meets, and a few pairs more; the rest in the slow suite."""
-    met = {exchange: met_by(exchange) for exchange in cases.EXCHANGES}
+    """Every exchange with the methods that it meets, of the attacks one by turns, and a few pairs more; the rest in the
+    slow suite.
+    """
+    quick = [exchange for exchange in cases.EXCHANGES if exchange not in cases.ATTACKS]
+    quick.append(cases.ATTACKS[classes.SEED % len(cases.ATTACKS)])
+    met = {exchange: met_by(exchange) if exchange in quick else () for exchange in cases.EXCHANGES}
     rest = [(name, exchange) for name, exchange in pairs if name not in met[exchange]]
     slow = {rest[i] for i in np.random.default_rng(classes.SEED).permutation(len(rest))[MORE:]}
     return [pytest.param(*pair, marks=pytest.mark.slow) if pair in slow else pair for pair in pairs]
