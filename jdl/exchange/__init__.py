@@ -3,11 +3,16 @@
 from jdl import checks
 from jdl.exchange.attacks.alie import ALIE
 from jdl.exchange.attacks.constant import Constant
+from jdl.exchange.attacks.dmpa import DMPA
+from jdl.exchange.attacks.free_rider import FreeRider
 from jdl.exchange.attacks.gaussian import Gaussian
 from jdl.exchange.attacks.inner_product import InnerProduct
+from jdl.exchange.attacks.mimic import Mimic
 from jdl.exchange.attacks.min_max import MinMax
 from jdl.exchange.attacks.min_sum import MinSum
+from jdl.exchange.attacks.model_replacement import ModelReplacement
 from jdl.exchange.attacks.sign_flip import SignFlip
+from jdl.exchange.attacks.sybil import Sybil
 from jdl.exchange.attacks.zero import Zero
 from jdl.exchange.chebyshev import Chebyshev
 from jdl.exchange.choco import Choco
@@ -28,15 +33,20 @@ __all__ = [
     "Compressed",
     "Constant",
     "CoordinateMedian",
+    "DMPA",
+    "FreeRider",
     "Gaussian",
     "InnerProduct",
     "Linear",
     "Lossy",
+    "Mimic",
     "MinMax",
     "MinSum",
+    "ModelReplacement",
     "PerModule",
     "Repeated",
     "SignFlip",
+    "Sybil",
     "TrimmedMean",
     "VarianceCorrected",
     "Zero",

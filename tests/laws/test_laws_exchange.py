@@ -35,12 +35,15 @@ OF_LINKS = {"ATG", "PowerGossip", "RelaySGD"}
 OF_COLUMNS = {"OverlapSGP", "PushSum"}
 # Several steps among peers, or copies that peers keep.
 AMONG_PEERS = {*cases.SERVERS}
+# Attacks that compare the messages of different nodes, or pass them on.
+COMPARING = "alie", "dmpa", "inner_product", "mimic", "min_max", "min_sum", "model_replacement", "sybil"
 REFUSED_IN = {
     "lossy": cases.LOSING,
     **dict.fromkeys(("top_k", "rand_k", "uniform", "statistical", "low_rank", "power_sgd"), OF_LINKS),
     **dict.fromkeys(("coordinate_median", "trimmed_mean"), OF_LINKS | OF_COLUMNS),
-    **dict.fromkeys(("alie", "inner_product", "min_max", "min_sum"), OF_LINKS),
+    **dict.fromkeys(COMPARING, OF_LINKS),
     **dict.fromkeys(("choco", "repeated"), OF_LINKS | AMONG_PEERS),
+    "free_rider": OF_LINKS | AMONG_PEERS,
     **dict.fromkeys(("chebyshev", "variance_corrected"), OF_LINKS | OF_COLUMNS | AMONG_PEERS),
 }
 

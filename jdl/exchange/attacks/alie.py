@@ -8,7 +8,7 @@ from flax import struct
 from jax.scipy.special import ndtri
 
 from jdl import tree
-from jdl.exchange.attacks.liars import Attack, deviation, lying, mean, seen, some_of
+from jdl.exchange.attacks.liars import Attack, deviation, lying, mean, seen, some_of, travelling
 from jdl.exchange.linear import Linear
 from jdl.types import Exchange, Key, Message, PyTree, Wire, number, static
 
@@ -50,7 +50,7 @@ class ALIE(Attack):
 
     def lies(self, memory: PyTree, wire: Wire, key: Key) -> tuple[Message, PyTree]:
         honest = seen(wire)
-        z = largest_z(honest, lying(wire) & (wire.bits > 0)) if self.z is None else self.z
+        z = largest_z(honest, lying(wire) & travelling(wire)) if self.z is None else self.z
         centre = mean(honest, wire.sent)
         shift = deviation(honest, wire.sent, centre, self.ddof)
         lie = tree.axpy(self.sign * z, shift, centre)

@@ -12,7 +12,20 @@ from jdl import plan as plans
 from jdl import tree
 from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, PyTree, Wire
 
-__all__ = ["Attack", "deviation", "lying", "mean", "reals", "same_for_all", "seen", "some_of", "told", "wide"]
+__all__ = [
+    "LIAR",
+    "Attack",
+    "deviation",
+    "lying",
+    "mean",
+    "reals",
+    "same_for_all",
+    "seen",
+    "some_of",
+    "told",
+    "travelling",
+    "wide",
+]
 
 # Folded into the key of the exchange for what attackers draw, so that the exchanges inside draw what they would draw
 # without an attack; the ASCII codes of "liar".
@@ -60,8 +73,12 @@ def lying(wire: Wire) -> jax.Array:
 
 def seen(wire: Wire) -> jax.Array:
     """Which rows liars see, bool[s]: those of honest nodes, of which a copy is on some link in this round."""
-    travels = (wire.bits > 0) & (plans.out_degree(wire.plan, wire.bits.shape[0]) > 0)
-    return wire.roles.honest[wire.origin] & (wire.origin >= 0) & travels
+    return wire.roles.honest[wire.origin] & (wire.origin >= 0) & travelling(wire)
+
+
+def travelling(wire: Wire) -> jax.Array:
+    """Of which rows a copy is on some link in this round, bool[s]."""
+    return (wire.bits > 0) & (plans.out_degree(wire.plan, wire.bits.shape[0]) > 0)
 
 
 def reals(message: Message) -> list[jax.Array]:

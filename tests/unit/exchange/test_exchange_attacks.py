@@ -6,7 +6,19 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jdl.exchange import ALIE, Constant, Gaussian, InnerProduct, MinMax, MinSum, Zero
+from jdl.exchange import (
+    ALIE,
+    DMPA,
+    Constant,
+    Gaussian,
+    InnerProduct,
+    Mimic,
+    MinMax,
+    MinSum,
+    ModelReplacement,
+    Sybil,
+    Zero,
+)
 from jdl.exchange.attacks.alie import largest_z
 
 ATTACKS = {
@@ -21,7 +33,17 @@ ATTACKS = {
     **{f"min max {way}": MinMax(way) for way in ("unit", "std", "sign")},
     **{f"min sum {way}": MinSum(way) for way in ("unit", "std", "sign")},
     "min sum of the least": MinSum("unit", least=True),
+    "mimic of 5": Mimic(5),
+    "mimic": Mimic(),
+    "replacement": ModelReplacement(),
+    "boost": ModelReplacement(7.0),
+    "bounded boost": ModelReplacement(7.0, norm=2.0),
+    "sybil": Sybil(),
+    "noisy sybil": Sybil(0.1),
+    "dmpa": DMPA(),
 }
+# Each liar lies in its own way.
+EACH = {"gaussian", "replacement", "boost", "bounded boost", "noisy sybil"}
 
 
 @pytest.fixture(scope="module", params=["server", "peers"])
@@ -45,12 +67,13 @@ def test_only_rows_of_liars_change_and_whole_numbers_never(told):
         assert np.array_equal(message["k"], sent["k"]), name
         kept = zip(beds.flat(message)[~beds.LIARS], beds.flat(sent)[~beds.LIARS], strict=True)
         assert all(np.array_equal(*pair, equal_nan=True) for pair in kept), name
-        assert np.all(beds.flat(message)[beds.LIARS] != beds.flat(sent)[beds.LIARS]), name
+        changed = beds.flat(message)[beds.LIARS] != beds.flat(sent)[beds.LIARS]
+        assert np.all(changed) or (name == "sybil" and not changed[0].any() and np.all(changed[1:])), name
 
 
-def test_all_liars_say_the_same_but_where_each_draws(lies):
+def test_all_liars_say_the_same_but_where_each_has_a_lie_of_its_own(lies):
     for name, said in lies[1].items():
-        assert (name == "gaussian") != np.array_equal(said, np.broadcast_to(said[:1], said.shape)), name
+        assert (name in EACH) != np.array_equal(said, np.broadcast_to(said[:1], said.shape)), name
 
 
 def test_lies_that_need_no_witness(lies):
@@ -130,6 +153,45 @@ def test_largest_gamma_as_found_by_bisection_and_the_constraint_is_active(lies, 
         assert gamma > 0.01
         np.testing.assert_allclose(said[name][0], mean + gamma * p, rtol=1e-4, atol=1e-5)
         assert measure(said[name][0]) == pytest.approx(bound, rel=1e-5)
+
+
+def test_a_mimic_says_what_another_says(told):
+    sent, found = told
+    assert np.array_equal(beds.flat(found["mimic of 5"])[beds.LIARS][0], beds.flat(sent)[5])
+    whom = np.all(beds.flat(sent) == beds.flat(found["mimic"])[beds.LIARS][:1], axis=1)
+    assert np.flatnonzero(whom).size == 1 and beds.HONEST[np.flatnonzero(whom)[0]]
+
+
+def test_a_boosted_change_replaces_the_mean(told, request):
+    """Of eight messages two lie; to a server a change is the message, among peers it is what differs from the mean."""
+    sent, found = told
+    server = request.node.callspec.params["told"] == "server"
+    honest, own = beds.rows(sent), beds.flat(sent)[[2, 6]]
+    centre = 0 if server else honest.mean(axis=0)
+    count = len(honest) + 2
+    for name, boost in (("replacement", count / 2), ("boost", 7.0)):
+        said = beds.flat(found[name])[[2, 6]]
+        np.testing.assert_allclose(said, centre + boost * (own - centre), rtol=1e-4, atol=1e-5)
+    said = beds.flat(found["bounded boost"])[[2, 6]] - centre
+    np.testing.assert_allclose(np.linalg.norm(said, axis=1), 2, rtol=1e-5)
+    np.testing.assert_allclose(said / 2, (own - centre) / np.linalg.norm(own - centre, axis=1)[:, None], atol=1e-5)
+    at_x = (len(honest) * centre + beds.flat(found["replacement"])[[2, 6]].sum(axis=0)) / count
+    np.testing.assert_allclose(at_x, own.mean(axis=0), rtol=1e-4, atol=1e-5)  # all others at x: the mean of x_bad
+
+
+def test_sybils_of_one_mind_and_the_reflected_mean(told):
+    sent, found = told
+    own = beds.flat(sent)[[2, 6]]
+    np.testing.assert_array_equal(beds.flat(found["sybil"])[[2, 6]], own[[0, 0]])
+    noise = beds.flat(found["noisy sybil"])[[2, 6]] - own[0]
+    assert 0.02 < noise.std() < 0.3 and np.all(noise[0] != noise[1])
+    unit = own / np.linalg.norm(own, axis=1)[:, None]
+    values, vectors = np.linalg.eigh(unit @ unit.T)
+    p = vectors[:, -1] @ unit
+    p /= np.linalg.norm(p)
+    said = beds.flat(found["dmpa"])[2]
+    np.testing.assert_allclose(said, np.mean(own - 2 * (own @ p)[:, None] * p, axis=0), rtol=1e-4, atol=1e-5)
+    assert values[-1] > 1 and np.linalg.norm(said) <= np.linalg.norm(own, axis=1).max()
 
 
 def test_nobody_lies_and_no_bit_changes():
