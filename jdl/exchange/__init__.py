@@ -3,6 +3,7 @@
 from jdl import checks
 from jdl.exchange.attacks.alie import ALIE
 from jdl.exchange.attacks.constant import Constant
+from jdl.exchange.attacks.dissensus import Dissensus
 from jdl.exchange.attacks.dmpa import DMPA
 from jdl.exchange.attacks.free_rider import FreeRider
 from jdl.exchange.attacks.gaussian import Gaussian
@@ -12,6 +13,7 @@ from jdl.exchange.attacks.min_max import MinMax
 from jdl.exchange.attacks.min_sum import MinSum
 from jdl.exchange.attacks.model_replacement import ModelReplacement
 from jdl.exchange.attacks.sign_flip import SignFlip
+from jdl.exchange.attacks.spectral import Spectral
 from jdl.exchange.attacks.sybil import Sybil
 from jdl.exchange.attacks.zero import Zero
 from jdl.exchange.chebyshev import Chebyshev
@@ -34,6 +36,7 @@ __all__ = [
     "Constant",
     "CoordinateMedian",
     "DMPA",
+    "Dissensus",
     "FreeRider",
     "Gaussian",
     "InnerProduct",
@@ -46,6 +49,7 @@ __all__ = [
     "PerModule",
     "Repeated",
     "SignFlip",
+    "Spectral",
     "Sybil",
     "TrimmedMean",
     "VarianceCorrected",

@@ -44,6 +44,7 @@ REFUSED_IN = {
     **dict.fromkeys(COMPARING, OF_LINKS),
     **dict.fromkeys(("choco", "repeated"), OF_LINKS | AMONG_PEERS),
     "free_rider": OF_LINKS | AMONG_PEERS,
+    **dict.fromkeys(("dissensus", "spectral"), OF_LINKS | OF_COLUMNS | AMONG_PEERS),
     **dict.fromkeys(("chebyshev", "variance_corrected"), OF_LINKS | OF_COLUMNS | AMONG_PEERS),
 }
 

@@ -8,7 +8,7 @@ from flax import struct
 import jdl
 from jdl import plan as plans
 from jdl import topology, tree
-from jdl.types import Server, Wire
+from jdl.types import Delivery, Server, Wire
 
 KEY = jax.random.key(3)
 NODES = 12
@@ -30,6 +30,25 @@ class Listening:
 
     def apply(self, state, wire, key):
         return wire, state, ()
+
+
+@struct.dataclass
+class Arrivals(Listening):
+    """An innermost exchange that answers with what arrives over each link."""
+
+    def apply(self, state, wire, key):
+        delivery = Delivery(plan=wire.plan, bits=wire.bits, copies=jnp.ones(()), origin=wire.origin)
+        return plans.arrived(wire.plan.links), state, (delivery,)
+
+
+@jax.jit
+def _heard(attack, wire, key):
+    return attack.apply(attack.init(wire.own), wire, key)
+
+
+def heard(attack, wire, key=KEY):
+    """The wire as an attack hands it on."""
+    return _heard(attack.replace(inner=Listening()), wire, key)
 
 
 def messages(seed=0, ids=IDS, silent=SILENT):
