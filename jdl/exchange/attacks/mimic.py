@@ -10,7 +10,7 @@ from flax import struct
 
 from jdl import tree
 from jdl.exchange.attacks.distances import apart, inner_products
-from jdl.exchange.attacks.liars import Attack, mean, seen, wide
+from jdl.exchange.attacks.liars import Attack, mean, same_for_all, seen, wide
 from jdl.exchange.linear import Linear
 from jdl.types import Exchange, Key, Message, PyTree, Wire, static
 
@@ -64,8 +64,8 @@ class Mimic(Attack):
     def begin(self, message: Message) -> PyTree:
         if self.node is not None:
             return ()
-        zeros = lambda x: jnp.zeros((1, *x.shape[1:]), jnp.promote_types(x.dtype, jnp.float32))
-        return Memory(jnp.int32(0), jnp.int32(0), [zeros(x) for x in message], [zeros(x) for x in message])
+        zeros = same_for_all(tree.zeros_like(message), 0.0)
+        return Memory(jnp.int32(0), jnp.int32(0), zeros, zeros)
 
     def lies(self, memory: PyTree, wire: Wire, key: Key) -> tuple[Message, PyTree]:
         rows = seen(wire)
