@@ -1,7 +1,21 @@
 """What my neighbours say: the only place where rows meet. Exchanges wrap exchanges, nearest the sender first."""
 
 from jdl import checks
-from jdl.exchange.attacks import SignFlip
+from jdl.exchange.attacks.alie import ALIE
+from jdl.exchange.attacks.constant import Constant
+from jdl.exchange.attacks.dissensus import Dissensus
+from jdl.exchange.attacks.dmpa import DMPA
+from jdl.exchange.attacks.free_rider import FreeRider
+from jdl.exchange.attacks.gaussian import Gaussian
+from jdl.exchange.attacks.inner_product import InnerProduct
+from jdl.exchange.attacks.mimic import Mimic
+from jdl.exchange.attacks.min_max import MinMax
+from jdl.exchange.attacks.min_sum import MinSum
+from jdl.exchange.attacks.model_replacement import ModelReplacement
+from jdl.exchange.attacks.sign_flip import SignFlip
+from jdl.exchange.attacks.spectral import Spectral
+from jdl.exchange.attacks.sybil import Sybil
+from jdl.exchange.attacks.zero import Zero
 from jdl.exchange.chebyshev import Chebyshev
 from jdl.exchange.choco import Choco
 from jdl.exchange.compress import Compressed
@@ -51,10 +65,12 @@ __all__ = [
     "CSPlus",
     "CentredClipping",
     "BurstyLinks",
+    "ALIE",
     "Chebyshev",
     "Choco",
     "ClippedGossip",
     "Compressed",
+    "Constant",
     "CoordinateMedian",
     "FoolsGold",
     "GTS",
@@ -73,14 +89,26 @@ __all__ = [
     "Duplicated",
     "FillMissing",
     "LossyLinks",
+    "DMPA",
+    "Dissensus",
+    "FreeRider",
+    "Gaussian",
+    "InnerProduct",
+    "Mimic",
+    "MinMax",
+    "MinSum",
+    "ModelReplacement",
     "PerModule",
     "Repeated",
     "RobustPushSum",
     "SignFlip",
     "SignMajority",
     "Stale",
+    "Spectral",
+    "Sybil",
     "TrimmedMean",
     "VarianceCorrected",
+    "Zero",
     "layers",
     "stack",
     "stack_down",

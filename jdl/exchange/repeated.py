@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks, tree
+from jdl import plan as plans
 from jdl.exchange.linear import Linear
 from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Wire, static
 
@@ -24,9 +25,9 @@ def steps(inner: Exchange, times: int, state: ExchangeState, wire: Wire, key: Ke
     Only what is sent first may be disturbed or compressed on its way here; from then on each node sends its inbox, in
     full where the message was not empty. A loop, for of a chain of sums XLA computes parts anew for every row.
     """
-    need = "got several steps of gossip behind an exchange that delays messages, need them before; put that one last"
-    checks.require(wire.age is None, need)
-    size = tree.bits(wire.own)
+    size, rows, m = tree.bits(wire.own), wire.bits.shape[0], plans.rows(wire.plan)
+    need = "need one of each node; put what repeats gossip before what delays messages or adds some"
+    checks.require(times == 1 or rows == m, f"got {rows} messages in a round of {m} nodes, {need}")
     inbox, state, deliveries = inner.apply(state, wire, jax.random.fold_in(key, 0))
     if times == 1:
         return inbox, state, deliveries

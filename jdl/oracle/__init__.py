@@ -1,7 +1,10 @@
 """Oracles: the answers that a node obtains from its data, and wrappers that change them, `oracle=[A(), B()]`."""
 
 from jdl import checks
+from jdl.oracle.backdoor import Backdoor
 from jdl.oracle.data_oracle import DataOracle
+from jdl.oracle.dba import DBA
+from jdl.oracle.edge_case import EdgeCase
 from jdl.oracle.gradient_noise import GradientNoise
 from jdl.oracle.label_flip import LabelFlip
 from jdl.oracle.private_gradients import PrivateGradients
@@ -11,7 +14,10 @@ from jdl.oracle.zeroth_order import ZerothOrder
 
 __all__ = [
     "ALWAYS",
+    "Backdoor",
+    "DBA",
     "DataOracle",
+    "EdgeCase",
     "GradientNoise",
     "LabelFlip",
     "PrivateGradients",

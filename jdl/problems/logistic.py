@@ -54,7 +54,9 @@ class Logistic:
     optimum: Optimum
     batch_size: int = struct.field(pytree_node=False, default=0)
 
-    offers: ClassVar[frozenset[str]] = frozenset({"pooled", "own", "parts", "predict", "labels", "losses"})
+    offers: ClassVar[frozenset[str]] = frozenset(
+        {"pooled", "own", "parts", "predict", "labels", "losses", "with_inputs"}
+    )
     by_node: ClassVar[tuple[str, ...]] = ("features", "labels", "weights")
     classes: ClassVar[int] = 2
 
@@ -206,6 +208,10 @@ class Logistic:
     def relabelled(self, batch: Batch, labels: jax.Array) -> Batch:
         """A batch whose examples have other classes."""
         return batch[0], 2 * labels.astype(batch[1].dtype) - 1, batch[2]
+
+    def with_inputs(self, batch: Batch, inputs: jax.Array) -> Batch:
+        """A batch whose examples have other features."""
+        return inputs, batch[1], batch[2]
 
     def inputs(self, batch: Batch) -> jax.Array:
         """The features of a batch, zeros where there is no example."""

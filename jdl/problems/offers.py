@@ -49,6 +49,10 @@ OFFERS = {
         ("classes", "classes_of", "relabelled"),
         "classes: the number of classes; classes_of(batch) -> i32[B, ...], from 0; relabelled(batch, labels) -> batch",
     ),
+    "with_inputs": Offer(
+        ("inputs", "with_inputs"),
+        "inputs(batch): see 'predict'; with_inputs(batch, inputs) -> batch: the same examples with other inputs",
+    ),
     "test_set": Offer(
         ("classes", "predict", "test_set"),
         "test_set: a pair of the test inputs, leaves [T, ...], and their classes i32[T, ...], from 0 to `classes` - 1; "

@@ -202,7 +202,7 @@ class Supervised:
             "labels": self.classes > 0,
             "test_set": self.classes > 0,
         }
-        always = {"pooled", "batches", "parts", "predict", "losses"}
+        always = {"pooled", "batches", "parts", "predict", "losses", "with_inputs"}
         return frozenset(always | {word for word, holds in said.items() if holds})
 
     @property
@@ -279,6 +279,10 @@ class Supervised:
     def relabelled(self, batch: Batch, labels: jax.Array) -> Batch:
         """A batch with other targets."""
         return batch[0], labels, batch[2]
+
+    def with_inputs(self, batch: Batch, inputs: jax.Array) -> Batch:
+        """A batch whose examples have other inputs."""
+        return inputs, batch[1], batch[2]
 
     @property
     def test_set(self) -> tuple[jax.Array, jax.Array]:

@@ -3,7 +3,9 @@
 The roles belong to the simulation. Attacks, oracles, metrics and schedules all read the same ones.
 """
 
+from jdl.roles.placed import at_cut, hubs
 from jdl.roles.roles import attacking, draw, everybody_honest, of
+from jdl.roles.sybils import sybils
 from jdl.types import Roles
 
-__all__ = ["Roles", "attacking", "draw", "everybody_honest", "of"]
+__all__ = ["Roles", "at_cut", "attacking", "draw", "everybody_honest", "hubs", "of", "sybils"]

@@ -11,6 +11,7 @@ from jdl.topology.cycles.hyper_hypercube import hyper_hypercube, moshpit, one_pe
 from jdl.topology.cycles.multigraph import multigraph, multigraph_of
 from jdl.topology.cycles.switching import switching
 from jdl.topology.forms import to_dense
+from jdl.topology.graphs.attached import attached
 from jdl.topology.graphs.bipartite import complete_bipartite
 from jdl.topology.graphs.cliques import barbell, caveman, complete, two_cliques
 from jdl.topology.graphs.complex_networks import barabasi_albert, random_geometric, watts_strogatz
@@ -36,6 +37,7 @@ __all__ = [
     "SCHEMES",
     "Topology",
     "alternating_exponential_ring",
+    "attached",
     "barabasi_albert",
     "barbell",
     "base_k",

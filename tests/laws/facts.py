@@ -59,11 +59,29 @@ RULES = {
 RULES_OF_PEERS = {"balance", "clipped_gossip", "cs_plus", "gts", "ios", "nearest_neighbour_averaging"}
 RULES_OF_SERVERS = {"fools_gold", "norm_clipping", "sign_majority"}
 RANK = RULES | RULES_OF_PEERS | RULES_OF_SERVERS
+# Attacks that compare the messages of different nodes or pass them on; that tell each victim something of its own; and
+# that look at one message alone.
+COMPARING = {
+    "alie", "dmpa", "free_rider", "inner_product", "mimic", "min_max", "min_sum", "model_replacement", "sybil",
+}  # fmt: skip
+ON_EACH = {"dissensus", "spectral"}
+ATTACKS = COMPARING | ON_EACH | {"constant", "gaussian", "sign_flip", "zero"}
 NOT_A_W = {"chebyshev", "variance_corrected"}  # weights of other signs, and a stretched mean
-AMONG_PEERS = {"choco", "repeated", "fill_missing", "stale", *NOT_A_W, *RULES_OF_PEERS}
-ONE_ARRAY = {"choco", "repeated", "delayed", "stale", *COMPRESS, *RANK, *NOT_A_W}  # no message for each neighbour
+AMONG_PEERS = {"choco", "repeated", "fill_missing", "stale", "free_rider", *ON_EACH, *NOT_A_W, *RULES_OF_PEERS}
+# No message for each neighbour.
+ONE_ARRAY = {"choco", "repeated", "delayed", "stale", *COMPARING, *ON_EACH, *COMPRESS, *RANK, *NOT_A_W}
+    "choco",
+    "repeated",
+    "delayed",
+    "stale",
+    *COMPARING,
+    *ON_EACH,
+    *COMPRESS,
+    *RANK,
+    *NOT_A_W,
+}  # no message for each neighbour
 ROWS_ONLY = {"delayed", "fill_missing", "stale"}  # who is read differs from row to row
-NO_PUSH = {*RANK, *NOT_A_W, *ROWS_ONLY}
+NO_PUSH = {*RANK, *ON_EACH, *NOT_A_W, *ROWS_ONLY}
 MISSES = {"lossy", "bursty_links", "delayed", "stale"}  # not every message arrives in its round
 
 
@@ -102,7 +120,7 @@ def words(name: str, exchange: str, network: str = "static") -> set[str]:
 
 
 # Exchanges that are one like another to the engine and to all methods. Each has tests of its own.
-ALIKE = [COMPRESS - REMEMBER, RULES, RULES_OF_PEERS, RULES_OF_SERVERS]
+ALIKE = [COMPRESS - REMEMBER, RULES, RULES_OF_PEERS, RULES_OF_SERVERS, COMPARING - {"free_rider", "mimic"}]
 
 
 def peers() -> list[set[str]]:

@@ -49,8 +49,7 @@ def talk(name, network):
 def build(name, exchange, network):
     """The simulation; raises `InputError` where it is refused."""
     lost = [Lossy(0.2)] if network == "lossy" else []
-    roles = jdl.roles.draw(N, dishonest=2) if exchange == "sign_flip" else None
-    parts = {"network": [*lost, *cases.network_of_one(exchange)], "roles": roles}
+    parts = {"network": [*lost, *cases.network_of_one(exchange)], "roles": cases.roles_in(exchange)}
     return cases.build(name, talk=talk(name, network), lr=0.02, **parts)
 
 

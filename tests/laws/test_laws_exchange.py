@@ -18,14 +18,13 @@ from jdl.types import PerLink
 ROUNDS, PARTICIPANTS = 5, 6
 # Pairs drawn beside those of each kind of message and each exchange.
 MORE = 2
-SIZED_BY_CONTENT = facts.SIZED_BY_CONTENT
+SIZED_BY_CONTENT, ON_EACH = facts.SIZED_BY_CONTENT, facts.ON_EACH
 
 
 def parts(name, exchange):
     """The schedule, the noisy data and the liars under which an algorithm is tried."""
     talk = jdl.schedule.Sampling(cases.N, PARTICIPANTS) if cases.has_server(name) else None
-    roles = jdl.roles.draw(cases.N, dishonest=2) if exchange == "sign_flip" else None
-    return {"talk": talk, "data": cases.problem(noise=0.3), "roles": roles}
+    return {"talk": talk, "data": cases.problem(noise=0.3), "roles": cases.roles_in(exchange)}
 
 
 ALLOWED = [pair for pair in facts.PAIRS if pair not in facts.REFUSED]
@@ -81,8 +80,12 @@ def met_by(exchange) -> frozenset[str]:
 
 
 def some(pairs):
-    """Every exchange with the methods that it meets, and a few pairs more; the rest in the slow suite."""
-    met = {exchange: met_by(exchange) for exchange in cases.EXCHANGES}
+    """Every exchange with the methods that it meets, of the attacks one by turns, and a few pairs more; the rest in the
+    slow suite.
+    """
+    quick = [exchange for exchange in cases.EXCHANGES if exchange not in cases.ATTACKS]
+    quick.append(cases.ATTACKS[classes.SEED % len(cases.ATTACKS)])
+    met = {exchange: met_by(exchange) if exchange in quick else () for exchange in cases.EXCHANGES}
     rest = [(name, exchange) for name, exchange in pairs if name not in met[exchange]]
     slow = {rest[i] for i in np.random.default_rng(classes.SEED).permutation(len(rest))[MORE:]}
     return [pytest.param(*pair, marks=pytest.mark.slow) if pair in slow else pair for pair in pairs]
@@ -118,16 +121,20 @@ def test_finite_counted_and_resumable(name, exchange):
         assert np.all(end.traffic.messages[0] <= most) and np.all(end.traffic.bits[0] >= 0)
         assert end.traffic.bits[0].sum() > 0
         return
+    counted = [np.asarray(total[0]) for total in (end.traffic.messages, end.traffic.bits)]
+    if exchange in ON_EACH:  # copies of one lie are counted for one of the liars that send it
+        liars = np.append(~np.asarray(built.roles.honest), np.zeros(len(copies) - cases.N, bool))
+        copies, bits, *counted = (np.append(x[~liars], x[liars].sum()) for x in (copies, bits, *counted))
     if exchange == "duplicated":
-        factor = end.traffic.messages[0][copies > 0] / copies[copies > 0]
-        np.testing.assert_allclose(end.traffic.bits[0][copies > 0], bits[copies > 0] * factor, rtol=1e-6)
+        factor = counted[0][copies > 0] / copies[copies > 0]
+        np.testing.assert_allclose(counted[1][copies > 0], bits[copies > 0] * factor, rtol=1e-6)
         assert np.all((factor >= 1) & (factor <= 2))
         return
-    np.testing.assert_array_equal(end.traffic.messages[0], copies)
+    np.testing.assert_array_equal(counted[0], copies)
     if exchange in SIZED_BY_CONTENT:  # a codec's own tests check it
-        assert np.all((end.traffic.bits[0] > 0) == (bits > 0))
+        assert np.all((counted[1] > 0) == (bits > 0))
         return
-    np.testing.assert_array_equal(end.traffic.bits[0], bits)
+    np.testing.assert_array_equal(counted[1], bits)
     assert (copies.sum() > 0) == (cases.mixes(name) or facts.server)
 
 

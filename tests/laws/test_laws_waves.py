@@ -91,7 +91,7 @@ QUICK_OTHERS = {"PushSum"}
 )
 def test_a_wave_is_the_masked_full_round(name, exchange):
     graph = jdl.topology.from_weights(cases.weights()).plan("slots")
-    roles = jdl.roles.draw(N, dishonest=2) if exchange == "sign_flip" else None
+    roles = cases.roles_in(exchange)
 
     def build(kind, masked=True):
         parts = {"network": cases.network_of_one(exchange), "data": cases.problem(noise=0.3), "roles": roles}

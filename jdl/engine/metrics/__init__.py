@@ -4,6 +4,7 @@
 `(models, state, simulation)` are ready-made ones to hand over:
 
 - `balanced_accuracy`, `calibration_error` (or `calibration(bins)`): a number for each node;
+- `attack_success`: for each node, how often a backdoor works;
 - `ensemble_accuracy`, `disagreement`: one number of all peers together;
 - `before_mixing(of)`: a metric of the models after the local step and before the exchange of the next round;
 - `gradients`, `hessian_products`, `prox_calls`: what each node has asked of its data so far.
@@ -12,6 +13,7 @@ They are of all nodes, also where a run evaluates a sample of them (`eval_nodes`
 all nodes. `confusion(models, simulation)` gives a table for each model, for use after a run.
 """
 
+from jdl.engine.metrics.attack_success import attack_success
 from jdl.engine.metrics.before_mixing import before_mixing, models_before_mixing
 from jdl.engine.metrics.built_in import measure, models_at_once
 from jdl.engine.metrics.chosen import BUILT_IN, COLUMNS, EVALUATED, PER_NODE, Metrics
@@ -27,6 +29,7 @@ __all__ = [
     "EVALUATED",
     "PER_NODE",
     "Metrics",
+    "attack_success",
     "balanced_accuracy",
     "before_mixing",
     "calibration",

@@ -64,7 +64,12 @@ def scores(problem: Problem, model: PyTree, inputs: PyTree) -> jax.Array:
     return wide.reshape(-1, wide.shape[-1])
 
 
-def at_each_model(models: PyTree, simulation: Any, function: Callable[[jax.Array, jax.Array], PyTree]) -> PyTree:
+def at_each_model(
+    models: PyTree,
+    simulation: Any,
+    function: Callable[[jax.Array, jax.Array], PyTree],
+    shown: Callable[[PyTree], PyTree] = lambda inputs: inputs,
+) -> PyTree:
     """The sum of a function of scores f[B, C] and classes i32[B] over the test set, for each model, `[n, ...]`.
 
     As many models are evaluated at a time as `models_at_once` says.
@@ -73,12 +78,13 @@ def at_each_model(models: PyTree, simulation: Any, function: Callable[[jax.Array
       models: the models, stacked `[n, ...]`.
       simulation: what is simulated; its problem offers "test_set".
       function: gives arrays whose shapes do not depend on B.
+      shown: what models are shown of inputs, leaves [B, ...]; by default the inputs as they are.
     """
     problem = simulation.problem
     size = models_at_once(problem, models)
 
     def of_one(problem, model):
-        return over_test_set(problem, lambda x, y: function(scores(problem, model, x), y.reshape(-1)))
+        return over_test_set(problem, lambda x, y: function(scores(problem, model, shown(x)), y.reshape(-1)))
 
     of_each = lambda problem, models: jax.lax.map(lambda model: of_one(problem, model), models, batch_size=size)
     return divided(of_each, simulation.placement.mesh)(problem, models)

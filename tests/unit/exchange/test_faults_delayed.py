@@ -122,7 +122,7 @@ def test_every_message_of_a_sample_arrives_once_with_other_exchanges_around():
         ("EF21 that needs 'reliable'", lambda: jdl.simulation(DATA, jdl.algorithms.EF21(), None, [Delayed()])),
         ("Delayed that needs 'lasting_links'", lambda: gossip([Delayed()], talk=GilbertElliott.of(RING))),
         ("Delayed that needs 'lasting_links'", lambda: gossip([Delayed()], talk=Sleeping(IN_SLOTS, 0.1))),
-        ("several steps of gossip behind", lambda: gossip([Delayed(), Repeated()])),
+        ("put what repeats gossip before what delays", lambda: gossip([Delayed(), Repeated()])),
         ("PerModule behind", lambda: gossip([Delayed(), PerModule.of(np.zeros(N, int))])),
         ("Delayed behind another", lambda: gossip([Delayed(), Delayed()])),
         ("got least=3 and rounds=2", lambda: Delayed(rounds=2, least=3)),

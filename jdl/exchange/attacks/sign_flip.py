@@ -1,4 +1,4 @@
-"""Attackers: nodes that send something else than their message."""
+"""Messages with the opposite sign."""
 
 from __future__ import annotations
 

@@ -1,0 +1,73 @@
+"""Lies that differ from victim to victim: each honest receiver is told something of its own."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from jdl import plan as plans
+from jdl.exchange.attacks.liars import LIAR, lying, reals
+from jdl.types import Delivery, Edges, Exchange, ExchangeState, Key, Links, Message, Plan, Slots, Wire
+
+__all__ = ["AttackOnEach"]
+
+
+class AttackOnEach:
+    """An exchange whose liars tell each honest neighbour a lie of its own; all liars tell a victim the same.
+
+    A subclass has the field `inner` and the method `lies(wire, attacked, key)`, which gives the lie to each receiver,
+    arrays `[m, ...]`. The messages of the wire that it is given are lists of arrays of real numbers, and its plan lists
+    the links one by one; `attacked`, in the shape of `links.weights`, says which of them bring a lie.
+
+    The lies are m rows behind those that were sent, and links from liars to honest receivers lead to them. The origin
+    of such a row is the first of the liars among the victim's neighbours.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"dishonest", "peers"})
+    # One row is sent by several liars, and so a receiver could not tell them apart; sums of sent messages are not kept.
+    breaks: ClassVar[frozenset[str]] = frozenset({"per_link", "each", "push", "column_stochastic"})
+    inner: Exchange
+
+    def lies(self, wire: Wire, attacked: jax.Array, key: Key) -> list[jax.Array]:
+        """The lies of a round, one to each receiver."""
+        raise NotImplementedError
+
+    def init(self, message: Message) -> ExchangeState:
+        return self.inner.init(message)
+
+    def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
+        plan, s = plans.one_by_one(wire.plan), wire.bits.shape[0]
+        links, m = plan.links, plans.rows(plan)
+        who, to = plans.senders(links), plans.receivers(links)
+        sends, honest = lying(wire) & (wire.bits > 0), wire.roles.honest[plans.ids(plan)]
+        attacked = plans.arrived(links) & sends[who] & honest[to]
+        heard = wire.replace(own=reals(wire.own), sent=reals(wire.sent), plan=plan)
+        lies = iter(self.lies(heard, attacked, jax.random.fold_in(key, LIAR)))
+        liar = _first(links, jnp.where(attacked, who, s), m)
+        row = jnp.where(liar < s, liar, 0)
+        told = lambda x: jnp.concatenate([x, next(lies).astype(x.dtype) if reals(x) else x[row]])
+        more = wire.replace(
+            sent=jax.tree.map(told, wire.sent),
+            bits=jnp.concatenate([wire.bits, jnp.where(liar < s, wire.bits[row], 0)]),
+            origin=jnp.concatenate([wire.origin, jnp.where(liar < s, wire.origin[row], plans.ids(plan))]),
+            age=None if wire.age is None else jnp.concatenate([wire.age, jnp.zeros(m, wire.age.dtype)]),
+            plan=_listening(plan, jnp.where(attacked, s + to, who)),
+        )
+        return self.inner.apply(state, more, key)
+
+
+def _first(links: Links, rows: jax.Array, m: int) -> jax.Array:
+    """The smallest of some numbers, one for each link, over the links into each of m rows, i32[m]."""
+    if isinstance(links, Edges):
+        return jnp.full(m, jnp.iinfo(jnp.int32).max, jnp.int32).at[links.receivers].min(rows.astype(jnp.int32))
+    return jnp.min(rows, axis=1, initial=jnp.iinfo(jnp.int32).max)
+
+
+def _listening(plan: Plan, senders: jax.Array) -> Plan:
+    """The plan with other senders on its links."""
+    links = plan.links
+    if isinstance(links, Slots | Edges):
+        return plan.replace(links=links.replace(senders=senders))
+    return plan.replace(links=Slots(links.weights, links.used, senders, links.arrived))
