@@ -8,6 +8,10 @@ from jdl.exchange.compress import Compressed
 from jdl.exchange.faults import Lossy
 from jdl.exchange.linear import Linear
 from jdl.exchange.per_module import PerModule
+from jdl.exchange.private.client_privacy import ClientPrivacy
+from jdl.exchange.private.message_noise import MessageNoise
+from jdl.exchange.private.quantile_clipping import QuantileClipping
+from jdl.exchange.private.tree_noise import TreeNoise
 from jdl.exchange.renamed import RENAMED
 from jdl.exchange.repeated import Repeated
 from jdl.exchange.robust import CoordinateMedian, TrimmedMean
@@ -16,14 +20,18 @@ from jdl.exchange.variance_corrected import VarianceCorrected
 
 __all__ = [
     "Chebyshev",
+    "ClientPrivacy",
     "Choco",
     "Compressed",
     "CoordinateMedian",
     "Linear",
     "Lossy",
+    "MessageNoise",
     "PerModule",
+    "QuantileClipping",
     "Repeated",
     "SignFlip",
+    "TreeNoise",
     "TrimmedMean",
     "VarianceCorrected",
     "layers",

@@ -36,11 +36,15 @@ OF_LINKS = {"ATG", "PowerGossip", "RelaySGD"}
 OF_COLUMNS = {"OverlapSGP", "PushSum"}
 # Several steps among peers, or copies that peers keep.
 AMONG_PEERS = {*cases.SERVERS}
+# What a server does with the messages of its clients.
+OF_CLIENTS = {*cases.PEERS}
 REFUSED_IN = {
     "lossy": cases.LOSING,
     **dict.fromkeys(("top_k", "rand_k", "uniform", "statistical", "low_rank", "power_sgd"), OF_LINKS),
     **dict.fromkeys(("coordinate_median", "trimmed_mean"), OF_LINKS | OF_COLUMNS),
     **dict.fromkeys(("choco", "repeated"), OF_LINKS | AMONG_PEERS),
+    "message_noise": OF_LINKS | OF_COLUMNS,
+    **dict.fromkeys(("client_privacy", "quantile_clipping", "tree_noise"), OF_CLIENTS),
     **dict.fromkeys(("chebyshev", "variance_corrected"), OF_LINKS | OF_COLUMNS | AMONG_PEERS),
 }
 
@@ -60,7 +64,8 @@ def one_copy_bits(message, network) -> float:
     width = 2 if half else 4
     each = isinstance(message, PerLink)  # a row for each link, of which one travels on each
     beside = 32.0 * isinstance(network[0], jdl.exchange.VarianceCorrected)  # an array
-    return sum(8.0 * width * np.prod(leaf.shape[each:]) + beside for leaf in jax.tree.leaves(message))
+    one = float(isinstance(network[0], jdl.exchange.QuantileClipping)) if jax.tree.leaves(message) else 0.0  # a message
+    return one + sum(8.0 * width * np.prod(leaf.shape[each:]) + beside for leaf in jax.tree.leaves(message))
 
 
 def copies_a_message(network) -> int:
