@@ -9,9 +9,12 @@ from jdl.exchange.faults import Lossy
 from jdl.exchange.linear import Linear
 from jdl.exchange.per_module import PerModule
 from jdl.exchange.private.client_privacy import ClientPrivacy
+from jdl.exchange.private.decor import Decor
 from jdl.exchange.private.message_noise import MessageNoise
 from jdl.exchange.private.quantile_clipping import QuantileClipping
+from jdl.exchange.private.secure_aggregation import SecureAggregation
 from jdl.exchange.private.tree_noise import TreeNoise
+from jdl.exchange.private.zip_dl import ZipDL
 from jdl.exchange.renamed import RENAMED
 from jdl.exchange.repeated import Repeated
 from jdl.exchange.robust import CoordinateMedian, TrimmedMean
@@ -24,16 +27,19 @@ __all__ = [
     "Choco",
     "Compressed",
     "CoordinateMedian",
+    "Decor",
     "Linear",
     "Lossy",
     "MessageNoise",
     "PerModule",
     "QuantileClipping",
     "Repeated",
+    "SecureAggregation",
     "SignFlip",
     "TreeNoise",
     "TrimmedMean",
     "VarianceCorrected",
+    "ZipDL",
     "layers",
     "stack",
     "stack_down",
