@@ -25,6 +25,7 @@ from jdl.schedule.matching import Matching
 from jdl.schedule.mobility import Mobility
 from jdl.schedule.pairwise import Pairwise
 from jdl.schedule.peer_swap import PeerSwap
+from jdl.schedule.poisson_sampling import PoissonSampling
 from jdl.schedule.power_of_choice import PowerOfChoice
 from jdl.schedule.random_groups import RandomGroups
 from jdl.schedule.random_neighbours import RandomNeighbours
@@ -56,6 +57,7 @@ __all__ = [
     "Mobility",
     "Pairwise",
     "PeerSwap",
+    "PoissonSampling",
     "PowerOfChoice",
     "RandomGroups",
     "RandomNeighbours",
