@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from types import ModuleType
 from typing import Any
@@ -60,7 +62,8 @@ def epsilon(
     if noise_multiplier == 0:
         return math.inf
     made = _accountant(sampling, accountant)
-    made.compose(_event(noise_multiplier, sampling_rate, steps, sampling))
+    with _quietly():
+        made.compose(_event(noise_multiplier, sampling_rate, steps, sampling))
     return float(made.get_epsilon(delta))
 
 
@@ -126,7 +129,8 @@ def renyi(
     """
     _check(0.5, sampling_rate, steps, sampling, "rdp")
     made = _accountant(sampling, "rdp", orders)
-    made.compose(_event(noise_multiplier, sampling_rate, steps, sampling))
+    with _quietly():
+        made.compose(_event(noise_multiplier, sampling_rate, steps, sampling))
     return made.rdp
 
 
@@ -149,6 +153,18 @@ def _library() -> ModuleType:
         got = "got a question about a budget without dp-accounting"
         raise checks.InputError(f"{got}, need it; pip install dp-accounting, or jdl[privacy]") from error
     return dp_accounting
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without a warning for each order that the library leaves out, since an order more or less changes little."""
+    logger = logging.getLogger("absl")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _event(z: float, rate: float, steps: int, sampling: str) -> Any:

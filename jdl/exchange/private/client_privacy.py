@@ -30,11 +30,12 @@ class ClientPrivacy:
       the message, as it is: the server is trusted with it.
 
     Args:
-      clip: S, the largest norm of a client's message, above 0; None: the median of the norms of a round's clients, as
-        Geyer et al. take it, which no account here includes.
+      clip: S, the largest norm of a client's message, above 0.
       noise_multiplier: z, at least 0; with 0 messages are only clipped.
       expected: E, the mean number of clients a round, above 0; None: the number of rows of a round, for `Sampling`.
       per_array: whether each of L arrays is clipped by itself, to S / sqrt(L).
+      median: whether S is the median of the norms of a round's clients in place of `clip`, as Geyer et al. take it; no
+        account here includes what this tells of them.
       inner: the exchange that averages.
 
     Raises:
@@ -45,10 +46,11 @@ class ClientPrivacy:
       Geyer, Klein, Nabi 2017, Differentially Private Federated Learning: A Client Level Perspective (the median).
     """
 
-    clip: float | None = number(1.0, minimum=0)
+    clip: float = number(1.0, minimum=0)
     noise_multiplier: float = number(1.0, minimum=0)
     expected: float | None = number(None, minimum=0)
     per_array: bool = static(False)
+    median: bool = static(False)
     inner: Exchange = Linear()
 
     needs: ClassVar[frozenset[str]] = frozenset({"server"})
@@ -66,7 +68,7 @@ class ClientPrivacy:
         return aggregate.with_noise(inbox, sigma / expected, here), state, deliveries
 
     def _clip(self, wire: Wire) -> jax.Array:
-        if self.clip is not None:
+        if not self.median:
             return jnp.asarray(self.clip, jnp.result_type(float))
         used = getattr(wire.plan.links, "used", True) & (wire.bits > 0)
         median = jnp.nanmedian(jnp.where(used, clipping.norms(wire.sent), jnp.nan))

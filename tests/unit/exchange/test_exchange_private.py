@@ -107,7 +107,7 @@ def test_a_server_adds_clipped_messages_and_divides_by_a_number_that_is_known():
     )
     expected = exchange.ClientPrivacy(1.2, 0.0, expected=8.0)
     np.testing.assert_allclose(aggregate(one(expected, clients())[0]), clipped(FLAT, 1.2).sum(axis=0) / 8, atol=1e-6)
-    median = exchange.ClientPrivacy(None, 0.0)
+    median = exchange.ClientPrivacy(1.0, 0.0, median=True)
     np.testing.assert_allclose(aggregate(one(median, clients())[0]), clipped(FLAT, 1.5).sum(axis=0) / N, atol=1e-6)
     # As FedAvg of equal weights where nothing is clipped.
     np.testing.assert_allclose(
