@@ -1,6 +1,7 @@
 """Lossy codecs of one message: what is decoded, and how many bits travelled. For networks and for methods alike."""
 
 from jdl import checks
+from jdl.compressors.binomial_mechanism import BinomialMechanism
 from jdl.compressors.chain import Chain
 from jdl.compressors.compressor import Compressor, Narrowing
 from jdl.compressors.error_feedback import ErrorFeedback
@@ -9,11 +10,13 @@ from jdl.compressors.identity import Identity
 from jdl.compressors.low_rank import LowRank
 from jdl.compressors.power_sgd import PowerSGD
 from jdl.compressors.rand_k import RandK
+from jdl.compressors.rqm import RQM
 from jdl.compressors.statistical import Statistical
 from jdl.compressors.top_k import TopK
 from jdl.compressors.uniform import Uniform
 
 __all__ = [
+    "BinomialMechanism",
     "Chain",
     "Compressor",
     "ErrorFeedback",
@@ -22,6 +25,7 @@ __all__ = [
     "LowRank",
     "Narrowing",
     "PowerSGD",
+    "RQM",
     "RandK",
     "Statistical",
     "TopK",

@@ -8,6 +8,7 @@ extra `privacy`.
 from jdl.privacy.budget import SAMPLING, epsilon, noise_multiplier, renyi
 from jdl.privacy.gaussian import delta_of_mu, epsilon_of_mu
 from jdl.privacy.pairwise import decor_mu, muffliato_renyi, pairwise_mu
+from jdl.privacy.quantised import rqm_pmf, rqm_renyi
 
 __all__ = [
     "SAMPLING",
@@ -19,4 +20,6 @@ __all__ = [
     "noise_multiplier",
     "pairwise_mu",
     "renyi",
+    "rqm_pmf",
+    "rqm_renyi",
 ]

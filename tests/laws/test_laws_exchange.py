@@ -41,6 +41,7 @@ OF_CLIENTS = {*cases.PEERS}
 AT_A_SERVER = ("client_privacy", "quantile_clipping", "tree_noise", "secure_aggregation")
 REFUSED_IN = {
     "lossy": cases.LOSING,
+    **dict.fromkeys(("binomial_mechanism", "rqm"), OF_LINKS),
     **dict.fromkeys(("top_k", "rand_k", "uniform", "statistical", "low_rank", "power_sgd"), OF_LINKS),
     **dict.fromkeys(("coordinate_median", "trimmed_mean"), OF_LINKS | OF_COLUMNS),
     **dict.fromkeys(("choco", "repeated"), OF_LINKS | AMONG_PEERS),
