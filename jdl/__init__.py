@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         models,
         oracle,
         plan,
+        privacy,
         problems,
         roles,
         schedule,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from jdl.show.graph_report import graph_report
     from jdl.show.live import live_curve
     from jdl.show.partition_picture import draw as draw_partition
+    from jdl.show.privacy_matrix import privacy_matrix
     from jdl.sweeps.over import over
     from jdl.sweeps.results import load_sweep
     from jdl.sweeps.status import sweep_status
@@ -72,6 +74,8 @@ __all__ = [
     "oracle",
     "over",
     "plan",
+    "privacy",
+    "privacy_matrix",
     "problems",
     "roles",
     "rounds_until",
@@ -106,6 +110,7 @@ ELSEWHERE = {
     "load_sweep": "sweeps.results:load_sweep",
     "metrics": "engine.metrics",
     "over": "sweeps.over:over",
+    "privacy_matrix": "show.privacy_matrix:privacy_matrix",
     "rounds_until": "runs.tune:rounds_until",
     "run": "runs.run:run",
     "sim": "engine.sim",

@@ -14,7 +14,7 @@ ROOT = pathlib.Path(jdl.__file__).parent
 LEVELS = {
     0: ["types"],
     1: ["tree", "rng", "checks", "plan"],
-    2: ["topology", "data", "models", "local", "compressors", "roles"],
+    2: ["topology", "data", "models", "local", "compressors", "roles", "privacy"],
     3: ["schedule", "exchange", "problems", "oracle", "algorithms"],
     4: ["engine"],
     5: ["theory"],
@@ -27,7 +27,7 @@ LEVELS = {
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 # Imported where they are used, so that `import jdl` is quick and needs none of them.
 HEAVY = {"networkx", "sklearn", "matplotlib", "pandas", "orbax", "rich", "tyro", "seaborn", "plotly", "IPython"}
-HEAVY |= {"cvxpy", "tensorflow", "tensorflow_datasets", "psutil", "PIL", "xarray", "safetensors"}
+HEAVY |= {"cvxpy", "tensorflow", "tensorflow_datasets", "psutil", "PIL", "xarray", "safetensors", "dp_accounting"}
 HEAVY_PARTS = {"scipy.stats", "scipy.optimize", "scipy.integrate", "scipy.spatial", "scipy.linalg"}
 ITS_OWN = {"jdl.types", "jdl.tree", "jdl.checks", "jdl.local", "jdl.compressors"}
 ITS_OWN |= {"jdl.compressors.chunks", "jdl.local.proximal"}

@@ -1,6 +1,7 @@
 """Lossy codecs of one message: what is decoded, and how many bits travelled. For networks and for methods alike."""
 
 from jdl import checks
+from jdl.compressors.binomial_mechanism import BinomialMechanism
 from jdl.compressors.block_wise import BlockWise
 from jdl.compressors.chain import Chain
 from jdl.compressors.compressor import Compressor, Narrowing, Quantiser, Sparsifier
@@ -23,6 +24,7 @@ from jdl.compressors.quantile import Quantile
 from jdl.compressors.rand_k import RandK
 from jdl.compressors.random_low_rank import RandomLowRank
 from jdl.compressors.rotated import Rotated
+from jdl.compressors.rqm import RQM
 from jdl.compressors.sign import Sign
 from jdl.compressors.significant_digits import SignificantDigits
 from jdl.compressors.sparse_ternary import SparseTernary
@@ -34,6 +36,7 @@ from jdl.compressors.uniform import Uniform
 
 __all__ = [
     "BlockWise",
+    "BinomialMechanism",
     "Chain",
     "Compressor",
     "CountSketch",
@@ -54,6 +57,7 @@ __all__ = [
     "QSGD",
     "Quantile",
     "Quantiser",
+    "RQM",
     "RandK",
     "RandomLowRank",
     "Rotated",

@@ -31,6 +31,13 @@ from jdl.exchange.faults import (
 )
 from jdl.exchange.linear import Linear
 from jdl.exchange.per_module import PerModule
+from jdl.exchange.private.client_privacy import ClientPrivacy
+from jdl.exchange.private.decor import Decor
+from jdl.exchange.private.message_noise import MessageNoise
+from jdl.exchange.private.quantile_clipping import QuantileClipping
+from jdl.exchange.private.secure_aggregation import SecureAggregation
+from jdl.exchange.private.tree_noise import TreeNoise
+from jdl.exchange.private.zip_dl import ZipDL
 from jdl.exchange.renamed import RENAMED
 from jdl.exchange.repeated import Repeated
 from jdl.exchange.robust import (
@@ -67,6 +74,7 @@ __all__ = [
     "BurstyLinks",
     "ALIE",
     "Chebyshev",
+    "ClientPrivacy",
     "Choco",
     "ClippedGossip",
     "Compressed",
@@ -98,7 +106,10 @@ __all__ = [
     "MinMax",
     "MinSum",
     "ModelReplacement",
+    "Decor",
+    "MessageNoise",
     "PerModule",
+    "QuantileClipping",
     "Repeated",
     "RobustPushSum",
     "SignFlip",
@@ -109,6 +120,9 @@ __all__ = [
     "TrimmedMean",
     "VarianceCorrected",
     "Zero",
+    "SecureAggregation",
+    "TreeNoise",
+    "ZipDL",
     "layers",
     "stack",
     "stack_down",

@@ -47,7 +47,7 @@ def supervised(
         or the node of each example.
       batch_size: examples a minibatch; 0 for all of the node's.
       sampling: how minibatches are drawn: "replacement", "round" (without replacement within a round), "epochs"
-        (without replacement over rounds) or "stream" (in the order of the data).
+        (without replacement over rounds), "stream" (in the order of the data) or "poisson" (each example by itself).
       steps_per_round: for "epochs" and "stream", how many minibatches a round takes: the local steps of the algorithm.
       precision: "float32", or "bfloat16" for what the model computes in.
       test_examples: how many test examples, drawn once, models are evaluated on; 0 for all. Each node's model is

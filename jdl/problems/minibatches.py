@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jdl.problems.orders import shuffled
+from jdl.problems.poisson import poisson
 from jdl.rng import fold_in, integers
 from jdl.types import BatchId
 
@@ -18,8 +19,9 @@ Places = tuple[jax.Array, jax.Array]
 
 # "replacement" draws each example at random. "round" draws without replacement: the local steps of a round follow a
 # random order that is drawn anew for each round. "epochs" does the same, but the order continues over the rounds in
-# which the node takes part, of `steps_per_round` steps each. "stream" follows the order of the data.
-SAMPLING = ("replacement", "round", "epochs", "stream")
+# which the node takes part, of `steps_per_round` steps each. "stream" follows the order of the data. In "poisson" each
+# example joins a minibatch by itself, which accounts of privacy assume, so that its size is random.
+SAMPLING = ("replacement", "round", "epochs", "stream", "poisson")
 
 
 def minibatch(sampling: str, batch_id: BatchId, count: jax.Array, size: int, steps_per_round: int = 1) -> Places:
@@ -30,10 +32,11 @@ def minibatch(sampling: str, batch_id: BatchId, count: jax.Array, size: int, ste
       batch_id: identifies the minibatch, and holds its random keys.
       count: i32[], the number of examples of the node. If it is 0, no place is real.
       size: the number of examples of a minibatch, at least 1; the last minibatch of a pass has the remaining examples.
+        With "poisson" it is their mean number, at least 1.
       steps_per_round: the number of minibatches of a round, for "epochs" and "stream".
 
     Returns:
-      The places, i32[size], and which of them are examples and not padding, bool[size].
+      The places, i32[size], and which of them are examples and not padding, bool[size]; more of both with "poisson".
 
     >>> zero, keys = jnp.int32(0), jax.random.split(jax.random.key(0))
     >>> draw = BatchId(key=keys[0], order_key=keys[1], t=zero, count=zero, k=jnp.int32(2))
@@ -43,6 +46,8 @@ def minibatch(sampling: str, batch_id: BatchId, count: jax.Array, size: int, ste
     """
     if sampling == "replacement":
         return integers(batch_id.key, size, jnp.maximum(count, 1)), jnp.full(size, count > 0)
+    if sampling == "poisson":
+        return poisson(batch_id.key, count, size)
     step = batch_id.k if sampling == "round" else batch_id.count * steps_per_round + batch_id.k
     a_pass = jnp.maximum(batches(count, size), 1)
     places = step % a_pass * size + jnp.arange(size, dtype=jnp.int32)

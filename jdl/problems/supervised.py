@@ -47,12 +47,13 @@ class Supervised:
     `f_i(x) = sum_j mask_j loss(model(x, a_j), y_j) / max(sum_j mask_j, 1)`. For a node without data, loss and gradient
     are zero. The loss is cross-entropy for classes and tokens, and squared error for numbers (see `losses`).
 
-    The compiled program draws the minibatches in one of four ways. "replacement" draws each example at random. "round"
+    The compiled program draws the minibatches in one of five ways. "replacement" draws each example at random. "round"
     draws without replacement: the local steps k = 0, 1, ... of a round follow a random order of the node's examples,
     and the last minibatch of a pass has the remaining examples. "epochs" does the same, but the order continues over
     rounds, each of `steps_per_round` minibatches. "stream" follows the order in which the node holds its examples, and
-    begins again after the last. If `batch_size` is 0, or is at least `m` (except for "stream"), a minibatch consists of
-    all examples of the node.
+    begins again after the last. In "poisson" each example joins a minibatch by itself, `batch_size` of them in the
+    mean, as accounts of privacy assume. If `batch_size` is 0, or is at least `m` (except for "stream"), a minibatch
+    consists of all examples of the node.
 
     Args:
       train_x: f[N, ...], u8[N, ...] or i32[N, ...], the training examples of all nodes. u8 are images, which the model
@@ -228,6 +229,11 @@ class Supervised:
             return self
         wide = lambda table, width: None if table is None else jnp.pad(table, ((0, 0), (0, width - table.shape[1])))
         return self.replace(indices=wide(self.indices, widths[0]), held=wide(self.held, widths[1]))
+
+    @property
+    def mean_batch(self) -> int | None:
+        """The mean number of examples of a minibatch where it is random; None where it is not."""
+        return self.batch_size if self.sampling == "poisson" and 0 < self.batch_size < self.width else None
 
     @property
     def advances(self) -> int | None:

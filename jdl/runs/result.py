@@ -21,6 +21,7 @@ from jdl.runs.compose import key_of_seed
 from jdl.runs.history import History
 from jdl.runs.model_files import save_models
 from jdl.runs.node_facts import NodeFacts
+from jdl.runs.privacy import Spent, line, spent
 from jdl.types import PyTree
 
 if TYPE_CHECKING:
@@ -192,6 +193,19 @@ class Result:
             "run_dir": str(self.run_dir) if self.run_dir else None,
         }
 
+    def privacy(self, delta: float = 1e-5, accountant: str = "rdp") -> list[Spent]:
+        """What each private part of the run has spent, (epsilon, delta), and what this assumes; see `Spent`.
+
+        Args:
+          delta: above 0 and below 1; smaller than one over the number of examples, or of clients.
+          accountant: "rdp", or "pld" where it has a bound, see `jdl.privacy.epsilon`.
+
+        Raises:
+          InputError: if no account holds, if the parts of a loaded result are not known, or if dp-accounting is not
+            installed (the extra `privacy`).
+        """
+        return spent(self.simulation, self.rounds, delta, accountant)
+
     def plot(self, path: str | Path | None = None, theory: bool | Prediction = False) -> matplotlib.figure.Figure:
         """Draw the learning curves.
 
@@ -325,6 +339,9 @@ class Result:
         if s.get("bits_sent") is not None:
             megabytes = s["bits_sent"] / 8e6
             facts.append(("sent", f"{megabytes:,.1f} MB in all, {megabytes / s['nodes']:,.3f} MB a node"))
+        account = line(self.origin.made, self.rounds) if isinstance(self.origin, Live) else None
+        if account is not None:
+            facts.append(("privacy", account))
         facts.append(("time", f"{self.seconds:.1f} s, and {self.compile_seconds:.1f} s to compile"))
         if EVALUATED in self.history:
             nodes, n = int(self.history[EVALUATED].min()), self.n

@@ -29,6 +29,7 @@ from jdl.schedule.mobility import Mobility
 from jdl.schedule.pairwise import Pairwise
 from jdl.schedule.partition import Partition
 from jdl.schedule.peer_swap import PeerSwap
+from jdl.schedule.poisson_sampling import PoissonSampling
 from jdl.schedule.power_of_choice import PowerOfChoice
 from jdl.schedule.random_groups import RandomGroups
 from jdl.schedule.random_neighbours import RandomNeighbours
@@ -66,6 +67,7 @@ __all__ = [
     "Pairwise",
     "Partition",
     "PeerSwap",
+    "PoissonSampling",
     "PowerOfChoice",
     "RandomGroups",
     "RandomNeighbours",

@@ -48,8 +48,9 @@ NETWORKS = ("static", "changing", "lossy", "waves")
 REMEMBER = {"power_sgd", "fragment"}
 SIZED_BY_CONTENT = {"threshold", "fed_zip", "k_means"}
 COMPRESS = REMEMBER | SIZED_BY_CONTENT | {
-    "block_wise", "count_sketch", "eight_bit_float", "low_rank", "natural", "qsgd", "quantile", "rand_k",
-    "random_low_rank", "sign", "significant_digits", "sparse_ternary", "statistical", "tern_grad", "top_k", "uniform",
+    "binomial_mechanism", "block_wise", "count_sketch", "eight_bit_float", "low_rank", "natural", "qsgd", "quantile",
+    "rand_k", "random_low_rank", "rqm", "sign", "significant_digits", "sparse_ternary", "statistical", "tern_grad",
+    "top_k", "uniform",
 }  # fmt: skip
 # Rules in place of the mean: for everyone, for peers, and for servers.
 RULES = {
@@ -67,21 +68,25 @@ COMPARING = {
 ON_EACH = {"dissensus", "spectral"}
 ATTACKS = COMPARING | ON_EACH | {"constant", "gaussian", "sign_flip", "zero"}
 NOT_A_W = {"chebyshev", "variance_corrected"}  # weights of other signs, and a stretched mean
-AMONG_PEERS = {"choco", "repeated", "fill_missing", "stale", "free_rider", *ON_EACH, *NOT_A_W, *RULES_OF_PEERS}
-# No message for each neighbour.
-ONE_ARRAY = {"choco", "repeated", "delayed", "stale", *COMPARING, *ON_EACH, *COMPRESS, *RANK, *NOT_A_W}
+# Noise that cancels between neighbours; and what a server does with the messages of its clients.
+CANCELS = {"decor", "zip_dl"}
+AT_A_SERVER = {"client_privacy", "quantile_clipping", "secure_aggregation", "tree_noise"} | RULES_OF_SERVERS
+AMONG_PEERS = {
     "choco",
     "repeated",
-    "delayed",
+    "fill_missing",
     "stale",
-    *COMPARING,
+    "free_rider",
+    *CANCELS,
     *ON_EACH,
-    *COMPRESS,
-    *RANK,
     *NOT_A_W,
-}  # no message for each neighbour
+    *RULES_OF_PEERS,
+}
+# No message for each neighbour.
+ONE_ARRAY = {"choco", "repeated", "delayed", "stale", "message_noise", *CANCELS, *COMPARING, *ON_EACH, *COMPRESS, *RANK}
+ONE_ARRAY |= NOT_A_W
 ROWS_ONLY = {"delayed", "fill_missing", "stale"}  # who is read differs from row to row
-NO_PUSH = {*RANK, *ON_EACH, *NOT_A_W, *ROWS_ONLY}
+NO_PUSH = {"message_noise", *CANCELS, *RANK, *ON_EACH, *NOT_A_W, *ROWS_ONLY}
 MISSES = {"lossy", "bursty_links", "delayed", "stale"}  # not every message arrives in its round
 
 
@@ -98,7 +103,7 @@ def words(name: str, exchange: str, network: str = "static") -> set[str]:
     found = set()
     if served and exchange in AMONG_PEERS:
         found |= {"peers"}
-    if not served and exchange in RULES_OF_SERVERS:
+    if not served and exchange in AT_A_SERVER:
         found |= {"server"}
     if name in SAME_EDGES and exchange in ONE_ARRAY:
         found |= {"per_link", "symmetric"}

@@ -227,3 +227,31 @@ def test_slow_nodes_take_fewer_steps():
     anew = budgets(as_oracle([Stragglers(share=0.3, most=3, least=1, anew=True), DataOracle(epochs=1)]))
     assert set(np.unique(anew)) == {1, 2} and np.any(anew != anew[:, :1])
     assert abs(np.mean(anew == 1) - 0.1) < 5 * 0.3 / np.sqrt(nodes * rounds)
+
+
+def test_batches_of_random_size_are_divided_by_the_mean_size():
+    """Clipped gradients of those who joined, over the mean number; and noise also where nobody joined."""
+    problem = small(2, sampling="poisson")
+    assert problem.mean_batch == 2 and small(2).mean_batch is None
+    x, quiet = model(problem), as_oracle(PrivateGradients(0.5, 0.0))
+    batch, sizes = jax.jit(lambda data: DataOracle().batch(data, 0)), set()
+    for key in jax.random.split(jax.random.key(1), 25):
+        data = about(problem, 2).replace(key=key)
+        inputs, labels, real = batch(data)
+        each = numpy_gradients(x, inputs, labels)[np.asarray(real)]
+        total = sum((one * min(1, 0.5 / np.linalg.norm(one)) for one in each), np.zeros(9)) / 2
+        np.testing.assert_allclose(flat(grad(quiet, data, x, 0)), total, rtol=1e-5, atol=1e-6)
+        sizes.add(len(each))
+        if not len(each):
+            loud = flat(grad(as_oracle(PrivateGradients(0.5, 3.0)), data, x, 0))
+            assert np.all(loud != 0) and np.abs(loud).max() < 6 * 3 * 0.5 / 2
+    assert 0 in sizes and len(sizes) > 2
+
+
+def test_private_gradients_for_a_budget_keep_it():
+    pytest.importorskip("dp_accounting")
+    made = PrivateGradients.for_budget(4, 1e-5, rounds=25, batches=2, sampling_rate=0.1, clip=0.5)
+    spent = jdl.privacy.epsilon(made.noise_multiplier, 1e-5, 0.1, 50)
+    assert 3.98 < spent <= 4 and made.clip == 0.5
+    with pytest.raises(checks.InputError, match="rounds"):
+        PrivateGradients.for_budget(rounds=0)

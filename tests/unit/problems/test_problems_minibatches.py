@@ -6,9 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 from draws import draw
+from scipy.stats import binom, chi2
 
 from jdl.problems.minibatches import SAMPLING, batches, in_row, minibatch
+from jdl.problems.poisson import poisson, room
 
 COUNTS = (0, 1, 4, 7)
 program = jax.jit(minibatch, static_argnums=(0, 3))
@@ -20,7 +23,7 @@ def taken(sampling, count, size, steps, steps_per_round=1, t=0):
     return [np.asarray(places)[np.asarray(real)].tolist() for places, real in parts]
 
 
-@pytest.mark.parametrize("sampling", [word for word in SAMPLING if word != "replacement"])
+@pytest.mark.parametrize("sampling", [word for word in SAMPLING if word not in ("replacement", "poisson")])
 @pytest.mark.parametrize("count", COUNTS)
 def test_a_pass_takes_each_example_once_and_the_last_batch_what_is_left(sampling, count):
     a_pass = -(-count // 3)
@@ -59,3 +62,26 @@ def test_parts_of_a_row_are_the_row():
     assert places.tolist() == list(range(8)) and real.tolist() == [True] * 5 + [False] * 3
     parts = [in_row(jnp.int32(5), 8, jnp.int32(part), 3) for part in range(3)]
     assert sorted(int(p) for places, real in parts for p in places[real]) == list(range(5))
+
+
+def test_each_example_joins_by_itself():
+    """Of 4,000 minibatches of 3 in the mean among 7: the number is binomial, and who joins does not depend on whom."""
+    keys = jax.random.split(jax.random.key(5), 4000)
+    drawn = jax.jit(jax.vmap(lambda key: poisson(key, jnp.int32(7), 3)))
+    places, real = (np.asarray(x) for x in drawn(keys))
+    joined = np.zeros((4000, 7))
+    for row in range(4000):
+        joined[row, places[row][real[row]]] += 1
+    assert joined.max() == 1
+    q, sizes = 3 / 7, joined.sum(axis=1)
+    chances = binom.pmf(np.arange(8), 7, q)
+    counts = np.bincount(sizes.astype(int), minlength=8)
+    assert np.sum((counts - 4000 * chances) ** 2 / (4000 * chances)) < chi2.ppf(1 - 1e-6, 7)
+    both = joined.T @ joined / 4000
+    expected = np.where(np.eye(7, dtype=bool), q, q * q)
+    assert np.abs(both - expected).max() < 5 * np.sqrt(q * (1 - q) / 4000)
+
+
+def test_a_minibatch_has_room_for_what_joins():
+    sizes = np.arange(1, 3000)
+    assert max(scipy.stats.poisson.sf(room(int(size)), size) for size in sizes) < 1e-9  # no binomial has a longer tail

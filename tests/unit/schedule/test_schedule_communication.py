@@ -22,6 +22,7 @@ from jdl.schedule.epidemic_local import EpidemicLocal
 from jdl.schedule.event_triggered import EventTriggered
 from jdl.schedule.hierarchy import Hierarchy
 from jdl.schedule.importance import Importance
+from jdl.schedule.poisson_sampling import PoissonSampling
 from jdl.schedule.power_of_choice import PowerOfChoice
 from jdl.schedule.sampling_with_replacement import SamplingWithReplacement
 from jdl.topology import complete, exponential, from_weights, one_peer_exponential, ring
@@ -468,6 +469,7 @@ CLIENTS = {
     "cyclic": lambda: CyclicSampling(6, 4),
     "power": lambda: PowerOfChoice.for_nodes(6, 2, 4),
     "workers": lambda: Availability.for_nodes(6, 0.5),
+    "poisson": lambda: PoissonSampling(6, 0.5, most=4),
     "periodic markov": lambda: Windowed(GilbertElliott.for_nodes(8), every=2),
 }
 
@@ -480,3 +482,26 @@ def test_memory_keeps_its_shape_and_parts_are_checked():
         assert before == after and isinstance(schedule, Schedule), name
         assert set(getattr(schedule, "watches", ())) == ({"loss"} if name == "power" else set()), name
         checks.fields(schedule)
+
+
+def test_clients_come_independently_and_chance_decides_among_too_many():
+    """Of 20,000 rounds: independent, of the given rate; with room for two, each set of three loses one at random."""
+
+    def came(schedule):
+        def row(key):
+            plan, _ = schedule((), jnp.int32(0), key)
+            return jnp.zeros(4, bool).at[plan.participants].max(plan.links.used), plan.participants
+
+        return jax.jit(jax.vmap(row))(jax.random.split(KEY, 20_000))
+
+    there, _ = came(PoissonSampling(4, 0.4))
+    there = np.asarray(there, float)
+    expected = np.where(np.eye(4, dtype=bool), 0.4, 0.16)
+    assert np.abs(there.T @ there / 20_000 - expected).max() < 5 * np.sqrt(0.25 / 20_000)
+    few, ids = came(PoissonSampling(4, 0.4, most=2))
+    few, ids = np.asarray(few), np.asarray(ids)
+    assert ids.shape[1] == 2 and np.all(np.diff(ids) > 0) and few.sum(axis=1).max() == 2
+    np.testing.assert_array_equal(few.sum(axis=1), np.minimum(there.sum(axis=1), 2))
+    assert np.abs(few.mean(axis=0) - few.mean()).max() < 5 * np.sqrt(0.25 / 20_000)
+    with pytest.raises(InputError, match="most=5"):
+        PoissonSampling(4, 0.4, most=5)
