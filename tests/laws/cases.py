@@ -17,8 +17,6 @@ import jdl
 from jdl.command import catalogue
 from jdl.compressors import Identity
 from jdl.engine import sim as simulator
-from jdl.exchange.attacks.liars import Attack
-from jdl.exchange.attacks.victims import AttackOnEach
 from jdl.schedule import Fixed
 from jdl.topology import from_weights, random_regular
 from jdl.types import BatchId, Key, Plan
@@ -157,10 +155,6 @@ def roles_in(exchange: str):
     """Two liars where the exchange needs some, and None otherwise."""
     (part,) = network_of_one(exchange)
     return jdl.roles.draw(N, dishonest=2) if "dishonest" in getattr(part, "needs", ()) else None
-
-
-# They share their code; its own tests are in tests/unit/exchange/.
-ATTACKS = [name for name in EXCHANGES if isinstance(network_of_one(name)[0], Attack | AttackOnEach)]
 
 
 def kind_of(name: str):

@@ -125,7 +125,7 @@ def words(name: str, exchange: str, network: str = "static") -> set[str]:
 
 
 # Exchanges that are one like another to the engine and to all methods. Each has tests of its own.
-ALIKE = [COMPRESS - REMEMBER, RULES, RULES_OF_PEERS, RULES_OF_SERVERS, COMPARING - {"free_rider", "mimic"}]
+ALIKE = [COMPRESS - REMEMBER, RULES, RULES_OF_PEERS, RULES_OF_SERVERS, ATTACKS]
 
 
 def peers() -> list[set[str]]:

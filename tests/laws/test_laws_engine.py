@@ -133,7 +133,10 @@ def test_a_sleeping_node_is_unchanged_and_silent(name):
     assert 0 < slept < 6 * cases.N
 
 
-@pytest.mark.parametrize("name", classes.one_of_each(cases.ANY_TIME, classes.of_messages, turn=1))
+WITH_MESSAGES = [name for name in cases.ANY_TIME if cases.mixes(name)]
+
+
+@pytest.mark.parametrize("name", classes.one_of_each(WITH_MESSAGES, classes.of_messages, turn=1))
 def test_sleepers_keep_what_a_network_with_memory_keeps_of_them(name):
     """What a compressor keeps of a sleeper must not move, or it would have sent what nobody heard."""
     talk = jdl.schedule.Sleeping(cases.dense(cases.network_of(name)), probability=0.5)
