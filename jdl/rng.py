@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 
 from jdl.engine import xla
 from jdl.types import Key
 
-__all__ = ["STREAMS", "fold_in", "integers", "key_of"]
+__all__ = ["STREAMS", "bits", "fold_in", "integers", "key_of", "uniform"]
 
 # One number per purpose. Adding a stream never changes the draws of another; numbers are never reused.
 STREAMS = {"init": 0, "node": 1, "data": 2, "schedule": 3, "exchange": 4, "schedule_state": 5, "server": 6, "common": 7}
@@ -80,6 +82,34 @@ def integers(key: Key, size: int, below: jax.Array) -> jax.Array:
     lower = (bits >> 16) * (below & low) + ((bits & low) * (below & low) >> 16)
     middle = (bits & low) * (below >> 16) + (lower & low)
     return ((bits >> 16) * (below >> 16) + (lower >> 16) + (middle >> 16)).astype(jnp.int32)
+
+
+def bits(key: Key, shape: tuple[int, ...]) -> jax.Array:
+    """32 random bits each, u32[shape]: those of `jax.random.bits`, of which a CPU computes many at once faster.
+
+    >>> import jax
+    >>> bool((bits(jax.random.key(0), (2, 3)) == jax.random.bits(jax.random.key(0), (2, 3))).all())
+    True
+    """
+    size = math.prod(shape)
+    if not _written_out(key) or size >= 2**32 or not jax.config.jax_threefry_partitionable:
+        return jax.random.bits(key, shape, jnp.uint32)
+    x, y = xla.threefry(_words(key), (jnp.uint32(0), jnp.arange(size, dtype=jnp.uint32)))
+    return (x ^ y).reshape(shape)
+
+
+def uniform(key: Key, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
+    """Random numbers from 0 to 1, 1 excluded: those of `jax.random.uniform`, in float32 faster on a CPU.
+
+    >>> import jax
+    >>> bool((uniform(jax.random.key(0), (5,)) == jax.random.uniform(jax.random.key(0), (5,))).all())
+    True
+    """
+    if dtype != jnp.float32:
+        return jax.random.uniform(key, shape, dtype)
+    # The upper 23 bits are the mantissa of a number from 1 to 2.
+    pattern = (bits(key, shape) >> jnp.uint32(9)) | jnp.uint32(0x3F800000)
+    return jax.lax.bitcast_convert_type(pattern, jnp.float32) - jnp.float32(1)
 
 
 def _written_out(key: Key) -> bool:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jdl import rng
 from jdl.compressors.compressor import by_array, number_bits
 from jdl.compressors.top_k import kept_of, largest
 from jdl.types import Key, Message, number, static
@@ -80,5 +81,6 @@ class CountSketch:
     def _tables(self, size: int, dtype: jnp.dtype) -> tuple[jax.Array, jax.Array]:
         """The column and the sign of each entry in each row."""
         one, other = jax.random.split(jax.random.fold_in(jax.random.key(self.seed), size))
-        columns = jax.random.randint(one, (self.rows, size), 0, self.columns)
-        return columns, jax.random.rademacher(other, (self.rows, size), dtype)
+        columns = rng.integers(one, self.rows * size, jnp.int32(self.columns)).reshape(self.rows, size)
+        signs = jnp.where(rng.uniform(other, (self.rows, size)) < 0.5, 1, -1)
+        return columns, signs.astype(dtype)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jdl import rng
 from jdl.compressors.compressor import by_array, count_of, everywhere
 from jdl.types import Key, Message, static
 
@@ -48,8 +49,12 @@ class Natural:
         # A mantissa m is a fraction of 2^nmant. A random number below 2^nmant added to it is carried over into the
         # exponent with probability m / 2^nmant; half of 2^nmant, where m is at least the other half.
         half = jnp.full(x.shape, 2 ** (info.nmant - 1), whole)
-        carried = pattern + (jax.random.bits(key, x.shape, whole) & fraction if self.stochastic else half)
+        carried = pattern + (_bits(key, x.shape, whole) & fraction if self.stochastic else half)
         decoded = jax.lax.bitcast_convert_type(carried & ~fraction, x.dtype)
         largest = jnp.asarray(2.0 ** (info.maxexp - 1), x.dtype)
         decoded = jnp.clip(decoded, -largest, largest)
         return jnp.where(jnp.isfinite(x), decoded, x), count_of(sent) * (1 + info.nexp)
+
+
+def _bits(key: Key, shape: tuple[int, ...], whole: jnp.dtype) -> jax.Array:
+    return rng.bits(key, shape) if whole == jnp.uint32 else jax.random.bits(key, shape, whole)

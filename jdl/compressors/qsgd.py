@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jdl import rng
 from jdl.compressors.compressor import by_array, count_of, everywhere, number_bits, shares
 from jdl.types import Key, Message, static
 
@@ -55,7 +56,7 @@ class QSGD:
         norm = jnp.sqrt(jnp.sum(jnp.square(share)))
         scaled = jnp.abs(share) / jnp.where(norm == 0, jnp.ones_like(norm), norm) * self.levels
         # Rounding errors could lift the only entry of an array above the last level.
-        level = jnp.minimum(jnp.floor(scaled + jax.random.uniform(key, x.shape, scaled.dtype)), self.levels)
+        level = jnp.minimum(jnp.floor(scaled + rng.uniform(key, x.shape, scaled.dtype)), self.levels)
         count = count_of(sent)
         unit = (norm * top).astype(x.dtype).astype(scaled.dtype) / self.levels
         if self.contractive:

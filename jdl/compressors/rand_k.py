@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jdl import rng
 from jdl.compressors.compressor import by_array, in_full
 from jdl.compressors.indices import known_index, place_bits
 from jdl.compressors.top_k import kept_of, largest
@@ -58,6 +59,6 @@ class RandK:
         """What is kept of one array, which entries these are, and the bits that say so."""
         k = kept_of(self.fraction, x)
         # The k largest of d random numbers are a sample without replacement, for any traced k.
-        sent = largest(jax.random.uniform(key, (x.size,)), k).reshape(x.shape)
+        sent = largest(rng.uniform(key, (x.size,)), k).reshape(x.shape)
         factor = (x.size / k).astype(x.dtype) if self.scaled else jnp.ones((), x.dtype)
         return jnp.where(sent, factor * x, jnp.zeros_like(x)), sent, place_bits(sent, self.index)

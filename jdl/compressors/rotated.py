@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jdl import rng
 from jdl.compressors.compressor import Compressor, floating
 from jdl.compressors.transforms import hadamard
 from jdl.compressors.uniform import Uniform
@@ -49,7 +50,8 @@ class Rotated:
         numbers, joined, other_bits = floating(message)
         drawn, inside = jax.random.split(key)
         keys = jax.random.split(drawn, max(1, len(numbers)))
-        signs = [jax.random.rademacher(k, (_padded(x.size),), jnp.float32) for x, k in zip(numbers, keys, strict=False)]
+        draws = [rng.uniform(x_key, (_padded(x.size),)) for x, x_key in zip(numbers, keys, strict=False)]
+        signs = [jnp.where(draw < 0.5, jnp.float32(1), jnp.float32(-1)) for draw in draws]
         turned = [_turned(x, sign) for x, sign in zip(numbers, signs, strict=True)]
         sent, memory, bits = self.inner(memory, turned, inside)
         back = [_back(y, sign, x) for y, sign, x in zip(sent, signs, numbers, strict=True)]

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jdl import rng
 from jdl.compressors.compressor import by_array, count_of, everywhere, number_bits
 from jdl.types import Key, Message, static
 
@@ -62,5 +63,5 @@ def levelled(x: jax.Array, levels: int, key: Key | None) -> jax.Array:
     if key is None:
         level = jnp.round(share)
     else:
-        level = jnp.floor(share + jax.random.uniform(key, x.shape, x.dtype))
+        level = jnp.floor(share + rng.uniform(key, x.shape, x.dtype))
     return jnp.clip(level, -levels, levels) / jnp.asarray(levels, x.dtype) * top
