@@ -82,7 +82,8 @@ class FoolsGold:
             unit = 1 / jnp.where(norms > 0, norms, 1)
             units = [x * unit[:, None] for x in flat]
             cosines = sum(jnp.einsum("id,jd->ij", x, x, precision="highest") for x in units)
-            weights = plan.links.weights / jnp.maximum(jnp.sum(plan.links.weights), jnp.finfo(jnp.float32).tiny)
+            total = jnp.sum(plan.links.weights)
+            weights = plan.links.weights / jnp.where(total > 0, total, 1)
             chosen = jnp.where(finite, weights * trust(cosines)[ids].astype(weights.dtype), 0)
             return combined(plans.one_by_one(plan), own, sent, chosen[None])
 

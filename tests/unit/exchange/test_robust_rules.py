@@ -1,6 +1,7 @@
 """Robust rules against NumPy's brute force, their limits, and messages that are no numbers."""
 
 import functools
+import itertools
 import os
 
 import exchange_programs as programs
@@ -14,6 +15,7 @@ import jdl
 from jdl import exchange, topology, tree
 from jdl import plan as plans
 from jdl.exchange.robust import fools_gold, mda, pre, sketch
+from jdl.types import Slots
 
 KEY = jax.random.key(0)
 N, D = 12, 7
@@ -319,3 +321,34 @@ def test_rules_are_those_of_byzfl():
     np.testing.assert_allclose(inbox[4], byzfl.MoNNA(3, idx=4)(rows), rtol=2e-5, atol=2e-5)
     (inbox,) = inboxes([exchange.CentredClipping(2.0, 3)], server, own, own)
     np.testing.assert_allclose(inbox, byzfl.CenteredClipping(L=3, tau=2.0)(rows), rtol=2e-5, atol=2e-5)
+
+
+def of_both_kinds():
+    """Every rule with its defaults, and a plan that serves it."""
+    for name in exchange.robust.__all__:
+        rule = tree.numbers_to_arrays(getattr(exchange, name)())
+        yield rule, plans.clients(jnp.arange(N, dtype=jnp.int32)) if "server" in rule.needs else graph().plan("slots")
+
+
+def test_types_of_messages_stay_in_double_precision_too(x64):
+    """Only traced. Messages may be narrower than what a node keeps, as after `HalfPrecision`."""
+    for (rule, plan), dtype in itertools.product(of_both_kinds(), ["float32", "float64"]):
+        own = {"a": jnp.ones((N, 3), dtype), "b": jnp.ones((N, 2, 2), "float32")}
+        sent = {"a": own["a"], "b": own["b"].astype("bfloat16")}
+        given = programs.wire(plan, own, sent)
+        state = rule.init(own)
+        inbox, after, _ = jax.eval_shape(lambda *x, rule=rule: rule.apply(*x, KEY), state, given)
+        rows = own if isinstance(plan.links, Slots) else jax.tree.map(lambda x: x[0], own)
+        shapes = lambda x: jax.tree.map(lambda x: (x.shape, x.dtype), x)
+        assert shapes(inbox) == shapes(rows) and shapes(after) == shapes(state), f"{rule}"
+
+
+def test_a_sweep_over_a_threshold_is_a_vmap():
+    own, sent = messages()
+    wire = programs.wire(PLANS["slots"](), jnp.asarray(own), jnp.asarray(sent))
+    taus = jnp.asarray([0.5, 2.0])
+    sweep = jax.jit(jax.vmap(lambda tau: exchange.ClippedGossip(tau).apply((), wire, KEY)[0]))(taus)
+    rows = by_hand.neighbourhoods(wire.plan, own, sent)
+    for inbox, tau in zip(sweep, (0.5, 2.0), strict=True):
+        expected = np.stack([by_hand.clipped_gossip(x, w, tau) for x, w in rows])
+        np.testing.assert_allclose(inbox, expected, rtol=2e-5, atol=2e-5)
