@@ -12,7 +12,7 @@ import pytest
 import jdl
 from jdl.command import catalogue, choices, cli
 from jdl.command.record import build
-from jdl.compressors import HalfPrecision, TopK
+from jdl.compressors import ErrorFeedback, HalfPrecision, TopK
 from jdl.exchange import Chebyshev, Choco, Compressed, Lossy
 from jdl.runs import checkpoint
 from jdl.runs.describe import describe, differences
@@ -177,7 +177,7 @@ def test_a_description_by_an_older_version_is_of_the_same_run():
 
 def test_a_checkpoint_by_an_older_version_is_read(tmp_path, monkeypatch):
     parts = jdl.problems.quadratic(nodes=6, dim=2), jdl.algorithms.DPSGD(), GilbertElliott.for_nodes(6)
-    sim = compiled.init(jdl.simulation(*parts, network=[Choco()]))
+    sim = compiled.init(jdl.simulation(*parts, network=[ErrorFeedback(TopK())]))
     named = checkpoint._named(sim)
     old = {name.replace(".schedule_state", ".talk").replace(".exchange_state", ".link"): named[name] for name in named}
     assert len(old.keys() - named.keys()) > 1
