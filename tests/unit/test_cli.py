@@ -381,7 +381,7 @@ BAD = {
     ),
     "attack on nobody": (
         ["run", *SMALL, "--network", "sign_flip"],
-        "give roles=jdl.roles.draw(n, dishonest=0.25) (--dishonest 0.25), or an attack a fraction of its own "
+        "give roles=jdl.roles.draw(n, dishonest=0.25) (--dishonest 0.25), or SignFlip a fraction of its own "
         "(--sign_flip.fraction 0.1)",
     ),
     "false labels of nobody": (["run", *SMALL, "--oracle", "label_flip"], "got LabelFlip that needs 'dishonest'"),
