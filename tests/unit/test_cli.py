@@ -423,7 +423,7 @@ BAD = {
     ),
     "attack on nobody": (
         ["run", *SMALL, "--network", "sign_flip"],
-        "give attackers=0.25 (--attackers 0.25), or an attack a fraction of its own (--sign_flip.fraction 0.1)",
+        "give attackers=0.25 (--attackers 0.25), or SignFlip a fraction of its own (--sign_flip.fraction 0.1)",
     ),
     "false labels of nobody": (["run", *SMALL, "--oracle", "label_flip"], "got LabelFlip that needs 'dishonest'"),
     "flag of another partition": (

@@ -1,5 +1,7 @@
 """A round with liars: honest messages, silent and absent nodes, and what attacks make of it."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +18,10 @@ HONEST = np.array([1, 1, 0, 1, 1, 1, 0, 1, 1, 0, 1, 1], bool)
 # Rows of nodes 0 to 10; nodes 4 and 9 send nothing, and what they hold is no number.
 IDS = np.arange(11)
 SILENT = np.isin(IDS, [4, 9])
+
+
+# Programs are many and run for a moment: optimising them would cost more than it gains.
+quick = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 @struct.dataclass
@@ -41,7 +47,7 @@ class Arrivals(Listening):
         return plans.arrived(wire.plan.links), state, (delivery,)
 
 
-@jax.jit
+@quick
 def _heard(attack, wire, key):
     return attack.apply(attack.init(wire.own), wire, key)
 
@@ -73,7 +79,7 @@ def wire(kind, sent, honest=HONEST, ids=IDS, silent=SILENT):
     return Wire(sent, sent, bits, plan, jnp.asarray(ids, jnp.int32), roles=roles)
 
 
-@jax.jit
+@quick
 def _sent(attacks, wire, key):
     found = {}
     for name, attack in attacks.items():

@@ -202,6 +202,17 @@ def test_nobody_lies_and_no_bit_changes():
             assert np.asarray(one).tobytes() == np.asarray(other).tobytes(), name
 
 
+def test_strengths_side_by_side():
+    """A sweep over a number of an attack is a `vmap`."""
+    wire, strengths = beds.wire("server", beds.messages()), np.array([0.5, 2.0], np.float32)
+    said = beds.quick(
+        jax.vmap(lambda x: InnerProduct(x, inner=beds.Listening()).apply(((), ()), wire, beds.KEY)[0].sent)
+    )(strengths)
+    mean = beds.rows(wire.sent).mean(axis=0)
+    for strength, one in zip(strengths, [beds.flat({k: x[i] for k, x in said.items()}) for i in (0, 1)], strict=True):
+        np.testing.assert_allclose(one[2], -strength * mean, rtol=2e-5)
+
+
 def test_with_nobody_to_watch_liars_say_numbers():
     """A round in which no honest node sends has no mean; what is said then is finite."""
     sent = beds.messages(silent=beds.SILENT & False)

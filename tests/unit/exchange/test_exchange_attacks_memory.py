@@ -10,10 +10,12 @@ from jdl.exchange import FreeRider, Mimic
 from jdl.exchange.attacks.mimic import Memory
 
 
-@jax.jit
-def step(attack, state, wire):
+def a_round(attack, state, wire):
     heard, state, _ = attack.replace(inner=beds.Listening()).apply(state, wire, beds.KEY)
     return heard.sent, state
+
+
+step = beds.quick(a_round)
 
 
 def halves(vector):
@@ -52,9 +54,14 @@ def test_the_same_messages_for_long_give_the_first_principal_direction():
     sent = beds.messages()
     x = beds.rows(sent)
     first = np.linalg.svd(x - x.mean(axis=0))[2][0]
-    attack, wire = Mimic(warmup=300), beds.wire("server", sent)
-    state = attack.replace(inner=beds.Listening()).init(sent)
-    state = jax.lax.fori_loop(0, 300, lambda t, state: step(attack, state, wire)[1], state)
+    attack = Mimic(warmup=300)
+
+    @beds.quick
+    def rounds(wire):
+        begun = attack.replace(inner=beds.Listening()).init(wire.sent)
+        return jax.lax.fori_loop(0, 300, lambda t, state: a_round(attack, state, wire)[1], begun)
+
+    state = rounds(beds.wire("server", sent))
     assert abs(joined(state[0].z) @ first) > 0.999
 
 
