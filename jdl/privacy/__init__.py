@@ -7,11 +7,13 @@ extra `privacy`.
 
 from jdl.privacy.budget import SAMPLING, epsilon, noise_multiplier, renyi
 from jdl.privacy.gaussian import delta_of_mu, epsilon_of_mu
+from jdl.privacy.membership import auc_bound
 from jdl.privacy.pairwise import decor_mu, muffliato_renyi, pairwise_mu
 from jdl.privacy.quantised import rqm_pmf, rqm_renyi
 
 __all__ = [
     "SAMPLING",
+    "auc_bound",
     "decor_mu",
     "delta_of_mu",
     "epsilon",

@@ -17,6 +17,7 @@ from jdl.engine.metrics import EVALUATED
 from jdl.engine.sampled import sampled_nodes
 from jdl.engine.sim import RunState, Simulation
 from jdl.runs import export
+from jdl.runs.audit import membership
 from jdl.runs.compose import key_of_seed
 from jdl.runs.history import History
 from jdl.runs.model_files import save_models
@@ -205,6 +206,17 @@ class Result:
             installed (the extra `privacy`).
         """
         return spent(self.simulation, self.rounds, delta, accountant)
+
+    def membership(self) -> np.ndarray:
+        """How well the model of node j tells the examples of node i from the test set, f[n, m]; see `runs.audit`.
+
+        `jdl.privacy_matrix` draws it.
+
+        Raises:
+          InputError: if the problem has no single examples or no test set, or if the parts of a loaded result are not
+            known.
+        """
+        return membership(self.models, self.simulation.problem)
 
     def plot(self, path: str | Path | None = None, theory: bool | Prediction = False) -> matplotlib.figure.Figure:
         """Draw the learning curves.

@@ -61,17 +61,17 @@ class ZipDL:
         got, need = f"got {wire.bits.shape[0]} messages of {plans.rows(plan)} nodes", "need one of each"
         checks.require(wire.bits.shape[0] == plans.rows(plan), f"{got}, {need}; put ZipDL first in the network")
         weights, m, k = jnp.where(links.used, links.weights, 0), plans.rows(plan), links.weights.shape[1]
-        keys = jax.vmap(lambda i: jax.random.fold_in(here, i))(ids)  # of receivers
+        of_link = jax.vmap(lambda i, j: jax.random.fold_in(jax.random.fold_in(here, i), j))
 
         def drawn(slot: int | jax.Array) -> Message:
-            """The noise of the message that each row receives in a slot, before it is projected; k: its own."""
-            return clipping.noise_like(wire.own, jax.vmap(lambda one: jax.random.fold_in(one, slot))(keys))
+            """The noise of the message that each row receives in a slot, before it is projected."""
+            return clipping.noise_like(wire.own, of_link(ids, ids[who[:, slot]]))
 
         def total(slot: jax.Array, sums: Message) -> Message:
             by = lambda x, z: x.at[who[:, slot]].add(tree.column(weights[:, slot].astype(z.dtype), z) * z)
             return jax.tree.map(by, sums, drawn(slot))
 
-        kept = drawn(k)
+        kept = clipping.noise_like(wire.own, of_link(ids, ids))
         scaled = lambda z: tree.column(plan.self_weights.astype(z.dtype), z) * z
         sums = jax.lax.fori_loop(np.int32(0), np.int32(k), total, jax.tree.map(scaled, kept))
         square = jnp.square(plan.self_weights).at[who].add(jnp.square(weights))
@@ -89,7 +89,7 @@ class ZipDL:
         own = clipping.added(wire.own, self.sigma, projected(kept, plan.self_weights, None))
         # First the rows as they were, which are not sent on any link, and then those of each slot.
         _, sent = jax.lax.scan(to_slot, None, jnp.arange(k, dtype=jnp.int32))
-        flat = lambda x, more: jnp.concatenate([jnp.zeros_like(x), more.reshape(-1, *x.shape[1:])])
+        flat = lambda x, more: jnp.concatenate([jnp.zeros_like(x), more.reshape(k * m, *x.shape[1:])])
         places = m + jnp.arange(k, dtype=jnp.int32)[None, :] * m + jnp.arange(m, dtype=jnp.int32)[:, None]
         every = lambda x: jnp.concatenate([x, x[who.T].reshape(-1)])
         plan = plan.replace(links=links.replace(senders=jnp.where(links.used, places, who)))
