@@ -12,6 +12,8 @@ from jdl.exchange.renamed import RENAMED
 from jdl.exchange.repeated import Repeated
 from jdl.exchange.robust import CoordinateMedian, TrimmedMean
 from jdl.exchange.stack import layers, stack, stack_down
+from jdl.exchange.triggered import Triggered
+from jdl.exchange.until_consensus import UntilConsensus
 from jdl.exchange.variance_corrected import VarianceCorrected
 
 __all__ = [
@@ -25,6 +27,8 @@ __all__ = [
     "Repeated",
     "SignFlip",
     "TrimmedMean",
+    "Triggered",
+    "UntilConsensus",
     "VarianceCorrected",
     "layers",
     "stack",
