@@ -6,11 +6,13 @@ from jdl.exchange.chebyshev import Chebyshev
 from jdl.exchange.choco import Choco
 from jdl.exchange.compress import Compressed
 from jdl.exchange.faults import Lossy
+from jdl.exchange.fragments import Fragments
 from jdl.exchange.linear import Linear
 from jdl.exchange.per_module import PerModule
 from jdl.exchange.renamed import RENAMED
 from jdl.exchange.repeated import Repeated
 from jdl.exchange.robust import CoordinateMedian, TrimmedMean
+from jdl.exchange.slice_loss import SliceLoss
 from jdl.exchange.stack import layers, stack, stack_down
 from jdl.exchange.triggered import Triggered
 from jdl.exchange.until_consensus import UntilConsensus
@@ -21,11 +23,13 @@ __all__ = [
     "Choco",
     "Compressed",
     "CoordinateMedian",
+    "Fragments",
     "Linear",
     "Lossy",
     "PerModule",
     "Repeated",
     "SignFlip",
+    "SliceLoss",
     "TrimmedMean",
     "Triggered",
     "UntilConsensus",

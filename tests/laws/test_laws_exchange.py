@@ -38,6 +38,8 @@ OF_COLUMNS = {"OverlapSGP", "PushSum"}
 AMONG_PEERS = {*cases.SERVERS}
 REFUSED_IN = {
     "lossy": cases.LOSING,
+    "slice_loss": {*cases.LOSING, *OF_LINKS, *OF_COLUMNS},
+    "fragments": {*cases.LOSING, *OF_LINKS, *OF_COLUMNS, *AMONG_PEERS},
     **dict.fromkeys(("top_k", "rand_k", "uniform", "statistical", "low_rank", "power_sgd"), OF_LINKS),
     **dict.fromkeys(("coordinate_median", "trimmed_mean"), OF_LINKS | OF_COLUMNS),
     **dict.fromkeys(("choco", "repeated", "triggered", "until_consensus"), OF_LINKS | AMONG_PEERS),
@@ -45,8 +47,10 @@ REFUSED_IN = {
 }
 
 
+# They count shares of a message, which are rounded.
+SHARES = {"slice_loss"}
 # They leave out some of what could be sent, and their own tests say how much.
-SPARING = {"triggered", "until_consensus"}
+SPARING = {"fragments", "triggered", "until_consensus"}
 
 REFUSED = [(name, exchange) for name, exchange in PAIRS if name in REFUSED_IN.get(exchange, ())]
 ALLOWED = [pair for pair in PAIRS if pair not in REFUSED]
@@ -86,7 +90,9 @@ def met_by(exchange) -> frozenset[str]:
     if exchange == alike[classes.SEED % len(alike)]:
         return classes.representatives(classes.of_messages)
     rows = {classes.of_rows(classes.facts(name)): name for name in classes.representatives(classes.of_rows)}
-    allowed = [name for _, name in sorted(rows.items()) if name not in REFUSED_IN.get(exchange, ())]
+    refused = REFUSED_IN.get(exchange, ())
+    allowed = [name for _, name in sorted(rows.items()) if name not in refused]
+    allowed = allowed or [name for name in cases.ALGORITHMS if name not in refused]
     return frozenset({allowed[(classes.SEED + cases.EXCHANGES.index(exchange)) % len(allowed)]})
 
 
@@ -124,7 +130,7 @@ def test_finite_counted_and_resumable(name, exchange):
                 copies[cases.N] += PARTICIPANTS * (down > 0)
                 bits[cases.N] += PARTICIPANTS * down
     if exchange in SPARING:
-        assert np.all(end.traffic.messages[0] <= copies) and np.all(end.traffic.bits[0] <= bits)
+        assert np.all(end.traffic.messages[0] <= copies) and np.all(end.traffic.bits[0] <= bits * (1 + 1e-6))
         assert (end.traffic.bits[0].sum() > 0) == (copies.sum() > 0)
         return
     if "sized" in facts.kinds:  # the method says itself how many bits a message has, and its own tests check it
@@ -132,7 +138,7 @@ def test_finite_counted_and_resumable(name, exchange):
         assert end.traffic.bits[0].sum() > 0
         return
     np.testing.assert_array_equal(end.traffic.messages[0], copies)
-    np.testing.assert_array_equal(end.traffic.bits[0], bits)
+    np.testing.assert_allclose(end.traffic.bits[0], bits, rtol=1e-6 if exchange in SHARES else 0)
     assert (copies.sum() > 0) == (cases.mixes(name) or facts.server)
 
 
