@@ -9,6 +9,7 @@ from jdl.exchange.faults import Lossy
 from jdl.exchange.fragments import Fragments
 from jdl.exchange.linear import Linear
 from jdl.exchange.per_module import PerModule
+from jdl.exchange.random_share import RandomShare
 from jdl.exchange.renamed import RENAMED
 from jdl.exchange.repeated import Repeated
 from jdl.exchange.robust import CoordinateMedian, TrimmedMean
@@ -27,6 +28,7 @@ __all__ = [
     "Linear",
     "Lossy",
     "PerModule",
+    "RandomShare",
     "Repeated",
     "SignFlip",
     "SliceLoss",

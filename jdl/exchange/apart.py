@@ -13,7 +13,7 @@ from jdl import plan as plans
 from jdl import tree
 from jdl.types import Delivery, Each, Exchange, ExchangeState, Key, Message, PerLink, Plan, Push, Server, Wire
 
-__all__ = ["apart", "begun_apart", "of_links"]
+__all__ = ["apart", "begun_apart", "flat", "is_kind", "of_links"]
 
 # Of one fragment: the number of an array, and the first and last of the numbers of a row.
 Piece = tuple[int, int, int]
@@ -21,7 +21,7 @@ Piece = tuple[int, int, int]
 
 def begun_apart(inner: Exchange, count: int, message: Message) -> ExchangeState:
     """The state of an exchange that acts on each fragment apart, see `apart`."""
-    arrays = _flat(message)[0]
+    arrays = flat(message)[0]
     return tuple(inner.init(_cut(arrays, part)) if part else () for part in _pieces(arrays, count))
 
 
@@ -40,7 +40,7 @@ def apart(
       key: one key for all fragments: a link that fails does so for all that it carries.
       plan_of: the plan of each fragment.
     """
-    (own, structure), (sent, _) = _flat(wire.own), _flat(wire.sent)
+    (own, structure), (sent, _) = flat(wire.own), flat(wire.sent)
     total = max(tree.bits(wire.sent), 1)
     states, deliveries, mixed = list(state), [], [[] for _ in own]
     for f, part in enumerate(_pieces(own, count)):
@@ -73,8 +73,14 @@ def of_links(wire: Wire, key: Key, draw: Callable[[Key], jax.Array], size: int) 
     return jnp.vectorize(fold, signature="(),()->(k)")(receiver.astype(jnp.uint32), sender.astype(jnp.uint32))
 
 
-def _flat(message: Message) -> tuple[list[Any], Any]:
-    return jax.tree.flatten(message, is_leaf=lambda part: isinstance(part, Each | PerLink | Push))
+def is_kind(part: Any) -> bool:
+    """Whether a part of a message is more than a plain array."""
+    return isinstance(part, Each | PerLink | Push)
+
+
+def flat(message: Message) -> tuple[list[Any], Any]:
+    """The plain arrays of a message and its parts of other kinds, in order, and the structure that holds them."""
+    return jax.tree.flatten(message, is_leaf=is_kind)
 
 
 def _length(array: Any) -> int:

@@ -38,7 +38,7 @@ OF_COLUMNS = {"OverlapSGP", "PushSum"}
 AMONG_PEERS = {*cases.SERVERS}
 REFUSED_IN = {
     "lossy": cases.LOSING,
-    "slice_loss": {*cases.LOSING, *OF_LINKS, *OF_COLUMNS},
+    **dict.fromkeys(("random_share", "slice_loss"), {*cases.LOSING, *OF_LINKS, *OF_COLUMNS}),
     "fragments": {*cases.LOSING, *OF_LINKS, *OF_COLUMNS, *AMONG_PEERS},
     **dict.fromkeys(("top_k", "rand_k", "uniform", "statistical", "low_rank", "power_sgd"), OF_LINKS),
     **dict.fromkeys(("coordinate_median", "trimmed_mean"), OF_LINKS | OF_COLUMNS),
@@ -50,7 +50,7 @@ REFUSED_IN = {
 # They count shares of a message, which are rounded.
 SHARES = {"slice_loss"}
 # They leave out some of what could be sent, and their own tests say how much.
-SPARING = {"fragments", "triggered", "until_consensus"}
+SPARING = {"fragments", "random_share", "triggered", "until_consensus"}
 
 REFUSED = [(name, exchange) for name, exchange in PAIRS if name in REFUSED_IN.get(exchange, ())]
 ALLOWED = [pair for pair in PAIRS if pair not in REFUSED]
