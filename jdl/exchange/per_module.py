@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import jax
@@ -15,7 +15,7 @@ from jdl import plan as plans
 from jdl.exchange.linear import Linear
 from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Plan, Wire
 
-__all__ = ["PerModule"]
+__all__ = ["PerModule", "paths", "within"]
 
 Keys = tuple[str, ...]
 
@@ -101,7 +101,7 @@ class PerModule:
         for g, part in enumerate(self._parts(wire.own)):
             if not part:
                 continue
-            plan = _within(wire.plan, self.modules[g]) if g < len(self.modules) else wire.plan
+            plan = within(wire.plan, self.modules[g][plans.ids(wire.plan)]) if g < len(self.modules) else wire.plan
             share = tree.bits([sent[i] for i in part]) / total
             given = wire.replace(
                 own=[own[i] for i in part], sent=[sent[i] for i in part], bits=share * wire.bits, plan=plan
@@ -117,15 +117,20 @@ class PerModule:
         """The numbers of the arrays of each entry, then of those without one. The longest entry that fits counts."""
         parts: list[list[int]] = [[] for _ in range(len(self.keys) + 1)]
         order = sorted(range(len(self.keys)), key=lambda g: -len(self.keys[g]))
-        for i, path in enumerate(_paths(message)):
+        for i, path in enumerate(paths(message)):
             parts[next((g for g in order if _within_path(self.keys[g], path)), -1)].append(i)
         return parts
 
 
-def _within(plan: Plan, modules: jax.Array) -> Plan:
-    """The plan between nodes that hold the same module, renormalised over them: nothing is sent on other links."""
+def within(plan: Plan, held: jax.Array) -> Plan:
+    """The plan between rows that hold the same module, renormalised over them: nothing is sent on other links.
+
+    Args:
+      plan: the plan, between peers.
+      held: i32[m], the module of each row, -1 for one of its own.
+    """
     plan = plans.one_by_one(plan)
-    links, held = plan.links, modules[plans.ids(plan)]
+    links = plan.links
     who, into = plans.senders(links), plans.receivers(links)
     shared = (held[into] == held[who]) & (held[into] >= 0)
     # One minus what is cut, and not a sum of what is kept: without a cut W stays as it is to the last bit.
@@ -140,14 +145,14 @@ def _within(plan: Plan, modules: jax.Array) -> Plan:
     return plan.replace(links=links, self_weights=plan.self_weights + back, stochastic=stochastic)
 
 
-def _paths(message: Message) -> list[Keys]:
-    """The path to each array, as words."""
-    paths = jax.tree_util.tree_flatten_with_path(message)[0]
-    return [tuple(jax.tree_util.keystr((key,), simple=True) for key in path) for path, _ in paths]
+def paths(message: Message, whole: Callable[[Any], bool] | None = None) -> list[Keys]:
+    """The path to each array, as words; and to each part that is not looked into, since `whole` is true of it."""
+    found = jax.tree_util.tree_flatten_with_path(message, is_leaf=whole)[0]
+    return [tuple(jax.tree_util.keystr((key,), simple=True) for key in path) for path, _ in found]
 
 
 def _names(message: Message) -> str:
-    return ", ".join(sorted({"/".join(path) for path in _paths(message)}))
+    return ", ".join(sorted({"/".join(path) for path in paths(message)}))
 
 
 def _within_path(keys: Keys, path: Keys) -> bool:

@@ -19,8 +19,18 @@ __all__ = ["Repeated", "steps"]
 Combine = Callable[[jax.Array, Message, Message, Message], Message]
 
 
-def steps(inner: Exchange, times: int, state: ExchangeState, wire: Wire, key: Key, combine: Combine) -> tuple:
+def steps(
+    inner: Exchange,
+    times: int,
+    state: ExchangeState,
+    wire: Wire,
+    key: Key,
+    combine: Combine,
+    goes_on: Callable[[Message], jax.Array] | None = None,
+) -> tuple:
     """`x_{k+1} = combine(k, inner's answer to x_k, x_k, x_{k-1})` for k = 1 .. times - 1; x_1 is its answer to `wire`.
+
+    With `goes_on`, a test of the inbox x_k, the steps end where it fails.
 
     Only what is sent first may be disturbed or compressed on its way here; from then on each node sends its inbox, in
     full where the message was not empty. A loop, for of a chain of sums XLA computes parts anew for every row.
@@ -39,7 +49,12 @@ def steps(inner: Exchange, times: int, state: ExchangeState, wire: Wire, key: Ke
         return combine(k, answer, x, before), x, state, tree.add(sent, _sent(more))
 
     carry = (inbox, wire.own, state, _sent(deliveries))
-    inbox, _, state, sent = jax.lax.fori_loop(1, times, step, carry)
+    if goes_on is None:
+        inbox, _, state, sent = jax.lax.fori_loop(1, times, step, carry)
+    else:
+        more = lambda turn: (turn[0] < times) & goes_on(turn[1][0])
+        one_more = lambda turn: (turn[0] + 1, step(*turn))
+        inbox, _, state, sent = jax.lax.while_loop(more, one_more, (jnp.int32(1), carry))[1]
     both = zip(deliveries, sent, strict=True)
     return inbox, state, tuple(one.replace(bits=bits, copies=copies) for one, (bits, copies) in both)
 

@@ -71,8 +71,14 @@ NOT_A_W = {"chebyshev", "variance_corrected"}  # weights of other signs, and a s
 # Noise that cancels between neighbours; and what a server does with the messages of its clients.
 CANCELS = {"decor", "zip_dl"}
 AT_A_SERVER = {"client_privacy", "quantile_clipping", "secure_aggregation", "tree_noise"} | RULES_OF_SERVERS
+# They leave out some of what could be sent: parts that are lost or private, and messages that changed little.
+IN_PARTS = {"fragments", "random_share", "slice_loss"}
+SPARING = {"fragments", "random_share", "triggered", "until_consensus"}
 AMONG_PEERS = {
     "choco",
+    "fragments",
+    "triggered",
+    "until_consensus",
     "repeated",
     "fill_missing",
     "stale",
@@ -84,10 +90,11 @@ AMONG_PEERS = {
 }
 # No message for each neighbour.
 ONE_ARRAY = {"choco", "repeated", "delayed", "stale", "message_noise", *CANCELS, *COMPARING, *ON_EACH, *COMPRESS, *RANK}
-ONE_ARRAY |= NOT_A_W
+ONE_ARRAY |= NOT_A_W | IN_PARTS | SPARING
 ROWS_ONLY = {"delayed", "fill_missing", "stale"}  # who is read differs from row to row
-NO_PUSH = {"message_noise", *CANCELS, *RANK, *ON_EACH, *NOT_A_W, *ROWS_ONLY}
-MISSES = {"lossy", "bursty_links", "delayed", "stale"}  # not every message arrives in its round
+NO_PUSH = {"message_noise", *IN_PARTS, *CANCELS, *RANK, *ON_EACH, *NOT_A_W, *ROWS_ONLY}
+KEEPS_COPIES = {"choco", "triggered"}  # of what a node sent last, at its neighbours
+MISSES = {"lossy", "bursty_links", "delayed", "stale", *IN_PARTS}  # not every message arrives in its round
 
 
 def words(name: str, exchange: str, network: str = "static") -> set[str]:
@@ -115,9 +122,9 @@ def words(name: str, exchange: str, network: str = "static") -> set[str]:
         found |= {"reliable", "doubly_stochastic"}
     if name in COPIES | {"EF21"} and exchange in COMPRESS:
         found |= {"copies"}
-    if exchange == "choco" and network == "lossy":
+    if exchange in KEEPS_COPIES and network == "lossy":
         found |= {"reliable"}
-    if not served and moves and (name in COPIES | SAME_EDGES or exchange == "choco"):
+    if not served and moves and (name in COPIES | SAME_EDGES or exchange in KEEPS_COPIES):
         found |= {"fixed_links", "per_link"}
     if not served and moves and exchange in ("delayed", "stale"):
         found |= {"lasting_links", "fixed_links"}

@@ -179,7 +179,7 @@ MISTAKES = {
     ),
     "choco down": (
         {"algorithm": jdl.algorithms.FedAvg(), "topology": None, "network_down": [jdl.exchange.Choco()]},
-        "got Choco in network_down that needs 'fixed_links' and 'peers', where an honest server sends one message to all",
+        "got Choco in network_down that needs 'fixed_links' and 'peers', where an honest server sends one",
     ),
     "weights of two": (
         {"algorithm": served(weight=lambda self, server_state, node: jnp.ones(2)), "topology": None},
