@@ -34,8 +34,8 @@ class Triggered:
     is SPARQ-SGD, whose threshold c_t eta_t^2 is this one for steps eta_t and c_t that are powers of t (the paper's
     copies begin at zero, and equality does not trigger).
 
-    A lost packet would leave a neighbour with another copy than the sender assumes, so links must be reliable. Over
-    links that change, and with nodes that sleep, it is taken that all nodes follow all copies.
+    A lost packet, or a link that was not there before, would leave a neighbour with another copy than the sender
+    assumes, so links must be reliable and always the same.
 
     Sends:
       the message, or its compressed change; nothing, and no bits, while the node is silent.
@@ -65,7 +65,7 @@ class Triggered:
     compressor: Compressor = Identity()
     inner: Exchange = Linear()
 
-    needs: ClassVar[frozenset[str]] = frozenset({"reliable", "peers"})
+    needs: ClassVar[frozenset[str]] = frozenset({"fixed_links", "peers", "reliable"})
     breaks: ClassVar[frozenset[str]] = frozenset({"per_link", "each"})
 
     def __post_init__(self) -> None:

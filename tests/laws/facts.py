@@ -90,7 +90,7 @@ AMONG_PEERS = {
 }
 # No message for each neighbour.
 ONE_ARRAY = {"choco", "repeated", "delayed", "stale", "message_noise", *CANCELS, *COMPARING, *ON_EACH, *COMPRESS, *RANK}
-ONE_ARRAY |= NOT_A_W | IN_PARTS | SPARING
+ONE_ARRAY |= NOT_A_W | IN_PARTS | SPARING | {"secure_aggregation"}
 ROWS_ONLY = {"delayed", "fill_missing", "stale"}  # who is read differs from row to row
 NO_PUSH = {"message_noise", *IN_PARTS, *CANCELS, *RANK, *ON_EACH, *NOT_A_W, *ROWS_ONLY}
 KEEPS_COPIES = {"choco", "triggered"}  # of what a node sent last, at its neighbours
@@ -122,7 +122,7 @@ def words(name: str, exchange: str, network: str = "static") -> set[str]:
         found |= {"reliable", "doubly_stochastic"}
     if name in COPIES | {"EF21"} and exchange in COMPRESS:
         found |= {"copies"}
-    if exchange in KEEPS_COPIES and network == "lossy":
+    if exchange in KEEPS_COPIES | {"zip_dl"} and network == "lossy":
         found |= {"reliable"}
     if not served and moves and (name in COPIES | SAME_EDGES or exchange in KEEPS_COPIES):
         found |= {"fixed_links", "per_link"}
