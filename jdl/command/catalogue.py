@@ -163,8 +163,19 @@ ONE, DRAWN, CYCLE, SCHEDULE = (
 )
 
 
+# The folders of exchanges in the order of the list, each with its heading.
+KINDS_OF_EXCHANGES = {
+    "exchange": "gossip and partial sharing",
+    "compressors": "codecs",
+    "faults": "faults",
+    "attacks": "attacks",
+    "robust": "robust rules",
+    "private": "privacy",
+}
+
+
 def groups() -> dict[str, list[Entry]]:
-    """Everything under headings: algorithms by their family, topologies by how they change over time, the rest.
+    """Everything under headings: algorithms by family, topologies by how they change, exchanges by what they do.
 
     >>> "one_peer_exponential" in [entry.name for entry in groups()["topologies, a cycle of graphs, one a round"]]
     True
@@ -172,9 +183,11 @@ def groups() -> dict[str, list[Entry]]:
     headings = {
         "algorithms": lambda made: f"algorithms, {made.__module__.split('.')[2]}",
         "topologies": lambda made: f"topologies, {_time(made)}",
+        "exchanges": lambda made: f"exchanges, {_does(made)}",
     }
     order = [*(f"algorithms, {family}" for family in FAMILIES), *_others("algorithms", FAMILIES)]
     order += [f"topologies, {time}" for time in (ONE, DRAWN, CYCLE, SCHEDULE)]
+    order += [f"exchanges, {does}" for does in KINDS_OF_EXCHANGES.values()]
     found: dict[str, list[Entry]] = {heading: [] for heading in order}
     for kind, entries in catalogue().items():
         for one in entries:
@@ -187,6 +200,12 @@ def _others(kind: str, families: tuple[str, ...]) -> list[str]:
     """Headings of families that are not in the list above, of one added lately."""
     there = {made.__module__.split(".")[2] for made in members(kind).values()}
     return [f"{kind}, {family}" for family in sorted(there - set(families))]
+
+
+def _does(made: Maker) -> str:
+    """What an exchange does, by the folder in which it lies: `jdl/compressors`, `jdl/exchange` or one inside it."""
+    _, *folders, _ = made.__module__.split(".")
+    return KINDS_OF_EXCHANGES[folders[-1]]
 
 
 def _time(make: Maker) -> str:

@@ -48,14 +48,16 @@ def test_everything_has_a_summary_and_methods_say_what_they_send(kind):
     assert json.loads(json.dumps([entry._asdict() for entry in catalogue.catalogue()[kind]]))
 
 
-def test_algorithms_are_grouped_by_family_and_topologies_by_how_they_change():
+def test_algorithms_are_grouped_by_family_and_topologies_by_how_they_change_and_exchanges_by_what_they_do():
     found = {heading: [entry.name for entry in entries] for heading, entries in catalogue.groups().items()}
     root = Path(jdl.algorithms.__file__).parent
     folders = {path.name: {file.stem for file in path.glob("*.py")} - {"__init__"} for path in root.iterdir()}
     families = {name.removeprefix("algorithms, "): set(listed) for name, listed in found.items() if "algo" in name}
     assert families == {name: files for name, files in folders.items() if files}
     assert [*families] == ["gossip", "corrected", "dual", "compressed", "outer", "federated"]
-    assert [*found][-4:] == ["exchanges", "oracles", "problems", "partitions"]
+    assert [*found][-3:] == ["oracles", "problems", "partitions"]
+    for heading, name in (("codecs", "top_k"), ("faults", "lossy"), ("attacks", "alie"), ("robust rules", "krum")):
+        assert name in found[f"exchanges, {heading}"]
     assert sum(map(len, found.values())) == sum(map(len, catalogue.catalogue().values()))
     for heading, name in (
         (catalogue.ONE, "ring"),
