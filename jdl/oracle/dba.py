@@ -32,8 +32,8 @@ class DBA(Backdoor):
       InputError: as `Backdoor`.
 
     References:
-      Xie, Huang, Chen, Li 2020, DBA: Distributed Backdoor Attacks against Federated Learning (its abstract was read;
-      four parts, as in its experiments).
+      Xie, Huang, Chen, Li 2020, DBA: Distributed Backdoor Attacks against Federated Learning (a summary was read: a
+      global trigger is decomposed into local ones; how it is divided is the project's choice).
     """
 
     parts: int = static(4, minimum=1)

@@ -34,7 +34,7 @@ class DMPA(Attack):
 
     References:
       Feng, Li, Gao, Huertas Celdran, von der Assen, Bovet, Stiller 2025, DMPA: Model Poisoning Attacks on Decentralized
-      Federated Learning for Model Differences (abstract and a summary read: a correlation matrix of the liars' updates,
+      Federated Learning for Model Differences (abstract and a summary read: a correlation matrix of liars' updates,
       its largest eigenvalue, a projection, a mean. The equations above are the project's reading of it).
     """
 

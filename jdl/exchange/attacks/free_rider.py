@@ -48,7 +48,7 @@ class FreeRider(Attack):
 
     References:
       Fraboni, Vidal, Lorenzi 2021, Free-rider Attacks on Model Aggregation in Federated Learning (the idea of plain and
-      disguised free riders; its abstract was read).
+      disguised free riders, here among peers).
     """
 
     sigma: float = number(0.0, minimum=0)

@@ -23,7 +23,7 @@ def last(network, **parts):
     given = {"roles": jdl.roles.draw(N, dishonest=0.2), "topology": jdl.topology.random_regular(N, degree=8)} | parts
     rounds = {"rounds": 60, "eval_every": 60, "progress": False}
     history = jdl.run(problem(), jdl.algorithms.DPSGD(lr=0.3), network=network, **given, **rounds).history
-    return {name: float(values[-1]) for name, values in history.items() if np.ndim(values[-1]) == 0}
+    return {name: float(values[-1]) for name, values in history.columns.items()}
 
 
 @pytest.mark.parametrize("rule", [TrimmedMean(2), CoordinateMedian()], ids=["trimmed", "median"])
