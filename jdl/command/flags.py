@@ -65,6 +65,8 @@ class Common(Choices):
     dishonest: Annotated[str, note("FLOAT|INT")] = "0"
     """share of peers, below 1, or number of them that are dishonest, drawn at random; attacks and metrics heed it; also
     spelled --attackers"""
+    dp: Annotated[str | None, note("epsilon=FLOAT:delta=FLOAT:clip=FLOAT", "no privacy")] = None
+    """private gradients with the noise that keeps this budget over all rounds; what is left out is 4, 1e-5 and 1"""
     groups: int = 1
     """number of groups over which peers are divided at random"""
     role_seed: int = 0

@@ -7,6 +7,7 @@ import typing
 from typing import Any
 
 from jdl import checks, roles
+from jdl.command.budget import budget_in, oracle_within
 from jdl.command.catalogue import make, maker
 from jdl.command.choices import Chosen
 from jdl.command.flags import FLAG, PREFIXED, options_of, spelled
@@ -58,6 +59,8 @@ def record(flags: Any, chosen: Chosen) -> Command:
     command["seeds"] = seeds_in(flags.seeds, flags.seed)
     command["vary"] = vary_in(flags.vary, command["seeds"])
     command["until"] = until_in(flags.until, flags.until_accuracy)
+    if (budget := budget_in(flags.dp)) is not None:
+        command["dp"] = budget
     if flags.params is not None:
         command["params"] = os.fspath(checks.path(flags.params).resolve())  # a run may be resumed from elsewhere
     numbers |= {"own": flags.own, "per_node": flags.per_node}
@@ -83,7 +86,7 @@ def build(command: Command, once: Once = lambda _, make: make()) -> dict[str, An
     }
     for part in (algorithm, *(part for parts in several.values() for part in parts)):
         checks.fields(part)
-    return {
+    arguments = {
         "algorithm": algorithm,
         **several,
         **parts_by_seed(command, once),
@@ -99,6 +102,9 @@ def build(command: Command, once: Once = lambda _, make: make()) -> dict[str, An
         **{name: command[name] for name in ("rounds", "seed", "checkpoint_every")},
         "eval_every": _every(command),
     }
+    if "dp" in command:
+        arguments["oracle"] = oracle_within(command["dp"], arguments, command["seed"])
+    return arguments
 
 
 def _every(command: Command) -> int | None:

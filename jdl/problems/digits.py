@@ -23,6 +23,7 @@ def digits(
     partition: str | Partition | Any = "iid",
     hidden: int = 32,
     batch_size: int = 0,
+    sampling: str = "replacement",
     test_fraction: float = 0.2,
     validation: float = 0.0,
     public: float | Any = 0.0,
@@ -35,7 +36,8 @@ def digits(
       partition: how the examples are divided: a rule of `jdl.data.partition`, its name, or a computed partition, as for
         `supervised`.
       hidden: width of the hidden layer (64-hidden-10, relu); 0 for none, which is softmax regression.
-      batch_size: number of examples in a minibatch, drawn with replacement; 0 for all examples of the node.
+      batch_size: number of examples in a minibatch; 0 for all examples of the node.
+      sampling: how minibatches are drawn, as for `supervised`; for private gradients "poisson".
       test_fraction: fraction of the 1,797 images that is kept for the test.
       validation: share of each node's examples that it keeps aside and never trains on, for `node.held_out`.
       public: inputs that all nodes have, for `node.inputs(PUBLIC(k))`: a share of the training examples, which no node
@@ -58,4 +60,4 @@ def digits(
     nodes = checks.whole("nodes", nodes, 1)
     checks.fits(4 * nodes * size, f"nodes={nodes:,}")  # models, messages, inboxes, gradients; before the table is made
     split = divide(data, nodes, rule, seed)
-    return Supervised.from_data(data, split, module, batch_size, validation=validation, public=common)
+    return Supervised.from_data(data, split, module, batch_size, sampling, validation=validation, public=common)

@@ -15,7 +15,7 @@ from jdl.exchange.stack import layers
 from jdl.oracle import PrivateGradients
 from jdl.schedule import CyclicSampling, PoissonSampling, Sampling
 
-__all__ = ["Spent", "line", "spent"]
+__all__ = ["Spent", "line", "noise_multiplier", "spent"]
 
 AT_A_SERVER = (ClientPrivacy, QuantileClipping, TreeNoise)
 
@@ -70,6 +70,26 @@ def spent(simulation: Simulation, rounds: int, delta: float = 1e-5, accountant: 
         if isinstance(part, MessageNoise):
             found.append(_of_messages(simulation, part, rounds))
     return [_priced(account, delta, accountant) for account in found]
+
+
+def noise_multiplier(simulation: Simulation, rounds: int, epsilon: float, delta: float = 1e-5) -> float:
+    """The noise multiplier of the private gradients of a simulation with which some rounds spend at most epsilon.
+
+    Args:
+      simulation: the composed simulation, whose oracle holds `PrivateGradients` of any noise above 0.
+      rounds: how many rounds.
+      epsilon: the budget, above 0.
+      delta: above 0 and below 1.
+
+    Raises:
+      InputError: if there are no private gradients, if no account holds for them, and if dp-accounting is missing.
+    """
+    parts = [part for part in getattr(simulation.oracle, "wrappers", ()) if isinstance(part, PrivateGradients)]
+    checks.require(len(parts) == 1, f"got {len(parts)} PrivateGradients in the oracle, need one; give one")
+    account = _of_gradients(simulation, parts[0], rounds)
+    how = {"sampling": account.sampling}
+    z = privacy.noise_multiplier(epsilon, delta, account.sampling_rate, account.steps, **how)
+    return z * float(parts[0].noise_multiplier) / account.noise_multiplier  # a batch may count an example twice
 
 
 def line(simulation: Simulation, rounds: int) -> str | None:
