@@ -1,0 +1,65 @@
+"""A budget of privacy as a flag, `--dp epsilon=4:delta=1e-5`, and the noise that keeps it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jdl import checks
+from jdl.command.values import value_of
+from jdl.oracle import PrivateGradients
+from jdl.runs.compose import simulation
+from jdl.runs.privacy import noise_multiplier
+from jdl.runs.seeds import is_recipe
+
+__all__ = ["budget_in", "oracle_within"]
+
+USUAL = {"epsilon": 4.0, "delta": 1e-5, "clip": 1.0}
+SHORT = {"eps": "epsilon"}
+# The arguments of `jdl.simulation` on which the account depends.
+PARTS = ("problem", "algorithm", "topology", "network", "network_down", "roles")
+
+
+def budget_in(text: str | None) -> dict[str, float] | None:
+    """The budget that the flag names: epsilon, delta, and the norm to which the gradients of examples are clipped.
+
+    Args:
+      text: `NAME=VALUE:NAME=VALUE`, where what is not named has its usual value; None for no budget.
+
+    Raises:
+      InputError: if a name or a value is none.
+
+    >>> budget_in("eps=2:clip=0.5")
+    {'epsilon': 2.0, 'delta': 1e-05, 'clip': 0.5}
+    """
+    if text is None:
+        return None
+    found = dict(USUAL)
+    for pair in text.split(":"):
+        name, equals, value = (word.strip() for word in pair.partition("="))
+        got, do = f"--dp {text}", "write --dp epsilon=4:delta=1e-5"
+        checks.require(bool(equals and name and value), f"got {got}, need names and values; {do}")
+        name = checks.known("part of --dp", SHORT.get(name, name), USUAL)
+        found[name] = value_of(float, False, value, got, f"with a colon between them; {do}")
+    return found
+
+
+def oracle_within(budget: dict[str, float], arguments: dict[str, Any], seed: int) -> list[Any]:
+    """The wrappers of the oracle, with private gradients whose noise keeps a budget over all rounds of a run.
+
+    Args:
+      budget: see `budget_in`.
+      arguments: those of `jdl.run`; of parts that are drawn anew with each seed, the first is looked at.
+      seed: the first seed.
+
+    Raises:
+      InputError: if there are private gradients already, or if no account holds for these parts.
+    """
+    others = list(arguments["oracle"])
+    twice = any(isinstance(part, PrivateGradients) for part in others)
+    checks.require(not twice, "got --dp and --oracle private_gradients, need one of them; leave --oracle's out")
+    made = {name: arguments[name] for name in PARTS}
+    made = {name: part(seed=seed) if is_recipe(part) else part for name, part in made.items()}
+    private = PrivateGradients(clip=budget["clip"], noise_multiplier=1.0)
+    built = simulation(**made, oracle=[private, *others], seed=seed)
+    z = noise_multiplier(built, arguments["rounds"], budget["epsilon"], budget["delta"])
+    return [private.replace(noise_multiplier=z), *others]
