@@ -21,6 +21,7 @@ import tyro
 import jdl
 from jdl import checks
 from jdl.command import catalogue, choices, defaults, flags, sweep
+from jdl.command.budget import USUAL
 from jdl.command.fixed import ABOUT, BriefSweep, List, Resume, Runs, Show, Sweep, quiet_where_nobody_reads
 from jdl.command.listed import list_runs
 from jdl.command.record import build, record, topology_of
@@ -28,7 +29,7 @@ from jdl.command.seeds import graph
 from jdl.command.shown import show
 from jdl.command.unknown import refuse
 from jdl.engine.placement import cores, find_devices, use_cores
-from jdl.runs import baselines
+from jdl.runs import baselines, privacy
 from jdl.runs.place import Place
 from jdl.runs.result import Result
 from jdl.runs.results import Results
@@ -272,5 +273,9 @@ def _show(given: Any, command: dict[str, Any], label: str, result: Result | Resu
         console.print(report.table({name: rows[name] for name in order if name in rows}))
     style = "bold" if result.status in ("finished", "reached") else "bold red"
     console.print(result.message, style=style, markup=False)
+    one = result[0] if isinstance(result, Results) else result
+    account = privacy.line(one.simulation, one.rounds, (command.get("dp") or USUAL)["delta"])
+    if account is not None:
+        console.print(f"privacy: {account}", markup=False, soft_wrap=True)
     files = ", ".join(sorted(path.name for path in run_dir.iterdir()))
     console.print(f"kept in {run_dir}: {files}", markup=False, soft_wrap=True)

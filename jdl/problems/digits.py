@@ -23,11 +23,11 @@ def digits(
     partition: str | Partition | Any = "iid",
     hidden: int = 32,
     batch_size: int = 0,
-    sampling: str = "replacement",
     test_fraction: float = 0.2,
     validation: float = 0.0,
     public: float | Any = 0.0,
     seed: int = 0,
+    sampling: str = "replacement",
 ) -> Supervised:
     """Handwritten digits of 8x8 pixels (1,437 to train on, 360 to test), classified by a small network.
 
@@ -37,12 +37,12 @@ def digits(
         `supervised`.
       hidden: width of the hidden layer (64-hidden-10, relu); 0 for none, which is softmax regression.
       batch_size: number of examples in a minibatch; 0 for all examples of the node.
-      sampling: how minibatches are drawn, as for `supervised`; for private gradients "poisson".
       test_fraction: fraction of the 1,797 images that is kept for the test.
       validation: share of each node's examples that it keeps aside and never trains on, for `node.held_out`.
       public: inputs that all nodes have, for `node.inputs(PUBLIC(k))`: a share of the training examples, which no node
         holds then, or an array of inputs without labels.
       seed: seed that chooses the test set and the partition.
+      sampling: how minibatches are drawn, as for `supervised`; for private gradients "poisson".
 
     Raises:
       InputError: if there is no such partition (with the nearest names), or if a number is out of range.

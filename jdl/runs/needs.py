@@ -36,8 +36,7 @@ REMEDIES = {
     "each": "leave out exchanges that replace or repeat the mean, and give a graph in slots",
     "push": "leave out exchanges that keep no sums",
     "links": "give a graph",
-    "dishonest": "give attackers=0.25 (--attackers 0.25), or SignFlip a fraction of its own "
-    "(--sign_flip.fraction 0.1)",
+    "dishonest": "give attackers=0.25 (--attackers 0.25), or SignFlip a fraction of its own (--sign_flip.fraction 0.1)",
     "prox": "let the method take local steps in place of exact ones, or give a quadratic",
     "public": "give the problem public inputs, public=0.1",
     "held_out": "give the problem a share to keep aside, validation=0.2",

@@ -92,10 +92,10 @@ def noise_multiplier(simulation: Simulation, rounds: int, epsilon: float, delta:
     return z * float(parts[0].noise_multiplier) / account.noise_multiplier  # a batch may count an example twice
 
 
-def line(simulation: Simulation, rounds: int) -> str | None:
+def line(simulation: Simulation, rounds: int, delta: float = 1e-5) -> str | None:
     """The account of a run in one line of its summary; None if no part is private or no round is done."""
     try:
-        found = spent(simulation, rounds) if rounds else []
+        found = spent(simulation, rounds, delta) if rounds else []
     except checks.InputError as error:
         return f"not accounted: {error}"
     return "; ".join(map(str, found)) or None

@@ -404,6 +404,18 @@ BAD = {
         ["run", *SMALL, "--network", "linear:x=1"],
         "got linear:x=1, but linear has no options; write linear",
     ),
+    "budget without colons": (
+        ["run", *SMALL, "--dp", "eps=4,delta=1e-5"],
+        "got --dp eps=4,delta=1e-5, need a number; with a colon between them",
+    ),
+        ["run", *SMALL, "--dp", "eps=4,delta=1e-5"],
+        "got --dp eps=4,delta=1e-5, need a number; wi",
+    ),
+    "budget of something": (["run", *SMALL, "--dp", "sigma=4"], "got part of --dp 'sigma', which does not exist"),
+    "two private oracles": (
+        ["run", *SMALL, "--dp", "eps=4", "--oracle", "private_gradients"],
+        "got --dp and --oracle private_gradients, need one of them",
+    ),
     "fault as an attack": (["run", *SMALL, "--attack", "lossy"], "got --attack lossy, need an attack; give it to --ne"),
     "codec as a rule": (["run", *SMALL, "--rule", "top_k"], "got --rule top_k, need a rule in place of the mean; giv"),
     "flag of another oracle": (["run", "--label_flip.to", "3"], "got --label_flip.to, which is no flag of this run"),
@@ -539,3 +551,15 @@ def test_help_that_is_shown_early_is_that_of_the_whole_program(words, capsys):
             main(words)
         said.append((stop.value.code, *capsys.readouterr()))
     assert said[0] == said[1] and said[0][0] == 0 and "-h, --help" in said[0][1]
+
+
+def test_a_budget_of_privacy_sets_the_noise_and_is_said(call, tmp_path):
+    argv = ["--nodes", "8", "--hidden", "0", "--batch-size", "8", "--sampling", "poisson", "--topology", "ring"]
+    argv += ["--rounds", "6", "--eval-every", "6", "--dp", "eps=2:delta=1e-4", "--no-baselines", "--no-progress"]
+    code, out, _ = call("run", *argv, "--out", tmp_path / "a")
+    assert code == 0 and "privacy: epsilon 2 at delta 0.0001 for an example of a node (PrivateGradients)" in out
+    config = json.loads((tmp_path / "a" / "config.json").read_text())
+    (private,) = config["simulation"]["oracle"]["wrappers"]
+    fewest = min(jdl.problems.digits(8).num_examples)
+    z = jdl.privacy.noise_multiplier(2, 1e-4, 8 / int(fewest), 6)
+    assert private["clip"] == 1 and private["noise_multiplier"] == pytest.approx(z)
