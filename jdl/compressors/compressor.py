@@ -22,6 +22,7 @@ __all__ = [
     "in_full",
     "number_bits",
     "shares",
+    "widened",
 ]
 
 
@@ -124,12 +125,17 @@ def count_of(sent: jax.Array) -> jax.Array:
     return jnp.sum(sent, dtype=jnp.int32).astype(jnp.float32)
 
 
+def widened(x: jax.Array) -> jax.Array:
+    """An array in float32, or in its own type if that is wider."""
+    return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
+
+
 def shares(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """An array in units of its largest magnitude, and this magnitude, in float32 at least.
 
     Norms and sums of shares neither overflow nor vanish. The shares of zeros are zeros; one NaN makes all shares NaN.
     """
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide = widened(x)
     top = jnp.max(jnp.abs(wide))
     return wide / jnp.where(top == 0, jnp.ones_like(top), top), top
 

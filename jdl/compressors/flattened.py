@@ -18,7 +18,7 @@ class Flattened:
     """Compress all arrays of real numbers of a message as one vector, for example to its largest entries of all.
 
     Without it, a compressor acts on each array by itself: `TopK(0.1)` keeps a tenth of each. Arrays of several types
-    are put together in the widest of them.
+    are put together in one that holds all.
 
     Sends:
       what `inner` sends of one vector.
@@ -50,5 +50,7 @@ class Flattened:
 def _flat(numbers: list[jax.Array]) -> jax.Array:
     if not numbers:
         return jnp.zeros(0)
-    wide = jnp.result_type(*[x.dtype for x in numbers])
+    # The one type of all, or one that holds the numbers of both half precisions.
+    types = {x.dtype for x in numbers}
+    wide = types.pop() if len(types) == 1 else max([jnp.dtype("float32"), *types], key=lambda dtype: dtype.itemsize)
     return jnp.concatenate([x.reshape(-1).astype(wide) for x in numbers])

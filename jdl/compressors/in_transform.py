@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks
-from jdl.compressors.compressor import Compressor, floating
+from jdl.compressors.compressor import Compressor, floating, widened
 from jdl.compressors.top_k import TopK
 from jdl.compressors.transforms import TRANSFORMS, transform
 from jdl.types import Key, Message, PyTree, static
@@ -66,9 +66,8 @@ class InTransform:
         """The coefficients of an array in its own type, and the way back."""
         if not x.size:
             return x, lambda y: y
-        wide = jnp.promote_types(x.dtype, jnp.float32)
-        coefficients, back = transform(self.transform, x.astype(wide), self.levels)
-        return coefficients.astype(x.dtype), lambda y: back(y.astype(wide)).astype(x.dtype)
+        coefficients, back = transform(self.transform, widened(x), self.levels)
+        return coefficients.astype(x.dtype), lambda y: back(widened(y)).astype(x.dtype)
 
 
 def _zeros(message: Message) -> list[jax.Array]:

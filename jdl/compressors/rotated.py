@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import rng
-from jdl.compressors.compressor import Compressor, floating
+from jdl.compressors.compressor import Compressor, floating, widened
 from jdl.compressors.transforms import hadamard
 from jdl.compressors.uniform import Uniform
 from jdl.types import Key, Message, PyTree
@@ -66,14 +66,13 @@ def _padded(size: int) -> int:
 def _turned(x: jax.Array, signs: jax.Array) -> jax.Array:
     if not x.size:
         return x.reshape(-1)
-    wide = jnp.promote_types(x.dtype, jnp.float32)
-    flat = jnp.pad(x.reshape(-1), (0, signs.size - x.size)).astype(wide)
-    return hadamard(flat * signs.astype(wide)).astype(x.dtype)
+    flat = widened(jnp.pad(x.reshape(-1), (0, signs.size - x.size)))
+    return hadamard(flat * signs.astype(flat.dtype)).astype(x.dtype)
 
 
 def _back(y: jax.Array, signs: jax.Array, x: jax.Array) -> jax.Array:
     if not x.size:
         return x
-    wide = jnp.promote_types(x.dtype, jnp.float32)
-    flat = hadamard(y.astype(wide)) * signs.astype(wide)
+    flat = hadamard(widened(y))
+    flat = flat * signs.astype(flat.dtype)
     return flat[: x.size].reshape(x.shape).astype(x.dtype)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from jdl.compressors.compressor import by_array, count_of, everywhere
+from jdl.compressors.compressor import by_array, count_of, everywhere, widened
 from jdl.types import Key, Message, static
 
 __all__ = ["SignificantDigits"]
@@ -42,7 +42,7 @@ class SignificantDigits:
     def quantise(self, x: jax.Array, sent: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
         """What is decoded of the entries of one array that are sent, and their size in bits. Zero stays zero."""
         least, most = _exponents(x.dtype)
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        wide = widened(x)
         magnitude = jnp.where((wide == 0) | ~jnp.isfinite(wide), jnp.ones_like(wide), jnp.abs(wide))
         exponent = jnp.clip(jnp.floor(jnp.log10(magnitude)).astype(jnp.int32), least, most)
         # 10^exponent itself may be no normal number, so it is applied in two halves.

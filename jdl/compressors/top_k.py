@@ -39,8 +39,26 @@ def largest(x: jax.Array, k: jax.Array) -> jax.Array:
 
     threshold = jax.lax.fori_loop(jnp.int32(0), jnp.int32(width - 1), settle_bit, jnp.zeros((), integer))
     above, at = magnitude > threshold, magnitude == threshold
-    room = k - jnp.sum(above, dtype=jnp.int32)
-    return above | (at & (jnp.cumsum(at, dtype=jnp.int32) <= room))
+    return above | _first(at, k - jnp.sum(above, dtype=jnp.int32))
+
+
+def _first(chosen: jax.Array, room: jax.Array) -> jax.Array:
+    """The first `room` of the chosen entries, `bool[d]`.
+
+    Only where there are more of them their end is searched, bit by bit: entries of real messages seldom tie, and then a
+    running count of all entries would take as long as the search for the threshold.
+    """
+    places = jnp.arange(chosen.size, dtype=jnp.int32)
+    crowded = jnp.sum(chosen, dtype=jnp.int32) > room
+
+    def settle_bit(state):
+        step, end = state
+        fits = jnp.sum(chosen & (places < end + step), dtype=jnp.int32) <= room
+        return step // 2, jnp.where(fits, end + step, end)
+
+    step = jnp.where(crowded, 1 << (chosen.size.bit_length() - 1), 0).astype(jnp.int32)
+    _, end = jax.lax.while_loop(lambda state: state[0] > 0, settle_bit, (step, jnp.int32(0)))
+    return chosen & (~crowded | (places < end))
 
 
 @struct.dataclass

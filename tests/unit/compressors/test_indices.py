@@ -9,6 +9,7 @@ import pytest
 
 from jdl.compressors import SignificantDigits, Threshold, TopK
 from jdl.compressors.indices import place_bits
+from jdl.compressors.top_k import largest
 
 
 def gamma_code(number: int) -> str:
@@ -87,6 +88,19 @@ def test_a_sparse_message_on_the_wire(codec):
     words = [int(numbers[i : i + 32], 2) for i in range(0, len(numbers), 32)]
     back[read(body)] = np.array(words, np.uint32).view(np.float32)
     np.testing.assert_array_equal(sent, back)
+
+
+def test_the_largest_are_exact_also_where_many_tie():
+    """As a stable sort of magnitudes has them, for every number of them."""
+    rng = np.random.default_rng(4)
+    rows = [rng.integers(-3, 4, 37), rng.standard_normal(37), np.zeros(37), np.full(37, 2.5), rng.integers(0, 2, 37)]
+    rows = np.stack([row.astype(np.float32) for row in rows])
+    by_k = jax.jit(jax.vmap(jax.vmap(largest, (None, 0)), (0, None)))
+    found = np.asarray(by_k(rows, np.arange(1, 38, dtype=np.int32)))
+    for x, masks in zip(rows, found, strict=True):
+        order = np.argsort(-np.abs(x), kind="stable")
+        for k, mask in zip(range(1, 38), masks, strict=True):
+            np.testing.assert_array_equal(np.flatnonzero(mask), np.sort(order[:k]))
 
 
 def test_an_absolute_threshold_changes_no_entry_by_more():

@@ -1,5 +1,6 @@
 """Codecs made of others, and those of whole messages: transforms, rotations, sketches, clusters and fragments."""
 
+import dataclasses
 import functools
 import heapq
 import math
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jdl
 from jdl.compressors import (
     CountSketch,
     ErrorFeedback,
@@ -318,3 +320,18 @@ def test_half_precision_of_normalised_rows_has_no_scale():
     x = (RNG.standard_normal((4, 50)) + 3).astype(np.float32) * np.float32([[1e-9], [1], [1e9], [1e-30]])
     sent, _ = jax.jit(lambda x: first(Normalised(HalfPrecision("float16")), x))(x)
     np.testing.assert_allclose(sent / np.abs(x).max(1, keepdims=True), x / np.abs(x).max(1, keepdims=True), atol=1e-3)
+
+
+@pytest.mark.slow
+def test_other_widths_keep_their_type(x64):
+    """Every codec that can be made without arguments, in one program for each width."""
+    codecs = {name: getattr(jdl.compressors, name) for name in jdl.compressors.__all__}
+    made = {name: codec() for name, codec in codecs.items() if dataclasses.is_dataclass(codec)}
+    x = RNG.standard_normal((12, 10))
+    for dtype in ("float16", "bfloat16", "float64"):
+        message = {"x": jnp.asarray(x, dtype), "scalar": jnp.asarray(0.5, dtype)}
+        program = jax.jit(lambda message: {name: first(codec, message) for name, codec in made.items()})
+        for name, (sent, bits) in program(message).items():
+            assert sent["x"].dtype == dtype and sent["scalar"].dtype == dtype and bits.dtype == jnp.float32, name
+            y, given = (np.asarray(some, np.float64) for some in (sent["x"], message["x"]))
+            assert np.isfinite(y).all() and np.square(y - given).sum() <= 3 * np.square(given).sum(), (name, dtype)
