@@ -36,10 +36,13 @@ OF_LINKS = {"ATG", "PowerGossip", "RelaySGD"}
 OF_COLUMNS = {"OverlapSGP", "PushSum"}
 # Several steps among peers, or copies that peers keep.
 AMONG_PEERS = {*cases.SERVERS}
+# Numbers of one message are mixed by different matrices, and some of them do not arrive.
+LOSING_PARTS = {*cases.LOSING, *OF_LINKS, *OF_COLUMNS}
 REFUSED_IN = {
     "lossy": cases.LOSING,
-    **dict.fromkeys(("random_share", "slice_loss"), {*cases.LOSING, *OF_LINKS, *OF_COLUMNS}),
-    "fragments": {*cases.LOSING, *OF_LINKS, *OF_COLUMNS, *AMONG_PEERS},
+    "random_share": LOSING_PARTS,
+    "slice_loss": LOSING_PARTS,
+    "fragments": LOSING_PARTS | AMONG_PEERS,
     **dict.fromkeys(("top_k", "rand_k", "uniform", "statistical", "low_rank", "power_sgd"), OF_LINKS),
     **dict.fromkeys(("coordinate_median", "trimmed_mean"), OF_LINKS | OF_COLUMNS),
     **dict.fromkeys(("choco", "repeated", "triggered", "until_consensus"), OF_LINKS | AMONG_PEERS),

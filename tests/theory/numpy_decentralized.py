@@ -796,6 +796,18 @@ def dcd(W, G, X, lr, rounds, C):
     return np.stack(out)
 
 
+def ecd(W, G, X, lr, rounds, C):
+    """ECD-PSGD, Tang et al. 2018, algorithm 2; row C7. Checked in the logistic experiments of epfml's ChocoSGD."""
+    hat, out = X.copy(), [X]
+    for t in range(1, rounds + 1):
+        new = W @ hat - lr * G(X, t - 1, 0)
+        z = (1 - t / 2) * X + t / 2 * new
+        hat = (1 - 2 / t) * hat + 2 / t * C(z)
+        X = new
+        out.append(X)
+    return np.stack(out)
+
+
 def power_gossip(W, G, X, lr, rounds, shape, start, iterations=1, gamma=1.0, overlap=True, skip_first=True, eps=1e-8):
     """SGD with rank-1 PowerGossip, Vogels, Karimireddy & Jaggi 2020, algorithm 2; row C6. W symmetric.
 

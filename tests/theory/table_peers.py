@@ -124,6 +124,8 @@ PEERS = {
     ),
     "DmSGD": Row({"momentum": 0.6}, lambda c: peers.dmsgd(*c.peers, 0.6)),
     "DmSGD old": Row({"momentum": 0.6, "old": True}, lambda c: peers.dmsgd(*c.peers, 0.6, old=True)),
+    "ECD": Row(TOP, lambda c: peers.ecd(*c.peers, top)),
+    "ECD by default": Row({}, lambda c: peers.ecd(*c.peers, peers.nearest)),
     "EXTRA": Row({}, lambda c: peers.extra(*c.peers)),
     "EagerDiLoCo": Row(ADAMW, lambda c: federated.eager_diloco(*c.peers, H, 0.3, 0.4, adamw)),
     "EagerDiLoCo heavy ball": Row(
