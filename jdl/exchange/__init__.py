@@ -5,6 +5,7 @@ from jdl.exchange.attacks import SignFlip
 from jdl.exchange.chebyshev import Chebyshev
 from jdl.exchange.choco import Choco
 from jdl.exchange.compress import Compressed
+from jdl.exchange.contributions import Contributions
 from jdl.exchange.faults import Lossy
 from jdl.exchange.fragments import Fragments
 from jdl.exchange.linear import Linear
@@ -23,6 +24,7 @@ __all__ = [
     "Chebyshev",
     "Choco",
     "Compressed",
+    "Contributions",
     "CoordinateMedian",
     "Fragments",
     "Linear",
