@@ -18,14 +18,18 @@ def _stack(rounds):
 # ---- without bias correction -------------------------------------------------------------------------------------
 
 
-def atc(W, G, X, lr, rounds, local_steps=1, momentum=0.0):
-    """Adapt then combine, D-PSGD, Lian et al. 2017; row O1. The local heavy ball goes on from round to round."""
+def atc(W, G, X, lr, rounds, local_steps=1, momentum=0.0, share=False):
+    """Adapt then combine, D-PSGD, Lian et al. 2017; row O1. The local heavy ball goes on from round to round.
+
+    share: the momentum is averaged with the model, Yu, Jin & Yang 2019.
+    """
     m, out = np.zeros_like(X), [X]
     for t in range(rounds):
         for k in range(local_steps):
             m = momentum * m + G(X, t, k)
             X = X - lr * m
         X = W @ X
+        m = W @ m if share else m
         out.append(X)
     return np.stack(out)
 

@@ -92,6 +92,9 @@ PEERS = {
     "DPSGD local": Row(STEPS, lambda c: peers.atc(*c.peers, H), tolerance=1e-12),
     "DPSGD slots": Row({}, lambda c: peers.atc(*c.peers), form="slots"),
     "DPSGD momentum": Row({**STEPS, "optimizer": "momentum"}, lambda c: peers.atc(*c.peers, H, 0.9)),
+    "DPSGD shared momentum": Row(
+        {**STEPS, "optimizer": "momentum", "share_moments": True}, lambda c: peers.atc(*c.peers, H, 0.9, share=True)
+    ),
     "DPSGD through CHOCO": Row(
         {},
         lambda c: peers.choco_sgd(*c.peers, 0.3, top),
