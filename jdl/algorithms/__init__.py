@@ -7,6 +7,7 @@ from jdl.algorithms.compressed.beer import BEER
 from jdl.algorithms.compressed.cdproxsgt import CDProxSGT
 from jdl.algorithms.compressed.dcd import DCD
 from jdl.algorithms.compressed.deepsqueeze import DeepSqueeze
+from jdl.algorithms.compressed.ecd import ECD
 from jdl.algorithms.compressed.ef21 import EF21
 from jdl.algorithms.compressed.lead import LEAD
 from jdl.algorithms.compressed.powergossip import PowerGossip
@@ -117,6 +118,7 @@ __all__ = [
     "DiNNO",
     "DmSGD",
     "EASGD",
+    "ECD",
     "EF21",
     "EXTRA",
     "EagerDiLoCo",

@@ -21,6 +21,7 @@ from jdl.exchange.attacks import (
 from jdl.exchange.chebyshev import Chebyshev
 from jdl.exchange.choco import Choco
 from jdl.exchange.compress import Compressed
+from jdl.exchange.contributions import Contributions
 from jdl.exchange.faults import BurstyLinks, Delayed, Duplicated, FillMissing, Lossy, LossyLinks, RobustPushSum, Stale
 from jdl.exchange.fragments import Fragments
 from jdl.exchange.linear import Linear
@@ -79,6 +80,7 @@ __all__ = [
     "ClippedGossip",
     "Compressed",
     "Constant",
+    "Contributions",
     "CoordinateMedian",
     "DMPA",
     "Decor",

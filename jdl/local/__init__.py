@@ -1,6 +1,7 @@
 """Local work of one node: optimizers without a learning rate, H local steps, and proximal operators."""
 
 from jdl.local import proximal
+from jdl.local.moments import moments, with_moments
 from jdl.local.steps import (
     OPTIMIZERS,
     SUMMED,
@@ -22,8 +23,10 @@ __all__ = [
     "Optimizer",
     "client_weight",
     "local_steps",
+    "moments",
     "proximal",
     "rate",
     "steps_done",
     "transform",
+    "with_moments",
 ]

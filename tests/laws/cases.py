@@ -83,7 +83,7 @@ EXCEPTIONS = {
 MEANS = ["EF21", "FedAMD", "FedDyn", "FedLT", "FedSplit", "Scaffold"]
 # Only compressed changes travel, to copies that neighbours keep. A simulation delivers the copy itself, and so it
 # cannot show what a lost change would do.
-COPIES = ["BEER", "CDProxSGT", "DCD", "LEAD"]
+COPIES = ["BEER", "CDProxSGT", "DCD", "ECD", "LEAD"]
 # Only changes travel, and models are never averaged.
 CHANGES = ["EagerDiLoCo"]
 LOSING = [*MEANS, *COPIES, *CHANGES]

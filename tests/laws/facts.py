@@ -18,8 +18,8 @@ AVERAGES = {
 }  # fmt: skip
 # The mean over the nodes of a tracker, of an error or of a moment is an invariant: columns of W sum to one as well.
 KEEP_A_SUM = {
-    "AugDGM", "BEER", "CDProxSGT", "DAdam", "DCD", "DIGing", "DProxSGT", "DeepSqueeze", "GTAdam", "GTSAGA", "GTSARAH",
-    "GTVR", "GradientTracking", "KGT", "MomentumTracking", "NesterovGradientTracking",
+    "AugDGM", "BEER", "CDProxSGT", "DAdam", "DCD", "DIGing", "DProxSGT", "DeepSqueeze", "ECD", "GTAdam", "GTSAGA",
+    "GTSARAH", "GTVR", "GradientTracking", "KGT", "MomentumTracking", "NesterovGradientTracking",
 }  # fmt: skip
 # Primal-dual steps along I - W, a square root of which is taken, and edges whose two ends do the same: W = W^T.
 BOTH_WAYS = {

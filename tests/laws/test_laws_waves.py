@@ -102,6 +102,8 @@ def test_a_wave_is_the_masked_full_round(name, exchange):
     for one, other in zip(jax.tree.leaves(wave), jax.tree.leaves(masked), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
     assert cases.equal_bits((wave.traffic, wave.count), (masked.traffic, masked.count))
+    if exchange == "until_consensus":  # how often it gossips depends on all who are awake, and in silence all are
+        return
     asleep_again = jax.tree.map(lambda x, y: np.where(column(IS_AWAKE, x), x, y), silent.nodes, before.nodes)
     assert cases.equal_bits(masked.nodes, asleep_again)
     assert cases.equal_bits(masked.traffic, silent.traffic) and not np.array_equal(masked.count, silent.count)

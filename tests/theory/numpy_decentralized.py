@@ -18,14 +18,18 @@ def _stack(rounds):
 # ---- without bias correction -------------------------------------------------------------------------------------
 
 
-def atc(W, G, X, lr, rounds, local_steps=1, momentum=0.0):
-    """Adapt then combine, D-PSGD, Lian et al. 2017; row O1. The local heavy ball goes on from round to round."""
+def atc(W, G, X, lr, rounds, local_steps=1, momentum=0.0, share=False):
+    """Adapt then combine, D-PSGD, Lian et al. 2017; row O1. The local heavy ball goes on from round to round.
+
+    share: the momentum is averaged with the model, Yu, Jin & Yang 2019.
+    """
     m, out = np.zeros_like(X), [X]
     for t in range(rounds):
         for k in range(local_steps):
             m = momentum * m + G(X, t, k)
             X = X - lr * m
         X = W @ X
+        m = W @ m if share else m
         out.append(X)
     return np.stack(out)
 
@@ -792,6 +796,18 @@ def dcd(W, G, X, lr, rounds, C):
     out = [X]
     for t in range(rounds):
         X = X + C(W @ X - lr * G(X, t, 0) - X)
+        out.append(X)
+    return np.stack(out)
+
+
+def ecd(W, G, X, lr, rounds, C):
+    """ECD-PSGD, Tang et al. 2018, algorithm 2; row C7. Checked in the logistic experiments of epfml's ChocoSGD."""
+    hat, out = X.copy(), [X]
+    for t in range(1, rounds + 1):
+        new = W @ hat - lr * G(X, t - 1, 0)
+        z = (1 - t / 2) * X + t / 2 * new
+        hat = (1 - 2 / t) * hat + 2 / t * C(z)
+        X = new
         out.append(X)
     return np.stack(out)
 

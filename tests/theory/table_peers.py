@@ -92,6 +92,9 @@ PEERS = {
     "DPSGD local": Row(STEPS, lambda c: peers.atc(*c.peers, H), tolerance=1e-12),
     "DPSGD slots": Row({}, lambda c: peers.atc(*c.peers), form="slots"),
     "DPSGD momentum": Row({**STEPS, "optimizer": "momentum"}, lambda c: peers.atc(*c.peers, H, 0.9)),
+    "DPSGD shared momentum": Row(
+        {**STEPS, "optimizer": "momentum", "share_moments": True}, lambda c: peers.atc(*c.peers, H, 0.9, share=True)
+    ),
     "DPSGD through CHOCO": Row(
         {},
         lambda c: peers.choco_sgd(*c.peers, 0.3, top),
@@ -124,6 +127,8 @@ PEERS = {
     ),
     "DmSGD": Row({"momentum": 0.6}, lambda c: peers.dmsgd(*c.peers, 0.6)),
     "DmSGD old": Row({"momentum": 0.6, "old": True}, lambda c: peers.dmsgd(*c.peers, 0.6, old=True)),
+    "ECD": Row(TOP, lambda c: peers.ecd(*c.peers, top)),
+    "ECD by default": Row({}, lambda c: peers.ecd(*c.peers, peers.nearest)),
     "EXTRA": Row({}, lambda c: peers.extra(*c.peers)),
     "EagerDiLoCo": Row(ADAMW, lambda c: federated.eager_diloco(*c.peers, H, 0.3, 0.4, adamw)),
     "EagerDiLoCo heavy ball": Row(

@@ -36,6 +36,7 @@ LINEAR = {
     "DeepSqueeze": {"compressor": compressors.Identity()},
     "DiLoCo": {"optimizer": "sgd"},
     "DiNNO": {"optimizer": "sgd"},
+    "ECD": {"compressor": compressors.Identity()},
     "EF21": {"compressor": compressors.Identity()},
     "EagerDiLoCo": {"optimizer": "sgd"},
     "GossipDiLoCo": {"optimizer": "sgd"},

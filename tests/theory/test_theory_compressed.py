@@ -93,6 +93,12 @@ def test_dcd_whole_is_dgd():
     apart(models("DCD by default"), ref.dgd(*bed()), 1e-4)
 
 
+def test_ecd_whole_is_dgd():
+    """Its copies are the models then, but for the rounding of points that lie further and further beyond them."""
+    same(models("ECD", **WHOLE), ref.dgd(*bed()), 1e-11)
+    apart(models("ECD by default"), ref.dgd(*bed()), 1e-4)
+
+
 def test_choco_in_the_order_of_the_public_code_is_dgd_over_it():
     """Which the table proves for copies that begin at C(x_0); it is another method from copies of 0."""
     order = lambda **first: ref.choco_sgd_iclr(*bed(), gamma=0.3, C=top, **first)

@@ -86,6 +86,22 @@ def test_combining_first_is_adapting_first_seen_half_a_round_later():
 
 
 @X64
+def test_shared_moments_are_mixed_with_the_models():
+    """One step with the heavy ball is `DmSGD`; with Adam both moments are mixed, and the number of steps is not."""
+    problem, symmetric = beds.quadratic(noise=0.3), beds.symmetric()
+    shared = lambda optimizer: models("DPSGD", symmetric, problem, optimizer=optimizer, share_moments=True)
+    same(shared("momentum"), models("DmSGD", symmetric, problem, momentum=0.9), 1e-12)
+    G, x, m, v = beds.gradient(problem), X, 0.0, 0.0
+    for t, ours in enumerate(shared("adam")[1:]):
+        g = G(x, t)
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        step = m / (1 - 0.9 ** (t + 1)) / (np.sqrt(v / (1 - 0.999 ** (t + 1))) + 1e-8)
+        x, m, v = (symmetric @ one for one in (x - LR * step, m, v))
+        close(ours, x, 1e-9)
+    apart(x, models("DPSGD momentum", symmetric, problem)[-1], 1e-3)
+
+
+@X64
 def test_adam_without_links_is_adam_on_every_node():
     problem = beds.quadratic(noise=0.3)
     ours = models("DAdam", np.eye(N), problem, b2=0.95, eps=1e-6)
