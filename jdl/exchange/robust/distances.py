@@ -7,49 +7,21 @@ messages are read twice, however many iterations a rule takes, and no array of s
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jdl import plan as plans
+from jdl.exchange.robust.heard import Heard, heard
 from jdl.exchange.robust.near import Near
+from jdl.exchange.robust.turns import in_turns, rows_together
 from jdl.types import Plan, PyTree, Server
 
-__all__ = ["Heard", "coefficients", "each_row", "heard", "in_turns", "rows_together"]
+__all__ = ["coefficients", "each_row"]
 
-# The numbers that are gathered in one turn, such that they stay in the cache of a core. Measured on two cores, 1,000
-# rows of 10,000 numbers with 9 neighbours: products of one row a turn (90,000 numbers) take 78 ms, of two rows 106, of
-# eight 146; the mean over the same slots takes 66.
-TOGETHER, TOGETHER_ELSEWHERE = 2**17, 2**26
 PAIRS = 2**22  # distances that a rule is given in one turn
 
 Leaves = list[jax.Array]
-
-
-class Heard(NamedTuple):
-    """Whose messages each row holds, its own first.
-
-    Attributes:
-      who: i32[m, k], rows of what was sent; the first is not used.
-      arrived: bool[m, k].
-      weights: f[m, k].
-    """
-
-    who: jax.Array
-    arrived: jax.Array
-    weights: jax.Array
-
-
-def heard(plan: Plan) -> Heard:
-    """The closed neighbourhood of each row of a plan among peers, whose links are listed one by one and settled."""
-    links, m = plan.links, plans.rows(plan)
-    who = plans.senders(links)
-    own = jnp.arange(m, dtype=jnp.int32)[:, None]
-    join = lambda first, rest: jnp.concatenate([first, rest], axis=1)
-    weights = join(plan.self_weights[:, None], links.weights)
-    return Heard(join(own, who), join(jnp.ones((m, 1), bool), links.weights != 0), weights)
 
 
 def coefficients(rule: Callable[[Near], jax.Array], plan: Plan, own: Leaves, sent: Leaves, **more) -> jax.Array:
@@ -112,23 +84,6 @@ def each_row(
         return jax.vmap(function)(Near(*near, mine.arrived, mine.weights, given))
 
     return in_turns(turn, m, max(1, PAIRS // (k * k)))
-
-
-def rows_together(size: int) -> int:
-    """The number of rows of one turn, if each gathers this many numbers."""
-    room = TOGETHER if jax.default_backend() == "cpu" else TOGETHER_ELSEWHERE
-    return max(1, room // max(size, 1))
-
-
-def in_turns(function: Callable[[jax.Array], PyTree], count: int, together: int) -> PyTree:
-    """`function(rows)` for all rows, `[count, ...]`, of which it is given a few at a time."""
-    together = max(1, min(together, count))
-    turns = -(-count // together)
-    rows = np.minimum(np.arange(turns * together, dtype=np.int32), count - 1).reshape(turns, together)
-    if turns == 1:
-        return function(jnp.asarray(rows[0]))
-    out = jax.lax.map(function, jnp.asarray(rows))
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], out)
 
 
 def _gathered(own: Leaves, sent: Leaves, who: jax.Array, rows: jax.Array, pairs: bool, dtype) -> tuple:

@@ -12,9 +12,11 @@ from jdl import checks, tree
 from jdl import plan as plans
 from jdl.exchange import mixing
 from jdl.exchange.robust.combine import combined
-from jdl.exchange.robust.distances import each_row, heard, in_turns, rows_together
+from jdl.exchange.robust.distances import each_row
+from jdl.exchange.robust.heard import heard
 from jdl.exchange.robust.near import Near, mean_of, of_mixtures, usable
 from jdl.exchange.robust.rule import ByCoordinate, ByDistance, Rule, inbox
+from jdl.exchange.robust.turns import in_turns, rows_together
 from jdl.types import Key, Plan, Server
 
 __all__ = ["Mixed", "PreAggregation"]
