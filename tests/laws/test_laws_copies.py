@@ -26,16 +26,17 @@ from jdl.topology import from_weights
 N, ROUNDS = cases.N, 10
 GRAPH = from_weights(cases.weights())
 STATIC = Fixed(GRAPH.plan("slots"))
-# Where a method keeps the copies that its neighbours hold, for each exchange of a round. DCD sends the model with which
-# a round begins, which is the copy; the others move their copies in the round.
+# Where a method keeps the copies that its neighbours hold, for each exchange of a round. DCD and ECD send the copy
+# with which a round begins; the others move their copies in the round.
 FIELDS = {
     "BEER": [lambda state: state.nodes.copies],
     "CDProxSGT": [lambda state: state.nodes.y_copy, lambda state: state.nodes.x_copy],
     "DCD": [lambda state: state.nodes.x],
+    "ECD": [lambda state: state.nodes.copy],
     "LEAD": [lambda state: state.nodes.copy],
     "Choco": [lambda state: state.exchange_state[0][0]],
 }
-BEFORE = {"DCD"}
+BEFORE = {"DCD", "ECD"}
 
 NETWORKS = {
     "static": (STATIC, []),
