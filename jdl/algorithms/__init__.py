@@ -53,6 +53,7 @@ from jdl.algorithms.federated.fedprox import FedProx
 from jdl.algorithms.federated.fedsgd import FedSGD
 from jdl.algorithms.federated.fedspeed import FedSpeed
 from jdl.algorithms.federated.fedsplit import FedSplit
+from jdl.algorithms.federated.fetchsgd import FetchSGD
 from jdl.algorithms.federated.fsvrg import FSVRG
 from jdl.algorithms.federated.mimelite import MimeLite
 from jdl.algorithms.federated.q_fedavg import QFedAvg
@@ -138,6 +139,7 @@ __all__ = [
     "FedSGD",
     "FedSpeed",
     "FedSplit",
+    "FetchSGD",
     "GTSAGA",
     "GTSARAH",
     "GTVR",

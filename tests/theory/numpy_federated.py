@@ -96,6 +96,18 @@ def fedsgd(samples, G, x, lr, rounds, n):
     return np.stack(out)
 
 
+def fetchsgd(samples, G, x, lr, rounds, n, momentum, k):
+    """FetchSGD, Rothchild et al. 2020 (row 1.032), with a sketch that loses nothing: momentum, and what is left out."""
+    out, u, e = [x], np.zeros_like(x), np.zeros_like(x)
+    for t in range(rounds):
+        u = momentum * u + G(spread(x, n), t, 0)[samples[t]].mean(0)
+        e = e + lr * u
+        step = np.where(np.abs(e) >= np.sort(np.abs(e))[-k], e, 0)
+        x, e = x - step, e - step
+        out.append(x)
+    return np.stack(out)
+
+
 def fedavg(samples, G, x, lr, rounds, local_steps, n, server_lr=1.0, share=None):
     """FedAvg, McMahan et al. 2017, Algorithm 1 (rows 3.002, S1); `server_lr` as in row 1.002. share: of each client,
     before normalisation over the sample; None for equal ones."""

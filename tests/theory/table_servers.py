@@ -253,6 +253,16 @@ SERVER = {
         lambda run, ref: [pair(run.nodes, ref[1])],
         **ALL,
     ),
+    # With 10,000 columns no two entries of so small a model meet in three of five rows.
+    "FetchSGD": Row(
+        {"momentum": 0.6, "columns": 10_000, "fraction": 0.4},
+        lambda c: federated.fetchsgd(c.samples, c.G, x, LR, T, N, 0.6, max(1, round(0.4 * x.size))),
+    ),
+    "FetchSGD whole": Row(
+        {"momentum": 0.6, "columns": 10_000, "fraction": 1.0},
+        lambda c: federated.fetchsgd(c.samples, c.G, x, LR, T, N, 0.6, x.size),
+        participants=(3,),
+    ),
     "MimeLite": Row(
         {"server_lr": 0.8, "momentum": 0.6, **STEPS},
         lambda c: federated.mimelite(*c.ball, 0.6, 0.8),
