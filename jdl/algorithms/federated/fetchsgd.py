@@ -14,7 +14,7 @@ from jdl.compressors import CountSketch
 from jdl.compressors.top_k import kept_of, largest
 from jdl.types import Info, Message, Node, PyTree, number, static
 
-__all__ = ["FetchSGD", "State"]
+__all__ = ["FetchSGD"]
 
 
 class State(NamedTuple):
