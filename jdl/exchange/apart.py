@@ -9,11 +9,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jdl import plan as plans
 from jdl import tree
-from jdl.types import Delivery, Each, Exchange, ExchangeState, Key, Message, PerLink, Plan, Push, Server, Wire
+from jdl.types import Delivery, Each, Exchange, ExchangeState, Key, Message, PerLink, Plan, Push, Wire
 
-__all__ = ["apart", "begun_apart", "flat", "is_kind", "of_links"]
+__all__ = ["apart", "begun_apart", "flat", "is_kind"]
 
 # Of one fragment: the number of an array, and the first and last of the numbers of a row.
 Piece = tuple[int, int, int]
@@ -54,23 +53,6 @@ def apart(
             mixed[i].append(x)
     inbox = [_joined(pieces, like) for pieces, like in zip(mixed, own, strict=True)]
     return structure.unflatten(inbox), tuple(states), tuple(deliveries)
-
-
-def of_links(wire: Wire, key: Key, draw: Callable[[Key], jax.Array], size: int) -> jax.Array:
-    """What is drawn for each link, `[..., size]` after the shape of `links.weights`, by the ids of its two ends alone.
-
-    So it does not depend on the form of the plan. Over a symmetric plan both directions share it; the server has id -1.
-    """
-    plan = wire.plan
-    sender = wire.origin[plans.senders(plan.links)]
-    to_server = isinstance(plan.links, Server)
-    receiver = jnp.full_like(sender, -1) if to_server else plans.ids(plan)[plans.receivers(plan.links)]
-    if plan.symmetric:
-        sender, receiver = jnp.minimum(sender, receiver), jnp.maximum(sender, receiver)
-    fold = lambda i, j: draw(jax.random.fold_in(jax.random.fold_in(key, i), j))
-    if not sender.size:
-        return jnp.zeros((*sender.shape, size), bool)
-    return jnp.vectorize(fold, signature="(),()->(k)")(receiver.astype(jnp.uint32), sender.astype(jnp.uint32))
 
 
 def is_kind(part: Any) -> bool:

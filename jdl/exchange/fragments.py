@@ -10,8 +10,9 @@ from flax import struct
 
 from jdl import checks
 from jdl import plan as plans
-from jdl.exchange.apart import apart, begun_apart, of_links
+from jdl.exchange.apart import apart, begun_apart
 from jdl.exchange.linear import Linear
+from jdl.exchange.links import several_of_links
 from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Wire, static
 
 __all__ = ["Fragments"]
@@ -64,7 +65,7 @@ class Fragments:
             return apart(self.inner, 1, state, wire, key, lambda f: wire.plan)
         here, inside = jax.random.split(key)
         wire = wire.replace(plan=plans.one_by_one(wire.plan))
-        carried = of_links(wire, here, self._drawn, self.count)
+        carried = several_of_links(wire, here, self._drawn, self.count)
         plan_of = lambda f: plans.silence(wire.plan, carried[..., f])
         return apart(self.inner, self.count, state, wire, inside, plan_of)
 

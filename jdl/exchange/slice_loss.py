@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import plan as plans
-from jdl.exchange.apart import apart, begun_apart, of_links
+from jdl.exchange.apart import apart, begun_apart
 from jdl.exchange.linear import Linear
+from jdl.exchange.links import several_of_links
 from jdl.types import Delivery, Exchange, ExchangeState, Groups, Key, Message, Wire, number, static
 
 __all__ = ["SliceLoss"]
@@ -56,7 +57,7 @@ class SliceLoss:
         wire = wire.replace(plan=plan)
         draw = lambda key: jax.random.uniform(key, (self.slices,)) >= self.probability
         if not self.together:
-            keep = of_links(wire, here, draw, self.slices)
+            keep = several_of_links(wire, here, draw, self.slices)
         elif isinstance(before.links, Groups):
             # By the least id of its members, and not by the place of the group in the plan.
             members = jnp.where(before.links.used, plans.ids(plan)[before.links.members], jnp.iinfo(jnp.int32).max)

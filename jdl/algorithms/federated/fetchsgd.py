@@ -10,8 +10,7 @@ from flax import struct
 from jax.flatten_util import ravel_pytree
 
 from jdl import local
-from jdl.compressors import CountSketch
-from jdl.compressors.top_k import kept_of, largest
+from jdl.compressors import CountSketch, TopK
 from jdl.types import Info, Message, Node, PyTree, number, static
 
 __all__ = ["FetchSGD"]
@@ -92,8 +91,7 @@ class FetchSGD:
         lr = jnp.asarray(local.rate(self.lr, self.decay, info["t"]), x.dtype)
         momentum = jnp.asarray(self.momentum, x.dtype) * server_state.momentum + aggregate
         error = server_state.error + lr * momentum
-        estimated = self.sketch.estimates(error, x.size)
-        step = jnp.where(largest(estimated, kept_of(self.fraction, x)), estimated, jnp.zeros_like(x))
+        step, _, _ = TopK(self.fraction)((), self.sketch.estimates(error, x.size), None)
         return State(unravel(x - step), momentum, error - self.sketch.sketch(step))
 
     def model(self, server_state: State) -> PyTree:

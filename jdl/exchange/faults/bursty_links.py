@@ -10,8 +10,8 @@ from flax import struct
 
 from jdl import checks
 from jdl import plan as plans
-from jdl.exchange.faults.links import ends, uniform_of_links
 from jdl.exchange.linear import Linear
+from jdl.exchange.links import ends, uniform_of_links
 from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Wire, number
 
 __all__ = ["BurstyLinks"]

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks
-from jdl.exchange.faults.links import uniform_of_links
 from jdl.exchange.faults.mailbox import Box, empty, read, receive
 from jdl.exchange.linear import Linear
+from jdl.exchange.links import uniform_of_links
 from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Server, Wire, number, static
 
 __all__ = ["Delayed"]

@@ -8,8 +8,8 @@ import jax
 from flax import struct
 
 from jdl import plan as plans
-from jdl.exchange.faults.links import uniform_of_links
 from jdl.exchange.linear import Linear
+from jdl.exchange.links import uniform_of_links
 from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Wire, number
 
 __all__ = ["Lossy"]

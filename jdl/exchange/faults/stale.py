@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.exchange.faults.links import uniform_of_links
 from jdl.exchange.faults.mailbox import Box, empty, read
 from jdl.exchange.linear import Linear
+from jdl.exchange.links import uniform_of_links
 from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Wire, number, static
 
 __all__ = ["Stale"]

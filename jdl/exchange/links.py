@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
 from jdl import plan as plans
 from jdl.types import Key, Server, Wire
 
-__all__ = ["ends", "uniform_of_links"]
+__all__ = ["ends", "several_of_links", "uniform_of_links"]
 
 
 def ends(wire: Wire) -> tuple[jax.Array, jax.Array]:
@@ -33,8 +35,26 @@ def uniform_of_links(wire: Wire, key: Key) -> jax.Array:
       wire: the messages of the round, whose plan lists its links one by one.
       key: a key of this exchange in this round.
     """
+    return _drawn(wire, key, jax.random.uniform, "(),()->()")
+
+
+def several_of_links(wire: Wire, key: Key, draw: Callable[[Key], jax.Array], size: int) -> jax.Array:
+    """What is drawn for each link, `[..., size]` after the shape of the links, as `uniform_of_links` draws one number.
+
+    Args:
+      wire: the messages of the round, whose plan lists its links one by one.
+      key: a key of this exchange in this round.
+      draw: from a key to an array `[size]`.
+      size: the length of what is drawn.
+    """
+    if not ends(wire)[1].size:
+        return jnp.zeros((*ends(wire)[1].shape, size), bool)
+    return _drawn(wire, key, draw, "(),()->(k)")
+
+
+def _drawn(wire: Wire, key: Key, draw: Callable[[Key], jax.Array], signature: str) -> jax.Array:
     receiver, sender = ends(wire)
     if wire.plan.symmetric:
         sender, receiver = jnp.minimum(sender, receiver), jnp.maximum(sender, receiver)
-    fold = jnp.vectorize(lambda i, j: jax.random.uniform(jax.random.fold_in(jax.random.fold_in(key, i), j)))
-    return fold(receiver, sender)
+    fold = lambda i, j: draw(jax.random.fold_in(jax.random.fold_in(key, i), j))
+    return jnp.vectorize(fold, signature=signature)(receiver, sender)
