@@ -91,7 +91,8 @@ class FetchSGD:
         lr = jnp.asarray(local.rate(self.lr, self.decay, info["t"]), x.dtype)
         momentum = jnp.asarray(self.momentum, x.dtype) * server_state.momentum + aggregate
         error = server_state.error + lr * momentum
-        step, _, _ = TopK(self.fraction)((), self.sketch.estimates(error, x.size), None)
+        any_key = jax.random.key(self.sketch_seed)  # top-k draws nothing
+        step, _, _ = TopK(self.fraction)((), self.sketch.estimates(error, x.size), any_key)
         return State(unravel(x - step), momentum, error - self.sketch.sketch(step))
 
     def model(self, server_state: State) -> PyTree:
