@@ -79,7 +79,7 @@ def _first(chosen: jax.Array, room: jax.Array) -> jax.Array:
         fits = jnp.sum(chosen & (places < end + step), dtype=jnp.int32) <= room
         return step // 2, jnp.where(fits, end + step, end)
 
-    step = jnp.where(crowded, 1 << (chosen.size.bit_length() - 1), 0).astype(jnp.int32)
+    step = jnp.where(crowded, 1 << max(0, chosen.size.bit_length() - 1), 0).astype(jnp.int32)
     _, end = jax.lax.while_loop(lambda state: state[0] > 0, settle_bit, (step, jnp.int32(0)))
     return chosen & (~crowded | (places < end))
 
