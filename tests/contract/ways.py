@@ -92,15 +92,15 @@ WAYS = {way.__name__: way for way in (resume, vmap, chunk, loop, devices)}
 
 
 def of(program: str):
-    """Parametrize a test by names of ways: for a third of the programs, drawn by `SEED`, resumption and one more way.
+    """Parametrize a test by names of ways: for a quarter of the programs, drawn by `SEED`, resumption and one more way.
 
     The other programs and ways are slow; `pytest -m slow tests/contract` runs them all.
     """
     number = SEED + zlib.crc32(program.encode())
     others = [name for name in WAYS if name != "resume"]
-    drawn = others[number // 3 % len(others)]
+    drawn = others[number // 4 % len(others)]
     slow = pytest.mark.slow
-    first = pytest.param(("resume", drawn), id=f"resume-{drawn}", marks=[] if number % 3 == 0 else [slow])
+    first = pytest.param(("resume", drawn), id=f"resume-{drawn}", marks=[] if number % 4 == 0 else [slow])
     rest = [pytest.param((name,), id=name, marks=slow) for name in others if name != drawn]
     return pytest.mark.parametrize("names", [first, *rest])
 

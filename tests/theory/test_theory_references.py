@@ -38,8 +38,8 @@ def proves(name, run, expected):
 
 
 def in_turn(name):
-    """The first row of each method is proved every day; of its further rows, with other options, half is drawn."""
-    return " " not in name or (SEED + zlib.crc32(name.encode())) % 2 == 0
+    """The first row of each method is proved every day; of its further rows, with other options, a third is drawn."""
+    return " " not in name or (SEED + zlib.crc32(name.encode())) % 3 == 0
 
 
 @pytest.mark.parametrize(

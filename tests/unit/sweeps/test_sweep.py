@@ -292,6 +292,7 @@ def decay(t):
     return 1 / (1 + 0.01 * t.astype(np.float32))
 
 
+@pytest.mark.slow  # two processes import JAX and compile
 def test_a_pool_of_processes(tmp_path, monkeypatch):
     """Two units in a process that begins anew."""
     for name, value in {"COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir or ""}.items():
