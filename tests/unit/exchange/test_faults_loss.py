@@ -159,3 +159,11 @@ def test_partial_models_do_not_shrink_and_what_needs_sums_is_refused():
         jdl.simulation(DATA, jdl.algorithms.FedAvg(), None, [FillMissing()])
     with pytest.raises(InputError, match="put it last"):
         rounds(algorithm, Fixed.of(ring(N)), [FillMissing(), Lossy()])
+
+
+def test_rates_on_the_way_down_to_one_client_a_round():
+    one, few = jdl.schedule.Sampling(N, 1), LossyLinks.of(np.full(N, 0.3))
+    jax.eval_shape(
+        lambda s: jdl.sim.step(s, jdl.sim.init(s)),
+        jdl.simulation(DATA, jdl.algorithms.FedAvg(), one, network_down=[few]),
+    )
