@@ -8,7 +8,7 @@ import pytest
 import jdl
 from jdl.checks import InputError
 from jdl.compressors import TopK
-from jdl.exchange import FillMissing, Lossy, LossyLinks, RobustPushSum
+from jdl.exchange import BurstyLinks, FillMissing, Lossy, LossyLinks, RobustPushSum
 from jdl.schedule import Fixed
 from jdl.topology import from_weights, ring
 from jdl.types import Push, Wire
@@ -161,9 +161,11 @@ def test_partial_models_do_not_shrink_and_what_needs_sums_is_refused():
         rounds(algorithm, Fixed.of(ring(N)), [FillMissing(), Lossy()])
 
 
-def test_rates_on_the_way_down_to_one_client_a_round():
-    one, few = jdl.schedule.Sampling(N, 1), LossyLinks.of(np.full(N, 0.3))
-    jax.eval_shape(
-        lambda s: jdl.sim.step(s, jdl.sim.init(s)),
-        jdl.simulation(DATA, jdl.algorithms.FedAvg(), one, network_down=[few]),
-    )
+def test_one_client_a_round_on_the_way_down():
+    def shapes(down):
+        s = jdl.simulation(DATA, jdl.algorithms.FedAvg(), jdl.schedule.Sampling(N, 1), network_down=[down])
+        return jax.eval_shape(lambda s: jdl.sim.step(s, jdl.sim.init(s)), s)
+
+    shapes(LossyLinks.of(np.full(N, 0.3)))
+    with pytest.raises(InputError, match="got BurstyLinks in network_down"):
+        shapes(BurstyLinks())

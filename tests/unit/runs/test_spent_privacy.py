@@ -9,6 +9,7 @@ import pytest
 import jdl
 from jdl import compressors, exchange, privacy
 from jdl.checks import InputError
+from jdl.command.budget import oracle_within
 from jdl.exchange import ClientPrivacy, MessageNoise, QuantileClipping, TreeNoise
 from jdl.oracle import PrivateGradients
 from jdl.runs.privacy import spent
@@ -139,3 +140,13 @@ def test_what_counts_for_more_than_the_clip_has_no_account(last):
         of(network=[ClientPrivacy(1.0, Z), last], **CLIENTS)
     before = [] if isinstance(last, exchange.CoordinateMedian | exchange.Delayed) else [last]
     assert of(network=[*before, ClientPrivacy(1.0, Z), exchange.Lossy(0.1)], **CLIENTS).epsilon < math.inf
+
+
+def test_a_budget_holds_for_the_data_of_every_seed():
+    data = digits().replace(sampling="poisson")
+    few = data.replace(num_examples=data.num_examples // 2)
+    arguments = {"problem": lambda seed: few if seed == 1 else data, "algorithm": jdl.algorithms.DPSGD()}
+    arguments |= {"topology": RING, "network": (), "network_down": (), "roles": None, "oracle": (), "rounds": 10}
+    usual = {"epsilon": 2.0, "delta": 1e-5, "clip": 1.0}
+    z = [oracle_within(usual, {**arguments, "seeds": seeds}, 0)[0].noise_multiplier for seeds in (None, 1, 2)]
+    assert z[0] == z[1] < z[2]
