@@ -9,7 +9,7 @@ from jdl.command.values import value_of
 from jdl.oracle import PrivateGradients
 from jdl.runs.compose import simulation
 from jdl.runs.privacy import noise_multiplier
-from jdl.runs.seeds import is_recipe
+from jdl.runs.seeds import is_recipe, seeds_of
 
 __all__ = ["budget_in", "oracle_within"]
 
@@ -48,7 +48,8 @@ def oracle_within(budget: dict[str, float], arguments: dict[str, Any], seed: int
 
     Args:
       budget: see `budget_in`.
-      arguments: those of `jdl.run`; of parts that are drawn anew with each seed, the first is looked at.
+      arguments: those of `jdl.run`. Of parts that are drawn anew with each seed all are looked at, and the one that
+        needs the most noise counts.
       seed: the first seed.
 
     Raises:
@@ -57,9 +58,13 @@ def oracle_within(budget: dict[str, float], arguments: dict[str, Any], seed: int
     others = list(arguments["oracle"])
     twice = any(isinstance(part, PrivateGradients) for part in others)
     checks.require(not twice, "got --dp and --oracle private_gradients, need one of them; leave --oracle's out")
-    made = {name: arguments[name] for name in PARTS}
-    made = {name: part(seed=seed) if is_recipe(part) else part for name, part in made.items()}
     private = PrivateGradients(clip=budget["clip"], noise_multiplier=1.0)
-    built = simulation(**made, oracle=[private, *others], seed=seed)
-    z = noise_multiplier(built, arguments["rounds"], budget["epsilon"], budget["delta"])
-    return [private.replace(noise_multiplier=z), *others]
+    parts = {name: arguments[name] for name in PARTS}
+    several = seeds_of(arguments.get("seeds"), seed) if any(map(is_recipe, parts.values())) else None
+
+    def needed(seed: int) -> float:
+        made = {name: part(seed=seed) if is_recipe(part) else part for name, part in parts.items()}
+        built = simulation(**made, oracle=[private, *others], seed=seed)
+        return noise_multiplier(built, arguments["rounds"], budget["epsilon"], budget["delta"])
+
+    return [private.replace(noise_multiplier=max(map(needed, several or [seed]))), *others]

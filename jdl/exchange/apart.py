@@ -9,10 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jdl import tree
+from jdl import checks, tree
+from jdl.exchange.stack import layers
 from jdl.types import Delivery, Each, Exchange, ExchangeState, Key, Message, PerLink, Plan, Push, Wire
 
-__all__ = ["apart", "begun_apart", "flat", "is_kind"]
+__all__ = ["apart", "begun_apart", "flat", "is_kind", "key_of_part"]
 
 # Of one fragment: the number of an array, and the first and last of the numbers of a row.
 Piece = tuple[int, int, int]
@@ -36,7 +37,7 @@ def apart(
       count: the number of fragments.
       state: its states, see `begun_apart`.
       wire: the messages.
-      key: one key for all fragments: a link that fails does so for all that it carries.
+      key: of all fragments, see `key_of_part`.
       plan_of: the plan of each fragment.
     """
     (own, structure), (sent, _) = flat(wire.own), flat(wire.sent)
@@ -47,12 +48,37 @@ def apart(
             continue
         given = wire.replace(own=_cut(own, part), sent=_cut(sent, part), plan=plan_of(f))
         given = given.replace(bits=tree.bits(given.sent) / total * wire.bits)
-        inbox, states[f], delivered = inner.apply(state[f], given, key)
+        inbox, states[f], delivered = inner.apply(state[f], given, key_of_part(inner, key, f))
         deliveries += delivered
         for (i, _, _), x in zip(part, inbox, strict=True):
             mixed[i].append(x)
     inbox = [_joined(pieces, like) for pieces, like in zip(mixed, own, strict=True)]
     return structure.unflatten(inbox), tuple(states), tuple(deliveries)
+
+
+def key_of_part(inner: Exchange, key: Key, part: int) -> Key:
+    """The key with which an exchange acts on one part of the messages.
+
+    Parts draw apart, for noise that is the same in two of them is no secret: their difference is without it. Where
+    links fail inside, all parts have one key, so that a link fails for all that it carries, and noise must be added
+    before.
+
+    Args:
+      inner: the exchange.
+      key: of all parts.
+      part: the number of the part.
+
+    Raises:
+      InputError: if links fail and noise is added inside.
+    """
+    inside = layers(inner)
+    if not any("reliable" in layer.breaks for layer in inside):
+        return jax.random.fold_in(key, part)
+    for layer in inside:
+        name = type(layer).__name__
+        need = f"got {name} with links that fail, both behind what cuts messages in parts"
+        checks.require(not getattr(layer, "noisy", False), f"{need}, need the noise before; put {name} first")
+    return key
 
 
 def is_kind(part: Any) -> bool:

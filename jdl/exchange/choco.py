@@ -9,7 +9,7 @@ from flax import struct
 
 from jdl import tree
 from jdl.compressors import Compressor, TopK
-from jdl.exchange.compress import compress, memory_rows, sending, start
+from jdl.exchange.compress import compress, memory_rows, no_noise_behind, sending, start
 from jdl.exchange.linear import Linear
 from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Wire, number
 
@@ -49,6 +49,9 @@ class Choco:
 
     needs: ClassVar[frozenset[str]] = frozenset({"reliable", "copies", "fixed_links", "peers"})
     breaks: ClassVar[frozenset[str]] = frozenset({"per_link", "each"})
+
+    def __post_init__(self) -> None:
+        no_noise_behind(self)
 
     def init(self, message: Message) -> ExchangeState:
         return tree.zeros_like(message), start(self.compressor, message), self.inner.init(message)

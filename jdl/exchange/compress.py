@@ -14,7 +14,7 @@ from jdl.compressors import Compressor, Narrowing
 from jdl.exchange.linear import Linear
 from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, PerLink, PyTree, Wire
 
-__all__ = ["Compressed", "compress", "memory_rows", "sending", "start"]
+__all__ = ["Compressed", "compress", "memory_rows", "no_noise_behind", "sending", "start"]
 
 
 @struct.dataclass
@@ -128,6 +128,20 @@ def memory_rows(wire: Wire, memory: PyTree) -> jax.Array | None:
     # n rows without participants are the n nodes in order. The server's way down has one row and a memory of one row.
     whole = s == leaves[0].shape[0] and (wire.plan.participants is None or s == 1)
     return None if whole else wire.origin
+
+
+def no_noise_behind(exchange: Exchange) -> None:
+    """Check that what an exchange hands on, copies that neighbours keep, gets no noise: they would keep other copies.
+
+    Raises:
+      InputError: if noise is added to messages behind it.
+    """
+    inside, name = exchange.inner, type(exchange).__name__
+    while inside is not None:
+        what = type(inside).__name__
+        need = f"got {name} before {what}, whose noise would be on the copies that neighbours keep"
+        checks.require(not getattr(inside, "noisy", False), f"{need}, need it on messages; put {what} first")
+        inside = getattr(inside, "inner", None)
 
 
 def sending(wire: Wire) -> jax.Array:

@@ -12,6 +12,7 @@ from flax import struct
 
 from jdl import checks, tree
 from jdl import plan as plans
+from jdl.exchange.apart import key_of_part
 from jdl.exchange.linear import Linear
 from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Plan, Wire
 
@@ -106,8 +107,7 @@ class PerModule:
             given = wire.replace(
                 own=[own[i] for i in part], sent=[sent[i] for i in part], bits=share * wire.bits, plan=plan
             )
-            # One key for all: a link that fails does so for all that it carries.
-            mixed, states[g], delivered = self.inner.apply(state[g], given, key)
+            mixed, states[g], delivered = self.inner.apply(state[g], given, key_of_part(self.inner, key, g))
             deliveries += delivered
             for i, x in zip(part, mixed, strict=True):
                 inbox[i] = x

@@ -10,7 +10,7 @@ from flax import struct
 
 from jdl import checks, tree
 from jdl import plan as plans
-from jdl.exchange.apart import flat, is_kind
+from jdl.exchange.apart import flat, is_kind, key_of_part
 from jdl.exchange.linear import Linear
 from jdl.exchange.per_module import paths, within
 from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Plan, Server, Wire, number, static
@@ -81,8 +81,8 @@ class RandomShare:
                 plan = _between(plan, jax.vmap(draw)(ids) < self.probability)
             given = wire.replace(own=[own[i] for i in part], sent=[sent[i] for i in part], plan=plan)
             given = given.replace(bits=tree.bits(given.sent) / total * wire.bits)
-            # One key for all: a link that fails does so for all that it carries.
-            mixed, states[g], delivered = self.inner.apply(state[g], given, inside)
+            key_here = key_of_part(self.inner, inside, g)
+            mixed, states[g], delivered = self.inner.apply(state[g], given, key_here)
             deliveries += delivered
             for i, x in zip(part, mixed, strict=True):
                 inbox[i] = x

@@ -11,7 +11,7 @@ from flax import struct
 from jdl import checks, tree
 from jdl.compressors import Compressor, Identity
 from jdl.exchange.chebyshev import Chebyshev
-from jdl.exchange.compress import compress, memory_rows, sending, start
+from jdl.exchange.compress import compress, memory_rows, no_noise_behind, sending, start
 from jdl.exchange.linear import Linear
 from jdl.exchange.repeated import Repeated
 from jdl.exchange.stack import layers
@@ -73,6 +73,7 @@ class Triggered:
             name = type(layer).__name__
             repeats = isinstance(layer, Repeated | Chebyshev | UntilConsensus)
             checks.require(not repeats, f"got Triggered before {name} in a network; put Triggered after it")
+        no_noise_behind(self)
 
     def init(self, message: Message) -> ExchangeState:
         n = jax.tree.leaves(message)[0].shape[0]

@@ -27,7 +27,7 @@ REMEDIES = {
     "row_stochastic": "give weights whose rows sum to one, or use push_sum",
     "symmetric": "use an undirected graph, or gradient_tracking, which takes directed doubly stochastic weights",
     "reliable": "drop the lossy links, or compress without memory, e.g. with TopK",
-    "copies": "leave the compressor out of the network, and give the method one",
+    "copies": "leave compressors and noise out of the network, and give the method a compressor",
     "one_by_one": 'give a graph in slots, topology.plan("slots"), or one whose nodes have few neighbours',
     "tree": "give one graph without cycles, e.g. jdl.topology.binary_tree(n)",
     "fixed_links": "give one graph that does not change from round to round",
@@ -67,7 +67,10 @@ def check_needs(built: Simulation, plan: Plan) -> None:
     down = [] if built.exchange_down is None else layers(built.exchange_down)
     asked = [part for part in getattr(built.oracle, "wrappers", ()) if hasattr(part, "needs")]
     # A client that does not hear the server takes no part in the round, so that losses on the way down do no harm.
-    _check((built.algorithm, *layers(built.exchange), *asked), has, broken)
+    noisy = any(getattr(part, "noisy", False) for part in layers(built.exchange))
+    # Noise would be on copies that neighbours keep, and not on their changes.
+    _check((built.algorithm,), has, broken | ({"copies"} if noisy and "peers" in has else set()))
+    _check((*layers(built.exchange), *asked), has, broken)
     for part in down:
         unmet = sorted(part.needs - (has - ONE_HONEST_SENDER))
         got = f"got {type(part).__name__} in network_down that needs {' and '.join(map(repr, unmet))}"

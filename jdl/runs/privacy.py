@@ -10,14 +10,30 @@ import numpy as np
 from jdl import checks, privacy
 from jdl.engine.counting import asked
 from jdl.engine.state import Simulation
-from jdl.exchange import ClientPrivacy, MessageNoise, QuantileClipping, TreeNoise
+from jdl.exchange import (
+    ClientPrivacy,
+    Delayed,
+    Fragments,
+    Linear,
+    MessageNoise,
+    PerModule,
+    QuantileClipping,
+    RandomShare,
+    SecureAggregation,
+    SliceLoss,
+    Stale,
+    TreeNoise,
+)
+from jdl.exchange.compress import Compressed
 from jdl.exchange.stack import layers
 from jdl.oracle import PrivateGradients
 from jdl.schedule import CyclicSampling, PoissonSampling, Sampling
+from jdl.types import Exchange
 
 __all__ = ["Spent", "line", "noise_multiplier", "spent"]
 
 AT_A_SERVER = (ClientPrivacy, QuantileClipping, TreeNoise)
+IN_PARTS = (Delayed, Fragments, PerModule, RandomShare, SliceLoss, Stale)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,11 +80,15 @@ def spent(simulation: Simulation, rounds: int, delta: float = 1e-5, accountant: 
     """
     wrappers = getattr(simulation.oracle, "wrappers", ())
     found = [_of_gradients(simulation, part, rounds) for part in wrappers if isinstance(part, PrivateGradients)]
-    for part in layers(simulation.exchange):
+    network = layers(simulation.exchange)
+    for i, part in enumerate(network):
         if isinstance(part, AT_A_SERVER):
+            _whole(part, network[:i])
+            _sums(part, network[i + 1 :])
             found.append(_of_clients(simulation, part, rounds))
         if isinstance(part, MessageNoise):
-            found.append(_of_messages(simulation, part, rounds))
+            _whole(part, network[:i])
+            found.append(_of_messages(simulation, part, rounds * _times(network[:i])))
     return [_priced(account, delta, accountant) for account in found]
 
 
@@ -172,6 +192,31 @@ def _of_clients(s: Simulation, part: ClientPrivacy | QuantileClipping | TreeNois
         bound = "clients without replacement have a price of their own; as Poisson clients they would look cheaper"
         return _account(part, hides, z, "fixed", talk.participants / n, steps, trusted, bound)
     return _account(part, hides, z, "cyclic", 1.0, steps, trusted, "every client may take part in every round")
+
+
+def _whole(part: object, before: list[Exchange]) -> None:
+    """Check that a part is given each message once, as one."""
+    for layer in before:
+        got = f"got {type(part).__name__} behind {type(layer).__name__}, which gives it messages in parts or again"
+        checks.require(not isinstance(layer, IN_PARTS), f"{got}, need them whole and once; put it first in the network")
+
+
+def _sums(part: object, after: list[Exchange]) -> None:
+    """Check that what is clipped stays clipped on its way into the sum."""
+    *between, last = after
+    wrong = [layer for layer in between if isinstance(layer, Compressed | Delayed)]
+    wrong += [] if isinstance(last, Linear | SecureAggregation) else [last]
+    for layer in wrong[:1]:
+        name = type(getattr(layer, "compressor", layer)).__name__
+        got = f"got {name} behind {type(part).__name__}, by which a client may count for more than the clip"
+        checks.require(
+            False, f"{got}, need the sum of what was clipped; put codecs before it, and leave rules and delays out"
+        )
+
+
+def _times(before: list[Exchange]) -> int:
+    """How often the exchanges before a part pass it a message in one round, at most."""
+    return math.prod(max(getattr(layer, "times", 1), getattr(layer, "most", 1)) for layer in before)
 
 
 def _of_messages(s: Simulation, part: MessageNoise, rounds: int) -> Spent:

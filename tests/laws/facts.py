@@ -122,6 +122,8 @@ def words(name: str, exchange: str, network: str = "static") -> set[str]:
         found |= {"reliable", "doubly_stochastic"}
     if name in COPIES | {"EF21"} and exchange in COMPRESS:
         found |= {"copies"}
+    if name in COPIES and exchange in CANCELS | {"message_noise"}:
+        found |= {"copies"}
     if exchange in KEEPS_COPIES | {"zip_dl"} and network == "lossy":
         found |= {"reliable"}
     if not served and moves and (name in COPIES | SAME_EDGES or exchange in KEEPS_COPIES):

@@ -10,7 +10,7 @@ from flax import struct
 
 from jdl import tree
 from jdl.exchange.attacks.gaussian import normal
-from jdl.exchange.attacks.liars import LIAR, Attack, reals, told
+from jdl.exchange.attacks.liars import Attack, key_of_liars, reals, told
 from jdl.exchange.linear import Linear
 from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Wire, number
 
@@ -65,7 +65,7 @@ class FreeRider(Attack):
     def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
         memory, inner = state
         heard = wire.replace(own=reals(wire.own), sent=reals(wire.sent))
-        noise = normal(jax.random.fold_in(key, LIAR), heard)
+        noise = normal(key_of_liars(self.inner, key), heard)
         again = tree.axpy(self.sigma, noise, tree.take_rows(memory.inbox, wire.origin))
         lies = tree.where_rows(memory.any[wire.origin], again, heard.sent)
         inbox, inner, deliveries = self.inner.apply(inner, wire.replace(sent=told(wire, lies)), key)

@@ -10,12 +10,14 @@ import jax.numpy as jnp
 
 from jdl import plan as plans
 from jdl import tree
+from jdl.exchange.stack import layers
 from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, PyTree, Wire
 
 __all__ = [
     "LIAR",
     "Attack",
     "deviation",
+    "key_of_liars",
     "lying",
     "mean",
     "reals",
@@ -61,9 +63,15 @@ class Attack:
     def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
         memory, inner = state
         heard = wire.replace(own=reals(wire.own), sent=reals(wire.sent))
-        lies, memory = self.lies(memory, heard, jax.random.fold_in(key, LIAR))
+        lies, memory = self.lies(memory, heard, key_of_liars(self.inner, key))
         inbox, inner, deliveries = self.inner.apply(inner, wire.replace(sent=told(wire, lies)), key)
         return inbox, (memory, inner), deliveries
+
+
+def key_of_liars(inner: Exchange, key: Key) -> Key:
+    """The key of what attackers draw before `inner`: each of several attacks in a network has one of its own."""
+    own, behind = jax.random.fold_in(key, LIAR), sum(hasattr(layer, "lies") for layer in layers(inner))
+    return jax.random.fold_in(own, behind) if behind else own
 
 
 def lying(wire: Wire) -> jax.Array:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jdl import plan as plans
-from jdl.exchange.attacks.liars import LIAR, lying, reals
+from jdl.exchange.attacks.liars import key_of_liars, lying, reals
 from jdl.types import Delivery, Edges, Exchange, ExchangeState, Key, Links, Message, Plan, Slots, Wire
 
 __all__ = ["AttackOnEach"]
@@ -44,7 +44,7 @@ class AttackOnEach:
         sends, honest = lying(wire) & (wire.bits > 0), wire.roles.honest[plans.ids(plan)]
         attacked = plans.arrived(links) & sends[who] & honest[to]
         heard = wire.replace(own=reals(wire.own), sent=reals(wire.sent), plan=plan)
-        lies = iter(self.lies(heard, attacked, jax.random.fold_in(key, LIAR)))
+        lies = iter(self.lies(heard, attacked, key_of_liars(self.inner, key)))
         liar = _first(links, jnp.where(attacked, who, s), m)
         row = jnp.where(liar < s, liar, 0)
         told = lambda x: jnp.concatenate([x, next(lies).astype(x.dtype) if reals(x) else x[row]])

@@ -12,7 +12,7 @@ from jdl import checks
 from jdl import plan as plans
 from jdl.exchange.linear import Linear
 from jdl.exchange.links import ends, uniform_of_links
-from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Wire, number
+from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Server, Wire, number
 
 __all__ = ["BurstyLinks"]
 
@@ -71,7 +71,8 @@ class BurstyLinks:
 
     def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
         turn, lose, inside = jax.random.split(key, 3)
-        down = wire.bits.shape[0] < plans.rows(wire.plan)
+        to_clients = wire.plan.participants is not None and not isinstance(wire.plan.links, Server)
+        down = wire.bits.shape[0] < plans.rows(wire.plan) or (to_clients and len(state.links) == 1)
         checks.require(not down, "got BurstyLinks in network_down, need it in network; take Lossy there")
         plan = plans.one_by_one(wire.plan)
         wire = wire.replace(plan=plan)

@@ -77,7 +77,9 @@ class LossyLinks:
         """The rate of each link, in the shape of the links."""
         receiver, sender = ends(wire)
         # On the way down the server is the one sender, in the only row.
-        served = isinstance(wire.plan.links, Server) or wire.bits.shape[0] < plans.rows(wire.plan)
+        m = plans.rows(wire.plan)
+        down = wire.bits.shape[0] < m or (m == 1 and self.rates.ndim == 1)
+        served = isinstance(wire.plan.links, Server) or down
         got, need = f"got rates of shape {self.rates.shape}", "[n], one for each client" if served else "[n, n]"
         checks.require(self.rates.ndim == (1 if served else 2), f"{got}, need {need}; see jdl.exchange.LossyLinks")
         if served:

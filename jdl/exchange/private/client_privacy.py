@@ -55,6 +55,7 @@ class ClientPrivacy:
 
     needs: ClassVar[frozenset[str]] = frozenset({"server"})
     breaks: ClassVar[frozenset[str]] = frozenset({"exact"})
+    noisy: ClassVar[bool] = True  # parts of a message draw apart, see `jdl.exchange.apart.key_of_part`
 
     def init(self, message: Message) -> ExchangeState:
         return self.inner.init(message)

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from jdl import tree
-from jdl.types import Key, Message
+from jdl.types import Key, Message, Wire
 
-__all__ = ["added", "clipped", "is_real", "keys_of", "noise_like", "norms"]
+__all__ = ["added", "clipped", "full_bits", "is_real", "keys_of", "noise_like", "norms"]
 
 
 def is_real(x: jax.Array) -> bool:
@@ -50,6 +50,11 @@ def keys_of(key: Key, ids: jax.Array, age: jax.Array | None = None) -> jax.Array
     one = lambda id: jax.random.fold_in(key, id.astype(jnp.uint32))
     keys = jax.vmap(one)(ids)
     return keys if age is None else jax.vmap(jax.random.fold_in)(keys, age)
+
+
+def full_bits(wire: Wire) -> jax.Array:
+    """The size of each message with noise on all of its numbers, f[s]: what a codec had left out is sent again."""
+    return jnp.where(wire.bits > 0, jnp.maximum(wire.bits, jnp.asarray(tree.bits(wire.sent), wire.bits.dtype)), 0)
 
 
 def noise_like(message: Message, keys: jax.Array) -> Message:

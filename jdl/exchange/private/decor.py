@@ -28,7 +28,8 @@ class Decor:
     numbers stay as they are.
 
     Sends:
-      the noisy message, of the same size, on every link of the plan. That seeds are agreed on is not counted.
+      the noisy message, in full even behind a codec, on every link of the plan. That seeds are agreed on is not
+      counted.
 
     Args:
       independent: the standard deviation of a node's own noise, at least 0.
@@ -48,6 +49,7 @@ class Decor:
 
     needs: ClassVar[frozenset[str]] = frozenset({"peers", "one_by_one", "symmetric"})
     breaks: ClassVar[frozenset[str]] = frozenset({"exact", "column_stochastic", "push", "per_link"})
+    noisy: ClassVar[bool] = True  # parts of a message draw apart, see `jdl.exchange.apart.key_of_part`
 
     def init(self, message: Message) -> ExchangeState:
         return self.inner.init(message)
@@ -74,4 +76,6 @@ class Decor:
             message = clipping.added(message, self.correlated, tree.cast(pairs, message))
             return clipping.added(message, self.independent, tree.cast(single, message))
 
-        return self.inner.apply(state, wire.replace(sent=noisy(wire.sent), own=noisy(wire.own), plan=plan), inside)
+        bits = clipping.full_bits(wire)
+        given = wire.replace(sent=noisy(wire.sent), own=noisy(wire.own), plan=plan, bits=bits)
+        return self.inner.apply(state, given, inside)

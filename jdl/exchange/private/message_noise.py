@@ -30,7 +30,7 @@ class MessageNoise:
     `jdl.privacy.pairwise_mu` computes. Whole numbers in a message stay as they are, and are not private.
 
     Sends:
-      the noisy message, of the same size, on every link of the plan.
+      the noisy message, in full even behind a codec, on every link of the plan.
 
     Args:
       clip: C, the largest norm of a message, over all of its arrays, above 0.
@@ -58,11 +58,12 @@ class MessageNoise:
     needs: ClassVar[frozenset[str]] = frozenset()
     # The weight of push-sum is part of the message: with noise, x / w would mean nothing.
     breaks: ClassVar[frozenset[str]] = frozenset({"exact", "column_stochastic", "push", "per_link"})
+    noisy: ClassVar[bool] = True  # parts of a message draw apart, see `jdl.exchange.apart.key_of_part`
 
     def init(self, message: Message) -> ExchangeState:
         inside = self.inner
         while not self.own and inside is not None:
-            several = getattr(inside, "times", 1) > 1
+            several = max(getattr(inside, "times", 1), getattr(inside, "most", 1)) > 1
             name = type(inside).__name__
             got = f"got MessageNoise before {name}, whose later steps send what a node mixed with its own exact message"
             checks.require(not several, f"{got}, need noise on this as well; give MessageNoise(own=True)")
@@ -80,4 +81,4 @@ class MessageNoise:
 
         sent = noisy(wire.sent, wire.origin, wire.age)
         own = noisy(wire.own, plans.ids(wire.plan)) if self.own else wire.own
-        return self.inner.apply(state, wire.replace(sent=sent, own=own), inside)
+        return self.inner.apply(state, wire.replace(sent=sent, own=own, bits=clipping.full_bits(wire)), inside)

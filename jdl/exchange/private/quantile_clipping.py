@@ -57,6 +57,7 @@ class QuantileClipping:
 
     needs: ClassVar[frozenset[str]] = frozenset({"server"})
     breaks: ClassVar[frozenset[str]] = frozenset({"exact"})
+    noisy: ClassVar[bool] = True  # parts of a message draw apart, see `jdl.exchange.apart.key_of_part`
 
     def init(self, message: Message) -> ExchangeState:
         return State(jnp.asarray(self.clip, jnp.result_type(float)), self.inner.init(message))

@@ -56,6 +56,7 @@ class TreeNoise:
 
     needs: ClassVar[frozenset[str]] = frozenset({"server"})
     breaks: ClassVar[frozenset[str]] = frozenset({"exact"})
+    noisy: ClassVar[bool] = True  # parts of a message draw apart, see `jdl.exchange.apart.key_of_part`
 
     def init(self, message: Message) -> ExchangeState:
         nodes = [jnp.zeros((self.levels, *x.shape[1:]), x.dtype) for x in aggregate.plain(message)]

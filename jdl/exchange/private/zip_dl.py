@@ -27,7 +27,7 @@ class ZipDL:
     alone receives noise of variance sigma^2 (1 - W_ji^2 / sum_l W_li^2). Whole numbers stay as they are.
 
     Sends:
-      a noisy message, another one on each link of the plan, of the same size.
+      a noisy message, in full even behind a codec, another one on each link of the plan.
 
     Memory:
       none between rounds; within a round a message for each link.
@@ -50,6 +50,7 @@ class ZipDL:
     # Of a lost message, the noise would not cancel.
     needs: ClassVar[frozenset[str]] = frozenset({"peers", "one_by_one", "reliable"})
     breaks: ClassVar[frozenset[str]] = frozenset({"exact", "column_stochastic", "push", "per_link"})
+    noisy: ClassVar[bool] = True  # parts of a message draw apart, see `jdl.exchange.apart.key_of_part`
 
     def init(self, message: Message) -> ExchangeState:
         return self.inner.init(message)
@@ -94,7 +95,7 @@ class ZipDL:
         every = lambda x: jnp.concatenate([x, x[who.T].reshape(-1)])
         plan = plan.replace(links=links.replace(senders=jnp.where(links.used, places, who)))
         moved = {"sent": jax.tree.map(flat, wire.sent, sent), "own": own, "plan": plan}
-        rest = {"bits": every(wire.bits), "origin": every(wire.origin)}
+        rest = {"bits": every(clipping.full_bits(wire)), "origin": every(wire.origin)}
         return self.inner.apply(state, wire.replace(**moved, **rest), inside)
 
 

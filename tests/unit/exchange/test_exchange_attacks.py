@@ -218,3 +218,14 @@ def test_with_nobody_to_watch_liars_say_numbers():
     sent = beds.messages(silent=beds.SILENT & False)
     alone = beds.wire("server", sent, honest=np.arange(beds.NODES) == 11)
     assert all(np.isfinite(beds.flat(message)).all() for message in beds.sent(ATTACKS, alone).values())
+
+
+def test_attacks_in_one_network_draw_apart():
+    """Else the noise of the sybils would be the noise of what they repeat, once more."""
+    wire = beds.wire("peers", beds.messages())
+    noise = Gaussian(0.0, 1.0)
+    first = beds.flat(beds.heard(noise, wire)[0].sent)[beds.LIARS]
+    both = noise.replace(inner=Sybil(1.0, inner=beds.Listening()))
+    heard = beds.quick(lambda wire: both.apply(both.init(wire.own), wire, beds.KEY)[0])(wire)
+    again = beds.flat(heard.sent)[beds.LIARS] - first[0]
+    assert abs(np.corrcoef(again[0], first[0])[0, 1]) < 0.99

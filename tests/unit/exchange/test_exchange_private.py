@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jdl
-from jdl import exchange, topology
+from jdl import compressors, exchange, topology
 from jdl import plan as plans
 from jdl.checks import InputError
 from jdl.types import Each, Server
@@ -58,7 +58,7 @@ def test_messages_are_clipped_as_a_whole_or_array_by_array():
         if per_array:
             sent = np.hstack([clipped(FLAT[:, :100], 1.2 / 2**0.5), clipped(FLAT[:, 100:], 1.2 / 2**0.5)])
         np.testing.assert_allclose(flat(found), np.diag(np.diag(W)) @ FLAT + off @ sent, atol=1e-6)
-        assert np.all(traffic.bits == 2 * 128)
+        assert np.all(traffic.bits == 2 * 32 * DIM)
     np.testing.assert_allclose(flat(one(exchange.MessageNoise(np.inf, 0.0), plan)[0]), W @ FLAT, atol=1e-6)
     both, _, _ = one(exchange.MessageNoise(1.2, 0.0, own=True), plan)
     np.testing.assert_allclose(flat(both), W @ clipped(FLAT, 1.2), atol=1e-6)
@@ -201,3 +201,42 @@ def test_many_noises_are_one_program(kind):
         alone = run(jax.tree.map(lambda x, i=i: x[i], stacked))
         np.testing.assert_allclose(aggregate(jax.tree.map(lambda x, i=i: x[i], together)), aggregate(alone), atol=1e-5)
     assert isinstance(plan.links, Server)
+
+
+def test_parts_of_a_message_have_noise_of_their_own():
+    plan, message = topology.complete(3).plan("dense"), {"x": jnp.zeros((3, 8)), "y": jnp.zeros((3, 8))}
+    noise = exchange.MessageNoise(own=True)
+    for cut in (
+        exchange.SliceLoss(4, 0.0),
+        exchange.RandomShare(probability=1.0),
+        exchange.PerModule.of({"x": [0] * 3}),
+    ):
+        found = flat(one(cut.replace(inner=noise), plan, message)[0])[0]
+        assert len(np.unique(found)) == 16
+    both = exchange.SliceLoss(4, 0.0, inner=exchange.Lossy(inner=noise))
+    with pytest.raises(InputError, match="put MessageNoise first"):
+        one(both, plan, message)
+
+
+def test_noise_fills_what_a_codec_left_out():
+    plan, message = topology.complete(3).plan("slots"), {"x": jnp.ones((3, 64))}
+    size = lambda network: float(np.sum(one(network, plan, message)[2].bits))
+    quiet = exchange.Compressed(compressors.TopK(0.25))
+    for noise in (exchange.MessageNoise(), exchange.Decor(), exchange.ZipDL()):
+        assert size(quiet.replace(inner=noise)) == 3 * 2 * 64 * 32
+        assert size(noise.replace(inner=quiet)) == 3 * 2 * 16 * (32 + 6)
+
+
+def test_copies_that_neighbours_keep_get_no_noise():
+    for keeps in (exchange.Choco, exchange.Triggered):
+        with pytest.raises(InputError, match="put MessageNoise first"):
+            keeps(inner=exchange.Lossy(inner=exchange.MessageNoise()))
+    with pytest.raises(InputError, match="got DCD that needs 'copies'"):
+        jdl.simulation(
+            jdl.problems.quadratic(4, dim=2), jdl.algorithms.DCD(), topology.ring(4), [exchange.MessageNoise()]
+        )
+
+
+def test_own_noise_is_needed_before_gossip_until_consensus():
+    with pytest.raises(InputError, match="got MessageNoise before UntilConsensus"):
+        exchange.MessageNoise(inner=exchange.UntilConsensus()).init(MESSAGE)

@@ -8,7 +8,7 @@ import pytest
 import jdl
 from jdl.checks import InputError
 from jdl.compressors import TopK
-from jdl.exchange import FillMissing, Lossy, LossyLinks, RobustPushSum
+from jdl.exchange import BurstyLinks, FillMissing, Lossy, LossyLinks, RobustPushSum
 from jdl.schedule import Fixed
 from jdl.topology import from_weights, ring
 from jdl.types import Push, Wire
@@ -159,3 +159,13 @@ def test_partial_models_do_not_shrink_and_what_needs_sums_is_refused():
         jdl.simulation(DATA, jdl.algorithms.FedAvg(), None, [FillMissing()])
     with pytest.raises(InputError, match="put it last"):
         rounds(algorithm, Fixed.of(ring(N)), [FillMissing(), Lossy()])
+
+
+def test_one_client_a_round_on_the_way_down():
+    def shapes(down):
+        s = jdl.simulation(DATA, jdl.algorithms.FedAvg(), jdl.schedule.Sampling(N, 1), network_down=[down])
+        return jax.eval_shape(lambda s: jdl.sim.step(s, jdl.sim.init(s)), s)
+
+    shapes(LossyLinks.of(np.full(N, 0.3)))
+    with pytest.raises(InputError, match="got BurstyLinks in network_down"):
+        shapes(BurstyLinks())

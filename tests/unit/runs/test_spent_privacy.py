@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import jdl
-from jdl import privacy
+from jdl import compressors, exchange, privacy
 from jdl.checks import InputError
+from jdl.command.budget import oracle_within
 from jdl.exchange import ClientPrivacy, MessageNoise, QuantileClipping, TreeNoise
 from jdl.oracle import PrivateGradients
 from jdl.runs.privacy import spent
@@ -113,3 +114,39 @@ def test_a_result_says_what_it_spent():
     np.testing.assert_allclose(one(result.privacy(1e-3)).epsilon, privacy.epsilon(Z, 1e-3, steps=4))
     tight = one(result.privacy(1e-5, "pld")).epsilon
     assert tight < epsilon and abs(tight - privacy.epsilon_of_mu(2 / Z, 1e-5)) < 2e-3
+
+
+CLIENTS = {"algorithm": jdl.algorithms.FedAvg(), "talk": jdl.schedule.Sampling(N, 3)}
+
+
+def test_noise_is_accounted_as_often_as_it_is_added():
+    plain = of(network=[MessageNoise(1.0, Z)])
+    for several in (exchange.Repeated(5), exchange.Chebyshev(5), exchange.UntilConsensus(most=5)):
+        account = of(network=[several, MessageNoise(1.0, Z)])
+        assert account.steps == 5 * plain.steps and account.epsilon > plain.epsilon
+    assert of(network=[MessageNoise(1.0, Z, own=True), exchange.Repeated(5)]).epsilon == plain.epsilon
+
+
+@pytest.mark.parametrize("first", [exchange.Delayed(), exchange.Stale(), exchange.Fragments(), exchange.SliceLoss()])
+def test_messages_in_parts_or_read_again_have_no_account(first):
+    with pytest.raises(InputError, match=f"got MessageNoise behind {type(first).__name__}"):
+        of(network=[first, MessageNoise(1.0, Z)])
+
+
+@pytest.mark.parametrize("last", [compressors.QSGD(), exchange.CoordinateMedian(), exchange.Delayed()])
+def test_what_counts_for_more_than_the_clip_has_no_account(last):
+    """The decoded message of QSGD is longer than the one it was given, and a server's sum is noised for the clip."""
+    with pytest.raises(InputError, match=f"got {type(last).__name__} behind ClientPrivacy"):
+        of(network=[ClientPrivacy(1.0, Z), last], **CLIENTS)
+    before = [] if isinstance(last, exchange.CoordinateMedian | exchange.Delayed) else [last]
+    assert of(network=[*before, ClientPrivacy(1.0, Z), exchange.Lossy(0.1)], **CLIENTS).epsilon < math.inf
+
+
+def test_a_budget_holds_for_the_data_of_every_seed():
+    data = digits().replace(sampling="poisson")
+    few = data.replace(num_examples=data.num_examples // 2)
+    arguments = {"problem": lambda seed: few if seed == 1 else data, "algorithm": jdl.algorithms.DPSGD()}
+    arguments |= {"topology": RING, "network": (), "network_down": (), "roles": None, "oracle": (), "rounds": 10}
+    usual = {"epsilon": 2.0, "delta": 1e-5, "clip": 1.0}
+    z = [oracle_within(usual, {**arguments, "seeds": seeds}, 0)[0].noise_multiplier for seeds in (None, 1, 2)]
+    assert z[0] == z[1] < z[2]
