@@ -41,8 +41,8 @@ def is_a_picture(path: Path) -> bool:
 
 def test_no_experiment_is_forgotten():
     assert {path.stem for path in EXPERIMENTS.glob("*.py")} == {
-        "algorithms_on_digits", "dpsgd_mnist", "effective_neighbours", "fedavg_mnist", "learned_weights",
-        "relay_quadratics", "stable_rates", "theory_over_measured", "topologies", "which_graph",
+        "accuracy_against_bits", "algorithms_on_digits", "dpsgd_mnist", "effective_neighbours", "fedavg_mnist",
+        "learned_weights", "relay_quadratics", "stable_rates", "theory_over_measured", "topologies", "which_graph",
     }  # fmt: skip
 
 
@@ -289,3 +289,30 @@ def test_stable_rates_of_equal_hessians_are_those_of_closed_forms(tmp_path, monk
     assert interval("D2", "torus") == pytest.approx([(3 * 0.6 - 1) / (2 * 0.6), 2])
     assert interval(module.FEDAVG, "a server") == pytest.approx([0, 2])
     assert rows["D2", "exponential"]["status"] == "refused"
+
+
+@pytest.mark.slow
+def test_a_codec_of_a_byte_sends_a_quarter(tmp_path, monkeypatch):
+    """2,410 numbers to 4 neighbours: of fp8 a byte each and 4 arrays' scales, of the sign a bit each and the scales."""
+    module = load("accuracy_against_bits")
+    monkeypatch.setattr(module, "DIRECT", {name: module.DIRECT[name] for name in (module.NONE, "fp8")})
+    monkeypatch.setattr(module, "DENSE", {"sign, 1 bit": module.DENSE["sign, 1 bit"]})
+    monkeypatch.setattr(module, "SPARSE", {})
+    monkeypatch.setattr(module, "PANELS", {"all": [module.NONE, "fp8", "sign, 1 bit"]})
+    monkeypatch.setattr(module, "LEVEL", 0.4)
+    monkeypatch.setattr(module, "RATES", (0.6,))
+    module.main(nodes=8, rounds=20, seeds=2, every=5, out=tmp_path)
+    rows = {row["codec"]: row for row in rows_of(tmp_path / "best.csv")}
+    assert is_a_picture(tmp_path / "accuracy_against_bits.png")
+    bytes_of_a_message = {module.NONE: 4 * 2410, "fp8": 2410 + 4 * 4, "sign, 1 bit": 2410 / 8 + 4 * 4}
+    for name, size in bytes_of_a_message.items():
+        assert float(rows[name]["kilobytes_a_round"]) == pytest.approx(4 * size / 1e3)
+        assert float(rows[name]["megabytes"]) <= 20 * 4 * size / 1e6 + 1e-12
+
+
+def test_megabytes_until_a_level_are_interpolated():
+    import pandas
+
+    run = pandas.DataFrame({"megabytes": [0.0, 1.0, 2.0, 3.0], "mean_accuracy": [0.1, 0.3, 0.9, 0.2]})
+    until = load("accuracy_against_bits").until
+    assert until(run, 0.6) == pytest.approx(1.5) and until(run, 0.1) == 0 and until(run, 0.95) == np.inf
