@@ -42,7 +42,8 @@ def is_a_picture(path: Path) -> bool:
 def test_no_experiment_is_forgotten():
     assert {path.stem for path in EXPERIMENTS.glob("*.py")} == {
         "accuracy_against_bits", "algorithms_on_digits", "dpsgd_mnist", "effective_neighbours", "fedavg_mnist",
-        "learned_weights", "relay_quadratics", "stable_rates", "theory_over_measured", "topologies", "which_graph",
+        "learned_weights", "privacy_against_accuracy", "relay_quadratics", "stable_rates", "theory_over_measured",
+        "topologies", "which_graph",
     }  # fmt: skip
 
 
@@ -316,3 +317,30 @@ def test_megabytes_until_a_level_are_interpolated():
     run = pandas.DataFrame({"megabytes": [0.0, 1.0, 2.0, 3.0], "mean_accuracy": [0.1, 0.3, 0.9, 0.2]})
     until = load("accuracy_against_bits").until
     assert until(run, 0.6) == pytest.approx(1.5) and until(run, 0.1) == 0 and until(run, 0.95) == np.inf
+
+
+@pytest.mark.slow
+def test_noise_of_a_budget_keeps_it_and_costs_accuracy(tmp_path, monkeypatch):
+    import jdl
+
+    module = load("privacy_against_accuracy")
+    for name, values in {"BUDGETS": (0.1,), "RATES": (0.6,), "CLIPS": (2.0,)}.items():
+        monkeypatch.setattr(module, name, values)
+    module.main(nodes=8, rounds=20, seeds=2, out=tmp_path)
+    assert is_a_picture(tmp_path / "privacy_against_accuracy.png")
+    rows = {(row["topology"], row["epsilon"]): row for row in rows_of(tmp_path / "best.csv")}
+    assert len(rows) == 3 * 2
+    for graph in ("ring", "hypercube", "complete"):
+        private, open_ = rows[graph, "0.1"], rows[graph, "none"]
+        assert float(open_["mean_accuracy"]) > 0.6 > 0.4 > float(private["mean_accuracy"])
+        z = float(private["noise_multiplier"])
+        assert 0.09 < jdl.privacy.epsilon(z, 1e-5, 16 / (1437 // 8), 20) <= 0.1
+
+
+def test_what_nodes_learn_of_each_other_by_gossip():
+    """On a ring, differences of messages cancel: noisy values up to 4 links away are read off, and nothing beyond."""
+    told, learnt = load("privacy_against_accuracy").pairwise(16)
+    mean = told.set_index("graph")["mean"]
+    assert mean["ring"] == pytest.approx(2 * 4 / 15) and mean["complete"] == pytest.approx(1)
+    distance = np.minimum(np.arange(16), 16 - np.arange(16))
+    np.testing.assert_allclose(learnt["ring"][0, 1:], (distance <= 4)[1:].astype(float), atol=1e-9)
