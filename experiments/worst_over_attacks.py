@@ -227,6 +227,8 @@ def draw(tables: dict[str, pandas.DataFrame], rates: dict[str, float], path: Pat
     import matplotlib
     from matplotlib.patches import Rectangle
 
+    values = np.concatenate([table.to_numpy().ravel() for table in tables.values()])
+    shade = lambda value: (value - values.min()) / max(np.ptp(values), 1e-6)
     high = [len(table) + 2.2 for table in tables.values()]
     with style.picture((9, 0.34 * sum(high) + 1.2), path, grid=False) as figure:
         every = figure.subplots(len(tables), 1, height_ratios=high)
@@ -236,8 +238,10 @@ def draw(tables: dict[str, pandas.DataFrame], rates: dict[str, float], path: Pat
             wide = len(table.columns)
             for (row, column), value in np.ndenumerate(table.to_numpy()):
                 left = column + (0.25 if column == wide - 1 else 0)
-                axes.add_patch(Rectangle((left, row), 1, 1, facecolor=colours(value), edgecolor="white", linewidth=1.5))
-                ink = "black" if value > 0.55 else "white"
+                axes.add_patch(
+                    Rectangle((left, row), 1, 1, facecolor=colours(shade(value)), edgecolor="white", linewidth=1.5)
+                )
+                ink = "black" if shade(value) > 0.55 else "white"
                 bold = "bold" if column == wide - 1 else "normal"
                 axes.text(left + 0.5, row + 0.5, f"{value:.1%}", color=ink, ha="center", va="center", weight=bold)
             axes.set(xlim=(0, len(COLUMNS) + 1.25), ylim=(len(table), 0))
