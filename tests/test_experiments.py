@@ -42,8 +42,8 @@ def is_a_picture(path: Path) -> bool:
 def test_no_experiment_is_forgotten():
     assert {path.stem for path in EXPERIMENTS.glob("*.py")} == {
         "accuracy_against_bits", "algorithms_on_digits", "dpsgd_mnist", "effective_neighbours", "fedavg_mnist",
-        "learned_weights", "privacy_against_accuracy", "relay_quadratics", "stable_rates", "theory_over_measured",
-        "topologies", "which_graph",
+        "learned_weights", "lost_messages", "lost_nodes", "privacy_against_accuracy", "relay_quadratics",
+        "stable_rates", "theory_over_measured", "topologies", "which_graph", "worst_over_attacks",
     }  # fmt: skip
 
 
@@ -344,3 +344,84 @@ def test_what_nodes_learn_of_each_other_by_gossip():
     assert mean["ring"] == pytest.approx(2 * 4 / 15) and mean["complete"] == pytest.approx(1)
     distance = np.minimum(np.arange(16), 16 - np.arange(16))
     np.testing.assert_allclose(learnt["ring"][0, 1:], (distance <= 4)[1:].astype(float), atol=1e-9)
+
+
+def test_liars_are_as_many_among_the_neighbours_as_rules_are_told():
+    module = load("worst_over_attacks")
+    graphs = module.graphs(32)
+    # Two in a clique of 16, all weights 1/16 but those of the two ends of the bridge; four in eight at random.
+    assert module.heard(graphs["two cliques"]) == (2, pytest.approx(2 / 16))
+    lies = np.isin(np.arange(32), module.liars(32))
+    edges = graphs["random, degree 8"].edges
+    links = np.concatenate([edges, edges[:, ::-1]])
+    counts = np.bincount(links[lies[links[:, 0]], 1], minlength=32)[~lies]
+    assert counts.max() == 2 and module.heard(graphs["random, degree 8"]) == (2, pytest.approx(2 / 9))
+
+
+def test_the_worst_of_all_attacks():
+    import pandas
+
+    rows = [
+        {"graph": "ring", "rule": rule, "attack": attack, "mean_accuracy": accuracy}
+        for rule, every in {"median": (0.9, 0.8, 0.7), "mean": (0.95, 0.1, 0.5)}.items()
+        for attack, accuracy in zip(("none", "dissensus", "ALIE"), every, strict=True)
+    ]
+    table = load("worst_over_attacks").with_worst(pandas.DataFrame(rows))["ring"]
+    assert [*table.columns] == ["none", "ALIE", "dissensus", "worst"] and [*table.index] == ["median", "mean"]
+    assert table["worst"].tolist() == [0.7, 0.1]
+
+
+@pytest.mark.slow
+def test_rules_under_all_attacks(tmp_path, monkeypatch):
+    """A number chooses the attack: the rows are those of runs with the attack alone."""
+    import jdl
+
+    module = load("worst_over_attacks")
+    every = module.rules
+    monkeypatch.setattr(module, "rules", lambda *of: {"mean": every(*of)["mean"]})
+    monkeypatch.setattr(module, "RATES", (0.4,))
+    module.main(nodes=16, rounds=10, seeds=1, out=tmp_path)
+    rows = {
+        (row["graph"], row["attack"]): float(row["mean_accuracy"])
+        for row in rows_of(tmp_path / "worst_over_attacks.csv")
+    }
+    assert len(rows) == 9 + 9 + 8 and is_a_picture(tmp_path / "worst_over_attacks.png")
+    parts = {"network": [jdl.exchange.SignFlip()]}, {"oracle": [jdl.oracle.LabelFlip()]}
+    problem, graph = module.problem(16)(seed=0), module.graphs(16)["two cliques"]
+    for attack, part in zip(("sign flip", "label flip"), parts, strict=True):
+        alone = jdl.run(problem, jdl.algorithms.DPSGD(lr=0.4), graph, attackers=module.liars(16), rounds=10, **part)
+        assert rows["two cliques", attack] == pytest.approx(alone.history["mean_accuracy"][-1], abs=0.01)
+
+
+def test_survivors_of_a_lost_hub():
+    """Node 0 of a star is the first hub: 16 leaves stay alone."""
+    module = load("lost_nodes")
+    module.graph = lambda n, seed: importlib.import_module("jdl").topology.star(n)
+    assert module.parts(17, 0.0, True, seed=0) == 1 and module.parts(17, 1 / 17, True, seed=3) == 16
+    assert int(module.survivors(17, 4 / 17, False, seed=1).honest.sum()) == 13
+
+
+@pytest.mark.slow
+def test_lost_nodes_are_drawn_and_counted(tmp_path, monkeypatch):
+    module = load("lost_nodes")
+    monkeypatch.setattr(module, "FRACTIONS", (0.0, 0.5))
+    module.main(nodes=16, rounds=12, seeds=2, out=tmp_path)
+    rows = {(row["fraction"], row["which"], row["how"]): row for row in rows_of(tmp_path / "lost_nodes.csv")}
+    assert len(rows) == 2 * 2 * 2 and is_a_picture(tmp_path / "lost_nodes.png")
+    whole = {float(row["mean_accuracy"]) for key, row in rows.items() if key[0] == "0.0"}
+    assert max(whole) - min(whole) < 1e-3  # nothing is lost, in whatever way
+    accuracy = {key: float(row["mean_accuracy"]) for key, row in rows.items()}
+    assert accuracy["0.5", "hubs", "gone"] < min(whole)
+
+
+@pytest.mark.slow
+def test_lost_messages_says_what_is_refused(tmp_path, monkeypatch):
+    module = load("lost_messages")
+    every = module.methods
+    monkeypatch.setattr(module, "methods", lambda n: {name: every(n)[name] for name in ("SGP", "D2")})
+    monkeypatch.setattr(module, "RATES", (0.2,))
+    module.main(nodes=8, rounds=10, seeds=2, out=tmp_path)
+    rows = {(row["method"], row["losses"]): row for row in rows_of(tmp_path / "lost_messages.csv")}
+    assert len(rows) == 2 * 3 and is_a_picture(tmp_path / "lost_messages.png")
+    refused = [key for key, row in rows.items() if row["refused"]]
+    assert refused == [("D2", module.EACH)] and "doubly_stochastic" in rows[refused[0]]["refused"]
