@@ -74,7 +74,7 @@ def measured(common: dict[str, Any], n: int, out: Path) -> pandas.DataFrame:
         # Ways of a link fail together where jdl is told that W is symmetric.
         for kinds, topology in (({NO_LOSSES: 0.0, BOTH: LOST}, graph), ({EACH: LOST}, one_way(graph))):
             network = [Lossy(jdl.over(kinds, name="losses")), *behind]
-            where = out / name / ("one way" if EACH in kinds else "both ways")
+            where = out / name.replace(",", "").replace(" ", "_") / ("one_way" if EACH in kinds else "both_ways")
             try:
                 lr = jdl.over(*RATES)
                 table = jdl.sweep(**common, algorithm=method(lr=lr), topology=topology, network=network, run_dir=where)
