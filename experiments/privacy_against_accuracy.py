@@ -17,9 +17,8 @@ Two mechanisms, which are not the same:
    that one value with fresh noise is averaged. The unit is what one noisy message tells by itself: 1 is no gain.
 
 All runs are one sweep; run the command again to go on where it stopped. It writes best.csv (accuracies with 95 %
-intervals by Student's t), pairwise.csv (the mean over pairs, and the most that can be left of
-the disagreement after these steps) and
-privacy_against_accuracy.png.
+intervals by Student's t), pairwise.csv (the mean over pairs, and the largest share of disagreement that is left after
+these steps) and privacy_against_accuracy.png.
 """
 
 from __future__ import annotations
