@@ -171,6 +171,8 @@ def main(nodes: int = 64, rounds: int = 300, seeds: int = 3, every: int = 10, ou
         seeds=seeds,
         run_dir=out,
     )
+    if not table.complete:
+        raise SystemExit("stopped before all runs were done; run the command again to go on")
     rows = best(table)
     rows.drop(columns="point").to_csv(out / "best.csv", index=False)
     draw(table, rows, out / "accuracy_against_bits.png")

@@ -78,6 +78,8 @@ def measured(common: dict[str, Any], n: int, out: Path) -> pandas.DataFrame:
             try:
                 lr = jdl.over(*RATES)
                 table = jdl.sweep(**common, algorithm=method(lr=lr), topology=topology, network=network, run_dir=where)
+                if not table.complete:
+                    raise SystemExit("stopped before all runs were done; run the command again to go on")
             except InputError as refusal:
                 rows.append(pandas.DataFrame({"losses": list(kinds), "refused": str(refusal).splitlines()[0]}))
             else:

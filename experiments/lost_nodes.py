@@ -74,6 +74,8 @@ def measured(n: int, rounds: int, seeds: int, out: Path) -> pandas.DataFrame:
         seeds=seeds,
         run_dir=out,
     )
+    if not table.complete:
+        raise SystemExit("stopped before all runs were done; run the command again to go on")
     rows = table.summarize(["mean_accuracy", "worst_accuracy"], interval="t").reset_index(drop=True)
     every = [
         np.mean([parts(n, row.fraction, WHICH[row.which], seed) for seed in table.seeds]) for row in rows.itertuples()

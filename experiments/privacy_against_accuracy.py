@@ -137,6 +137,8 @@ def main(nodes: int = 32, rounds: int = 60, seeds: int = 3, out: Path = Path("ru
         seeds=seeds,
         run_dir=out,
     )
+    if not table.complete:
+        raise SystemExit("stopped before all runs were done; run the command again to go on")
     rows = best(table, {name: float(parts[0].noise_multiplier) if parts else 0.0 for name, parts in private.items()})
     told, learnt = pairwise(nodes)
     rows.to_csv(out / "best.csv", index=False)

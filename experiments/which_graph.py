@@ -98,6 +98,8 @@ def main(nodes: int = 64, rounds: int = 300, seeds: int = 5, out: Path = Path("r
         seeds=seeds,
         run_dir=out,
     )
+    if not table.complete:
+        raise SystemExit("stopped before all runs were done; run the command again to go on")
     rows = best(table)
     rows.to_csv(out / "best.csv", index=False)
     draw(rows, rounds, nodes, out / "which_graph.png")

@@ -202,8 +202,7 @@ def attacked(common: dict[str, Any], n: int, out: Path, networks: dict[str, Any]
         tables.append(jdl.sweep(**setting, network=[exchange.Dissensus(), rule], run_dir=out / DISSENSUS))
     rows = []
     for table in tables:
-        done = table.points.filter(like="status_").isin(["finished", "diverged"]).all(axis=None)
-        if not done:
+        if not table.complete:
             raise SystemExit("stopped before all runs were done; run the command again to go on")
         ends = table.frame.groupby(["point", "seed"], sort=False).last().reset_index()
         ends = ends.assign(attack=ends.get("attack", DISSENSUS), mean_accuracy=ends["mean_accuracy"].fillna(0.0))

@@ -32,7 +32,7 @@ def pairwise_mu(
     `epsilon_of_mu` gives epsilon. mu is at most sensitivity / noise, what a message by itself tells.
 
     Args:
-      W: f[n, n], with what receivers give to senders; or a list of them, one for each step.
+      W: f[n, n], with what receivers give to senders, or a topology; or a list of them, one for each step.
       steps: gossip steps, T, at least 1; where W is a list, the length of it.
       noise: the standard deviation of the noise, above 0.
       sensitivity: the largest change of a value, at least 0.
@@ -49,7 +49,7 @@ def pairwise_mu(
       Optimization and Averaging (the setting; for their sum see `muffliato_renyi`).
 
     >>> from jdl.topology import complete
-    >>> pairwise_mu(complete(3).weights.toarray(), steps=1, noise=2.0)[0]
+    >>> pairwise_mu(complete(3), steps=1, noise=2.0)[0]
     array([inf, 0.5, 0.5])
     """
     matrices = _matrices(W, steps)
@@ -162,6 +162,7 @@ def _matrices(W: Any, steps: int | None) -> list[np.ndarray]:
     """The W of each step."""
     given = [*W] if isinstance(W, list | tuple) else None
     many: Sequence[Any] = given or [W] * checks.whole("steps", 1 if steps is None else steps, 1)
+    many = [getattr(one, "weights", one) for one in many]
     arrays = [np.asarray(one.toarray() if hasattr(one, "toarray") else one, float) for one in many]
     shape = arrays[0].shape
     square = len(shape) == 2 and shape[0] == shape[1] and all(one.shape == shape for one in arrays)

@@ -107,6 +107,11 @@ class SweepTable:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def complete(self) -> bool:
+        """Whether all runs have ended by themselves; False after an interruption, of which the table holds a part."""
+        return bool(self.points.filter(like="status_").isin(["finished", "reached", "diverged"]).all(axis=None))
+
     @functools.cached_property
     def summary(self) -> pandas.DataFrame:
         """The last round of each point: the mean of each metric over seeds with its 95 % interval by Student's t."""

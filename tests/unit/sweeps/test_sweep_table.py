@@ -234,6 +234,13 @@ def test_figures_are_drawn_by_the_room_of_figures(table, monkeypatch):
         table.plot(hue="topologie")
 
 
+def test_a_table_says_whether_all_runs_have_ended():
+    rows = [{"point": 0, "seed": seed, "round": 9, "mean_loss": 1.0} for seed in (0, 1)]
+    made = lambda status: SweepTable([{"lr": 0.1}], rows, status)
+    assert made({(0, 0): "finished", (0, 1): "diverged"}).complete
+    assert not made({(0, 0): "finished"}).complete and not made({(0, 0): "finished", (0, 1): "interrupted"}).complete
+
+
 def test_a_table_is_plain_data(table):
     other = pickle.loads(pickle.dumps(table))
     pandas.testing.assert_frame_equal(other.frame, table.frame)
