@@ -62,7 +62,7 @@ class Common(Choices):
     """evaluate each peer's model also on what that peer meets: its share of classes, or its owners' test examples"""
     per_node: bool = False
     """keep the accuracy, the loss, the distance to the mean and the traffic of each peer, in nodes.csv"""
-    dishonest: Annotated[str, note("FLOAT|INT")] = "0"
+    dishonest: Annotated[str | None, note("FLOAT|INT", "nobody")] = None
     """share of peers, below 1, or number of them that are dishonest, drawn at random; attacks and metrics heed it; also
     spelled --attackers"""
     dp: Annotated[str | None, note("epsilon=FLOAT:delta=FLOAT:clip=FLOAT", "no privacy")] = None

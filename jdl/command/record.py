@@ -52,8 +52,12 @@ def record(flags: Any, chosen: Chosen) -> Command:
     for name, number in numbers.items():
         if number is not None:
             checks.whole(name, number, LEAST[name])
-    who = {"dishonest": _share(flags.dishonest), "groups": numbers.pop("groups"), "seed": numbers.pop("role_seed")}
-    command["roles"] = who if who["dishonest"] or who["groups"] > 1 else None
+    who = {
+        "dishonest": _share(flags.dishonest or "0"),
+        "groups": numbers.pop("groups"),
+        "seed": numbers.pop("role_seed"),
+    }
+    command["roles"] = who if flags.dishonest is not None or who["groups"] > 1 else None
     if command["roles"]:
         roles.draw(flags.nodes, **who)  # refuses what does not fit, before anything is built
     command["seeds"] = seeds_in(flags.seeds, flags.seed)

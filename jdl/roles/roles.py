@@ -102,6 +102,7 @@ def _count(dishonest: Any, n: int) -> int:
     good = 0 <= dishonest < (n if whole else 1)  # NaN fails both comparisons
     checks.require(good, f"got dishonest={dishonest!r} of {n} nodes, {need}; try dishonest=0.25")
     count = int(dishonest) if whole else round(float(dishonest) * n)
+    checks.require(count > 0 or dishonest == 0, f"got dishonest={dishonest!r} of {n} nodes, which is nobody, {need}")
     checks.require(
         count < n, f"got dishonest={dishonest!r}, all of {n} nodes, need an honest one; try dishonest={n - 1}"
     )

@@ -29,6 +29,7 @@ from jdl.runs.first_round import check_memory, check_metrics, check_words, first
 from jdl.runs.memory import fits_in_memory, shapes_of_model
 from jdl.runs.needs import REMEDIES, check_needs
 from jdl.runs.per_node import kept_per_node
+from jdl.runs.privacy import say_expected
 from jdl.runs.signatures import SCHEDULE, WRAPPER, check_calls, of_algorithm
 from jdl.runs.users_errors import explained
 from jdl.runs.users_functions import check_functions
@@ -142,6 +143,7 @@ def simulation(
     with explained(algorithm):
         check_words(built)
         check_needs(built, _plan(*shapes))
+        say_expected(built, _plan(*shapes))
         round_ = _round(*shapes)
     mesh = placement.mesh_over(devices_for(problem, mapping, round_) if devices == "auto" else devices)
     if mesh is not None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
 from jdl import checks
 from jdl import plan as plans
@@ -60,7 +59,7 @@ def check_needs(built: Simulation, plan: Plan) -> None:
     has |= getattr(built.schedule, "provides", frozenset())
     if {"fixed_links", "server"} & has:
         has |= {"lasting_links"}
-    if built.roles is not None and not np.all(np.asarray(built.roles.honest)):
+    if built.roles is not None:  # perhaps of nobody: a sweep over numbers of attackers begins with none
         has |= {"dishonest"}
     if "reliable" in broken and not plan.symmetric:
         broken |= {"doubly_stochastic"}  # a directed W without some of its links keeps the sums of one side only

@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from jdl import checks, privacy
+from jdl import plan as plans
 from jdl.engine.counting import asked
 from jdl.engine.state import Simulation
 from jdl.exchange import (
@@ -28,9 +29,9 @@ from jdl.exchange.compress import Compressed
 from jdl.exchange.stack import layers
 from jdl.oracle import PrivateGradients
 from jdl.schedule import CyclicSampling, PoissonSampling, Sampling
-from jdl.types import Exchange
+from jdl.types import Exchange, Plan
 
-__all__ = ["Spent", "line", "noise_multiplier", "spent"]
+__all__ = ["Spent", "line", "noise_multiplier", "say_expected", "spent"]
 
 AT_A_SERVER = (ClientPrivacy, QuantileClipping, TreeNoise)
 IN_PARTS = (Delayed, Fragments, PerModule, RandomShare, SliceLoss, Stale)
@@ -110,6 +111,22 @@ def noise_multiplier(simulation: Simulation, rounds: int, epsilon: float, delta:
     how = {"sampling": account.sampling}
     z = privacy.noise_multiplier(epsilon, delta, account.sampling_rate, account.steps, **how)
     return z * float(parts[0].noise_multiplier) / account.noise_multiplier  # a batch may count an example twice
+
+
+def say_expected(simulation: Simulation, plan: Plan) -> None:
+    """A note where a server divides by the number of all rows of a round, of which only some take part by chance.
+
+    Args:
+      simulation: the composed simulation.
+      plan: the plan of its first round.
+    """
+    for part in layers(simulation.exchange):
+        if isinstance(part, AT_A_SERVER) and part.expected is None and plan.active is not None:
+            name, rows = type(part).__name__, plans.rows(plan)
+            checks.note(
+                f"{name} divides by all {rows} clients, of which each comes by chance alone, so that steps are smaller; "
+                "give expected=, the mean number of clients in a round"
+            )
 
 
 def line(simulation: Simulation, rounds: int, delta: float = 1e-5) -> str | None:

@@ -57,6 +57,7 @@ def test_attackers_are_a_share_a_number_or_ids():
         (lambda: roles.of(honest=[False, False]), "got no honest node of 2"),
         (lambda: roles.draw(4, 4), "got dishonest=4 of 4 nodes, need a share below 1"),
         (lambda: roles.draw(4, 0.95), "got dishonest=0.95, all of 4 nodes, need an honest one; try dishonest=3"),
+        (lambda: roles.draw(6, 0.01), "got dishonest=0.01 of 6 nodes, which is nobody, need a share below 1"),
         (lambda: roles.draw(4, True), "got dishonest=True, need a share"),
         (lambda: roles.draw(4, float("nan")), "got dishonest=nan of 4 nodes"),
         (lambda: roles.draw(4, groups=5), "got groups=5 for 4 nodes, need a node for each group; try groups=4"),
