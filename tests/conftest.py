@@ -177,6 +177,7 @@ def mappings() -> int:
         return 0
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own hook
 def pytest_collection_modifyitems(config, items):
     """What is tried with one algorithm runs in one process, and else a file: its programs and fixtures are there."""
     if not config.pluginmanager.hasplugin("xdist"):
