@@ -59,6 +59,7 @@ from jdl.exchange.robust import (
     NormClipping,
     SignMajority,
     TrimmedMean,
+    Verified,
 )
 from jdl.exchange.slice_loss import SliceLoss
 from jdl.exchange.stack import layers, stack, stack_down
@@ -128,6 +129,7 @@ __all__ = [
     "TrimmedMean",
     "UntilConsensus",
     "VarianceCorrected",
+    "Verified",
     "Zero",
     "ZipDL",
     "layers",

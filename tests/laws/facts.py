@@ -94,7 +94,7 @@ ONE_ARRAY |= NOT_A_W | IN_PARTS | SPARING | {"secure_aggregation"}
 ROWS_ONLY = {"delayed", "fill_missing", "stale"}  # who is read differs from row to row
 NO_PUSH = {"message_noise", *IN_PARTS, *CANCELS, *RANK, *ON_EACH, *NOT_A_W, *ROWS_ONLY}
 KEEPS_COPIES = {"choco", "triggered"}  # of what a node sent last, at its neighbours
-MISSES = {"lossy", "bursty_links", "delayed", "stale", *IN_PARTS}  # not every message arrives in its round
+MISSES = {"lossy", "bursty_links", "delayed", "stale", "verified", *IN_PARTS}  # not every message arrives in its round
 
 
 def words(name: str, exchange: str, network: str = "static") -> set[str]:
