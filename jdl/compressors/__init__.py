@@ -1,4 +1,4 @@
-"""Lossy codecs of one message: what is decoded, and how many bits travelled. For networks and for methods alike."""
+"""Lossy codecs of one message: each says what is decoded and how many bits travelled. Networks and methods use them."""
 
 from jdl import checks
 from jdl.compressors.binomial_mechanism import BinomialMechanism

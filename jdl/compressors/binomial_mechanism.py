@@ -20,7 +20,7 @@ class BinomialMechanism:
     """cpSGD: entries are rounded at random to k levels, and a binomial number of levels is added as noise.
 
     An entry, clipped to [-X, X], is rounded up or down to one of k evenly spaced levels without bias; the sender adds
-    Binomial(m, 1/2), and the receiver takes off m / 2. With s = 2X / (k - 1), the distance of levels, the result is
+    Binomial(m, 1/2), and the receiver subtracts m / 2. With s = 2X / (k - 1), the distance of levels, the result is
     unbiased, and the noise has the variance s^2 m / 4. Messages stay whole numbers, so a sum of them, as secure
     aggregation computes it, has binomial noise as well.
 
@@ -62,7 +62,7 @@ class BinomialMechanism:
         return (level + heads - self.trials / 2) * step - clip
 
     def _heads(self, key: Key, shape: tuple[int, ...]) -> jax.Array:
-        """The number of heads of so many coins for each entry: the ones of random words."""
+        """For each entry the number of heads of so many tossed coins, which are the bits of random words."""
         words = -(-self.trials // WORD)
         bits = jax.random.bits(key, (words, *shape), jnp.uint32)
         used = np.minimum(np.maximum(self.trials - WORD * np.arange(words), 0), WORD)

@@ -17,9 +17,9 @@ __all__ = ["BlockWise"]
 class BlockWise:
     """Round each entry to one of 2^bits - 1 evenly spaced levels, symmetric about zero, with a scale for each block.
 
-    An array is cut into blocks of `block` entries that follow each other. As with `Uniform`, the levels of a block are
-    multiples of its largest magnitude over 2^(bits - 1) - 1, so a large entry makes only its own block coarse. The
-    error of an entry is at most half a scale, and ||C(x) - x||^2 <= (1 - 1/block) ||x||^2.
+    An array is cut into blocks of `block` consecutive entries. As with `Uniform`, the levels of a block are multiples
+    of its largest magnitude over 2^(bits - 1) - 1, so a large entry makes only its own block coarse. The error of an
+    entry is at most half a scale, and ||C(x) - x||^2 <= (1 - 1/block) ||x||^2.
 
     Sends:
       `bits` bits for each entry, and a scale for each block as a number of the array's own type.
@@ -27,7 +27,7 @@ class BlockWise:
     Args:
       bits: bits of each entry, its sign included, 2 to 16.
       block: number of entries of a block, at least 1; the last block of an array may be shorter.
-      stochastic: whether entries are rounded up or down at random, without bias, in place of to the nearest level.
+      stochastic: whether entries are rounded up or down at random, without bias, instead of to the nearest level.
 
     References:
       Dettmers, Lewis, Shleifer, Zettlemoyer 2022, 8-bit Optimizers via Block-wise Quantization (there the levels are

@@ -19,7 +19,7 @@ __all__ = ["Chain"]
 class Chain:
     """Sparsify, then quantise the entries that are left: C(x) = second(first(x)).
 
-    For low rank then quantisation see `LowRank.inner`: its factors are what travels, not their product.
+    For low rank followed by quantisation see `LowRank.inner`: what travels is the factors, not their product.
 
     Sends:
       the places that `first` sends, and each of its numbers at the size that `second` gives them.

@@ -121,7 +121,7 @@ def everywhere(quantise: Callable) -> Callable[[jax.Array, Key], tuple[jax.Array
 
 
 def count_of(sent: jax.Array) -> jax.Array:
-    """How many entries are sent, f32[]: counted in whole numbers, which are exact for longer."""
+    """How many entries are sent, f32[]: counted in whole numbers, which stay exact for larger counts."""
     return jnp.sum(sent, dtype=jnp.int32).astype(jnp.float32)
 
 

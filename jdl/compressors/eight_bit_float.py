@@ -21,7 +21,7 @@ class EightBitFloat:
 
     The relative error of an entry is at most 2^-4 ("e4m3") or 2^-3 ("e5m2"), until entries are smaller than the
     largest one by a factor of about 3e-5 or 1e-9, where the absolute error stays the same and small ones become zero.
-    ||C(x) - x||^2 <= 2^-8 ||x||^2 (2^-6), apart from these.
+    ||C(x) - x||^2 <= 2^-8 ||x||^2 (2^-6 for "e5m2"), apart from these.
 
     Sends:
       8 bits for each entry, and the scale of each array as a number of its own type.

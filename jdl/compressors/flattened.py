@@ -15,10 +15,10 @@ __all__ = ["Flattened"]
 
 @struct.dataclass
 class Flattened:
-    """Compress all arrays of real numbers of a message as one vector, for example to its largest entries of all.
+    """Compress all arrays of real numbers of a message as one vector, for example to its largest entries.
 
     Without it, a compressor acts on each array by itself: `TopK(0.1)` keeps a tenth of each. Arrays of several types
-    are put together in one that holds all.
+    are put together in the type that holds them all.
 
     Sends:
       what `inner` sends of one vector.

@@ -14,16 +14,16 @@ __all__ = ["Fragment"]
 
 @struct.dataclass
 class Fragment:
-    """Send one of K fragments of a message, and zero for the rest: with each K messages each fragment once.
+    """Send one of K fragments of a message, and zero for the rest; K messages in a row bring each fragment once.
 
     All arrays of real numbers together are one vector, which is cut into K pieces of nearly equal length. Which piece
-    is sent follows from `seed` and from how many messages the sender has sent: a random order of the K pieces, another
-    one for each K messages. With `common`, all senders of one seed that have sent equally many messages send the same
-    piece. Without, every sender draws a piece for each message from its own key.
+    is sent follows from `seed` and from how many messages the sender has sent: a random order of the K pieces, drawn
+    anew after every K messages. With `common`, all senders of one seed that have sent equally many messages send the
+    same piece. Without `common`, every sender draws a piece for each message from its own key.
 
-    Contraction: a fragment drawn at random leaves E ||C(x) - x||^2 = (1 - 1/K) ||x||^2, and K messages in order of one
-    vector sum to it. What is sent is not scaled. Zeros stand for what is not sent, so messages that are models need
-    `Choco`, or an exchange that knows of fragments.
+    Contraction: a fragment drawn at random leaves E ||C(x) - x||^2 = (1 - 1/K) ||x||^2, and the K messages that send
+    one vector in this order sum to it. What is sent is not scaled. Zeros stand for what is not sent, so messages that
+    are models need `Choco`, or an exchange that knows of fragments.
 
     Sends:
       the numbers of one piece; which one it is follows from the seed, or from the key.
@@ -32,8 +32,8 @@ class Fragment:
       how many messages were sent, i32[].
 
     Args:
-      fragments: number K of pieces, at least 1; there are no more than entries.
-      common: whether senders choose alike.
+      fragments: number K of pieces, at least 1; a message of fewer entries has one piece for each.
+      common: whether all senders send the same piece.
       seed: seed of the orders of the pieces.
 
     References:

@@ -20,8 +20,8 @@ class InTransform:
     """Compress the coefficients of each array in an orthonormal basis: C(x) = T^-1 inner(T x).
 
     T keeps norms, so a bound of ||C(x) - x||^2 / ||x||^2 of `inner` holds here as well. Wavelets and Fourier transforms
-    see an array as one vector; put `Flattened` around for one transform of the whole model. Wavelets continue a vector
-    periodically, after zeros that fill it up to a multiple of 2^levels; these coefficients are counted as well.
+    see an array as one vector; put `Flattened` around it for one transform of the whole model. Wavelets continue a
+    vector periodically, after zeros that fill it up to a multiple of 2^levels; these coefficients are counted as well.
 
     Sends:
       what `inner` sends of the coefficients.

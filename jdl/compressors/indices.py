@@ -38,8 +38,8 @@ def place_bits(sent: jax.Array, index: str) -> jax.Array:
     - "log2": an index of ceil(log2 d) bits for each entry.
     - "elias": the distances between neighbouring indices by Elias' gamma code, 2 floor(log2 gap) + 1 bits each. The
       first distance is that to a place before the array.
-    - "entropy": d H(k/d) bits, where H is the entropy of a coin: what no code of independent places falls below in the
-      mean, and what arithmetic coding comes close to.
+    - "entropy": d H(k/d) bits, where H is the entropy of a coin. On average, no code of independent places takes fewer,
+      and arithmetic coding comes close to it.
     - "seed": none. The places follow from a key that both ends hold, so they must not depend on the data.
 
     How many entries are sent is not counted: a receiver knows it, or the caller counts it.

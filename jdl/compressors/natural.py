@@ -18,14 +18,15 @@ class Natural:
     """Natural compression: each entry is rounded to one of the two powers of two around it, at random, without bias.
 
     For 2^a <= |x| < 2^(a+1), |C(x)| is 2^(a+1) with probability |x| / 2^a - 1. Unbiased, with
-    E ||C(x) - x||^2 <= ||x||^2 / 8. Not `stochastic`, the nearer one is taken, the larger one of equally near ones, and
-    ||C(x) - x||^2 <= ||x||^2 / 9. Numbers above the largest power of two of their type are rounded to that one.
+    E ||C(x) - x||^2 <= ||x||^2 / 8. Without `stochastic`, an entry goes to the nearer of the two, at a tie to the
+    larger one, and ||C(x) - x||^2 <= ||x||^2 / 9. Numbers above the largest power of two of their type are rounded to
+    that one.
 
     Sends:
       the sign and the exponent of each entry: 9 bits of a float32.
 
     Args:
-      stochastic: whether entries are rounded at random, without bias, in place of to the nearer power of two.
+      stochastic: whether entries are rounded at random, without bias, instead of to the nearer power of two.
 
     References:
       Horvath, Ho, Horvath, Sahu, Canini, Richtarik 2022, Natural Compression for Distributed Deep Learning.

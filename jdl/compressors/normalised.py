@@ -15,7 +15,7 @@ __all__ = ["Normalised"]
 
 @struct.dataclass
 class Normalised:
-    """Compress each row of an array as (x - mean) / deviation, a mean and a deviation for each row of its last axis.
+    """Compress each row of an array as (x - mean) / deviation, with its own mean and deviation.
 
     A narrow type such as float16 then neither overflows nor loses small numbers, whatever the scale of the rows.
 

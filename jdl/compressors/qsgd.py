@@ -22,9 +22,9 @@ class QSGD:
     q_i = floor(s |x_i| / ||x|| + u_i), with u_i uniform in [0, 1) and s = `levels`.
 
     Unbiased, with E ||C(x) - x||^2 <= omega ||x||^2, omega = min(d / s^2, sqrt(d) / s), where d is the size of the
-    array. `contractive`, what is decoded is divided by 1 + omega, so that E ||C(x) - x||^2 <= (1 - 1/(1 + omega))
-    ||x||^2, as `Choco` and BEER need it. With few levels omega is above one, and a message that is sent as it is
-    decoded then is mostly noise.
+    array. With `contractive`, what is decoded is divided by 1 + omega, so that E ||C(x) - x||^2 <= (1 - 1/(1 + omega))
+    ||x||^2, as `Choco` and BEER need it. With few levels omega is above one; without `contractive`, a decoded message
+    is then mostly noise.
 
     Sends:
       ceil(log2(2 s + 1)) bits for each entry, and the norm as a number of the array's own type.

@@ -19,8 +19,9 @@ __all__ = ["RandK"]
 class RandK:
     """Keep, in each array of a message, `k = max(1, round(fraction d))` entries, drawn without replacement.
 
-    Contraction, unless `scaled`: E ||C(x) - x||^2 = (1 - k/d) ||x||^2. `scaled` by d/k it is unbiased instead, with
-    E ||C(x) - x||^2 = (d/k - 1) ||x||^2: no contraction, unless more than half of the entries are kept.
+    Contraction, unless `scaled`: E ||C(x) - x||^2 = (1 - k/d) ||x||^2. With `scaled`, it is multiplied by d/k and
+    unbiased instead, with E ||C(x) - x||^2 = (d/k - 1) ||x||^2: no contraction, unless more than half of the entries
+    are kept.
 
     Sends:
       the k numbers alone; which ones they are follows from a key that both ends hold, unless `index` names a code.

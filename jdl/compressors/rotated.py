@@ -20,15 +20,15 @@ class Rotated:
     """Rotate each array at random before it is compressed, and back: C(x) = R^T inner(R x).
 
     R = H D / sqrt(d), where H is a Hadamard matrix and D a diagonal of random signs, drawn from a key that both ends
-    hold. It keeps norms and makes all entries about equally large, which is where linear quantisers are good: the scale
-    of `Uniform` becomes about ||x|| sqrt(2 log(d) / d). An array is filled up with zeros to a power of two, and the
-    entries that come of it travel as well.
+    hold. It keeps norms and makes all entries about equally large, which suits linear quantisers: the scale of
+    `Uniform` becomes about ||x|| sqrt(2 log(d) / d). An array is filled up with zeros to a power of two, and the
+    entries that this adds travel as well.
 
     Sends:
       what `inner` sends of an array as long as the next power of two.
 
     Memory:
-      what `inner` remembers. The rotation is another one for each message, so a memory of rotated errors has no
+      what `inner` remembers. Each message has a rotation of its own, so a memory of rotated errors has no
       meaning: put `ErrorFeedback` around `Rotated`, not inside.
 
     Args:

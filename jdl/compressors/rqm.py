@@ -17,8 +17,8 @@ class RQM:
     """Randomised quantisation mechanism: each entry is rounded to one of two levels out of a random subset of levels.
 
     Of m levels, evenly spaced from -(c + D) to c + D, the two ends are kept and each other one with probability q, anew
-    for each entry. An entry, clipped to [-c, c], goes to the nearest kept level below or above, without bias. Which
-    levels are left makes it private, as `jdl.privacy.rqm_renyi` says: more so for a smaller q and a larger D.
+    for each entry. An entry, clipped to [-c, c], goes to the nearest kept level below or above, without bias. The
+    random choice of levels makes it private, as `jdl.privacy.rqm_renyi` says: more so for a smaller q and a larger D.
 
     Sends:
       the bits of one of m whole numbers for each entry.

@@ -20,7 +20,7 @@ class Sign:
     contracts nothing, and is meant for methods that count votes.
 
     Sends:
-      1 bit for each entry, and, `scaled`, the scale as a number of the array's own type.
+      1 bit for each entry, and, with `scaled`, the scale as a number of the array's own type.
 
     Args:
       scaled: whether the mean magnitude is sent as well.

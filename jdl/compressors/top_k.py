@@ -29,7 +29,8 @@ def largest(x: jax.Array, k: jax.Array) -> jax.Array:
 
     The threshold is found bit by bit: magnitudes order like their bit patterns, so 31 (63) counting passes settle it
     for any traced `k`. Under `vmap` on a CPU, rows take turns in blocks that stay in a core's cache through all passes.
-    Measured on two CPU cores, 1,024 times [25000] float32: 0.25 s, all rows at once 0.64 s, `jax.lax.top_k` 3.8 s.
+    Measured on two CPU cores, 1,024 times [25000] float32: 0.25 s, against 0.64 s for all rows at once and 3.8 s for
+    `jax.lax.top_k`.
     """
     return _largest(x, jnp.asarray(k, jnp.int32))
 
@@ -68,8 +69,8 @@ def _in_blocks(rows: int, is_batched: tuple[bool, bool], x: jax.Array, k: jax.Ar
 def _first(chosen: jax.Array, room: jax.Array) -> jax.Array:
     """The first `room` of the chosen entries, `bool[d]`.
 
-    Only where there are more of them their end is searched, bit by bit: entries of real messages seldom tie, and then a
-    running count of all entries would take as long as the search for the threshold.
+    Only where more are chosen is the place of the last one searched for, bit by bit: entries of real messages seldom
+    tie, and then a running count of all entries would take as long as the search for the threshold.
     """
     places = jnp.arange(chosen.size, dtype=jnp.int32)
     crowded = jnp.sum(chosen, dtype=jnp.int32) > room

@@ -90,7 +90,7 @@ def _filters(name: str) -> tuple[list[tuple[int, float]], ...]:
 
 
 def frequencies(x: jax.Array) -> jax.Array:
-    """The Fourier transform of a real vector as as many real numbers, of the same norm.
+    """The Fourier transform of a real vector of d entries, as d real numbers of the same norm.
 
     The real parts of the frequencies come first, then the imaginary parts of those that have any.
 
@@ -114,7 +114,7 @@ def from_frequencies(y: jax.Array) -> jax.Array:
 
 
 def _weights(d: int) -> np.ndarray:
-    """All frequencies stand for two, plus and minus, but zero and, for an even length, the highest one."""
+    """Each frequency stands for two, plus and minus, except zero and, for an even length, the highest one."""
     weights = np.full(d, math.sqrt(2))
     weights[0] = 1
     if d % 2 == 0:

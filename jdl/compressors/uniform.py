@@ -20,15 +20,15 @@ class Uniform:
     The levels are multiples of max |x| / (2^(bits - 1) - 1), one scale for each array; zero stays zero.
 
     Rounded to the nearest level, the error of an entry is at most half a scale and no larger than the entry, and the
-    largest entry is exact, so ||C(x) - x||^2 <= (1 - 1/d) ||x||^2. `stochastic`, it is unbiased, with an error of at
-    most one scale.
+    largest entry is exact, so ||C(x) - x||^2 <= (1 - 1/d) ||x||^2. With `stochastic`, it is unbiased, with an error of
+    at most one scale.
 
     Sends:
       `bits` bits for each entry, and the scale as a number of the array's own type.
 
     Args:
       bits: bits of each entry, its sign included, 2 to 16.
-      stochastic: whether entries are rounded up or down at random, without bias, in place of to the nearest level.
+      stochastic: whether entries are rounded up or down at random, without bias, instead of to the nearest level.
 
     References:
       Alistarh, Grubic, Li, Tomioka, Vojnovic 2017, QSGD (there the scale is the norm).

@@ -44,7 +44,7 @@ def epsilon(
       steps: how many batches are answered, at least 1.
       sampling: how batches are drawn, one of `SAMPLING`.
       accountant: "rdp", moments by Renyi divergences, or "pld", the distribution of the privacy loss, which is tighter
-        and takes longer; it does "poisson" and "cyclic".
+        and takes longer; it knows only "poisson" and "cyclic".
 
     Raises:
       InputError: for numbers out of range, and if dp-accounting is not installed.
@@ -157,7 +157,7 @@ def _library() -> ModuleType:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Without a warning for each order that the library leaves out, since an order more or less changes little."""
+    """Without a warning for each order that the library leaves out, since one order more or less changes little."""
     logger = logging.getLogger("absl")
     before = logger.level
     logger.setLevel(logging.ERROR)

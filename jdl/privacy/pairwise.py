@@ -32,8 +32,9 @@ def pairwise_mu(
     `epsilon_of_mu` gives epsilon. mu is at most sensitivity / noise, what a message by itself tells.
 
     Args:
-      W: f[n, n], with what receivers give to senders, or a topology; or a list of them, one for each step.
-      steps: gossip steps, T, at least 1; where W is a list, the length of it.
+      W: f[n, n], where W[i, j] is the weight that receiver i gives to sender j, or a topology; or a list of these, one
+        for each step.
+      steps: T, the number of gossip steps, at least 1; None for one, or, if W is a list, for its length.
       noise: the standard deviation of the noise, above 0.
       sensitivity: the largest change of a value, at least 0.
       covariance: f[n, n], of the noise of the nodes in units of noise^2; None: independent, the identity.
@@ -81,8 +82,8 @@ def muffliato_renyi(
 
     (order sensitivity^2 / (2 noise^2)) sum_{t < T} sum_{w in N_j} (W^t)_{wi}^2 / ||(W^t)_w||^2: what each message tells
     by itself, added up, as if the noise of messages were independent. It is not: differences of messages cancel noise,
-    and on a ring with T = 2 a node learns all of the value two steps away, where the sum says a third. So this is the
-    number of the paper's figures, and `pairwise_mu` is what holds.
+    and on a ring with T = 2 a node learns all of the value two steps away, where the sum says a third. So this function
+    gives the numbers of the paper's figures, and `pairwise_mu` the true loss.
 
     Args:
       W: as in `pairwise_mu`.
@@ -124,7 +125,7 @@ def decor_mu(
     (C^-1)_{ii} with the C of the graph without j.
 
     Args:
-      adjacency: [n, n], which pairs share a seed: what is not zero off the diagonal.
+      adjacency: [n, n], which pairs share a seed: those whose entry off the diagonal is not zero.
       independent: the standard deviation of a node's own noise, above 0.
       correlated: the standard deviation of the noise of a pair, at least 0.
       sensitivity: the largest change of a message, at least 0.

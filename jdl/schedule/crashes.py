@@ -19,11 +19,11 @@ __all__ = ["Crashes"]
 class Crashes:
     """Nodes crash and recover, each an on/off Markov chain; a node that recovers goes on, or begins anew.
 
-    A node that is up crashes with probability `fail` a round, one that is down recovers with probability `recover`; 0
-    is for ever. All are up in the first round. A node that is down is asleep, as in `Sleeping`, where nodes miss rounds
-    independently of the past. One that recovers goes on with the state that it had (a restart from its own disk), or,
-    with `anew`, its state is made from the mean of its neighbours' models in that round, as of a node that joins in
-    `Churn`. For crashes in given rounds take `Churn`: `leaves` before `joins`.
+    A node that is up crashes with probability `fail` a round, one that is down recovers with probability `recover`;
+    with 0, it stays down for ever. All are up in the first round. A node that is down is asleep, as in `Sleeping`,
+    where nodes miss rounds independently of the past. One that recovers goes on with the state that it had (a restart
+    from its own disk), or, with `anew`, its state is made from the mean of its neighbours' models in that round, as for
+    a node that joins in `Churn`. For crashes in given rounds take `Churn`, with `leaves` before `joins`.
 
     Sends:
       what the schedule sends, between nodes that are up; with `anew`, a model on each link into a node that recovers.

@@ -24,8 +24,8 @@ class Disaster:
 
     A lost node is asleep from then on, as in `Sleeping`: the weight of each of its links goes back to the other end, so
     that a symmetric W stays doubly stochastic among the survivors, whose mean mixing keeps. A relay forwards: it sends,
-    receives and averages as before, and its gradients are zero. Metrics over all nodes count the lost as well; roles
-    whose dishonest nodes are the lost leave them out.
+    receives and averages as before, and its gradients are zero. Metrics over all nodes count the lost as well; to leave
+    them out, make them the dishonest nodes of the roles.
 
     Sends:
       what the schedule sends, between nodes that are left.

@@ -19,10 +19,10 @@ __all__ = ["Diurnal"]
 
 @struct.dataclass
 class Diurnal:
-    """Every node is awake for a share of its day, whose hour differs from node to node.
+    """Every node is awake for a share of its day, and days begin at an hour that differs from node to node.
 
-    Node i is awake in round t if the fraction of t / period + phase_i is below `share`. A sleeper keeps its state, as
-    in `Sleeping`.
+    Node i is awake in round t if the fractional part of t / period + phase_i is below `share`. A sleeper keeps its
+    state, as in `Sleeping`.
 
     Sends:
       what the schedule sends, between nodes that are awake.
@@ -52,7 +52,8 @@ class Diurnal:
           schedule: who talks, between peers.
           period: rounds of a day, more than 0.
           share: share of the day for which a node is awake, 0 to 1.
-          spread: how far hours differ: phases are uniform on 0 to `spread`; 0 for one time zone, 1 for the whole earth.
+          spread: how far hours differ, 0 to 1: phases are uniform on 0 to `spread`; 0 for one time zone, 1 for the
+            whole earth.
           seed: seed of the phases.
 
         >>> from jdl.schedule import Matching

@@ -25,8 +25,8 @@ class Partition:
 
     The groups are given, or they are those of the simulation's roles. Both ends know that a link is cut: nothing is
     sent on it, and its weight goes back, to the receiver, or to the sender if W is column stochastic. A symmetric W
-    stays symmetric and doubly stochastic, so that each group keeps its own mean and comes together there. A doubly
-    stochastic W that is not symmetric is only row stochastic, and its plans say so.
+    stays symmetric and doubly stochastic, so that each group keeps its own mean and reaches consensus on it. A doubly
+    stochastic W that is not symmetric becomes only row stochastic, and its plans say so.
 
     Sends:
       what the schedule sends, but for the links that are cut.

@@ -21,7 +21,8 @@ __all__ = ["Traced"]
 class Traced:
     """A table says which nodes are there in each round; the others are asleep, as in `Sleeping`.
 
-    The table begins again after its last row. Of peers; for the workers of a server see `Availability.from_trace`.
+    The table begins again after its last row. It is a schedule of peers; for the workers of a server see
+    `Availability.from_trace`.
 
     Sends:
       what the schedule sends, between nodes that are there.

@@ -1,7 +1,7 @@
-"""Attackers: nodes that send something else than their message.
+"""Attackers: nodes that send something other than their message.
 
-Who lies is said by the roles of the simulation. Attacks see the honest messages of the round, and those who lie keep
-their own true message for themselves.
+The roles of the simulation say who lies. Attacks see the honest messages of the round, and those who lie keep their own
+true message for themselves.
 """
 
 from jdl.exchange.attacks.alie import ALIE

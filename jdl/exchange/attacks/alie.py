@@ -19,9 +19,9 @@ __all__ = ["ALIE", "largest_z"]
 class ALIE(Attack):
     """A little is enough (ALIE): liars send mu + sign z sd, with mean and deviation of the honest in each coordinate.
 
-    Without z, it is the paper's: with n senders in the round, f of them liars, s = floor(n / 2 + 1) - f honest ones
-    are needed for a majority, and z = Phi^-1((n - f - s) / (n - f)). It is negative where f is small. The honest are
-    those that send in this round.
+    Without `z`, the paper's is taken: with n senders in the round, f of them liars, s = floor(n / 2 + 1) - f honest
+    ones are needed for a majority, and z = Phi^-1((n - f - s) / (n - f)). It is negative where f is small. The honest
+    are those that send in this round.
 
     Sends:
       one false message, the same at all liars, of the same size as the true one.

@@ -85,7 +85,7 @@ def seen(wire: Wire) -> jax.Array:
 
 
 def travelling(wire: Wire) -> jax.Array:
-    """Of which rows a copy is on some link in this round, bool[s]."""
+    """The rows of which a copy is on some link in this round, bool[s]."""
     return (wire.bits > 0) & (plans.out_degree(wire.plan, wire.bits.shape[0]) > 0)
 
 

@@ -18,10 +18,10 @@ __all__ = ["MinSum"]
 
 @struct.dataclass
 class MinSum(Attack):
-    """Min-sum attack: liars send mu + gamma p, whose squared distances to the honest sum up as those of an honest one.
+    """Min-sum attack: liars send mu + gamma p, whose summed squared distance to the honest is at most an honest one's.
 
     gamma is the largest number with sum_i ||mu + gamma p - x_i||^2 <= max_j sum_i ||x_j - x_i||^2. With h honest
-    messages, of which x_j is farthest from their mean mu, it is ||x_j - mu|| / ||p||. See `MinMax` for p.
+    messages, of which x_j is farthest from their mean mu, gamma is ||x_j - mu|| / ||p||. See `MinMax` for p.
 
     Sends:
       one false message, the same at all liars, of the same size as the true one.

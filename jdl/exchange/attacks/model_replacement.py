@@ -18,7 +18,7 @@ __all__ = ["ModelReplacement"]
 class ModelReplacement(Attack):
     """Model replacement: liars send x + boost (x_bad - x), so that the mean becomes their own model x_bad.
 
-    x_bad is what a liar has learnt itself, as a rule from poisoned data (`jdl.oracle.Backdoor`, `LabelFlip`). To a
+    x_bad is what a liar has learnt itself, usually from poisoned data (`jdl.oracle.Backdoor`, `LabelFlip`). To a
     server, messages are changes, x_bad - x, and a liar sends boost times its own. Among peers, x is the mean of the
     honest messages of the round. If all others agree on x, the plain mean of all is the mean x_bad of the liars.
 

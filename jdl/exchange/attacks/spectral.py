@@ -22,8 +22,8 @@ class Spectral(AttackOnEach):
 
     To honest node i they send x_i + strength v_i sum_k v_k x_k, where v, of norm 1, is the eigenvector of the second
     smallest eigenvalue of the Laplacian of the weights between honest nodes, and k runs over the honest nodes. The
-    graph is that of the round. Where the eigenvalue is multiple, v is one of its eigenvectors. As in `Dissensus`, put
-    `Lossy` before it.
+    graph is that of the round. If several eigenvectors belong to this eigenvalue, v is one of them. As in `Dissensus`,
+    put `Lossy` before it.
 
     Sends:
       to each honest neighbour a false message of its own, of the same size as the true one.

@@ -29,11 +29,11 @@ class State(NamedTuple):
 class BurstyLinks:
     """Gilbert-Elliott channels: links have good and bad times, each a Markov chain, and lose more in bad ones.
 
-    From round to round in which it is used, a good link turns bad with probability `fail`, and a bad one good with
-    probability `recover`. It is bad in a share fail / (fail + recover) of its rounds, as in the first one, for
-    1 / recover rounds on average. A message is lost with probability `bad` in bad times, and `good` in good ones. An
-    undirected link fails both ways. Messages are sent and lost, over any graph or to a server; in the schedule
-    `GilbertElliott`, both ends know that a link is off, and send nothing.
+    Between two rounds in which it is used, a good link turns bad with probability `fail`, and a bad one good with
+    probability `recover`. It is bad in a share fail / (fail + recover) of its rounds (with this probability in the
+    first one), each time for 1 / recover rounds on average. A message is lost with probability `bad` in bad times, and
+    `good` in good ones. An undirected link fails both ways. Messages are sent and lost, over any graph or to a server;
+    in the schedule `GilbertElliott`, both ends know that a link is off, and send nothing.
 
     Sends:
       the message, unchanged; it is counted whether it arrives or not.

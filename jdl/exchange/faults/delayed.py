@@ -27,9 +27,10 @@ class State(NamedTuple):
 class Delayed:
     """Late messages: with some probability, a link brings a message that is `least` to `rounds` rounds old.
 
-    x_i(t + 1) = W_ii x_i(t) + sum_j W_ij x_j(t - d_ij(t)), where d_ij(t) = 0 with probability 1 - probability, and else
-    uniform on {least, ..., rounds}. Each link draws its delay anew in every round, so between peers a message may be
-    read twice, or never. A message from before the first round does not arrive; its weight stays with the receiver.
+    x_i(t + 1) = W_ii x_i(t) + sum_j W_ij x_j(t - d_ij(t)), where d_ij(t) = 0 with probability 1 - probability, and is
+    otherwise uniform on {least, ..., rounds}. Each link draws its delay anew in every round, so between peers a message
+    may be read twice, or never. A message from before the first round does not arrive; its weight stays with the
+    receiver.
 
     To a server, each message arrives exactly once, d rounds after it was sent, with the weight that it had then. The
     server averages over what arrives in a round: stale changes. On the way down, a client works with the server's

@@ -31,7 +31,7 @@ class RobustPushSum:
     message is lost, `last_ij` stays, and what was lost is a part of the next difference. The sum of what the nodes hold
     and of what is under way is constant, whatever is lost, and nobody need know which messages arrived; over `Lossy`
     alone the share of a lost message stays with its sender, who would have to be told. The simulation keeps the
-    differences W_ij aside, (s_j - last_ij), which are rounded less than running sums that grow.
+    differences s_j - last_ij in place of the running sums, which grow and would be rounded more.
 
     It acts on the `Push` parts of messages; other parts arrive as over plain gossip. It comes last, behind what loses
     messages: `[Lossy(0.2), RobustPushSum.of(topology)]`. Without losses it is plain gossip.

@@ -28,8 +28,9 @@ class Stale:
     """Repeated messages: where a message is lost, the receiver reads the last one that arrived on the link.
 
     A message is lost with some probability, each way of a link by itself, independently in every round. The receiver
-    then uses what it received on the link before, as many rounds ago as losses followed each other. A message older
-    than `rounds` is not used, and its weight stays with the receiver, as does that of a link that brought nothing yet.
+    then uses what it received on the link before: a message as many rounds old as losses followed each other. A message
+    older than `rounds` is not used, and its weight stays with the receiver, as does that of a link that brought nothing
+    yet.
 
     Sends:
       the message, unchanged; it is counted whether it arrives or not.

@@ -22,9 +22,9 @@ class ClientPrivacy:
     aggregate = (sum_k Delta_k min(1, S / ||Delta_k||) + z S N(0, I)) / E, with E the expected number of clients of a
     round, which is not secret: all clients have one weight, whatever the method says, and E does not change with how
     many arrive. With the clients of a round drawn by `PoissonSampling`, the account is that of `jdl.privacy.epsilon`
-    with `sampling_rate` E / n and a step a round; `Sampling` draws without replacement, `sampling="fixed"`. What
-    reaches the server one by one (`Each`, as reports) is clipped with the rest and gets noise z S each; whole numbers
-    stay as they are. Attackers and lossy links may stand before it.
+    with `sampling_rate` E / n and one step for each round; for `Sampling`, which draws without replacement, it is that
+    of `sampling="fixed"`. What reaches the server one by one (`Each`, such as reports) is clipped with the rest and
+    gets noise z S each; whole numbers stay as they are. Attackers and lossy links may stand before it.
 
     Sends:
       the message, as it is: the server is trusted with it.

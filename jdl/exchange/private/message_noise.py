@@ -22,7 +22,7 @@ class MessageNoise:
     """Local privacy: each message is clipped to a norm C and gets noise z C N(0, I) before it leaves its sender.
 
     sent_i = x_i min(1, C / ||x_i||) + z C N(0, I), once for all neighbours and anew in each exchange. One message is a
-    Gaussian mechanism of multiplier z / 2 for two messages in place of each other, and z for a message in place of
+    Gaussian mechanism of multiplier z / 2 if one message takes the place of another, and z if it takes the place of
     none. It is NbAFL on the way up to a server, and on the way down in `network_down`.
 
     A node mixes its own message without noise, unless `own`. Before gossip of several steps, `[MessageNoise(own=True),

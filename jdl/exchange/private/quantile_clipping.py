@@ -39,7 +39,7 @@ class QuantileClipping:
       quantile: the share of clients that are not to be clipped, 0 to 1.
       rate: by how much S follows, at least 0; with 0 it stays.
       noise_multiplier: z of both together, at least 0.
-      bit_noise: s, more than z / 2; None: E / 20, and z at least.
+      bit_noise: s, more than z / 2; None: E / 20, but at least z.
       expected: E, as in `ClientPrivacy`.
       inner: the exchange that averages.
 

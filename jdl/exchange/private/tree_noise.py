@@ -40,7 +40,7 @@ class TreeNoise:
       clip: S, the largest norm of a client's message, above 0.
       noise_multiplier: z, at least 0.
       expected: E, as in `ClientPrivacy`.
-      levels: of the tree: for at most 2^levels - 1 rounds, and later rounds begin anew, 1 to 30.
+      levels: number of levels of the tree, 1 to 30; it covers 2^levels - 1 rounds, after which a new tree begins.
       inner: the exchange that averages.
 
     References:

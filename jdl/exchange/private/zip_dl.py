@@ -20,14 +20,14 @@ __all__ = ["ZipDL"]
 
 @struct.dataclass
 class ZipDL:
-    """ZIP-DL: each neighbour gets other noise, and the weighted sum of a sender's noises is zero.
+    """ZIP-DL: each neighbour gets noise of its own, and the weighted sum of a sender's noises is zero.
 
     Node i sends x_i + Z_ij to neighbour j and keeps x_i + Z_ii, with normal Z of standard deviation sigma projected so
     that sum_j W_ji Z_ij = 0 over its neighbours and itself. So the mean of the network stays as it is, and a neighbour
     alone receives noise of variance sigma^2 (1 - W_ji^2 / sum_l W_li^2). Whole numbers stay as they are.
 
     Sends:
-      a noisy message, in full even behind a codec, another one on each link of the plan.
+      a noisy message, in full even behind a codec, a different one on each link of the plan.
 
     Memory:
       none between rounds; within a round a message for each link.

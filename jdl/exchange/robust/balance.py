@@ -36,7 +36,7 @@ class Balance:
 
     Args:
       gamma: the largest distance of an accepted message in the first round, in norms of a node's own.
-      kappa: how fast it falls.
+      kappa: how fast this distance falls, at least 0.
       rounds: the number of rounds in which it falls by exp(-kappa).
       alpha: weight of the node's own message, 0 to 1.
       sketch: length of a count sketch of each array; None to measure the messages themselves.

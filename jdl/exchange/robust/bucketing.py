@@ -32,8 +32,8 @@ class Bucketing(PreAggregation):
       none between rounds; within a round the distances in some neighbourhoods, and twice the messages of a few nodes.
 
     Args:
-      size: number of messages in a bucket. With 1 it is the other rule; where size f exceeds half of all messages,
-        attackers may hold most buckets.
+      size: number of messages in a bucket. With 1 the result is that of the other rule alone; where size f exceeds half
+        of all messages, attackers may hold most buckets.
       rule: the rule that is given the means.
 
     Raises:

@@ -23,15 +23,15 @@ class Bulyan(Rule):
     """Bulyan: Krum chooses m - 2 f messages one after another; then the mean of the values around their median.
 
     Each choice is that of `Krum` among the messages not chosen yet. Of each coordinate of those chosen, all but the 2 f
-    values farthest from their median are averaged, and where that leaves none, it is the median. All arrays of a
+    values farthest from their median are averaged; if that leaves none, the result is the median. All arrays of a
     message are one vector for Krum. The weights of W are ignored. It stands last in the network.
 
     Sends:
       the message, as it is, on every link of the plan.
 
     Memory:
-      none between rounds; within a round the distances in some neighbourhoods, the messages of a few nodes, and, if
-      they are more than 64, every node's k + 1 messages twice.
+      none between rounds; within a round the distances in some neighbourhoods, the messages of a few nodes, and every
+      node's k + 1 messages twice, if these are more than 64.
 
     Args:
       f: number of attackers among the messages; proofs ask for m >= 4 f + 3.

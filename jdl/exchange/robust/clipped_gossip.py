@@ -34,8 +34,8 @@ class ClippedGossip(ByDistance):
     """Self-centred clipping: x_i + sum_j W_ij (x_j - x_i) min(1, tau_i / ||x_j - x_i||).
 
     All arrays of a message are one vector. With tau = None each node takes
-    tau_i^2 = sum_{j in S} W_ij ||x_j - x_i||^2 / liars, where S holds the messages closest to its own, as many as weigh
-    less than 1 - liars together with its own. It stands last in the network.
+    tau_i^2 = sum_{j in S} W_ij ||x_j - x_i||^2 / liars, where S holds as many of the messages closest to its own as
+    weigh, together with its own, less than 1 - liars. It stands last in the network.
 
     Sends:
       the message, as it is, on every link of the plan.
@@ -105,7 +105,7 @@ class CSPlus(ByDistance):
 
 @struct.dataclass
 class GTS(ByDistance):
-    """GTS: gossip without the farthest messages, a weight of `liars` in all; what they weigh stays with the node.
+    """GTS: gossip without the farthest messages, a weight of `liars` in all; their weight stays with the node.
 
     x_i + sum_j w_j (x_j - x_i), where w is W_i without the weight of the messages farthest from x_i; of the message at
     the border a part is left. With equal weights this is NNA, the mean of the nearest messages, in which the node's own

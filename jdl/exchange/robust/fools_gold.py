@@ -44,10 +44,11 @@ def trust(cosines: jax.Array) -> jax.Array:
 class FoolsGold:
     """FoolsGold: a server gives less weight to clients whose changes, summed over the rounds, point the same way.
 
-    sum_j w_j a_j x_j with the clients' weights w and a_j from 0 to 1: one minus the largest cosine similarity of the
-    sum of j's changes to another client's, which is lowered if that client is more similar to others ("pardoning");
-    then divided by the largest, and ln(a / (1 - a)) + 1/2, clipped. Where all sums are alike, it is the mean. All
-    arrays of a message are one vector. It stands last in the network.
+    The result is sum_j w_j a_j x_j, with the clients' weights w. To find a_j, the sum of j's changes is compared with
+    that of every other client by cosine similarity, which is lowered if the other client is more similar to a third
+    ("pardoning"). a_j is one minus the largest of these, divided by the largest a of all clients, and then replaced by
+    ln(a / (1 - a)) + 1/2, clipped to 0 to 1. Where all sums are alike, the result is the mean. All arrays of a message
+    are one vector. It stands last in the network.
 
     Sends:
       the message, as it is, on every link of the plan.

@@ -17,7 +17,8 @@ def lowest(squared: jax.Array, among: jax.Array, f: int, count: jax.Array) -> ja
     """bool[k], the `count` messages of lowest score among those in `among: bool[k]`.
 
     The score is the sum of squared distances to the m - f - 2 nearest others, at least one, where m counts `among`. At
-    a tie, which two nearest neighbours always are if one other is counted, the next nearest other decides.
+    a tie the next nearest other decides. If only one other is counted, two messages that are nearest to each other
+    always tie.
     """
     k = len(among)
     m = jnp.sum(among, dtype=jnp.int32)

@@ -19,7 +19,7 @@ __all__ = ["Meamed", "around_median"]
 
 
 def around_median(messages: Sequence[jax.Array], arrived: jax.Array, left_out: int) -> jax.Array:
-    """Of each coordinate the mean of all values but the `left_out` farthest from the median, or the median.
+    """For each coordinate, the mean of all values but the `left_out` farthest from the median, or the median.
 
     The nearest values stand side by side in ascending order. So of the `left_out` + 1 places where they may begin, the
     one is taken whose ends are closest to the median.
@@ -60,16 +60,16 @@ def _at(order: Sequence[jax.Array], rank: jax.Array) -> jax.Array:
 
 @struct.dataclass
 class Meamed(ByCoordinate):
-    """Mean around the median: of each coordinate the mean of all values but the f farthest from their median.
+    """Mean around the median: for each coordinate, the mean of all values but the f farthest from their median.
 
-    The values are the node's own and those that arrived. Where f leaves none or one of two, it is the median. The
+    The values are the node's own and those that arrived. If f leaves no value, or one of two, it is the median. The
     weights of W are ignored. It stands last in the network.
 
     Sends:
       the message, as it is, on every link of the plan.
 
     Memory:
-      none between rounds; within a round, if they are more than 64, every node's k + 1 messages twice.
+      none between rounds; within a round every node's k + 1 messages twice, if these are more than 64.
 
     Args:
       f: number of values left out; the number of attackers among the messages.

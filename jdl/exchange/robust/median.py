@@ -25,7 +25,7 @@ class CoordinateMedian(ByCoordinate):
       the message, as it is, on every link of the plan.
 
     Memory:
-      none between rounds; within a round, if they are more than 64, every node's k + 1 messages twice.
+      none between rounds; within a round every node's k + 1 messages twice, if these are more than 64.
 
     References:
       Yin, Chen, Kannan, Bartlett 2018, Byzantine-Robust Distributed Learning, option I.

@@ -19,8 +19,8 @@ __all__ = ["NearestNeighbourMixing"]
 class NearestNeighbourMixing(PreAggregation):
     """Nearest-neighbour mixing: each message becomes the mean of the m - f nearest, before another rule is applied.
 
-    The messages are the node's own and those that arrived, m in all; a message is the nearest to itself, and at least
-    it is kept. All arrays of a message are one vector. It stands last in the network.
+    The messages are the node's own and those that arrived, m in all; a message is nearest to itself, so that at least
+    this one is kept. All arrays of a message are one vector. It stands last in the network.
 
     Sends:
       the message, as it is, on every link of the plan.

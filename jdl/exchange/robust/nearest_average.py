@@ -19,8 +19,8 @@ __all__ = ["NearestNeighbourAveraging"]
 class NearestNeighbourAveraging(ByDistance):
     """MoNNA's rule: the mean of the m - f messages nearest to the node's own, which is one of them.
 
-    m counts the node's own message and those that arrived; at least its own is kept. All arrays of a message are one
-    vector. The weights of W are ignored. It stands last in the network.
+    m counts the node's own message and those that arrived; at least the node's own is kept. All arrays of a message are
+    one vector. The weights of W are ignored. It stands last in the network.
 
     Sends:
       the message, as it is, on every link of the plan.

@@ -17,7 +17,7 @@ __all__ = ["NormClipping"]
 
 @struct.dataclass
 class NormClipping(ByDistance):
-    """Norm clipping: a server's weighted mean of changes, each of a norm of at most `limit`.
+    """Norm clipping: a server's weighted mean of changes, each scaled down to a norm of at most `limit`.
 
     sum_j w_j x_j min(1, limit / ||x_j||). All arrays of a message are one vector. It stands last in the network.
 

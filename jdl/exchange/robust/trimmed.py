@@ -22,15 +22,15 @@ __all__ = ["TrimmedMean"]
 class TrimmedMean(ByCoordinate):
     """Coordinate-wise trimmed mean of the node's own message and those that arrived, in place of the weighted mean.
 
-    Of each coordinate the `trim` smallest and the `trim` largest values are left out; where fewer than 2 trim + 1
-    messages arrive, as many as leave one or two values, so that it is the median. trim = 0 is the unweighted mean. It
-    stands last in the network.
+    For each coordinate, the `trim` smallest and the `trim` largest values are left out; where fewer than 2 trim + 1
+    messages arrive, one or two values are left, whose mean is the median. trim = 0 is the unweighted mean. It stands
+    last in the network.
 
     Sends:
       the message, as it is, on every link of the plan.
 
     Memory:
-      none between rounds; within a round, if they are more than 64, every node's k + 1 messages twice.
+      none between rounds; within a round every node's k + 1 messages twice, if these are more than 64.
 
     Args:
       trim: number of values left out at each end; at least the number of attackers among the neighbours.
