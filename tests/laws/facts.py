@@ -122,7 +122,7 @@ def words(name: str, exchange: str, network: str = "static") -> set[str]:
         found |= {"reliable", "doubly_stochastic"}
     if name in COPIES | {"EF21"} and exchange in COMPRESS:
         found |= {"copies"}
-    if name in COPIES and exchange in CANCELS | {"message_noise"}:
+    if name in COPIES and exchange in CANCELS | {"message_noise", "client_privacy", "quantile_clipping", "tree_noise"}:
         found |= {"copies"}
     if exchange in KEEPS_COPIES | {"zip_dl"} and network == "lossy":
         found |= {"reliable"}

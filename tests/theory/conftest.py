@@ -1,4 +1,4 @@
-"""A third of the limits is drawn; and one process runs what shares programs: the theory of peers, or of servers."""
+"""A quarter of the limits is drawn; and one process runs what shares programs: the theory of peers, or of servers."""
 
 import os
 import pathlib
@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(config, items):
         if item.path.parent != HERE or not item.path.stem.startswith("test_theory_"):
             continue
         name = item.path.stem.removeprefix("test_theory_")
-        if name != "references" and (SEED + zlib.crc32(item.name.encode())) % 3:
+        if name != "references" and (SEED + zlib.crc32(item.name.encode())) % 4:
             item.add_marker(pytest.mark.slow)
         if grouped:
             servers = name in SERVERS or "of_the_server" in item.name
