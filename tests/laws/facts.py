@@ -58,7 +58,7 @@ RULES = {
     "multi_krum", "nearest_neighbour_mixing", "trimmed_mean",
 }  # fmt: skip
 RULES_OF_PEERS = {"balance", "clipped_gossip", "cs_plus", "gts", "ios", "nearest_neighbour_averaging"}
-RULES_OF_SERVERS = {"fools_gold", "norm_clipping", "sign_majority"}
+RULES_OF_SERVERS = {"flag_aggregator", "fools_gold", "norm_clipping", "sign_majority"}
 RANK = RULES | RULES_OF_PEERS | RULES_OF_SERVERS
 # Attacks that compare the messages of different nodes or pass them on; that tell each victim something of its own; and
 # that look at one message alone.

@@ -66,6 +66,7 @@ class Verified:
         keep = ~(barred(sender) | barred(receiver))
         speaks = (wire.bits > 0) & (plans.out_degree(plan, wire.bits.shape[0]) > 0) & (wire.origin >= 0)
         spoke = jnp.zeros(n, bool).at[jnp.where(speaks, wire.origin, n)].set(True, mode="drop")
-        caught = spoke & ~wire.roles.honest & (jax.random.uniform(draw, (n,)) < self.probability)
+        u = jax.random.uniform(draw, (n,))
+        caught = spoke & ~wire.roles.honest & (u < jnp.asarray(self.probability, u.dtype))
         inbox, inner, deliveries = self.inner.apply(state.inner, wire.replace(plan=plans.lose(plan, keep)), inside)
         return inbox, State(state.banned | caught, inner), deliveries

@@ -88,3 +88,61 @@ def test_without_liars_nothing_changes_and_weights_of_the_banned_go_home(form):
     W += np.diag(1 - W.sum(axis=1))
     expected = x[honest].mean(axis=0) if form == "server" else W @ x
     np.testing.assert_allclose(mine, expected, atol=2e-6)
+
+
+FLAGS = [exchange.FlagAggregator(2, 3, False), exchange.FlagAggregator(2, 3, True), exchange.FlagAggregator(N, 1)]
+
+
+def flag_median(x, dimensions, iterations):
+    """Y by singular vectors of whole vectors, in double precision."""
+    u = (x / np.linalg.norm(x, axis=1, keepdims=True)).T
+    weights = np.ones(len(x))
+    for _ in range(iterations + 1):
+        Y = np.linalg.svd(weights * u, full_matrices=False)[0][:, :dimensions]
+        weights = (1 - np.sum((Y.T @ u) ** 2, axis=0) + 1e-7) ** -0.25
+    return Y
+
+
+def losing(everything):
+    return plans.lose(clients(), jnp.full(N, not everything))
+
+
+def flags(x, plan):
+    message = {"a": jnp.asarray(x[:, :3], jnp.float32), "b": jnp.asarray(x[:, 3:], jnp.float32).reshape(N, 2, -1)}
+    inboxes = flag_program(programs.wire(plan, message))
+    return [np.concatenate([np.asarray(inbox["a"]), np.asarray(inbox["b"]).ravel()]) for inbox in inboxes]
+
+
+@fast
+def flag_program(wire):
+    return [rule.apply((), wire, jax.random.key(0))[0] for rule in FLAGS]
+
+
+def test_flags_project_on_the_flag_median():
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((N, 2)) @ rng.standard_normal((2, 15)) + 0.1 * rng.standard_normal((N, 15))
+    x[4], x[7] = 1e4 * rng.standard_normal(15), 0.01 * rng.standard_normal(15)
+    plan = clients()
+    plan = plans.lose(plan.replace(links=plan.links.replace(weights=jnp.arange(1.0, N + 1))), jnp.arange(N) != 2)
+    there, lost = np.arange(N) != 2, x.copy()
+    lost[2] = np.nan
+    found = flags(lost, plan)
+    Y, lengths = flag_median(x[there], 2, 3), np.linalg.norm(x[there], axis=1, keepdims=True)
+    mean, of_units = x[there].mean(axis=0), (x[there] / lengths).mean(axis=0)
+    expected = [Y @ Y.T @ mean, Y @ Y.T @ of_units, mean]
+    for mine, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(mine, other, atol=2e-4 * np.linalg.norm(other))
+    turn = np.linalg.qr(rng.standard_normal((15, 15)))[0]  # a rotation of all messages rotates the result
+    for mine, turned in zip(found, flags(lost @ turn, plan), strict=True):
+        np.testing.assert_allclose(mine @ turn, turned, atol=2e-4 * np.linalg.norm(turned))
+    honest = np.linalg.svd(np.delete(x, (2, 4, 7), axis=0))[2][:2]  # the plane of the honest messages
+    far = lambda Y: np.linalg.norm(Y - honest.T @ honest @ Y)
+    assert far(Y) < 0.2 and far(Y) < far(flag_median(x[there], 2, 0))
+
+
+def test_flags_of_equal_messages_are_the_message_and_of_nothing_zero():
+    x = np.tile(messages()[:1], (N, 1))
+    same = np.pad(x, ((0, 0), (0, 8)))
+    for mine, scale in zip(flags(same, losing(False)), (1, 1 / np.linalg.norm(x[0]), 1), strict=True):
+        np.testing.assert_allclose(mine, scale * same[0], atol=1e-5)
+    assert not np.any(flags(same, losing(True)))
