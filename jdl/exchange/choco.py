@@ -35,7 +35,8 @@ class Choco:
 
     Args:
       gamma: step size of gossip, 0 to 1. The coarser the compression, the smaller it must be: else gossip diverges.
-      compressor: any of `jdl.compressors`.
+      compressor: one of `jdl.compressors` that contracts: `TopK()`, `Sign()`, or `QSGD(contractive=True)`. With an
+        unbiased one of large variance, such as `QSGD(levels=4)`, gossip may diverge.
       inner: the exchange that receives the messages next.
 
     References:

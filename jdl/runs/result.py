@@ -197,6 +197,8 @@ class Result:
     def privacy(self, delta: float = 1e-5, accountant: str = "rdp") -> list[Spent]:
         """What each private part of the run has spent, (epsilon, delta), and what this assumes; see `Spent`.
 
+        Without private parts the list is empty.
+
         Args:
           delta: above 0 and below 1; smaller than one over the number of examples, or of clients.
           accountant: "rdp", or "pld" where it has a bound, see `jdl.privacy.epsilon`.

@@ -28,7 +28,7 @@ class Traced:
       what the schedule sends, between nodes that are there.
 
     Args:
-      schedule: who talks, between peers.
+      schedule: who talks, between peers; for a graph `Fixed.of(topology)`.
       table: bool[T, n], who is there in round t mod T.
     """
 
@@ -49,7 +49,7 @@ class Traced:
         """Nodes that are there when a file says so, at the beginning of each round.
 
         Args:
-          schedule: who talks, between peers.
+          schedule: who talks, between peers; for a graph `Fixed.of(topology)`.
           path: a table of intervals or a trace of FedScale, see `jdl.schedule.read_trace`.
           seconds_per_round: the length of a round, more than 0.
           rounds: the number T of rounds after which the table repeats; None for as many as cover the file.
