@@ -26,8 +26,9 @@ class FlagAggregator(Rule):
     sum_i Y Y' x_i / m over the m changes that arrived, with orthonormal columns Y. These nearly minimise the sum of the
     sines of the angles between the changes and the subspace, by least squares that are weighted anew: Y holds the first
     left singular vectors of the matrix with columns (1 - ||Y' u_i||^2 + 1e-7)^(-1/4) u_i, where u_i = x_i / ||x_i||,
-    and in the beginning of that with columns u_i. With as many dimensions as changes it is their mean. It does not
-    bound the length of a change along Y, unless `normalised`. All arrays of a message are one vector. The clients'
+    and in the beginning of that with columns u_i. `normalised`, all changes count with their median length, so that a
+    long lie weighs no more than others; without, their lengths count, and with as many dimensions as changes it is
+    their mean. All arrays of a message are one vector. The clients'
     weights are ignored. It stands last in the network.
 
     Sends:
@@ -39,17 +40,17 @@ class FlagAggregator(Rule):
     Args:
       dimensions: number of dimensions of the subspace; at least the number of independent honest directions.
       iterations: how often the weights are computed anew; 0 projects on the principal components.
-      normalised: whether u_i are averaged in place of x_i, so that the step of the server is the only scale.
+      normalised: whether u_i times the median length of the changes are averaged in place of x_i.
 
     References:
       Almasi, Mishra, Vamanan, Ravi 2023, Flag Aggregator, read in public copies of the authors' code. It normalises the
       changes, begins at random, takes one iteration, and divides the sum by the number of dimensions, not by m: its
-      result is m / dimensions times that of `normalised`.
+      result is m / (dimensions times the median length) times that of `normalised`.
     """
 
     dimensions: int = static(1, minimum=1)
     iterations: int = static(3, minimum=0)
-    normalised: bool = static(False)
+    normalised: bool = static(True)
 
     needs: ClassVar[frozenset[str]] = frozenset({"one_by_one", "server"})
 
@@ -61,7 +62,8 @@ class FlagAggregator(Rule):
         lengths = jnp.where(there & (norms > 0), norms, 1)
         units = [tree.where_rows(there, x, jnp.zeros((), dtype)) / lengths[:, None] for x in flat]
         cosines = sum(jnp.einsum("id,jd->ij", x, x, precision="highest") for x in units)
-        averaged = jnp.where(there, 1 if self.normalised else norms, 0).astype(dtype)
+        median = jnp.nanmedian(jnp.where(there, norms, jnp.nan))
+        averaged = jnp.where(there, median if self.normalised else norms, 0).astype(dtype)
         averaged = averaged / jnp.maximum(jnp.sum(there, dtype=dtype), 1)
         chosen = self._projection(cosines) @ (cosines @ averaged) / lengths
         chosen = jnp.where(there, chosen, 0)  # eigenvectors have rounding where a row is zero
