@@ -335,7 +335,7 @@ def test_types_of_messages_stay_in_double_precision_too(x64):
     for (rule, plan), dtype in itertools.product(of_both_kinds(), ["float32", "float64"]):
         own = {"a": jnp.ones((N, 3), dtype), "b": jnp.ones((N, 2, 2), "float32")}
         sent = {"a": own["a"], "b": own["b"].astype("bfloat16")}
-        given = programs.wire(plan, own, sent)
+        given = programs.wire(plan, own, sent, roles=jdl.roles.everybody_honest(N))
         state = rule.init(own)
         inbox, after, _ = jax.eval_shape(lambda *x, rule=rule: rule.apply(*x, KEY), state, given)
         rows = own if isinstance(plan.links, Slots) else jax.tree.map(lambda x: x[0], own)
@@ -367,6 +367,7 @@ def test_memory_is_bounded_by_four_times_the_messages(name):
         else topology.random_regular(n, 16, seed=0).plan("slots")
     )
     x = jax.ShapeDtypeStruct((n, d), jnp.float32)
-    state, given = jax.eval_shape(rule.init, x), programs.wire(plan, x)
+    given = programs.wire(plan, x, roles=jdl.roles.everybody_honest(n))
+    state = jax.eval_shape(rule.init, x)
     compiled = jax.jit(lambda *x: rule.apply(*x, KEY)[:2]).lower(state, given).compile()
     assert compiled.memory_analysis().temp_size_in_bytes <= 4 * 4 * n * d
