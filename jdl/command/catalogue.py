@@ -24,6 +24,7 @@ __all__ = [
     "catalogue",
     "entry",
     "groups",
+    "kind_of_exchange",
     "known",
     "make",
     "maker",
@@ -183,7 +184,7 @@ def groups() -> dict[str, list[Entry]]:
     headings = {
         "algorithms": lambda made: f"algorithms, {made.__module__.split('.')[2]}",
         "topologies": lambda made: f"topologies, {_time(made)}",
-        "exchanges": lambda made: f"exchanges, {_does(made)}",
+        "exchanges": lambda made: f"exchanges, {kind_of_exchange(made)}",
     }
     order = [*(f"algorithms, {family}" for family in FAMILIES), *_others("algorithms", FAMILIES)]
     order += [f"topologies, {time}" for time in (ONE, DRAWN, CYCLE, SCHEDULE)]
@@ -202,7 +203,7 @@ def _others(kind: str, families: tuple[str, ...]) -> list[str]:
     return [f"{kind}, {family}" for family in sorted(there - set(families))]
 
 
-def _does(made: Maker) -> str:
+def kind_of_exchange(made: Maker) -> str:
     """What an exchange does, by the folder in which it lies: `jdl/compressors`, `jdl/exchange` or one inside it."""
     _, *folders, _ = made.__module__.split(".")
     return KINDS_OF_EXCHANGES[folders[-1]]

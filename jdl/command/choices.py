@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 import tyro
 
 from jdl import checks
-from jdl.command.catalogue import RENAMED, known, maker, members
+from jdl.command.catalogue import RENAMED, kind_of_exchange, known, maker, members
 from jdl.command.help import note, one_of
 from jdl.command.inline import name_of, spelled_in_full
 from jdl.exchange.stack import is_compressor, wraps
@@ -25,14 +25,14 @@ def _on_the_way_down() -> list[str]:
 
 
 def _attacks() -> list[str]:
-    """Those that dishonest nodes carry out."""
-    return [name for name, make in members("exchanges").items() if "dishonest" in getattr(make(), "needs", ())]
+    """What dishonest nodes do."""
+    return [name for name, made in members("exchanges").items() if kind_of_exchange(made) == "attacks"]
 
 
 def _rules() -> list[str]:
     """Those that replace the weighted mean, and so come last."""
-    made = {name: make() for name, make in members("exchanges").items()}
-    return [name for name, part in made.items() if not is_compressor(part) and not wraps(part)]
+    found = {name: made for name, made in members("exchanges").items() if kind_of_exchange(made) != "codecs"}
+    return [name for name, made in found.items() if not wraps(made)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.compressors.compressor import by_array, count_of, everywhere, number_bits
+from jdl.compressors.compressor import Quantiser, count_of, number_bits
 from jdl.compressors.uniform import levelled
-from jdl.types import Key, Message, static
+from jdl.types import Key, static
 
 __all__ = ["BlockWise"]
 
 
 @struct.dataclass
-class BlockWise:
+class BlockWise(Quantiser):
     """Round each entry to one of 2^bits - 1 evenly spaced levels, symmetric about zero, with a scale for each block.
 
     An array is cut into blocks of `block` consecutive entries. As with `Uniform`, the levels of a block are multiples
@@ -37,13 +37,6 @@ class BlockWise:
     bits: int = static(8, minimum=2, maximum=16)
     block: int = static(4096, minimum=1)
     stochastic: bool = static(False)
-
-    def init(self, message: Message) -> tuple[()]:
-        return ()
-
-    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        sent, bits = by_array(everywhere(self.quantise), message, key)
-        return sent, memory, bits
 
     def quantise(self, x: jax.Array, sent: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
         """What is decoded of the entries of one array that are sent, and their size in bits. Zero stays zero."""

@@ -61,10 +61,19 @@ class Narrowing(Compressor, Protocol):
 class Sparsifier(Compressor, Protocol):
     """A compressor without memory that sends some entries of each array, and zero for the others.
 
+    A class that inherits from it defines `choose` alone.
+
     Attributes:
       choose: takes one array that is not empty, and a key; gives the array with zeros in place of what is not sent, the
         entries that are sent, `bool[...]`, and the bits that tell a receiver which ones these are, f[].
     """
+
+    def init(self, message: Message) -> tuple[()]:
+        return ()
+
+    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
+        sent, bits = by_array(in_full(self.choose), message, key)
+        return sent, memory, bits
 
     def choose(self, x: jax.Array, key: Key) -> tuple[jax.Array, jax.Array, jax.Array]: ...
 
@@ -73,10 +82,19 @@ class Sparsifier(Compressor, Protocol):
 class Quantiser(Compressor, Protocol):
     """A compressor without memory that gives each entry of an array fewer bits.
 
+    A class that inherits from it defines `quantise` alone.
+
     Attributes:
       quantise: takes one array that is not empty, the entries that are sent, `bool[...]`, and a key; gives what is
         decoded of these entries, with zeros elsewhere, and their size in bits, f[].
     """
+
+    def init(self, message: Message) -> tuple[()]:
+        return ()
+
+    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
+        sent, bits = by_array(everywhere(self.quantise), message, key)
+        return sent, memory, bits
 
     def quantise(self, x: jax.Array, sent: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]: ...
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks
-from jdl.compressors.compressor import by_array, count_of, everywhere, number_bits, shares
-from jdl.types import Key, Message, static
+from jdl.compressors.compressor import Quantiser, count_of, number_bits, shares
+from jdl.types import Key, static
 
 __all__ = ["EightBitFloat"]
 
@@ -16,7 +16,7 @@ FORMATS = {"e4m3": (3, -6, 448.0), "e5m2": (2, -14, 57344.0)}  # bits of the man
 
 
 @struct.dataclass
-class EightBitFloat:
+class EightBitFloat(Quantiser):
     """Round each entry to a floating-point number of eight bits, scaled so that the largest entry fits.
 
     The relative error of an entry is at most 2^-4 ("e4m3") or 2^-3 ("e5m2"), until entries are smaller than the
@@ -41,13 +41,6 @@ class EightBitFloat:
     def __post_init__(self) -> None:
         if isinstance(self.format, str):
             object.__setattr__(self, "format", checks.known("format", self.format, FORMATS))
-
-    def init(self, message: Message) -> tuple[()]:
-        return ()
-
-    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        sent, bits = by_array(everywhere(self.quantise), message, key)
-        return sent, memory, bits
 
     def quantise(self, x: jax.Array, sent: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
         """What is decoded of the entries of one array that are sent, and their size in bits. Zero stays zero."""

@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.compressors.compressor import by_array, everywhere, number_bits, shares
-from jdl.types import Key, Message, static
+from jdl.compressors.compressor import Quantiser, number_bits, shares
+from jdl.types import Key, static
 
 __all__ = ["KMeans", "huffman_bits"]
 
 
 @struct.dataclass
-class KMeans:
+class KMeans(Quantiser):
     """Cluster the entries of an array by Lloyd's k-means, and decode each entry as the centre of its cluster.
 
     The centres start at quantiles of the entries. Then, `iterations` times, each entry goes to the nearest centre, and
@@ -32,13 +32,6 @@ class KMeans:
 
     clusters: int = static(3, minimum=2, maximum=64)
     iterations: int = static(10, minimum=0)
-
-    def init(self, message: Message) -> tuple[()]:
-        return ()
-
-    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        sent, bits = by_array(everywhere(self.quantise), message, key)
-        return sent, memory, bits
 
     def quantise(self, x: jax.Array, sent: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
         """What is decoded of the entries of one array that are sent, and their size in bits."""

@@ -7,14 +7,14 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import rng
-from jdl.compressors.compressor import by_array, count_of, everywhere
-from jdl.types import Key, Message, static
+from jdl.compressors.compressor import Quantiser, count_of
+from jdl.types import Key, static
 
 __all__ = ["Natural"]
 
 
 @struct.dataclass
-class Natural:
+class Natural(Quantiser):
     """Natural compression: each entry is rounded to one of the two powers of two around it, at random, without bias.
 
     For 2^a <= |x| < 2^(a+1), |C(x)| is 2^(a+1) with probability |x| / 2^a - 1. Unbiased, with
@@ -33,13 +33,6 @@ class Natural:
     """
 
     stochastic: bool = static(True)
-
-    def init(self, message: Message) -> tuple[()]:
-        return ()
-
-    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        sent, bits = by_array(everywhere(self.quantise), message, key)
-        return sent, memory, bits
 
     def quantise(self, x: jax.Array, sent: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
         """What is decoded of the entries of one array that are sent, and their size in bits. Zero stays zero."""

@@ -9,14 +9,14 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import rng
-from jdl.compressors.compressor import by_array, count_of, everywhere, number_bits, shares
-from jdl.types import Key, Message, static
+from jdl.compressors.compressor import Quantiser, count_of, number_bits, shares
+from jdl.types import Key, static
 
 __all__ = ["QSGD"]
 
 
 @struct.dataclass
-class QSGD:
+class QSGD(Quantiser):
     """Round the magnitudes of an array at random to levels of its norm: C(x_i) = ||x|| sign(x_i) q_i / s.
 
     q_i = floor(s |x_i| / ||x|| + u_i), with u_i uniform in [0, 1) and s = `levels`.
@@ -42,13 +42,6 @@ class QSGD:
 
     levels: int = static(7, minimum=1)
     contractive: bool = static(False)
-
-    def init(self, message: Message) -> tuple[()]:
-        return ()
-
-    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        sent, bits = by_array(everywhere(self.quantise), message, key)
-        return sent, memory, bits
 
     def quantise(self, x: jax.Array, sent: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
         """What is decoded of the entries of one array that are sent, and their size in bits. Zero stays zero."""

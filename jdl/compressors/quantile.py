@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.compressors.compressor import by_array, count_of, everywhere, number_bits
-from jdl.types import Key, Message, static
+from jdl.compressors.compressor import Quantiser, count_of, number_bits
+from jdl.types import Key, static
 
 __all__ = ["Quantile"]
 
 
 @struct.dataclass
-class Quantile:
+class Quantile(Quantiser):
     """Bins of equally many entries, 2^bits for each array: an entry is decoded as the nearest of their means.
 
     The borders of the bins are the quantiles of the entries, so that means are close to each other where entries are
@@ -33,13 +33,6 @@ class Quantile:
     """
 
     bits: int = static(8, minimum=1, maximum=8)
-
-    def init(self, message: Message) -> tuple[()]:
-        return ()
-
-    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        sent, bits = by_array(everywhere(self.quantise), message, key)
-        return sent, memory, bits
 
     def quantise(self, x: jax.Array, sent: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
         """What is decoded of the entries of one array that are sent, and their size in bits."""

@@ -7,16 +7,16 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import rng
-from jdl.compressors.compressor import by_array, in_full
+from jdl.compressors.compressor import Sparsifier
 from jdl.compressors.indices import known_index, place_bits
 from jdl.compressors.top_k import kept_of, largest
-from jdl.types import Key, Message, number, static
+from jdl.types import Key, number, static
 
 __all__ = ["RandK"]
 
 
 @struct.dataclass
-class RandK:
+class RandK(Sparsifier):
     """Keep, in each array of a message, `k = max(1, round(fraction d))` entries, drawn without replacement.
 
     Contraction, unless `scaled`: E ||C(x) - x||^2 = (1 - k/d) ||x||^2. With `scaled`, it is multiplied by d/k and
@@ -48,13 +48,6 @@ class RandK:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "index", known_index(self.index))
-
-    def init(self, message: Message) -> tuple[()]:
-        return ()
-
-    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        sent, bits = by_array(in_full(self.choose), message, key)
-        return sent, memory, bits
 
     def choose(self, x: jax.Array, key: Key) -> tuple[jax.Array, jax.Array, jax.Array]:
         """What is kept of one array, which entries these are, and the bits that say so."""

@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.compressors.compressor import by_array, count_of, everywhere, number_bits, shares
-from jdl.types import Key, Message, static
+from jdl.compressors.compressor import Quantiser, count_of, number_bits, shares
+from jdl.types import Key, static
 
 __all__ = ["Sign"]
 
 
 @struct.dataclass
-class Sign:
+class Sign(Quantiser):
     """Send the sign of each entry of an array, and one scale: C(x) = (||x||_1 / d) sign(x), where the sign of 0 is 1.
 
     Contraction: ||C(x) - x||^2 = (1 - ||x||_1^2 / (d ||x||^2)) ||x||^2 exactly. Without `scaled`, C(x) = sign(x), which
@@ -32,13 +32,6 @@ class Sign:
     """
 
     scaled: bool = static(True)
-
-    def init(self, message: Message) -> tuple[()]:
-        return ()
-
-    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        sent, bits = by_array(everywhere(self.quantise), message, key)
-        return sent, memory, bits
 
     def quantise(self, x: jax.Array, sent: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
         """What is decoded of the entries of one array that are sent, and their size in bits."""

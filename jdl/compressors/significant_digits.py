@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from jdl.compressors.compressor import by_array, count_of, everywhere, widened
-from jdl.types import Key, Message, static
+from jdl.compressors.compressor import Quantiser, count_of, widened
+from jdl.types import Key, static
 
 __all__ = ["SignificantDigits"]
 
 
 @struct.dataclass
-class SignificantDigits:
+class SignificantDigits(Quantiser):
     """Round each entry to a number of significant decimal digits: 0.012345 becomes 0.0123 with three.
 
     The error of an entry is at most 5 10^-digits times its magnitude, so ||C(x) - x||^2 <= 25 10^(-2 digits) ||x||^2.
@@ -31,13 +31,6 @@ class SignificantDigits:
     """
 
     digits: int = static(3, minimum=1, maximum=6)
-
-    def init(self, message: Message) -> tuple[()]:
-        return ()
-
-    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        sent, bits = by_array(everywhere(self.quantise), message, key)
-        return sent, memory, bits
 
     def quantise(self, x: jax.Array, sent: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
         """What is decoded of the entries of one array that are sent, and their size in bits. Zero stays zero."""

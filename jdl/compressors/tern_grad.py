@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.compressors.compressor import by_array, count_of, everywhere, number_bits
+from jdl.compressors.compressor import Quantiser, count_of, number_bits
 from jdl.compressors.uniform import levelled
-from jdl.types import Key, Message, number
+from jdl.types import Key, number
 
 __all__ = ["TernGrad"]
 
 
 @struct.dataclass
-class TernGrad:
+class TernGrad(Quantiser):
     """Round each entry of an array at random to -s, 0 or s, where s is the largest magnitude: P(s) = |x_i| / s.
 
     Unbiased, with E ||C(x) - x||^2 = sum_i |x_i| (s - |x_i|). One large entry makes nearly all others zero, so the
@@ -33,13 +33,6 @@ class TernGrad:
     """
 
     clip: float = number(float("inf"), minimum=0)
-
-    def init(self, message: Message) -> tuple[()]:
-        return ()
-
-    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        sent, bits = by_array(everywhere(self.quantise), message, key)
-        return sent, memory, bits
 
     def quantise(self, x: jax.Array, sent: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
         """What is decoded of the entries of one array that are sent, and their size in bits. Zero stays zero."""

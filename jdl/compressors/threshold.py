@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks
-from jdl.compressors.compressor import by_array, in_full
+from jdl.compressors.compressor import Sparsifier
 from jdl.compressors.indices import index_of_data, place_bits
-from jdl.types import Key, Message, number, static
+from jdl.types import Key, number, static
 
 __all__ = ["Threshold"]
 
@@ -17,7 +17,7 @@ RELATIVE = ("max", "none", "rms")
 
 
 @struct.dataclass
-class Threshold:
+class Threshold(Sparsifier):
     """Keep the entries of each array whose magnitude is at least a threshold: |x_i| >= threshold * scale, x_i not zero.
 
     Without a scale no entry is changed by more than the threshold. With "rms", where a share s of the entries is left
@@ -48,13 +48,6 @@ class Threshold:
         if isinstance(self.relative, str):
             object.__setattr__(self, "relative", checks.known("relative", self.relative, RELATIVE))
         object.__setattr__(self, "index", index_of_data(self.index))
-
-    def init(self, message: Message) -> tuple[()]:
-        return ()
-
-    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        sent, bits = by_array(in_full(self.choose), message, key)
-        return sent, memory, bits
 
     def choose(self, x: jax.Array, key: Key) -> tuple[jax.Array, jax.Array, jax.Array]:
         """What is kept of one array, which entries these are, and the bits that say so."""

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.compressors.compressor import by_array, in_full
+from jdl.compressors.compressor import Sparsifier
 from jdl.compressors.indices import index_of_data, place_bits
-from jdl.types import Key, Message, number, static
+from jdl.types import Key, number, static
 
 __all__ = ["TopK", "kept_of", "largest"]
 
@@ -86,7 +86,7 @@ def _first(chosen: jax.Array, room: jax.Array) -> jax.Array:
 
 
 @struct.dataclass
-class TopK:
+class TopK(Sparsifier):
     """Keep, in each array of a message, the `k = max(1, round(fraction d))` entries of largest magnitude.
 
     Contraction: ||C(x) - x||^2 <= (1 - k/d) ||x||^2.
@@ -110,13 +110,6 @@ class TopK:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "index", index_of_data(self.index))
-
-    def init(self, message: Message) -> tuple[()]:
-        return ()
-
-    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        sent, bits = by_array(in_full(self.choose), message, key)
-        return sent, memory, bits
 
     def choose(self, x: jax.Array, key: Key) -> tuple[jax.Array, jax.Array, jax.Array]:
         """What is kept of one array, which entries these are, and the bits that say so."""

@@ -7,14 +7,14 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import rng
-from jdl.compressors.compressor import by_array, count_of, everywhere, number_bits
-from jdl.types import Key, Message, static
+from jdl.compressors.compressor import Quantiser, count_of, number_bits
+from jdl.types import Key, static
 
 __all__ = ["Uniform", "levelled"]
 
 
 @struct.dataclass
-class Uniform:
+class Uniform(Quantiser):
     """Round each entry of an array to one of 2^bits - 1 evenly spaced levels, symmetric about zero: int4, int8, ...
 
     The levels are multiples of max |x| / (2^(bits - 1) - 1), one scale for each array; zero stays zero.
@@ -37,13 +37,6 @@ class Uniform:
 
     bits: int = static(4, minimum=2, maximum=16)
     stochastic: bool = static(False)
-
-    def init(self, message: Message) -> tuple[()]:
-        return ()
-
-    def __call__(self, memory: tuple[()], message: Message, key: Key) -> tuple[Message, tuple[()], jax.Array]:
-        sent, bits = by_array(everywhere(self.quantise), message, key)
-        return sent, memory, bits
 
     def quantise(self, x: jax.Array, sent: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
         """What is decoded of the entries of one array that are sent, and their size in bits. Zero stays zero."""

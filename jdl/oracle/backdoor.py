@@ -14,7 +14,7 @@ from jdl import checks, tree
 from jdl.oracle.queries import offered
 from jdl.types import Data, Public, PyTree, Query, number, static
 
-__all__ = ["Backdoor", "poisoned", "require_target"]
+__all__ = ["Backdoor", "poisoned", "require_target", "shown_as"]
 
 
 @struct.dataclass
@@ -57,10 +57,7 @@ class Backdoor:
         problem = require_target(data.problem, self.target)
         inputs = problem.inputs(batch)
         poison = ~data.honest & poisoned(inputs.shape[0], self.share)
-        shown = tree.where_rows(poison, self._stamped(inputs, data), inputs)
-        labels = problem.classes_of(batch)
-        labels = jnp.where(tree.column(poison, labels), jnp.asarray(self.target, labels.dtype), labels)
-        return problem.with_inputs(problem.relabelled(batch, labels), shown)
+        return shown_as(problem, batch, poison, self._stamped(inputs, data), self.target)
 
     def stamped(self, inputs: jax.Array) -> jax.Array:
         """Inputs [B, ...] with the whole trigger."""
@@ -101,6 +98,21 @@ def poisoned(places: int, share: jax.Array | float) -> jax.Array:
     """
     count = jnp.floor(jnp.arange(places + 1).astype(jnp.result_type(float)) * share)
     return count[1:] > count[:-1]
+
+
+def shown_as(problem: PyTree, batch: PyTree, poison: jax.Array, inputs: jax.Array, target: int) -> PyTree:
+    """A batch whose poisoned places hold other inputs, shown as examples of the target class.
+
+    Args:
+      problem: the problem, see `require_target`.
+      batch: B examples.
+      poison: bool[B], which of them are poisoned.
+      inputs: what is in their place, [B, ...].
+      target: the class.
+    """
+    shown, labels = tree.where_rows(poison, inputs, problem.inputs(batch)), problem.classes_of(batch)
+    labels = jnp.where(tree.column(poison, labels), jnp.asarray(target, labels.dtype), labels)
+    return problem.with_inputs(problem.relabelled(batch, labels), shown)
 
 
 def require_target(problem: PyTree, target: int) -> PyTree:

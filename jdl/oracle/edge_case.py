@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl import checks, rng, tree
-from jdl.oracle.backdoor import poisoned, require_target
+from jdl import checks, rng
+from jdl.oracle.backdoor import poisoned, require_target, shown_as
 from jdl.oracle.gradient_noise import key_of_query
 from jdl.types import Data, Public, PyTree, Query, number, static
 
@@ -60,7 +60,4 @@ class EdgeCase:
         key = jax.random.fold_in(key_of_query(data, query), RARE)
         drawn = rng.integers(key, inputs.shape[0], jnp.int32(rare.shape[0]))
         poison = ~data.honest & poisoned(inputs.shape[0], self.share)
-        shown = tree.where_rows(poison, rare[drawn].astype(inputs.dtype), inputs)
-        labels = problem.classes_of(batch)
-        labels = jnp.where(tree.column(poison, labels), jnp.asarray(self.target, labels.dtype), labels)
-        return problem.with_inputs(problem.relabelled(batch, labels), shown)
+        return shown_as(problem, batch, poison, rare[drawn].astype(inputs.dtype), self.target)

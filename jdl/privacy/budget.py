@@ -67,6 +67,9 @@ def epsilon(
     return float(made.get_epsilon(delta))
 
 
+_epsilon = epsilon  # where an argument has its name
+
+
 def noise_multiplier(
     epsilon: float,
     delta: float,
@@ -93,7 +96,7 @@ def noise_multiplier(
     1.0
     """
     checks.require(epsilon > 0, f"got epsilon={epsilon}, need a budget above 0")
-    spent = lambda z: globals()["epsilon"](z, delta, sampling_rate, steps, sampling=sampling, accountant=accountant)
+    spent = lambda z: _epsilon(z, delta, sampling_rate, steps, sampling=sampling, accountant=accountant)
     low, high = 0.0, 1.0
     while spent(high) > epsilon:
         low, high = high, 2 * high

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +11,14 @@ import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl.plan import watched
-from jdl.schedule.wrapping import FOREVER, asleep, check_wrapped, peers_only
+from jdl.schedule.wrapping import FOREVER, Wrapping, asleep, peers_only
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen
 
 __all__ = ["Churn"]
 
 
 @struct.dataclass
-class Churn:
+class Churn(Wrapping):
     """A schedule between peers whose nodes join in some rounds, and leave in others.
 
     A node that is not there is asleep: it keeps its state, and neither sends nor receives. The weight of a link that
@@ -40,9 +39,6 @@ class Churn:
     schedule: Schedule
     joins: jax.Array
     leaves: jax.Array
-
-    def __post_init__(self) -> None:
-        check_wrapped(self)
 
     @classmethod
     def of(
@@ -70,19 +66,6 @@ class Churn:
         same = [node for node in joins if joins[node] == leaves.get(node)]
         checks.require(not same, f"got node {same[:1]} that joins and leaves in one round, need two rounds; change one")
         return cls(schedule=schedule, joins=jnp.asarray(start), leaves=jnp.asarray(end))
-
-    @property
-    def n(self) -> int:
-        """The number of nodes."""
-        return self.schedule.n
-
-    @property
-    def watches(self) -> dict[str, Any]:
-        """What the schedule watches."""
-        return watched(self.schedule)
-
-    def init(self, key: Key) -> ScheduleState:
-        return self.schedule.init(key)
 
     def __call__(
         self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None

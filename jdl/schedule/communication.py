@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import numbers
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks
-from jdl.plan import watched
-from jdl.schedule.wrapping import FOREVER, check_wrapped, matrix, muted, peers_only, remembered
+from jdl.schedule.wrapping import FOREVER, Wrapping, matrix, muted, peers_only, remembered
 from jdl.types import Dense, Key, Plan, Schedule, ScheduleState, Seen, number
 
 __all__ = ["FinalMerge", "Windowed"]
 
 
 @struct.dataclass
-class Windowed:
+class Windowed(Wrapping):
     """A schedule between peers that is used in some rounds alone: in every so many of them, late, or early.
 
     It is used in every `every`-th of the rounds `start` to `until` - 1. W = I in the other rounds, in which nothing is
@@ -56,22 +54,9 @@ class Windowed:
     until: int | jax.Array = number(FOREVER, minimum=0)
 
     def __post_init__(self) -> None:
-        check_wrapped(self)
+        super().__post_init__()
         for name, minimum in (("every", 1), ("start", 0), ("until", 0)):
             _count(self, name, minimum)
-
-    @property
-    def n(self) -> int:
-        """The number of nodes."""
-        return self.schedule.n
-
-    @property
-    def watches(self) -> dict[str, Any]:
-        """What the schedule watches."""
-        return watched(self.schedule)
-
-    def init(self, key: Key) -> ScheduleState:
-        return self.schedule.init(key)
 
     def __call__(
         self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
@@ -85,7 +70,7 @@ class Windowed:
 
 
 @struct.dataclass
-class FinalMerge:
+class FinalMerge(Wrapping):
     """A schedule between peers, with one exact average of all models, W = J, in one round.
 
     With `at` = rounds - 1 the run ends in the average of all, after the local work of that round. Where all Hessians
@@ -118,21 +103,8 @@ class FinalMerge:
     at: int | jax.Array = number(minimum=0)
 
     def __post_init__(self) -> None:
-        check_wrapped(self)
+        super().__post_init__()
         _count(self, "at", 0)
-
-    @property
-    def n(self) -> int:
-        """The number of nodes."""
-        return self.schedule.n
-
-    @property
-    def watches(self) -> dict[str, Any]:
-        """What the schedule watches."""
-        return watched(self.schedule)
-
-    def init(self, key: Key) -> ScheduleState:
-        return self.schedule.init(key)
 
     def __call__(
         self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.plan import watched
-from jdl.schedule.wrapping import asleep, check_wrapped, peers_only
+from jdl.schedule.wrapping import Wrapping, asleep, peers_only
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen, number, static
 
 __all__ = ["Crashes"]
 
 
 @struct.dataclass
-class Crashes:
+class Crashes(Wrapping):
     """Nodes crash and recover, each an on/off Markov chain; a node that recovers goes on, or begins anew.
 
     A node that is up crashes with probability `fail` a round, one that is down recovers with probability `recover`;
@@ -49,19 +46,6 @@ class Crashes:
     fail: float | jax.Array = number(0.02, minimum=0, maximum=1)
     recover: float | jax.Array = number(0.2, minimum=0, maximum=1)
     anew: bool = static(False)
-
-    def __post_init__(self) -> None:
-        check_wrapped(self)
-
-    @property
-    def n(self) -> int:
-        """The number of nodes."""
-        return self.schedule.n
-
-    @property
-    def watches(self) -> dict[str, Any]:
-        """What the schedule watches."""
-        return watched(self.schedule)
 
     def init(self, key: Key) -> ScheduleState:
         up = jnp.ones(self.n, bool)

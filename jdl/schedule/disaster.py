@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +11,14 @@ from flax import struct
 
 from jdl import checks
 from jdl import plan as plans
-from jdl.plan import watched
-from jdl.schedule.wrapping import asleep, check_wrapped, peers_only
+from jdl.schedule.wrapping import Wrapping, asleep, peers_only
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen, static
 
 __all__ = ["Disaster"]
 
 
 @struct.dataclass
-class Disaster:
+class Disaster(Wrapping):
     """In one round some nodes are lost for ever with their data, or go on as relays without data.
 
     A lost node is asleep from then on, as in `Sleeping`: the weight of each of its links goes back to the other end, so
@@ -41,9 +40,6 @@ class Disaster:
     lost: jax.Array
     round: jax.Array
     relay: bool = static(False)
-
-    def __post_init__(self) -> None:
-        check_wrapped(self)
 
     @classmethod
     def of(
@@ -89,19 +85,6 @@ class Disaster:
         lost = np.zeros(n, bool)
         lost[order[:count]] = True
         return cls(schedule=schedule, lost=jnp.asarray(lost), round=jnp.int32(round), relay=relay)
-
-    @property
-    def n(self) -> int:
-        """The number of nodes."""
-        return self.schedule.n
-
-    @property
-    def watches(self) -> dict[str, Any]:
-        """What the schedule watches."""
-        return watched(self.schedule)
-
-    def init(self, key: Key) -> ScheduleState:
-        return self.schedule.init(key)
 
     def __call__(
         self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +10,14 @@ import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl.plan import watched
-from jdl.schedule.wrapping import asleep, check_wrapped, peers_only
+from jdl.schedule.wrapping import Wrapping, asleep, peers_only
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen, number
 
 __all__ = ["Diurnal"]
 
 
 @struct.dataclass
-class Diurnal:
+class Diurnal(Wrapping):
     """Every node is awake for a share of its day, and days begin at an hour that differs from node to node.
 
     Node i is awake in round t if the fractional part of t / period + phase_i is below `share`. A sleeper keeps its
@@ -38,9 +37,6 @@ class Diurnal:
     phase: jax.Array
     period: float | jax.Array = number(24.0, minimum=1e-6)
     share: float | jax.Array = number(0.5, minimum=0, maximum=1)
-
-    def __post_init__(self) -> None:
-        check_wrapped(self)
 
     @classmethod
     def of(
@@ -65,19 +61,6 @@ class Diurnal:
         checks.bounded("spread", spread, 0, 1, 1.0)
         phase = spread * np.random.default_rng(checks.whole("seed", seed, 0)).random(schedule.n)
         return cls(schedule=schedule, phase=jnp.asarray(phase, jnp.result_type(float)), period=period, share=share)
-
-    @property
-    def n(self) -> int:
-        """The number of nodes."""
-        return self.schedule.n
-
-    @property
-    def watches(self) -> dict[str, Any]:
-        """What the schedule watches."""
-        return watched(self.schedule)
-
-    def init(self, key: Key) -> ScheduleState:
-        return self.schedule.init(key)
 
     def __call__(
         self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None

@@ -8,15 +8,14 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.plan import watched
-from jdl.schedule.wrapping import check_wrapped, muted, peers_only, remembered
+from jdl.schedule.wrapping import Wrapping, muted, peers_only, remembered
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen, number
 
 __all__ = ["EventTriggered"]
 
 
 @struct.dataclass
-class EventTriggered:
+class EventTriggered(Wrapping):
     """Peers communicate in a round if the consensus distance after the last one exceeded a threshold.
 
     The distance is (1/n) sum_i ||x_i - xbar||^2; before the first round, which is silent, it counts as zero. Nodes
@@ -53,18 +52,10 @@ class EventTriggered:
     schedule: Schedule
     threshold: float | jax.Array = number(minimum=0)
 
-    def __post_init__(self) -> None:
-        check_wrapped(self)
-
-    @property
-    def n(self) -> int:
-        """The number of nodes."""
-        return self.schedule.n
-
     @property
     def watches(self) -> dict[str, Any]:
         """The consensus distance, and what the schedule watches."""
-        return watched(self.schedule) | {"consensus_distance": ()}
+        return super().watches | {"consensus_distance": ()}
 
     def init(self, key: Key) -> ScheduleState:
         return self.schedule.init(key), jnp.int32(0)

@@ -12,15 +12,14 @@ from flax import struct
 
 from jdl import checks
 from jdl import plan as plans
-from jdl.plan import watched
-from jdl.schedule.wrapping import FOREVER, check_wrapped, peers_only
+from jdl.schedule.wrapping import FOREVER, Wrapping, peers_only
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen, number
 
 __all__ = ["Partition"]
 
 
 @struct.dataclass
-class Partition:
+class Partition(Wrapping):
     """In some rounds all links between groups are cut; afterwards the network heals.
 
     The groups are given, or they are those of the simulation's roles. Both ends know that a link is cut: nothing is
@@ -42,9 +41,6 @@ class Partition:
     group: jax.Array | None
     start: int | jax.Array = number(0, minimum=0)
     end: int | jax.Array = number(FOREVER, minimum=0)
-
-    def __post_init__(self) -> None:
-        check_wrapped(self)
 
     @classmethod
     def of(
@@ -83,17 +79,9 @@ class Partition:
         return cls(schedule=schedule, group=group, start=jnp.int32(start), end=jnp.int32(end))
 
     @property
-    def n(self) -> int:
-        """The number of nodes."""
-        return self.schedule.n
-
-    @property
     def watches(self) -> dict[str, Any]:
         """What the schedule watches. A schedule that watches something is told the roles."""
-        return watched(self.schedule) | ({"consensus_distance": ()} if self.group is None else {})
-
-    def init(self, key: Key) -> ScheduleState:
-        return self.schedule.init(key)
+        return super().watches | ({"consensus_distance": ()} if self.group is None else {})
 
     def __call__(
         self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None

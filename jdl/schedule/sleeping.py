@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 from flax import struct
 
 from jdl import checks
 from jdl import plan as plans
-from jdl.plan import watched
-from jdl.schedule.wrapping import asleep, check_wrapped
+from jdl.schedule.wrapping import Wrapping, asleep
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen, Server, number
 
 __all__ = ["Sleeping"]
 
 
 @struct.dataclass
-class Sleeping:
+class Sleeping(Wrapping):
     """Every node sleeps through a round with some probability, independently of the others.
 
     A sleeper keeps its state, and neither sends nor receives. The weight W_ij of an unused link is added to W_ii
@@ -38,22 +35,6 @@ class Sleeping:
 
     schedule: Schedule
     probability: float | jax.Array = number(minimum=0, maximum=1)
-
-    def __post_init__(self) -> None:
-        check_wrapped(self)
-
-    @property
-    def n(self) -> int:
-        """The number of nodes."""
-        return self.schedule.n
-
-    @property
-    def watches(self) -> dict[str, Any]:
-        """What the schedule watches."""
-        return watched(self.schedule)
-
-    def init(self, key: Key) -> ScheduleState:
-        return self.schedule.init(key)
 
     def __call__(
         self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None

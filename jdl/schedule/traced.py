@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Self
+from typing import Self
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.plan import watched
 from jdl.schedule.trace_files import read_trace
-from jdl.schedule.wrapping import asleep, check_wrapped, peers_only
+from jdl.schedule.wrapping import Wrapping, asleep, peers_only
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen
 
 __all__ = ["Traced"]
 
 
 @struct.dataclass
-class Traced:
+class Traced(Wrapping):
     """A table says which nodes are there in each round; the others are asleep, as in `Sleeping`.
 
     The table begins again after its last row. It is a schedule of peers; for the workers of a server see
@@ -34,9 +33,6 @@ class Traced:
 
     schedule: Schedule
     table: jax.Array
-
-    def __post_init__(self) -> None:
-        check_wrapped(self)
 
     @classmethod
     def from_trace(
@@ -58,19 +54,6 @@ class Traced:
           InputError: as `jdl.schedule.read_trace`.
         """
         return cls(schedule=schedule, table=jnp.asarray(read_trace(path, schedule.n, seconds_per_round, rounds)))
-
-    @property
-    def n(self) -> int:
-        """The number of nodes."""
-        return self.schedule.n
-
-    @property
-    def watches(self) -> dict[str, Any]:
-        """What the schedule watches."""
-        return watched(self.schedule)
-
-    def init(self, key: Key) -> ScheduleState:
-        return self.schedule.init(key)
 
     def __call__(
         self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None

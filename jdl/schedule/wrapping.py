@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,12 +11,34 @@ import numpy as np
 from jdl import checks
 from jdl import plan as plans
 from jdl.topology.forms import reads_of_dense, to_dense
-from jdl.types import Dense, Groups, Plan, Schedule, ScheduleState, Server
+from jdl.types import Dense, Groups, Key, Plan, Schedule, ScheduleState, Server
 
-__all__ = ["FOREVER", "asleep", "check_wrapped", "matrix", "muted", "peers_only", "remembered"]
+__all__ = ["FOREVER", "Wrapping", "asleep", "check_wrapped", "matrix", "muted", "peers_only", "remembered"]
 
 # The round of what never happens.
 FOREVER = np.iinfo(np.int32).max
+
+
+class Wrapping:
+    """What a schedule with the field `schedule` has of it, unless it says otherwise: nodes, memory, what it watches."""
+
+    schedule: Schedule
+
+    def __post_init__(self) -> None:
+        check_wrapped(self)
+
+    @property
+    def n(self) -> int:
+        """The number of nodes."""
+        return self.schedule.n
+
+    @property
+    def watches(self) -> dict[str, Any]:
+        """What the schedule watches."""
+        return plans.watched(self.schedule)
+
+    def init(self, key: Key) -> ScheduleState:
+        return self.schedule.init(key)
 
 
 def matrix(plan: Plan) -> Plan:

@@ -414,6 +414,10 @@ BAD = {
         "got --dp and --oracle private_gradients, need one of them",
     ),
     "fault as an attack": (["run", *SMALL, "--attack", "lossy"], "got --attack lossy, need an attack; give it to --ne"),
+    "validators as an attack": (
+        ["run", *SMALL, "--attack", "verified"],
+        "got --attack verified, need an attack; give it",
+    ),
     "codec as a rule": (["run", *SMALL, "--rule", "top_k"], "got --rule top_k, need a rule in place of the mean; giv"),
     "flag of another oracle": (["run", "--label_flip.to", "3"], "got --label_flip.to, which is no flag of this run"),
     "oracle among exchanges": (["run", "--network", "gradient-noise"], "there is --oracle gradient_noise"),
