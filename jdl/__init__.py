@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jdl import (
         algorithms,
         checks,
+        clock,
         compressors,
         data,
         exchange,
@@ -57,6 +58,7 @@ __all__ = [
     "Results",
     "algorithms",
     "checks",
+    "clock",
     "compare",
     "compressors",
     "data",

@@ -14,7 +14,7 @@ __all__ = ["STREAMS", "bits", "fold_in", "integers", "key_of", "uniform"]
 
 # One number per purpose. Adding a stream never changes the draws of another; numbers are never reused.
 STREAMS = {"init": 0, "node": 1, "data": 2, "schedule": 3, "exchange": 4, "schedule_state": 5, "server": 6, "common": 7}
-STREAMS |= {"order": 8, "public": 9, "down": 10, "oracle": 11, "evaluation": 12}
+STREAMS |= {"order": 8, "public": 9, "down": 10, "oracle": 11, "evaluation": 12, "clock": 13}
 
 
 def key_of(root: Key, stream: str, t: int | jax.Array, *ids: int | jax.Array) -> Key:

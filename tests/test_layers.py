@@ -15,7 +15,7 @@ LEVELS = {
     0: ["types"],
     1: ["tree", "rng", "checks", "plan"],
     2: ["topology", "data", "models", "local", "compressors", "roles", "privacy"],
-    3: ["schedule", "exchange", "problems", "oracle", "algorithms"],
+    3: ["clock", "schedule", "exchange", "problems", "oracle", "algorithms"],
     4: ["engine"],
     5: ["theory"],
     6: ["show"],

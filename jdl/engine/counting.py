@@ -23,7 +23,7 @@ from jdl.engine.sim import before_nodes, init
 from jdl.engine.state import Simulation, program_key
 from jdl.types import Data, PyTree
 
-__all__ = ["KINDS", "Asked", "asked"]
+__all__ = ["BUDGET", "KINDS", "Asked", "Counted", "asked", "mark", "programs_of"]
 
 # The kinds of queries that are counted, and the queries of a node that they count.
 KINDS = {"gradients": "grad", "hessian_products": "hvp", "prox_calls": "prox"}
@@ -76,7 +76,7 @@ def _marks(program: Jaxpr) -> Counter:
         if equation.primitive is mark:
             total[params["kind"]] += params["count"]
             continue
-        inner = [_marks(one) for one in _programs(params)]
+        inner = [_marks(one) for one in programs_of(params)]
         times = params["length"] if name == "scan" else 1
         for kind in set().union(*inner):
             counts = [one[kind] for one in inner]
@@ -87,7 +87,7 @@ def _marks(program: Jaxpr) -> Counter:
     return total
 
 
-def _programs(params: dict[str, Any]) -> list[Jaxpr]:
+def programs_of(params: dict[str, Any]) -> list[Jaxpr]:
     """The programs that an equation holds, also in tuples, as the branches of a choice."""
     values = [one for value in params.values() for one in (value if isinstance(value, tuple | list) else (value,))]
     return [one for one in (getattr(value, "jaxpr", value) for value in values) if isinstance(one, Jaxpr)]

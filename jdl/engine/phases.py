@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jdl import checks, tree
 from jdl import plan as plans
+from jdl.engine import clock
 from jdl.engine.deliveries import arrived_rows
 from jdl.engine.messages import content_of
 from jdl.engine.nodes import desk_of, each_node, node_of
@@ -35,6 +36,7 @@ class Outcome(NamedTuple):
       traffic: the totals so far.
       reports: what the rows reported.
       wires: what was on the links.
+      ticking: the clocks of the rows, or None without a clock.
     """
 
     nodes: PyTree
@@ -45,14 +47,16 @@ class Outcome(NamedTuple):
     traffic: Traffic
     reports: Reports
     wires: tuple[Wire, ...]
+    ticking: clock.Ticking | None
 
 
 def gossip_round(s: Simulation, state: RunState, plan: Plan, rows: dict, nodes: PyTree, traffic: Traffic) -> Outcome:
     """A round among peers: in each phase, every row sends, messages are exchanged, and every row receives."""
-    exchange_state, info, on_links = [], {}, []
+    exchange_state, info, on_links, ticking = [], {}, [], clock.begun(s, state, plan)
     for phase, (send, (_, recv)) in enumerate(zip(sends_of(s), s.algorithm.phases, strict=True)):
         message, nodes = stored(s, state, send(s, rows, nodes, state.server))
         inbox, new_state, deliveries, wire = exchange(s, state, plan, message, phase)
+        ticking = clock.exchanged(s, ticking, plan, deliveries)
         nodes, report = each_node(s, "recv", recv, rows, nodes, inbox, phase=phase)
         info |= report
         exchange_state.append(new_state)
@@ -60,13 +64,14 @@ def gossip_round(s: Simulation, state: RunState, plan: Plan, rows: dict, nodes: 
         traffic = tallied(traffic, deliveries, plan)
     present = jnp.ones(plans.rows(plan), bool) if plan.active is None else plan.active
     reports = Reports(info, present, rows["id"])
-    return Outcome(nodes, None, state.server, tuple(exchange_state), (), traffic, reports, tuple(on_links))
+    return Outcome(nodes, None, state.server, tuple(exchange_state), (), traffic, reports, tuple(on_links), ticking)
 
 
 def server_round(s: Simulation, state: RunState, plan: Plan, rows: dict, clients: PyTree, traffic: Traffic) -> Outcome:
     """A round with a server: in each phase, it broadcasts, its clients answer, and it is given what arrived."""
     exchange_state, down_state, on_links, server, took_part = [], [], [], state.server, None
     given, info, present, ids = plan.links, {}, plan.links.used, rows["id"]
+    ticking = clock.begun(s, state, plan)
     for phase, (send, (down, _, absorb)) in enumerate(zip(sends_of(s), s.algorithm.phases, strict=True)):
         told = getattr(s.algorithm, down)(server)
         heard, inbox, new_state, sent, wire = broadcast(s, state, plan, told, phase)
@@ -86,7 +91,14 @@ def server_round(s: Simulation, state: RunState, plan: Plan, rows: dict, clients
         message, after = send(s, rows, clients, server, inbox)
         clients = tree.where_rows(None if s.exchange_down is None else used, after, clients)
         given = given.replace(used=used)
-        aggregate, new_state, deliveries, wire = exchange(s, state, plan, stored(s, state, message), phase)
+        ticking = clock.heard(s, ticking, plan, jnp.sum(sent.bits) / jnp.maximum(jnp.sum(sent.messages), 1))
+        message, waited = stored(s, state, message), None
+        if s.clock is not None and s.clock.wait is not None:
+            # When messages arrive depends on their sizes, which an exchange decides; nothing else is read of this one.
+            waited = clock.kept(s, ticking, plan, exchange(s, state, plan, message, phase)[2])
+            plan = plan if waited is None else plans.lose(plan, waited[0])
+        aggregate, new_state, deliveries, wire = exchange(s, state, plan, message, phase)
+        ticking = clock.exchanged(s, ticking, plan, deliveries, waited)
         exchange_state.append(new_state)
         on_links += wire
         traffic = tallied(traffic, deliveries, plan)
@@ -98,7 +110,7 @@ def server_round(s: Simulation, state: RunState, plan: Plan, rows: dict, clients
         info |= reports_of(s, aggregate)
     reports = Reports(info, present, ids)
     states = tuple(exchange_state), tuple(down_state)
-    return Outcome(clients, took_part, server, *states, traffic, reports, tuple(on_links))
+    return Outcome(clients, took_part, server, *states, traffic, reports, tuple(on_links), ticking)
 
 
 def _told(s: Simulation, t: jax.Array, phase: int, arrived: jax.Array, origin: jax.Array) -> Info:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jdl import plan as plans
 from jdl import tree
+from jdl.engine.clock import ended
 from jdl.engine.joining import joined
 from jdl.engine.nodes import node_of, rows_of
 from jdl.engine.phases import gossip_round, server_round
@@ -69,6 +70,7 @@ def _round(s: Simulation, state: RunState) -> tuple[RunState, Reports, tuple[Wir
         count=_counted(state.count, plan, out.took_part),
         traffic=out.traffic,
         status=jnp.where(broken, state.t + 1, state.status),
+        clock=ended(s, state, plan, out.ticking),
     )
     return new, out.reports, out.wires
 

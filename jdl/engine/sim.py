@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jdl import checks, tree
 from jdl import plan as plans
+from jdl.engine import clock as clocks
 from jdl.engine import metrics, reverse
 from jdl.engine.mapping import AT_ONCE
 from jdl.engine.messages import content_and_bits, content_of
@@ -38,6 +39,7 @@ __all__ = [
 
 # Columns of a history, which are neither metrics nor reports.
 TAKEN = frozenset({"round", "seconds", "bits_sent", "messages_sent", "megabytes", metrics.EVALUATED})
+TAKEN |= {"simulated_seconds", "idle_share", "joules", "bits_received"}
 
 # Kept between calls, so that a round of given shapes is traced once in a process; in a larger program it is inlined.
 STEP = jax.jit(step, inline=True)
@@ -71,11 +73,12 @@ def init(simulation: Simulation, params: PyTree | None = None) -> RunState:
     shapes = [jax.eval_shape(functools.partial(messages, send)) for send in sends_of(s)]
     exchange_state = tuple(_memory(s.exchange, message) for message in shapes)
     down_state = () if s.exchange_down is None else tuple(_memory(s.exchange_down, down) for down in _downs(s, server))
-    return state.replace(nodes=nodes, server=server, exchange_state=exchange_state, down_state=down_state)
+    parts = {"nodes": nodes, "server": server, "exchange_state": exchange_state, "down_state": down_state}
+    return state.replace(**parts, clock=clocks.started(s))
 
 
 def before_nodes(s: Simulation) -> RunState:
-    """The state before the first round without what nodes, a server and exchanges hold."""
+    """The state before the first round without what nodes, a server, exchanges and clocks hold."""
     schedule_state, seen = s.schedule.init(key_of(s.key, "schedule_state", 0)), unseen(s)
     zero, n = jnp.zeros((2, s.problem.n + s.has_server), jnp.float32), s.problem.n
     traffic, count = Traffic(bits=zero, messages=zero), jnp.zeros(n, jnp.int32)

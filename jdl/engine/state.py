@@ -12,7 +12,21 @@ from flax import struct
 from jdl import checks
 from jdl.engine.mapping import AT_ONCE, Placement
 from jdl.engine.metrics.chosen import BUILT_IN, Metrics
-from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Problem, PyTree, Roles, Schedule, Seen, Traffic
+from jdl.types import (
+    Algorithm,
+    ClockState,
+    Exchange,
+    Federated,
+    Key,
+    Oracle,
+    Problem,
+    PyTree,
+    Roles,
+    Schedule,
+    Seen,
+    Traffic,
+    Work,
+)
 
 __all__ = ["RunState", "Simulation", "a_simulation", "classes_of", "program_key"]
 
@@ -36,6 +50,8 @@ class Simulation:
       metrics: what is measured beside the built-in metrics; see `jdl.engine.metrics`.
       code: a digest of the user's functions and classes (see `jdl.runs.fingerprint`). The program is compiled anew if a
         global that one of them reads has changed.
+      clock: what a round costs in time, a `jdl.clock.Clock`, or None where nobody asks.
+      work: how many steps a node takes in each exchange of a round, for the clock; see `jdl.engine.work`.
       reversible: whether `simulate` runs in loops that reverse-mode derivatives can pass; see `jdl.differentiable`.
     """
 
@@ -51,6 +67,8 @@ class Simulation:
     metrics: Metrics = BUILT_IN
     code: str | None = None
     reversible: bool = False
+    clock: Any = None
+    work: tuple[Work, ...] = ()
 
     @property
     def has_server(self) -> bool:
@@ -69,8 +87,8 @@ class Simulation:
 
 
 LEAVES, STATICS = (
-    ("problem", "algorithm", "schedule", "exchange", "oracle", "key", "exchange_down", "roles"),
-    ("placement", "metrics", "code", "reversible"),
+    ("problem", "algorithm", "schedule", "exchange", "oracle", "key", "exchange_down", "roles", "clock"),
+    ("placement", "metrics", "code", "reversible", "work"),
 )
 
 
@@ -119,7 +137,7 @@ def _flatten_with_keys(s: Simulation) -> tuple[tuple, tuple]:
 
 
 def _unflatten(static: tuple, children: tuple) -> Simulation:
-    return Simulation(*children, *static[: len(STATICS)])
+    return Simulation(**dict(zip((*LEAVES, *STATICS), (*children, *static), strict=False)))
 
 
 jax.tree_util.register_pytree_with_keys(Simulation, _flatten_with_keys, _unflatten, _flatten)
@@ -141,6 +159,7 @@ class RunState:
       count: i32[n], the number of rounds in which each node took part and worked.
       traffic: its fields are f[2, n], or f[2, n + 1] with a server, which comes last. Row 0 is what each node has sent
         since the start, as a sum in float32. Row 1 is the rounding error of this sum: the sum minus the exact value.
+      clock: the clocks of the nodes, or None without a clock.
       status: i32[], the round in which a number that is not finite first appeared, or -1.
     """
 
@@ -155,3 +174,4 @@ class RunState:
     count: jax.Array
     traffic: Traffic
     status: jax.Array
+    clock: ClockState | None = None

@@ -8,7 +8,7 @@ import numpy as np
 
 from jdl.types import PyTree, Traffic
 
-__all__ = ["all_finite", "exact", "tally"]
+__all__ = ["added", "all_finite", "exact", "tally"]
 
 
 def all_finite(state: PyTree) -> jax.Array:
@@ -53,14 +53,23 @@ def tally(total: Traffic, new: Traffic, rows: jax.Array | None) -> Traffic:
     """
 
     def add(total, new):
-        high, excess = total if rows is None else total[:, rows]
-        # Knuth's two-sum: `bigger` is rounded, and `lost` is exactly what rounding took.
-        bigger = high + new
-        back = bigger - high
-        lost = (high - (bigger - back)) + (new - back)
-        rest = lost - excess
-        settled = bigger + rest
-        sums = jnp.stack([settled, (settled - bigger) - rest])
-        return sums if rows is None else total.at[:, rows].set(sums)
+        return added(total, new) if rows is None else total.at[:, rows].set(added(total[:, rows], new))
 
     return jax.tree.map(add, total, new)
+
+
+def added(total: jax.Array, new: jax.Array) -> jax.Array:
+    """A running total after one more number, f[2, ...]: a sum, and its excess over the truth.
+
+    Args:
+      total: f[2, ...], before it.
+      new: f[...].
+    """
+    high, excess = total
+    # Knuth's two-sum: `bigger` is rounded, and `lost` is exactly what rounding took.
+    bigger = high + new
+    back = bigger - high
+    lost = (high - (bigger - back)) + (new - back)
+    rest = lost - excess
+    settled = bigger + rest
+    return jnp.stack([settled, (settled - bigger) - rest])

@@ -14,6 +14,7 @@ from jax.extend.core import Jaxpr
 
 from jdl import checks, tree
 from jdl import exchange as exchanges
+from jdl.clock import Clock
 from jdl.engine import placement
 from jdl.engine.mapping import AT_ONCE, Mapping, Placement
 from jdl.engine.metrics import Metrics
@@ -31,6 +32,7 @@ from jdl.runs.needs import REMEDIES, check_needs
 from jdl.runs.per_node import kept_per_node
 from jdl.runs.privacy import say_expected
 from jdl.runs.signatures import SCHEDULE, WRAPPER, check_calls, of_algorithm
+from jdl.runs.timed import check_clock, steps_of
 from jdl.runs.users_errors import explained
 from jdl.runs.users_functions import check_functions
 from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Plan, Problem, Roles, Wrapper
@@ -61,6 +63,7 @@ def simulation(
     metrics: Mapping_[str, Metric] | None = None,
     own: bool = False,
     per_node: bool | Collection[str] = False,
+    clock: Clock | None = None,
     seed: int = 0,
     mapping: Mapping = "auto",
     devices: int | str = "auto",
@@ -87,6 +90,8 @@ def simulation(
         "loss" (of each node's model on the global test set), "distance" (`||x_i - mean||`, to the mean model) and
         "bits" (what the node has sent since the start, exactly); True for all that there are. Metrics with `own=True`
         and metrics of your own that give a number for each node are kept in any case.
+      clock: what a round costs in simulated seconds and joules, a `jdl.clock.Clock`, for the columns
+        `simulated_seconds`, `idle_share`, `joules` and `bits_received`; None where nobody asks.
       seed: the seed of all randomness of the run. (Graphs and data have seeds of their own.)
       mapping: how the nodes are computed. "vmap" computes all at once; a number computes so many at a time, which needs
         less memory; "loop" computes them one by one without compilation, to debug (see `jdl.run`); "auto" chooses
@@ -119,7 +124,8 @@ def simulation(
     model = shapes_of_model(problem)
     numbers = sum(leaf.size for leaf in jax.tree.leaves(model))
     schedule = as_schedule(topology, algorithm, problem.n, numbers, form)
-    parts = problem, algorithm, schedule, exchange, oracle, down, roles
+    check_clock(clock, hasattr(algorithm, "client_init"))
+    parts = problem, algorithm, schedule, exchange, oracle, down, roles, clock
     for part in parts:
         checks.fields(part)
     check_functions(algorithm, model)
@@ -136,14 +142,18 @@ def simulation(
     refuse.own(own, problem)
     functions = refuse.metrics(metrics)
     measured = Metrics(functions, own, honest_only, kept_per_node(per_node, problem, model, functions, own))
-    *parts, down, roles = tree.numbers_to_arrays(parts)
-    built = Simulation(*parts, key=key, exchange_down=down, roles=roles, placement=Placement(mapping), metrics=measured)
+    *parts, down, roles, clock = tree.numbers_to_arrays(parts)
+    beside = {"exchange_down": down, "roles": roles, "clock": clock}
+    built = Simulation(*parts, key=key, **beside, placement=Placement(mapping), metrics=measured)
     built = built.replace(code=code_of(built))
     shapes = program_key(built)
     with explained(algorithm):
         check_words(built)
         check_needs(built, _plan(*shapes))
         say_expected(built, _plan(*shapes))
+        if clock is not None:
+            built = built.replace(work=steps_of(built))
+            shapes = program_key(built)
         round_ = _round(*shapes)
     mesh = placement.mesh_over(devices_for(problem, mapping, round_) if devices == "auto" else devices)
     if mesh is not None:
@@ -170,7 +180,7 @@ def _round(structure: jax.tree_util.PyTreeDef, leaves: tuple[jax.ShapeDtypeStruc
 
 def code_of(built: Simulation) -> str:
     """The digest of the classes and functions of a simulation, see `Simulation.code`."""
-    names = ("problem", "algorithm", "schedule", "exchange", "oracle", "exchange_down", "roles")
+    names = ("problem", "algorithm", "schedule", "exchange", "oracle", "exchange_down", "roles", "clock")
     return fingerprint.of_tree((tuple(getattr(built, name) for name in names), built.metrics.functions))
 
 

@@ -39,6 +39,7 @@ REMEDIES = {
     "prox": "let the method take local steps in place of exact ones, or give a quadratic",
     "public": "give the problem public inputs, public=0.1",
     "held_out": "give the problem a share to keep aside, validation=0.2",
+    "prompt": "leave out what delays messages by rounds, since a clock says in seconds how late they are",
     "peers": "give a graph, not a schedule of clients",
     "server": "give jdl.schedule.Sampling(n, participants)",
 }
@@ -56,7 +57,7 @@ def check_needs(built: Simulation, plan: Plan) -> None:
     """
     broken = breaks_of(built.exchange)
     has = plans.provides(plan) | {"reliable", "push", "copies"} | answers(built.oracle, built.problem)
-    has |= getattr(built.schedule, "provides", frozenset())
+    has |= getattr(built.schedule, "provides", frozenset()) | {"prompt"}
     if {"fixed_links", "server"} & has:
         has |= {"lasting_links"}
     if built.roles is not None:  # perhaps of nobody: a sweep over numbers of attackers begins with none
@@ -69,7 +70,8 @@ def check_needs(built: Simulation, plan: Plan) -> None:
     noisy = any(getattr(part, "noisy", False) for part in layers(built.exchange))
     # Noise would be on copies that neighbours keep, and not on their changes.
     _check((built.algorithm,), has, broken | ({"copies"} if noisy and "peers" in has else set()))
-    _check((*layers(built.exchange), *asked), has, broken)
+    timed = [] if built.clock is None else [built.clock]
+    _check((*layers(built.exchange), *asked, *timed), has, broken)
     for part in down:
         unmet = sorted(part.needs - (has - ONE_HONEST_SENDER))
         got = f"got {type(part).__name__} in network_down that needs {' and '.join(map(repr, unmet))}"

@@ -24,6 +24,7 @@ from jdl.runs.driver import Reached
 from jdl.runs.history import Row
 from jdl.runs.memory import free_bytes, return_freed
 from jdl.runs.pace import Due
+from jdl.runs.timed import columns
 from jdl.types import PyTree
 
 __all__ = ["Program", "compiled", "compiled_chunk", "evaluated", "flag", "program_of", "row_of", "stands_at"]
@@ -148,10 +149,10 @@ class Program:
 
     def row(self, reached: Reached) -> Row:
         """The traffic since the start, and the metrics."""
-        return row_of(reached, self.simulation.problem.n)
+        return row_of(reached, self.simulation.problem.n, self.simulation.clock)
 
 
-def row_of(reached: Reached, n: int) -> Row:
+def row_of(reached: Reached, n: int, clock: Any = None) -> Row:
     """The traffic since the start and the metrics, on the host: numbers, or arrays of several simulations.
 
     Traffic is summed in float64, in which the sum is exact. `megabytes` is what a node has sent in the mean, and with a
@@ -160,11 +161,13 @@ def row_of(reached: Reached, n: int) -> Row:
     Args:
       reached: where the simulations stand.
       n: the number of nodes.
+      clock: the clock of the simulation, or of several, stacked; None without one.
     """
     traffic, metrics = jax.device_get((reached.state.traffic, reached.metrics))
     totals = {name: exact(getattr(traffic, name)) for name in ("bits", "messages")}
     row = {f"{name}_sent": _on_host(np.sum(total, axis=-1)) for name, total in totals.items()}
     row["megabytes"] = row["bits_sent"] / 8e6 / n
+    row |= {name: _on_host(value) for name, value in columns(clock, reached.state, totals["bits"]).items()}
     of_nodes = f"{PER_NODE}bits"
     if of_nodes in metrics:  # where there is a server, its traffic comes last
         metrics[of_nodes] = totals["bits"][..., : metrics[of_nodes].shape[-1]]

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 
 from jdl import checks
+from jdl.clock import Clock
 from jdl.engine.mapping import Mapping
 from jdl.engine.sim import Simulation
 from jdl.runs import compose
@@ -65,6 +66,7 @@ def run(
     metrics: Mapping_[str, compose.Metric] | None = None,
     own: bool = False,
     per_node: bool | Collection[str] = False,
+    clock: Clock | None = None,
     params: PyTree | str | os.PathLike[str] | None = None,
     mapping: Mapping = "auto",
     devices: int | str = "auto",
@@ -118,6 +120,7 @@ def run(
       own: see `jdl.simulation`.
       per_node: see `jdl.simulation`. Where a sample of nodes is evaluated, the accuracy and the loss of the others are
         NaN; distances and bits are those of all nodes.
+      clock: see `jdl.simulation`.
       params: the initial model of all nodes, or one initial model for each node, `[n, ...]`; or a `.npz` or
         `.safetensors` file of either, whose arrays have the names of the model's; by default one model drawn from
         `seed`, the same for all nodes.
@@ -171,7 +174,7 @@ def run(
     several = seeds_of(seeds, seed)
     parts = {"problem": problem, "algorithm": algorithm, "topology": topology, "network": network}
     what = {"network_down": network_down, "oracle": oracle, "roles": roles, "metrics": metrics}
-    what |= {"attackers": attackers, "own": own, "per_node": per_node}
+    what |= {"attackers": attackers, "own": own, "per_node": per_node, "clock": clock}
     how = {"mapping": mapping, "devices": devices}
     made = simulations({**parts, **what, **how}, several or (seed,))
     made = made if several is None else aligned(made, ROUNDS)  # the same for a run that is extended

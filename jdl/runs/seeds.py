@@ -15,7 +15,7 @@ from jdl.runs import compose
 __all__ = ["is_recipe", "made_with", "seeds_of", "simulations"]
 
 # What differs between two simulations with one recipe for their parts and another seed.
-PARTS = ("problem", "topology", "network", "network_down", "oracle", "roles", "attackers")
+PARTS = ("problem", "topology", "network", "network_down", "oracle", "roles", "attackers", "clock")
 
 
 def seeds_of(seeds: int | Sequence[int] | None, seed: int) -> tuple[int, ...] | None:

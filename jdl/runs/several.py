@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jdl import checks
+from jdl.clock import Clock
 from jdl.engine import sim as simulator
 from jdl.engine.seeing import mean_of
 from jdl.engine.sim import RunState, Simulation
@@ -241,8 +242,18 @@ class SideBySide:
 
     def row(self, reached: Reached) -> Row:
         """The metrics of the simulations, arrays [S], or [S, n] of numbers of every node."""
-        row = row_of(reached, self.n)
+        row = row_of(reached, self.n, self.clock())
         return {name: value if name in SHARED else np.asarray(value)[: self.count] for name, value in row.items()}
+
+    def clock(self) -> Clock | None:
+        """The clocks of all simulations as one whose numbers are stacked, `[S]` and `[S, 1]` or `[S, n]`; or None."""
+        clock, axes = (self.structure.unflatten(x).clock for x in (self.leaves, self.axes))
+        if clock is None:
+            return None
+        size = self.shapes.status.shape[0]
+        spread = lambda x, axis: np.broadcast_to(x, (size, *np.shape(x)[axis is not None :]))
+        watts, per_bit = spread(clock.watts, axes.watts), spread(clock.joules_per_bit, axes.joules_per_bit)
+        return clock.replace(watts=watts.reshape(size, -1), joules_per_bit=per_bit)
 
     def states(self, state: RunState) -> list[RunState]:
         """The state of each simulation."""

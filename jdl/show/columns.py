@@ -26,6 +26,7 @@ ABOVE = "loss_above_optimum"  # mean_loss minus the loss of the optimum, where t
 NEVER_NEGATIVE = (ABOVE, "suboptimality", "consensus_distance")  # 0 is exact there, and left out of logarithmic axes
 LOSSES = ("mean_loss", "mean_model_loss")  # the first of these says whether a run has diverged
 CLOCK = ("round", "seconds", "megabytes", "bits_sent", "messages_sent", "seed", "point")
+CLOCK += ("simulated_seconds", "idle_share", "joules", "bits_received")
 MEGABYTE = 8e6  # bits
 TITLES = {
     "mean_accuracy": "test accuracy, mean over nodes",
@@ -46,6 +47,10 @@ TITLES = {
     "seconds": "seconds",
     "megabytes": "sent, MB a node",
     "bits_sent": "bits sent by all nodes",
+    "simulated_seconds": "simulated seconds",
+    "idle_share": "share of the time in which nodes wait",
+    "joules": "energy of all nodes, J",
+    "bits_received": "bits received by all nodes",
     "num_examples": "number of examples of a node",
     "degree": "degree of a node",
 }

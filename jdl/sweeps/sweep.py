@@ -46,6 +46,7 @@ def sweep(
     metrics: Any = None,
     own: Any = False,
     per_node: bool | Collection[str] | Any = False,
+    clock: Any = None,
     params: Any = None,
     mapping: Mapping_ | Any = "auto",
     devices: int | str | Any = "auto",
@@ -88,6 +89,7 @@ def sweep(
       attackers: see `jdl.run`.
       metrics: see `jdl.run`.
       own: see `jdl.run`.
+      clock: see `jdl.run`.
       per_node: see `jdl.run`. The table leaves these numbers out; they are in the directories of the units.
       params: see `jdl.run`.
       mapping: see `jdl.run`.
@@ -135,7 +137,7 @@ def sweep(
     given = {"problem": problem, "algorithm": algorithm, "topology": topology, "network": network}
     given |= {"network_down": network_down, "oracle": oracle, "roles": roles, "metrics": metrics, "own": own}
     given |= {"params": params, "mapping": mapping, "devices": devices, "rounds": rounds, "eval_every": eval_every}
-    given |= {"attackers": attackers, "per_node": per_node, "eval_nodes": eval_nodes, "until": until}
+    given |= {"attackers": attackers, "per_node": per_node, "clock": clock, "eval_nodes": eval_nodes, "until": until}
     if executor is not None:
         executors.check(executor, run_dir)
     part = shard_of(shard)

@@ -69,11 +69,20 @@ from jdl.types.queries import (
     Query,
     Which,
 )
+from jdl.types.timing import (
+    ClockState,
+    LinkTime,
+    StepTime,
+    Transfers,
+    Wait,
+    Work,
+)
 
 __all__ = [
     "Algorithm",
     "BatchId",
     "Circulant",
+    "ClockState",
     "Data",
     "Delivery",
     "Dense",
@@ -89,6 +98,7 @@ __all__ = [
     "Info",
     "Key",
     "Levels",
+    "LinkTime",
     "Links",
     "Message",
     "Minibatch",
@@ -114,9 +124,13 @@ __all__ = [
     "Sized",
     "Slots",
     "State",
+    "StepTime",
     "Traffic",
+    "Transfers",
+    "Wait",
     "Which",
     "Wire",
+    "Work",
     "Wrapper",
     "number",
     "static",

@@ -65,7 +65,7 @@ class Delayed:
     needs: ClassVar[frozenset[str]] = frozenset({"one_by_one", "lasting_links"})
     # Between peers a message may be read twice or never, so that no sum over the nodes is kept.
     breaks: ClassVar[frozenset[str]] = frozenset(
-        {"reliable", "symmetric", "doubly_stochastic", "column_stochastic", "per_link", "push"}
+        {"reliable", "symmetric", "doubly_stochastic", "column_stochastic", "per_link", "push", "prompt"}
     )
 
     def __post_init__(self) -> None:

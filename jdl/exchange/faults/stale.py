@@ -50,7 +50,7 @@ class Stale:
 
     needs: ClassVar[frozenset[str]] = frozenset({"peers", "one_by_one", "fixed_links"})
     breaks: ClassVar[frozenset[str]] = frozenset(
-        {"reliable", "symmetric", "doubly_stochastic", "column_stochastic", "per_link", "push"}
+        {"reliable", "symmetric", "doubly_stochastic", "column_stochastic", "per_link", "push", "prompt"}
     )
 
     def init(self, message: Message) -> ExchangeState:

@@ -1,0 +1,34 @@
+"""What a round costs in simulated seconds: how long nodes compute, how long messages travel, and who is waited for.
+
+A `Clock` is put together from one part of each kind, and given to `jdl.run(..., clock=Clock(...))`:
+
+- how long a step takes (`steps/`): `Constant`, `LogNormal`, `Exponential`, `Recorded`, and `slow` for a few slow nodes;
+- how long a message travels (`links/`): `Parallel`, `FairShare`, `OneAfterAnother`;
+- for whom a server waits (`waits/`): `First`, `Deadline`; without one, for everybody.
+"""
+
+from jdl.clock.clock import Clock
+from jdl.clock.links.fair_share import FairShare
+from jdl.clock.links.one_after_another import OneAfterAnother
+from jdl.clock.links.parallel import Parallel
+from jdl.clock.steps.constant import Constant
+from jdl.clock.steps.exponential import Exponential
+from jdl.clock.steps.log_normal import LogNormal
+from jdl.clock.steps.recorded import Recorded
+from jdl.clock.steps.slow import slow
+from jdl.clock.waits.deadline import Deadline
+from jdl.clock.waits.first import First
+
+__all__ = [
+    "Clock",
+    "Constant",
+    "Deadline",
+    "Exponential",
+    "FairShare",
+    "First",
+    "LogNormal",
+    "OneAfterAnother",
+    "Parallel",
+    "Recorded",
+    "slow",
+]

@@ -1,0 +1,3 @@
+"""How long messages travel."""
+
+__all__ = []

@@ -1,0 +1,31 @@
+"""Links that do not disturb each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jdl.clock.links.lines import latency
+from jdl.types import Transfers, number
+
+__all__ = ["Parallel"]
+
+
+@struct.dataclass
+class Parallel:
+    """All links work at the same time, each at its full rate: `arrival_ij = ready_j + latency_ij + bits_j / rate`.
+
+    Args:
+      rate: bits a second of each link.
+      latency: seconds: f[] for all links, or f[n, n] from sender (column) to receiver (row); with a server one row and
+        column more, the last.
+    """
+
+    rate: float = number(1e8, minimum=1e-30)
+    latency: Any = number(0.01, minimum=0)
+
+    def arrivals(self, transfers: Transfers) -> jax.Array:
+        return transfers.ready + latency(self.latency, transfers) + transfers.bits / jnp.float32(self.rate)

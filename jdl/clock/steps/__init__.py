@@ -1,0 +1,3 @@
+"""How long one step of a node takes."""
+
+__all__ = []

@@ -1,0 +1,3 @@
+"""For whom a server waits."""
+
+__all__ = []

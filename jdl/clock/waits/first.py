@@ -1,0 +1,41 @@
+"""A server that goes on when enough clients have answered."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jdl.types import static
+
+__all__ = ["First"]
+
+
+@struct.dataclass
+class First:
+    """The server takes the first `count` messages, and drops those that come later.
+
+    So one samples more clients than are needed, and does not wait for the slowest. If fewer are on their way, it waits
+    for all of them. Messages that arrive at the same time as the last one that is needed are taken as well.
+
+    Args:
+      count: the number of messages that are needed.
+
+    >>> keep, ends = First(1).until(0.0, jnp.array([3.0, 2.0]), jnp.array([True, True]))
+    >>> keep.tolist(), float(ends)
+    ([False, True], 2.0)
+
+    References:
+      Bonawitz et al., "Towards Federated Learning at Scale: System Design", MLSys 2019, section 4 (over-selection).
+      Chen, Pan, Monga, Bengio, Jozefowicz, "Revisiting Distributed Synchronous SGD", 2016 (backup workers).
+    """
+
+    count: int = static(minimum=1)
+
+    def until(self, began: jax.Array, arrivals: jax.Array, used: jax.Array) -> tuple[jax.Array, jax.Array]:
+        there = jnp.where(used, arrivals, jnp.inf)
+        order = jnp.sort(there)
+        needed = jnp.clip(jnp.sum(used), 1, min(self.count, used.shape[0])) - 1
+        last = order[needed]
+        ends = jnp.where(jnp.isfinite(last), jnp.maximum(last, began), began)
+        return used & (there <= last), ends

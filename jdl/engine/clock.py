@@ -1,0 +1,209 @@
+"""The clock: the second at which each node ends a round, from what was delivered, for every method.
+
+Plans mix models by sums and products, and clocks by maxima and sums, over the same links.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jdl import checks, tree
+from jdl import plan as plans
+from jdl.engine.state import RunState, Simulation
+from jdl.engine.totals import added
+from jdl.rng import key_of
+from jdl.types import ClockState, Delivery, Edges, Plan, Transfers, Work
+
+__all__ = ["Ticking", "begun", "ended", "exchanged", "heard", "kept", "started"]
+
+
+@struct.dataclass
+class Ticking:
+    """The clocks during a round.
+
+    Attributes:
+      now: f[m], the second that each row has reached.
+      server: f[], the second that the server has reached.
+      step: f[m], the seconds of one step of each row; 0 for rows that do not work.
+      pending: f[m], the second at which what was sent to each row in the last exchange is there.
+      computed: f[m], for how long each row has computed in this round.
+      received: f[m], how many bits have arrived at each row in this round.
+      phase: the number of exchanges so far that were not empty.
+    """
+
+    now: jax.Array
+    server: jax.Array
+    step: jax.Array
+    pending: jax.Array
+    computed: jax.Array
+    received: jax.Array
+    phase: int = struct.field(pytree_node=False, default=0)
+
+
+def started(s: Simulation) -> ClockState | None:
+    """The clocks before the first round."""
+    if s.clock is None:
+        return None
+    n = s.problem.n
+    zeros, sums = jnp.zeros(n + s.has_server, jnp.float32), jnp.zeros((2, n), jnp.float32)
+    pending = None if s.work[0].waits else zeros[:n]
+    return ClockState(now=zeros, since=jnp.zeros(2, jnp.float32), computed=sums, received=sums, pending=pending)
+
+
+def begun(s: Simulation, state: RunState, plan: Plan) -> Ticking | None:
+    """The clocks at the beginning of a round; None for a simulation without them."""
+    if s.clock is None:
+        return None
+    ids, n, m = plans.ids(plan), s.problem.n, plans.rows(plan)
+    step = s.clock.step
+    key = key_of(s.key, "clock", state.t)
+    of_nodes = step.seconds(state.t, key, n) if hasattr(step, "seconds") else jnp.asarray(step, jnp.float32)
+    need = f"need one number, or one for each of n={n} nodes"
+    checks.require(of_nodes.shape in ((), (n,)), f"got steps of shape {of_nodes.shape}, {need}; try step=0.1")
+    of_rows = jnp.broadcast_to(of_nodes, (n,))[ids].astype(jnp.float32)
+    for mask in (plan.active, plan.works):
+        of_rows = of_rows if mask is None else jnp.where(mask, of_rows, 0)
+    now, server = state.clock.now[:n][ids], state.clock.now[-1]
+    zero, pending = jnp.zeros(m, jnp.float32), state.clock.pending
+    return Ticking(now, server, of_rows, now if pending is None else pending[ids], zero, zero)
+
+
+def heard(s: Simulation, ticking: Ticking | None, plan: Plan, bits: jax.Array) -> Ticking | None:
+    """The clocks after a server's message of so many bits, f[] a copy: clients begin when it is there."""
+    if ticking is None:
+        return None
+    used = plan.links.used
+    n, ids = s.problem.n, plans.ids(plan)
+    size, ready = jnp.broadcast_to(bits, used.shape), jnp.broadcast_to(ticking.server, used.shape)
+    copies = Transfers(jnp.full_like(ids, n), ids, used, size, ready, n=n)
+    there = s.clock.links.arrivals(copies)
+    pending = jnp.where(used & (bits > 0), jnp.maximum(ticking.pending, there), ticking.pending)
+    return ticking.replace(pending=pending, received=ticking.received + jnp.where(used, bits, 0))
+
+
+def kept(
+    s: Simulation, ticking: Ticking, plan: Plan, deliveries: tuple[Delivery, ...]
+) -> tuple[jax.Array, jax.Array] | None:
+    """What becomes of the messages to a server that does not wait for all; None for an empty message.
+
+    Returns:
+      bool[m], which messages are not late, and f[], the second at which the server goes on.
+    """
+    if not deliveries:
+        return None
+    there, used, _ = _arrivals(s, ticking, plan, deliveries)
+    keep, ends = s.clock.wait.until(ticking.server, there, used)
+    return keep | ~used, ends
+
+
+def exchanged(
+    s: Simulation,
+    ticking: Ticking | None,
+    plan: Plan,
+    deliveries: tuple[Delivery, ...],
+    waited: tuple[jax.Array, jax.Array] | None = None,
+) -> Ticking | None:
+    """The clocks after an exchange.
+
+    Args:
+      s: the simulation.
+      ticking: the clocks before it.
+      plan: who talks.
+      deliveries: what went over the links; none for an empty message.
+      waited: of a server that does not wait for all, see `kept`. It tells those who are late to stop.
+    """
+    if ticking is None or not deliveries:
+        return ticking
+    work, step, pending = s.work[ticking.phase], ticking.step, ticking.pending
+    there, used, size = _arrivals(s, ticking, plan, deliveries)
+    # What arrived in the last exchange is awaited at the beginning of this one, or at its end.
+    now = jnp.maximum(_start(ticking, work) + (work.before + work.beside) * step, pending)
+    server, received = ticking.server, ticking.received
+    steps = (work.before + work.beside + work.after) * step
+    if waited is not None:
+        keep, server = waited
+        stopped = jnp.where(keep, 0, jnp.maximum(now - server, 0))
+        now, steps = now - stopped, jnp.maximum(steps - stopped, 0)
+    elif s.has_server:
+        server = jnp.maximum(server, jnp.max(jnp.where(used, there, -jnp.inf)))
+    else:
+        links, m = plans.one_by_one(deliveries[0].plan).links, now.shape[0]
+        pending = jnp.maximum(pending, _last(links, jnp.where(used, there, -jnp.inf), m))
+        received = received + plans.into(links, jnp.where(used, size, 0), m)
+        now = jnp.maximum(now, pending) + work.after * step if work.after else now
+    changes = {"now": now, "server": server, "pending": pending, "received": received}
+    return ticking.replace(**changes, computed=ticking.computed + steps, phase=ticking.phase + 1)
+
+
+def _start(ticking: Ticking, work: Work) -> jax.Array:
+    """The second at which each row begins the steps of an exchange."""
+    return jnp.maximum(ticking.now, ticking.pending) if work.waits else ticking.now
+
+
+def _ready(ticking: Ticking, work: Work) -> jax.Array:
+    """The second at which the message of each row is ready."""
+    ready = _start(ticking, work) + work.before * ticking.step
+    return jnp.maximum(ready, ticking.pending) if work.sends_on else ready
+
+
+def _arrivals(
+    s: Simulation, ticking: Ticking, plan: Plan, deliveries: tuple[Delivery, ...]
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """When each copy is there, whether there is one, and its size: in the shape of the links, one by one.
+
+    Parts of a message that take the same link are one copy on it.
+    """
+    row_ids, n = plans.ids(plan), s.problem.n
+    ready = _ready(ticking, s.work[ticking.phase])
+    size, used = jnp.float32(0), jnp.bool_(False)
+    for delivery in deliveries:
+        late_rows = (
+            f"got a clock beside an exchange whose messages are of earlier rounds ({delivery.bits.shape[0]} rows "
+        )
+        late_rows += f"for {ready.shape[0]} nodes): clocks say how late they are; leave one of the two out"
+        checks.require(delivery.bits.shape[0] == ready.shape[0], late_rows)
+        links = plans.one_by_one(delivery.plan).links
+        who = plans.senders(links)
+        bits = delivery.bits[who]
+        there = plans.arrived(links) & (bits > 0)
+        size, used = size + jnp.where(there, bits, 0), used | there
+    to = jnp.full_like(who, n) if s.has_server else row_ids[plans.receivers(links)]
+    copies = Transfers(row_ids[who], to, used, size, ready[who], n=n)
+    return s.clock.links.arrivals(copies), used, size
+
+
+def _last(links: object, values: jax.Array, m: int) -> jax.Array:
+    """The greatest of `values`, one for each link, over the links into each of m rows."""
+    if isinstance(links, Edges):
+        return jnp.full(m, -jnp.inf, values.dtype).at[links.receivers].max(values)
+    return jnp.max(values, axis=1, initial=-jnp.inf)
+
+
+def ended(s: Simulation, state: RunState, plan: Plan, ticking: Ticking | None) -> ClockState | None:
+    """The clocks after a round. They are kept as distances from the earliest, since float32 loses seconds in years."""
+    if ticking is None:
+        return None
+    n, ids, before = s.problem.n, plan.participants, state.clock
+    now, pending, computed = ticking.now, ticking.pending, ticking.computed
+    if not ticking.phase:  # nothing was sent
+        now, computed = now + s.work[0].before * ticking.step, s.work[0].before * ticking.step
+    if before.pending is None:
+        now, pending = jnp.maximum(now, pending), None
+    else:
+        pending = tree.put_rows(before.pending, ids, pending)
+    now = tree.put_rows(before.now[:n], ids, now)
+    now = jnp.append(now, ticking.server) if s.has_server else now
+    earliest = jnp.min(now)
+    return ClockState(
+        now=now - earliest,
+        since=added(before.since, earliest),
+        computed=_put(before.computed, ids, computed),
+        received=_put(before.received, ids, ticking.received),
+        pending=None if pending is None else pending - earliest,
+    )
+
+
+def _put(total: jax.Array, ids: jax.Array | None, new: jax.Array) -> jax.Array:
+    return added(total, new) if ids is None else total.at[:, ids].set(added(total[:, ids], new))

@@ -1,0 +1,83 @@
+"""The clock of a simulation: its checks, the steps that it counts, and its columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from jdl import checks
+from jdl.clock import Clock
+from jdl.engine.sim import RunState, Simulation
+from jdl.engine.totals import exact
+from jdl.engine.work import work_of
+from jdl.types import LinkTime, StepTime, Wait, Work
+
+__all__ = ["check_clock", "columns", "steps_of"]
+
+
+def check_clock(clock: Any, server: bool) -> None:
+    """Check that an argument is a clock whose parts are parts of clocks.
+
+    Raises:
+      InputError: if it is not, or if it waits for clients where there are none.
+    """
+    if clock is None:
+        return
+    need = "need a jdl.clock.Clock; try Clock(step=0.1)"
+    checks.require(isinstance(clock, Clock), f"got clock={clock!r}, {need}")
+    step = clock.step
+    timed = isinstance(step, StepTime) or np.asarray(step).dtype.kind in "iuf"
+    checks.require(timed, f"got step={step!r}, need seconds, or a part such as jdl.clock.LogNormal(0.1); try step=0.1")
+    links = f"got links={clock.links!r}, need a part such as jdl.clock.FairShare(up=1e8)"
+    checks.require(isinstance(clock.links, LinkTime), f"{links}; make one")
+    number = clock.steps is None or (isinstance(clock.steps, int | float) and 0 <= clock.steps < math.inf)
+    checks.require(number, f"got steps={clock.steps!r}, need the steps of a node in a round; try steps=5")
+    if clock.wait is not None:
+        waits = f"got wait={clock.wait!r}, need a part such as jdl.clock.Deadline(10.0)"
+        checks.require(isinstance(clock.wait, Wait), f"{waits}; make one")
+        alone = f"got wait={clock.wait!r} with a method among peers, who wait for all messages; leave it out"
+        checks.require(server, alone)
+
+
+def steps_of(built: Simulation) -> tuple[Work, ...]:
+    """The steps of a node in each exchange: read off the method, or as the clock says.
+
+    Raises:
+      InputError: if their number depends on data, on the round or on chance, and the clock does not say it.
+    """
+    work, steps = work_of(built), built.clock.steps
+    if steps is not None:
+        return (Work(float(steps), 0.0, 0.0), *(Work(0.0, 0.0, 0.0) for _ in work[1:]))
+    name = type(built.algorithm).__name__
+    got = f"got a clock with {name}, whose number of steps in a round depends on the round, on data or on chance"
+    known = not any(math.isnan(number) for one in work for number in one)
+    checks.require(known, f"{got}; say how many it takes in the mean: Clock(..., steps=5)")
+    return work
+
+
+def columns(clock: Clock | None, state: RunState, bits_sent: np.ndarray) -> Mapping[str, Any]:
+    """The columns of the clock: numbers, or arrays of several simulations.
+
+    Args:
+      clock: the clock of the simulation, or of several, whose numbers of nodes are `[..., n]` or `[..., 1]`; or None.
+      state: the state.
+      bits_sent: what each node, and the server, has sent since the start: f[..., n].
+    """
+    if clock is None:
+        return {}
+    times, watts, per_bit = jax.device_get((state.clock, clock.watts, clock.joules_per_bit))
+    since, computed, n = np.asarray(times.since, np.float64), exact(times.computed), times.computed.shape[-1]
+    has_server = times.now.shape[-1] > n  # it ends a round
+    last = times.now[..., -1] if has_server else np.max(times.now, axis=-1)
+    last = since[..., 0] - since[..., 1] + last
+    busy = np.sum(computed, axis=-1)
+    return {
+        "simulated_seconds": last,
+        "idle_share": np.where(last > 0, 1 - busy / (n * np.where(last > 0, last, 1)), 0.0),
+        "joules": np.sum(watts * computed, axis=-1) + per_bit * np.sum(bits_sent, axis=-1),
+        "bits_received": np.sum(exact(times.received), axis=-1),
+    }

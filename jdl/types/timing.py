@@ -1,0 +1,108 @@
+"""The parts of a clock, and what a round costs in time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import jax
+from flax import struct
+
+from jdl.types.fields import Key
+
+__all__ = ["ClockState", "LinkTime", "StepTime", "Transfers", "Wait", "Work"]
+
+
+class Work(NamedTuple):
+    """How many steps a node computes in one exchange of a round; a step is one gradient of one minibatch.
+
+    Attributes:
+      before: those on which the node's message depends.
+      beside: those that depend neither on what arrives nor are needed for the message: messages travel meanwhile.
+      after: those that depend on what arrived.
+      waits: whether steps before or beside need what arrived in the last exchange. If not, they overlap with it, also
+        where it is the last one of the round before.
+      sends_on: whether the message needs what arrived in the last exchange.
+    """
+
+    before: float
+    beside: float
+    after: float
+    waits: bool = True
+    sends_on: bool = True
+
+
+@struct.dataclass
+class Transfers:
+    """The copies that travel over links at the same time, one by one: all arrays have the shape of the links.
+
+    Attributes:
+      senders: i32, the node that sends each copy; the server is number n.
+      receivers: i32, the node that receives it.
+      used: bool, whether there is a copy.
+      bits: f, its size.
+      ready: f, the second at which its sender has it ready.
+      n: the number of nodes.
+    """
+
+    senders: jax.Array
+    receivers: jax.Array
+    used: jax.Array
+    bits: jax.Array
+    ready: jax.Array
+    n: int = struct.field(pytree_node=False)
+
+
+@runtime_checkable
+class StepTime(Protocol):
+    """How long one step of each node takes.
+
+    Attributes:
+      seconds: takes the round, a key of this round and the number of nodes, and gives f[n].
+    """
+
+    def seconds(self, t: jax.Array, key: Key, n: int) -> jax.Array: ...
+
+
+@runtime_checkable
+class LinkTime(Protocol):
+    """How long messages travel.
+
+    Attributes:
+      arrivals: takes the copies that travel in an exchange, and gives the second at which each is there, in the shape
+        of the links. Values of links without a copy have no meaning.
+    """
+
+    def arrivals(self, transfers: Transfers) -> jax.Array: ...
+
+
+@runtime_checkable
+class Wait(Protocol):
+    """For whom a server waits.
+
+    Attributes:
+      until: takes the second at which the server began to wait, the second at which each copy arrives, f[m], and
+        whether there is one, bool[m]; gives which copies it takes, bool[m], and the second at which it goes on.
+    """
+
+    def until(self, began: jax.Array, arrivals: jax.Array, used: jax.Array) -> tuple[jax.Array, jax.Array]: ...
+
+
+@struct.dataclass
+class ClockState:
+    """The clock of each node after the rounds that are done. Sums are pairs: a float32 sum, and its rounding error.
+
+    Attributes:
+      now: f[n], or f[n + 1] with a server, which comes last: the second at which each has ended its last round, counted
+        from `since`.
+      since: f[2], the second at which the first of them has ended its last round.
+      computed: f[2, n], for how many seconds each node has computed.
+      received: f[2, n], how many bits have arrived at each node.
+      pending: f[n], the second at which what was sent to each node in the last round is there, counted from `since`; only
+        for methods that go on computing meanwhile, otherwise None.
+    """
+
+    now: jax.Array
+    since: jax.Array
+    computed: jax.Array
+    received: jax.Array
+    pending: jax.Array | None = None
