@@ -28,7 +28,6 @@ from jdl.schedule.sampling_with_replacement import SamplingWithReplacement
 from jdl.topology import complete, exponential, from_weights, one_peer_exponential, ring
 from jdl.types import Dense, Schedule, Slots
 
-pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY = jax.random.key(5)
 ROW = from_weights([[0.5, 0.25, 0, 0.25], [0, 0.25, 0.75, 0], [0.3, 0, 0.7, 0], [0, 0.5, 0, 0.5]], stochastic="row")
 PEERS = {
