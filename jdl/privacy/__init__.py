@@ -7,21 +7,34 @@ extra `privacy`.
 
 from jdl.privacy.budget import SAMPLING, epsilon, noise_multiplier, renyi
 from jdl.privacy.gaussian import delta_of_mu, epsilon_of_mu
+from jdl.privacy.lira import LIRA, halves, lira_scores, log_odds
 from jdl.privacy.membership import auc_bound
 from jdl.privacy.pairwise import decor_mu, muffliato_renyi, pairwise_mu
 from jdl.privacy.quantised import rqm_pmf, rqm_renyi
+from jdl.privacy.random_walk import random_walk_closed_form, random_walk_renyi, walk_mu
+from jdl.privacy.roc import area, roc, true_rate
 
 __all__ = [
+    "LIRA",
     "SAMPLING",
+    "area",
     "auc_bound",
     "decor_mu",
     "delta_of_mu",
     "epsilon",
     "epsilon_of_mu",
+    "halves",
+    "lira_scores",
+    "log_odds",
     "muffliato_renyi",
     "noise_multiplier",
     "pairwise_mu",
+    "random_walk_closed_form",
+    "random_walk_renyi",
     "renyi",
+    "roc",
     "rqm_pmf",
     "rqm_renyi",
+    "true_rate",
+    "walk_mu",
 ]
