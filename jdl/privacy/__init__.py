@@ -13,6 +13,7 @@ from jdl.privacy.pairwise import decor_mu, muffliato_renyi, pairwise_mu
 from jdl.privacy.quantised import rqm_pmf, rqm_renyi
 from jdl.privacy.random_walk import random_walk_closed_form, random_walk_renyi, walk_mu
 from jdl.privacy.roc import area, roc, true_rate
+from jdl.privacy.rounds import rounds_mu
 
 __all__ = [
     "LIRA",
@@ -33,6 +34,7 @@ __all__ = [
     "random_walk_renyi",
     "renyi",
     "roc",
+    "rounds_mu",
     "rqm_pmf",
     "rqm_renyi",
     "true_rate",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from jdl import checks
+from jdl.privacy.weights import weights_of
 
 __all__ = ["decor_mu", "muffliato_renyi", "pairwise_mu"]
 
@@ -53,14 +53,14 @@ def pairwise_mu(
     >>> pairwise_mu(complete(3), steps=1, noise=2.0)[0]
     array([inf, 0.5, 0.5])
     """
-    matrices = _matrices(W, steps)
+    weights = weights_of(W, steps)
     checks.require(noise > 0, f"got noise={noise}, need a standard deviation above 0")
-    n = len(matrices[0])
+    n = len(weights[0])
     root = np.eye(n) if covariance is None else _root(np.asarray(covariance, float))
     mu = np.full((n, n), np.inf)
     for j in range(n):
         seen, power = [np.eye(n)[j : j + 1]], np.eye(n)
-        for matrix in matrices:
+        for matrix in weights:
             near = np.flatnonzero(matrix[j] * (np.arange(n) != j))
             seen.append(power[near])
             power = matrix @ power
@@ -102,11 +102,11 @@ def muffliato_renyi(
     >>> muffliato_renyi(ring(4).weights.toarray(), steps=1)[0]
     array([inf,  1.,  0.,  1.])
     """
-    matrices = _matrices(W, steps)
+    weights = weights_of(W, steps)
     checks.require(noise > 0, f"got noise={noise}, need a standard deviation above 0")
-    n = len(matrices[0])
+    n = len(weights[0])
     power, told = np.eye(n), np.zeros((n, n))
-    for matrix in matrices:
+    for matrix in weights:
         each = power**2 / np.sum(power**2, axis=1, keepdims=True)  # [w, i]
         near = (matrix != 0) & ~np.eye(n, dtype=bool)  # [j, w]
         told += (near @ each).T
@@ -144,7 +144,7 @@ def decor_mu(
     >>> decor_mu(1 - np.eye(2), correlated=9.0)[0].tolist()
     [inf, 1.0]
     """
-    shared = _matrices(adjacency, 1)[0] != 0
+    shared = weights_of(adjacency, 1)[0] != 0
     np.fill_diagonal(shared, False)
     checks.require(bool(np.all(shared == shared.T)), "got pairs that share a seed one way, need a symmetric matrix")
     checks.require(independent > 0, f"got independent={independent}, need a standard deviation above 0")
@@ -157,20 +157,6 @@ def decor_mu(
         covariance = independent**2 * np.eye(n - 1) + correlated**2 * laplacian
         mu[others, j] = sensitivity * np.sqrt(np.diag(np.linalg.inv(covariance)))
     return mu
-
-
-def _matrices(W: Any, steps: int | None) -> list[np.ndarray]:
-    """The W of each step."""
-    given = [*W] if isinstance(W, list | tuple) else None
-    many: Sequence[Any] = given or [W] * checks.whole("steps", 1 if steps is None else steps, 1)
-    many = [getattr(one, "weights", one) for one in many]
-    arrays = [np.asarray(one.toarray() if hasattr(one, "toarray") else one, float) for one in many]
-    shape = arrays[0].shape
-    square = len(shape) == 2 and shape[0] == shape[1] and all(one.shape == shape for one in arrays)
-    checks.require(square, f"got W of shape {shape}, need [n, n]; give topology.weights.toarray()")
-    fits = given is None or steps is None or steps == len(given)
-    checks.require(fits, f"got steps={steps} and {len(many)} matrices, need one for each step")
-    return arrays
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
