@@ -7,6 +7,7 @@ extra `privacy`.
 
 from jdl.privacy.budget import SAMPLING, epsilon, noise_multiplier, renyi
 from jdl.privacy.gaussian import delta_of_mu, epsilon_of_mu
+from jdl.privacy.inversion import inverted
 from jdl.privacy.lira import LIRA, halves, lira_scores, log_odds
 from jdl.privacy.membership import auc_bound
 from jdl.privacy.pairwise import decor_mu, muffliato_renyi, pairwise_mu
@@ -25,6 +26,7 @@ __all__ = [
     "epsilon",
     "epsilon_of_mu",
     "halves",
+    "inverted",
     "lira_scores",
     "log_odds",
     "muffliato_renyi",

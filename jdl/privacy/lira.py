@@ -66,8 +66,8 @@ def lira_scores(
       InputError: if a candidate has fewer than two shadow models of a kind that is needed.
 
     References:
-      Carlini, Chien, Nasr, Song, Terzis, Tramer 2022, Membership Inference Attacks From First Principles, Algorithm 1
-      and section VI.
+      Carlini, Chien, Nasr, Song, Terzis, Tramer 2022, Membership Inference Attacks From First Principles (read
+      with the authors' code, research/mi_lira_2021 of TensorFlow Privacy).
 
     >>> lira_scores(np.array([1.0]), np.array([[0.0], [2.0], [1.0], [3.0]]), np.array([[1], [1], [0], [0]]) == 1)
     array([0.5])

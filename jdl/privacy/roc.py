@@ -57,8 +57,8 @@ def true_rate(members: np.ndarray, strangers: np.ndarray, false_rate: float) -> 
       false_rate: the share of strangers, 0 to 1.
 
     References:
-      Carlini, Chien, Nasr, Song, Terzis, Tramer 2022, Membership Inference Attacks From First Principles, section IV
-      (why attacks are compared at low false-positive rates).
+      Carlini, Chien, Nasr, Song, Terzis, Tramer 2022, Membership Inference Attacks From First Principles (why
+      attacks are compared at low false-positive rates).
 
     >>> true_rate(np.array([3.0, 1.0]), np.array([2.0, 1.0]), 0.1)
     0.5

@@ -44,7 +44,7 @@ def lira(
       InputError: if seeds do not come in pairs, if problem and results do not fit, or if a part is not known.
 
     References:
-      Carlini, Chien, Nasr, Song, Terzis, Tramer 2022, Membership Inference Attacks From First Principles, Algorithm 1.
+      Carlini, Chien, Nasr, Song, Terzis, Tramer 2022, Membership Inference Attacks From First Principles.
     """
     checks.known("variant", variant, privacy.LIRA)
     targets = checks.whole("targets", targets, 1)
