@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 
 from jdl import checks
+from jdl.privacy.gaussian import mu_of
 from jdl.privacy.weights import weights_of
 
 __all__ = ["decor_mu", "muffliato_renyi", "pairwise_mu"]
-
-# Directions whose share of what a node sees is smaller count as rounding.
-ROUNDING = 1e-10
 
 
 def pairwise_mu(
@@ -40,7 +38,8 @@ def pairwise_mu(
       covariance: f[n, n], of the noise of the nodes in units of noise^2; None: independent, the identity.
 
     Returns:
-      mu: f[n, n], infinite on the diagonal: a node knows its own value.
+      mu: f[n, n], infinite on the diagonal, since a node knows its own value; and where the covariance is singular and
+        something of a value arrives without noise.
 
     Raises:
       InputError: if W is not square, or the noise is not above 0.
@@ -67,11 +66,8 @@ def pairwise_mu(
         others = np.delete(np.arange(n), j)
         rows = np.concatenate(seen)[1:]
         rows = rows - np.outer(rows[:, j], np.eye(n)[j])  # its own value and noise are known
-        # (A e_i)' (A C A')^+ (A e_i), with the singular values of A C^(1/2): small ones once, and not squared.
-        left, values, _ = np.linalg.svd(rows @ (root if covariance is None else _without(root, j)), full_matrices=False)
-        kept = values > ROUNDING * max(values.max(initial=0), 1e-300)
-        moved = (left[:, kept].T @ rows[:, others]) / values[kept, None]
-        mu[others, j] = sensitivity / noise * np.sqrt(np.sum(moved**2, axis=0))
+        noises = rows @ (root if covariance is None else _without(root, j))
+        mu[others, j] = mu_of(sensitivity * rows[:, others], noise * noises)
     return mu
 
 

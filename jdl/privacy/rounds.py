@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 
 from jdl import checks
+from jdl.privacy.gaussian import mu_of
 from jdl.privacy.weights import weights_of
 
 __all__ = ["rounds_mu"]
-
-# Directions whose share of what a node sees is smaller count as rounding; and so does what is left outside of them.
-ROUNDING, OUTSIDE = 1e-10, 1e-6
 
 
 def rounds_mu(
@@ -86,7 +84,7 @@ def rounds_mu(
         seen = [sent[np.flatnonzero(W[j] * (np.arange(n) != j))] for W, sent in zip(weights, messages, strict=True)]
         rows = np.concatenate(seen)
         unknown = np.tile(~np.any(owners == j, axis=1), rounds)
-        mu[others, j] = _distance(rows[:, others], rows[:, n:][:, unknown])
+        mu[others, j] = mu_of(rows[:, others], rows[:, n:][:, unknown])
     return mu
 
 
@@ -121,12 +119,3 @@ def _messages(
             found.append(x)
             x = W @ x - (0 if own else np.diag(W)[:, None] * fresh)
     return found
-
-
-def _distance(moved: np.ndarray, noises: np.ndarray) -> np.ndarray:
-    """The square root of a' (N N')^+ a for each column a; infinite where a is not in the range of N."""
-    left, values, _ = np.linalg.svd(noises, full_matrices=False)
-    left, values = (part[..., values > ROUNDING * max(values.max(initial=0), 1e-300)] for part in (left, values))
-    along = left.T @ moved
-    outside = np.linalg.norm(moved - left @ along, axis=0) > OUTSIDE * np.linalg.norm(moved, axis=0)
-    return np.where(outside, np.inf, np.linalg.norm(along / values[:, None], axis=0))

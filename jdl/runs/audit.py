@@ -27,11 +27,17 @@ class Attacked:
       at_per_mille: f[n, m], the true-positive rates at a false-positive rate of at most 0.1 %. Of fewer than a thousand
         strangers none may be taken for a member.
       at_percent: f[n, m], the same at 1 %.
+      scores: the scores of the members and of the strangers, of a victim i and a model j.
     """
 
     auc: np.ndarray
     at_per_mille: np.ndarray
     at_percent: np.ndarray
+    scores: Callable[[int, int], tuple[np.ndarray, np.ndarray]] = dataclasses.field(repr=False, compare=False)
+
+    def roc(self, victim: int, model: int) -> tuple[np.ndarray, np.ndarray]:
+        """The false-positive and the true-positive rates of the attack on a victim by a model, see `privacy.roc`."""
+        return privacy.roc(*self.scores(victim, model))
 
 
 def scored(shape: tuple[int, int], pair: Callable[[int, int], tuple[np.ndarray, np.ndarray]]) -> Attacked:
@@ -45,9 +51,9 @@ def scored(shape: tuple[int, int], pair: Callable[[int, int], tuple[np.ndarray, 
     for i, j in np.ndindex(shape):
         members, strangers = pair(i, j)
         if len(members) and len(strangers):
-            rates = (privacy.true_rate(members, strangers, low) for low in LOW)
-            found[:, i, j] = privacy.area(members, strangers), *rates
-    return Attacked(*found)
+            false, true = privacy.roc(members, strangers)
+            found[:, i, j] = np.trapezoid(true, false), *(true[false <= low].max() for low in LOW)
+    return Attacked(*found, pair)
 
 
 def membership(models: PyTree, problem: Problem, outside: Problem | None = None) -> np.ndarray:

@@ -138,6 +138,7 @@ def test_an_attack_on_runs_reads_their_models_and_halves():
         member = np.concatenate(kept[:2])
         np.testing.assert_allclose(found.auc[i, j], roc_auc_score(member, np.concatenate(scores)), atol=1e-3)
         np.testing.assert_allclose(plain.auc[i, j], roc_auc_score(member, np.concatenate(phi[:2])), atol=1e-3)
+        np.testing.assert_allclose(np.trapezoid(*reversed(found.roc(i, j))), found.auc[i, j])
     assert np.all(found.at_per_mille <= found.at_percent) and np.all(found.at_percent <= 1)
     with pytest.raises(InputError, match="three pairs"):
         lira(ran[:5], problem)
