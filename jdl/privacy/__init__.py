@@ -1,4 +1,4 @@
-"""What noise is worth: budgets of (epsilon, delta), and what each node of a network learns of each other one.
+"""What noise is worth: budgets of (epsilon, delta), what each node of a network learns of each other one, and attacks.
 
 Numbers on the host; the noise itself is added by `jdl.oracle.PrivateGradients` and by exchanges such as
 `jdl.exchange.MessageNoise` and `jdl.exchange.ClientPrivacy`. `epsilon` and `noise_multiplier` need dp-accounting, the

@@ -16,7 +16,8 @@ def inverted(kernel: Any, bias: Any) -> np.ndarray:
 
     The outputs are W' x + b, so that dL/dW_{:, c} = x dL/db_c: the input is the column of any output divided by the
     entry of the bias, exactly, of whatever loss, and of whatever step size the change has. The output with the largest
-    change of the bias is taken. Of several examples it is their mean with weights dL_s/db_c, which may be negative.
+    change of the bias is taken: for cross-entropy that is the class of the example, whose entry is minus the sum of the
+    others. Of several examples it is their mean with weights dL_s/db_c, which may be negative.
 
     What a node sends is in `jdl.sim.wires`: the difference of its message and of the model it began with is such a
     change, where the round was one step on one example, without momentum, decay or noise.

@@ -38,5 +38,7 @@ def test_the_messages_of_a_round_betray_the_images_of_nodes():
             lambda sent, model: np.asarray(sent) - np.asarray(model), wire.sent, jdl.sim.models(simulation, state)
         )
     bias, kernel = jax.tree.leaves(change)
-    images = np.asarray(problem.train_x)[np.asarray(problem.indices)[:, 0]].reshape(n, -1)
+    rows = np.asarray(problem.indices)[:, 0]
+    np.testing.assert_array_equal(np.argmax(np.abs(bias), axis=1), np.asarray(problem.train_y)[rows])
+    images = np.asarray(problem.train_x)[rows].reshape(n, -1)
     np.testing.assert_allclose(privacy.inverted(kernel, bias), images, atol=1e-4)
