@@ -15,6 +15,7 @@ from jdl.exchange.attacks import (
     ModelReplacement,
     SignFlip,
     Spectral,
+    Strongest,
     Sybil,
     Zero,
 )
@@ -125,6 +126,7 @@ __all__ = [
     "SliceLoss",
     "Spectral",
     "Stale",
+    "Strongest",
     "Sybil",
     "TreeNoise",
     "Triggered",

@@ -63,7 +63,8 @@ RANK = RULES | RULES_OF_PEERS | RULES_OF_SERVERS
 # Attacks that compare the messages of different nodes or pass them on; that tell each victim something of its own; and
 # that look at one message alone.
 COMPARING = {
-    "alie", "dmpa", "free_rider", "inner_product", "mimic", "min_max", "min_sum", "model_replacement", "sybil",
+    "alie", "dmpa", "free_rider", "inner_product", "mimic", "min_max", "min_sum", "model_replacement", "strongest",
+    "sybil",
 }  # fmt: skip
 ON_EACH = {"dissensus", "spectral"}
 ATTACKS = COMPARING | ON_EACH | {"constant", "gaussian", "sign_flip", "zero"}

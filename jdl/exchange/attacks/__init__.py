@@ -17,6 +17,7 @@ from jdl.exchange.attacks.min_sum import MinSum
 from jdl.exchange.attacks.model_replacement import ModelReplacement
 from jdl.exchange.attacks.sign_flip import SignFlip
 from jdl.exchange.attacks.spectral import Spectral
+from jdl.exchange.attacks.strongest import Strongest
 from jdl.exchange.attacks.sybil import Sybil
 from jdl.exchange.attacks.zero import Zero
 
@@ -34,6 +35,7 @@ __all__ = [
     "ModelReplacement",
     "SignFlip",
     "Spectral",
+    "Strongest",
     "Sybil",
     "Zero",
 ]
