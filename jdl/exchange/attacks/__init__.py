@@ -8,6 +8,7 @@ from jdl.exchange.attacks.alie import ALIE
 from jdl.exchange.attacks.constant import Constant
 from jdl.exchange.attacks.dissensus import Dissensus
 from jdl.exchange.attacks.dmpa import DMPA
+from jdl.exchange.attacks.false_degree import FalseDegree
 from jdl.exchange.attacks.free_rider import FreeRider
 from jdl.exchange.attacks.gaussian import Gaussian
 from jdl.exchange.attacks.inner_product import InnerProduct
@@ -26,6 +27,7 @@ __all__ = [
     "Constant",
     "DMPA",
     "Dissensus",
+    "FalseDegree",
     "FreeRider",
     "Gaussian",
     "InnerProduct",
