@@ -11,7 +11,7 @@ import pytest
 import jdl
 from jdl import exchange, topology, tree
 from jdl import plan as plans
-from jdl.exchange import Dissensus, Linear, Lossy, Repeated, Spectral, TrimmedMean
+from jdl.exchange import Dissensus, Linear, Lossy, Repeated, Spectral, TrimmedMean, Verified
 from jdl.types import Each
 
 N = 10
@@ -156,3 +156,12 @@ def test_each_link_knows_which_liar_sends_on_it():
                 lied = HONEST[i] and not HONEST[j]
                 np.testing.assert_allclose(row, lies[i] if lied else X[j], rtol=1e-4, atol=1e-5)
         np.testing.assert_array_equal(attacked, plain)
+
+
+def test_validators_catch_every_liar_of_a_shared_lie():
+    """Two liars have the same three victims and no link to each other."""
+    graph, honest = topology.from_graph(nx.complete_bipartite_graph(2, 3)), np.arange(5) > 1
+    wire = programs.wire(graph.plan("slots"), jnp.asarray(X[:5]), bits=96, roles=jdl.roles.of(honest=honest))
+    network = tree.numbers_to_arrays(Dissensus(inner=Verified(1.0)))
+    _, state, _ = programs.apply(network, programs.begun(network, wire.own), wire, beds.KEY)
+    np.testing.assert_array_equal(state.banned, ~honest)
