@@ -21,9 +21,9 @@ class FalseDegree:
 
     Honest node i takes W_ij = 1 / (1 + max(d_i, degree)) for each neighbour j that lies, where d_i is the number of
     links into i in this round; its weight on itself is what is left of 1. Other links, and the rows of liars, keep the
-    weights of the plan, which are to be Metropolis weights. A liar gains as long as its own degree is above d_i, and
-    its weight is at most 1 / (1 + d_i), so that no node's weight on itself becomes negative. Where the plan has other
-    weights and one would, the liars' gains are scaled down, so that it is zero.
+    weights of the plan, which are to be Metropolis weights. A liar gains at neighbours of fewer links than its own, and
+    so nothing on a regular graph. Its weight is at most 1 / (1 + d_i), and no node's weight on itself becomes negative;
+    where the plan has other weights and one would, the liars' gains are scaled down, so that it is zero.
 
     A degree above the true one is what liars tell who claim links that they have not; with these weights it costs them
     weight. A liar may lie about its message as well: put `SignFlip` or another attack beside it. Methods that read W

@@ -33,8 +33,9 @@ class Strongest(Attack):
       a false message of the same size as the true one.
 
     Memory:
-      that of the attack, and the strength of the last round, the second number of the state of the exchange. Within a
-      round the rule is computed once for each strength, one after the other.
+      that of the attack, and the strength of the last round. A metric reads it: where this is the first exchange of the
+      network, in `state.exchange_state[0][0][1]`. Within a round the rule is computed once for each strength, one after
+      the other.
 
     Args:
       attack: the attack whose lie is stretched, of those that all liars base on one round of messages.
