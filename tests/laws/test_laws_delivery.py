@@ -197,7 +197,7 @@ class Witness(Parts):
         return Each(state["x"]), state
 
 
-@pytest.mark.parametrize("graph", ["ring", "complete"])
+@pytest.mark.parametrize("graph", ["ring", pytest.param("complete", marks=pytest.mark.slow)])
 def test_liars_that_tell_each_neighbour_its_own_model_are_known_one_by_one(graph):
     """Dissensus of strength 0: what liars tell honest node i is x_i, and each of them is among its rows."""
     honest, x = np.arange(N) % 3 != 0, cases.starts("DPSGD")
