@@ -63,7 +63,8 @@ RANK = RULES | RULES_OF_PEERS | RULES_OF_SERVERS
 # Attacks that compare the messages of different nodes or pass them on; that tell each victim something of its own; and
 # that look at one message alone.
 COMPARING = {
-    "alie", "dmpa", "free_rider", "inner_product", "mimic", "min_max", "min_sum", "model_replacement", "sybil",
+    "alie", "dmpa", "free_rider", "inner_product", "mimic", "min_max", "min_sum", "model_replacement", "strongest",
+    "sybil",
 }  # fmt: skip
 ON_EACH = {"dissensus", "spectral"}
 ATTACKS = COMPARING | ON_EACH | {"constant", "gaussian", "sign_flip", "zero"}
@@ -76,6 +77,7 @@ IN_PARTS = {"fragments", "random_share", "slice_loss"}
 SPARING = {"fragments", "random_share", "triggered", "until_consensus"}
 AMONG_PEERS = {
     "choco",
+    "false_degree",
     "fragments",
     "triggered",
     "until_consensus",
@@ -91,7 +93,8 @@ AMONG_PEERS = {
 # No message for each neighbour.
 ONE_ARRAY = {"choco", "repeated", "delayed", "stale", "message_noise", *CANCELS, *COMPARING, *ON_EACH, *COMPRESS, *RANK}
 ONE_ARRAY |= NOT_A_W | IN_PARTS | SPARING | {"secure_aggregation"}
-ROWS_ONLY = {"delayed", "fill_missing", "stale"}  # who is read differs from row to row
+# Who is read differs from row to row, and with `false_degree` how much.
+ROWS_ONLY = {"delayed", "false_degree", "fill_missing", "stale"}
 NO_PUSH = {"message_noise", *IN_PARTS, *CANCELS, *RANK, *ON_EACH, *NOT_A_W, *ROWS_ONLY}
 KEEPS_COPIES = {"choco", "triggered"}  # of what a node sent last, at its neighbours
 MISSES = {"lossy", "bursty_links", "delayed", "stale", "verified", *IN_PARTS}  # not every message arrives in its round
@@ -114,6 +117,8 @@ def words(name: str, exchange: str, network: str = "static") -> set[str]:
         found |= {"server"}
     if name in SAME_EDGES and exchange in ONE_ARRAY:
         found |= {"per_link", "symmetric"}
+    if name in SAME_EDGES and exchange == "false_degree":  # one word says that links and that weights go both ways
+        found |= {"symmetric"}
     if name in PUSHED and exchange in NO_PUSH:
         found |= {"column_stochastic"}
     if name in KEEP_A_SUM | BOTH_WAYS and exchange in ROWS_ONLY:

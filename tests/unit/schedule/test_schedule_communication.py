@@ -504,3 +504,8 @@ def test_clients_come_independently_and_chance_decides_among_too_many():
     assert np.abs(few.mean(axis=0) - few.mean()).max() < 5 * np.sqrt(0.25 / 20_000)
     with pytest.raises(InputError, match="most=5"):
         PoissonSampling(4, 0.4, most=5)
+    for rate, meant in ((4, "0.25"), (3, "0.1875"), (16, "1")):
+        with pytest.raises(
+            InputError, match=f"got rate={rate}, .* 16 nodes, .*for {rate} clients .* try rate={meant}$"
+        ):
+            PoissonSampling(16, rate)
