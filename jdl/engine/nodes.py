@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jdl import checks, tree
 from jdl import plan as plans
-from jdl import tree
 from jdl.engine.mapping import AT_ONCE
 from jdl.engine.messages import is_posted
 from jdl.engine.returned import returned
 from jdl.engine.state import RunState, Simulation
 from jdl.rng import STREAMS, fold_in, key_of
-from jdl.types import Data, Node, Plan, PyTree
+from jdl.types import Data, Message, Node, Plan, PyTree
 
-__all__ = ["desk_of", "each_node", "node_of", "rows_of"]
+__all__ = ["desk_of", "each_node", "losses_of", "node_of", "rows_of"]
 
 
 def each_node(
@@ -40,11 +41,43 @@ def each_node(
     Returns:
       What the method returns, stacked `[m, ...]`.
     """
-    # Parts that one node does not see are left out, so that simulations that differ in them share the trace.
-    seen = s.replace(schedule=(), exchange=(), exchange_down=None, roles=None, placement=AT_ONCE, metrics=())
+    seen = _seen(s)
     posts, arguments = _posted(arguments)
     shared = seen, told, posts, rows["t"][0]
     return s.placement.over(functools.partial(_method, role, name, phase), name)(shared, rows, *arguments)
+
+
+def losses_of(s: Simulation, rows: dict, phase: int) -> Callable[[Message], jax.Array]:
+    """The function with which rules ask the data of the nodes, see `Wire.losses`.
+
+    Args:
+      s: the simulation.
+      rows: the stacked fields of each row's `Node`, see `rows_of`.
+      phase: the number of the exchange in its round.
+
+    Returns:
+      A function that raises an `InputError` if it is given anything but the arrays of a model for each row.
+    """
+
+    def loss(shared, row, model):
+        s, t = shared
+        return node_of(s, row | {"t": t}, phase).loss(model)
+
+    def losses(models):
+        model = jax.eval_shape(s.problem.init, s.key)
+        arrays, count = jax.tree.leaves(models), rows["id"].shape[0]
+        got, need = [x.shape for x in arrays], [(count, *x.shape) for x in jax.tree.leaves(model)]
+        do = "leave out what sends more than models, or cuts them in parts"
+        checks.require(got == need, f"got messages {got} for a rule that asks the loss of models, need {need}; {do}")
+        stacked = jax.tree.unflatten(jax.tree.structure(model), arrays)
+        return s.placement.over(loss, "losses")((_seen(s), rows["t"][0]), rows, stacked)
+
+    return losses
+
+
+def _seen(s: Simulation) -> Simulation:
+    """Without parts that one node does not see, so that simulations that differ in them share a trace."""
+    return s.replace(schedule=(), exchange=(), exchange_down=None, roles=None, placement=AT_ONCE, metrics=())
 
 
 # How a method of each role is called, with the server's message, the node, and the further arguments of the row.

@@ -52,7 +52,7 @@ def gossip_round(s: Simulation, state: RunState, plan: Plan, rows: dict, nodes: 
     exchange_state, info, on_links = [], {}, []
     for phase, (send, (_, recv)) in enumerate(zip(sends_of(s), s.algorithm.phases, strict=True)):
         message, nodes = stored(s, state, send(s, rows, nodes, state.server))
-        inbox, new_state, deliveries, wire = exchange(s, state, plan, message, phase)
+        inbox, new_state, deliveries, wire = exchange(s, state, plan, rows, message, phase)
         nodes, report = each_node(s, "recv", recv, rows, nodes, inbox, phase=phase)
         info |= report
         exchange_state.append(new_state)
@@ -86,7 +86,8 @@ def server_round(s: Simulation, state: RunState, plan: Plan, rows: dict, clients
         message, after = send(s, rows, clients, server, inbox)
         clients = tree.where_rows(None if s.exchange_down is None else used, after, clients)
         given = given.replace(used=used)
-        aggregate, new_state, deliveries, wire = exchange(s, state, plan, stored(s, state, message), phase)
+        message = stored(s, state, message)
+        aggregate, new_state, deliveries, wire = exchange(s, state, plan, rows, message, phase, told)
         exchange_state.append(new_state)
         on_links += wire
         traffic = tallied(traffic, deliveries, plan)

@@ -42,6 +42,14 @@ COPIES = set(cases.COPIES)
 SAME_EDGES = {"ATG", "PowerGossip", "RelaySGD"}
 EVERY_MESSAGE = set(cases.LOSING)
 
+# Beside a model, or in place of it, these send trackers, dual or second sequences, weights, factors, momenta or sums,
+# in one message or in several a round.
+MORE_THAN_A_MODEL = {
+    "ATG", "AugDGM", "BEER", "CDProxSGT", "DIGing", "DProxSGT", "DmSGD", "GTAdam", "GTSAGA", "GTSARAH", "GTVR",
+    "GossipDiLoCo", "GradientTracking", "KGT", "MomentumTracking", "NesterovGradientTracking", "OverlapSGP",
+    "PowerGossip", "PushSum", "RelaySGD", "ScaledLocalSGD", "WangElia",
+}  # fmt: skip
+
 # The networks, and the exchanges of the command line by what they do.
 NETWORKS = ("static", "changing", "lossy", "waves")
 # Codecs of one message, an array, whatever it is made of; half precision alone treats numbers one by one.
@@ -57,9 +65,11 @@ RULES = {
     "bucketing", "bulyan", "centred_clipping", "coordinate_median", "geometric_median", "krum", "mda", "meamed",
     "multi_krum", "nearest_neighbour_mixing", "trimmed_mean",
 }  # fmt: skip
-RULES_OF_PEERS = {"balance", "clipped_gossip", "cs_plus", "gts", "ios", "nearest_neighbour_averaging"}
+RULES_OF_PEERS = {"balance", "clipped_gossip", "cs_plus", "gts", "ios", "nearest_neighbour_averaging", "ubar"}
 RULES_OF_SERVERS = {"flag_aggregator", "fools_gold", "norm_clipping", "sign_majority"}
 RANK = RULES | RULES_OF_PEERS | RULES_OF_SERVERS
+# Rules that ask data the loss of a message: a model.
+ASK_THE_DATA = {"ubar"}
 # Attacks that compare the messages of different nodes or pass them on; that tell each victim something of its own; and
 # that look at one message alone.
 COMPARING = {
@@ -115,6 +125,8 @@ def words(name: str, exchange: str, network: str = "static") -> set[str]:
         found |= {"peers"}
     if not served and exchange in AT_A_SERVER:
         found |= {"server"}
+    if name in MORE_THAN_A_MODEL and exchange in ASK_THE_DATA:
+        found |= {"models"}
     if name in SAME_EDGES and exchange in ONE_ARRAY:
         found |= {"per_link", "symmetric"}
     if name in SAME_EDGES and exchange == "false_degree":  # one word says that links and that weights go both ways

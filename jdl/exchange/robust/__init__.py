@@ -18,6 +18,7 @@ from jdl.exchange.robust.nearest_average import NearestNeighbourAveraging
 from jdl.exchange.robust.norm_clipping import NormClipping
 from jdl.exchange.robust.sign_majority import SignMajority
 from jdl.exchange.robust.trimmed import TrimmedMean
+from jdl.exchange.robust.ubar import UBAR
 from jdl.exchange.robust.verified import Verified
 
 __all__ = [
@@ -42,5 +43,6 @@ __all__ = [
     "NormClipping",
     "SignMajority",
     "TrimmedMean",
+    "UBAR",
     "Verified",
 ]

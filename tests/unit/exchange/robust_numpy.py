@@ -159,6 +159,14 @@ def nearest_average(x, w, f):
     return x[by_distance_from_own(x, w)[2][: max(len(x) - f, 1)]].mean(axis=0)
 
 
+def ubar(x, w, rho, alpha, loss):
+    nearest = by_distance_from_own(x, w)[2][1:]
+    nearest = [j for j in nearest[: max(int(rho * len(nearest) + 1e-6), 1)] if np.all(np.isfinite(x[j]))]
+    losses = {j: loss(x[j]) for j in nearest}
+    kept = [j for j in nearest if losses[j] <= loss(x[0])] or sorted(nearest, key=losses.get)[:1]
+    return alpha * x[0] + (1 - alpha) * x[kept].mean(axis=0) if kept else x[0]
+
+
 def balance(x, w, gamma, kappa, rounds, alpha, t):
     limit = gamma * np.exp(-kappa * t / rounds) * np.linalg.norm(x[0])
     accepted = [x_j for x_j in x[1:] if np.linalg.norm(x_j - x[0]) <= limit]

@@ -1,0 +1,140 @@
+"""Rules that ask the data of the receiver, or the model of the server, against NumPy and closed forms."""
+
+import functools
+
+import exchange_programs as programs
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import robust_numpy as by_hand
+from flax import struct
+
+import jdl
+from jdl import exchange, topology, tree
+from jdl import plan as plans
+from jdl.exchange import mixing
+
+N, D = 10, 6
+KEY = jax.random.key(0)
+fast = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+GRAPH = topology.erdos_renyi(N, degree=4, seed=3)
+
+
+def messages(seed=0):
+    return np.random.default_rng(seed).standard_normal((N, D)).astype(np.float32)
+
+
+@struct.dataclass
+class Asking:
+    """The inbox is the loss of the node's own message, in every place."""
+
+    needs = frozenset({"peers", "models"})
+    breaks = frozenset()
+
+    def init(self, message):
+        return ()
+
+    def apply(self, state, wire, key):
+        found = wire.losses(wire.own)
+        inbox = jax.tree.map(lambda x: jnp.broadcast_to(tree.column(found, x), x.shape), wire.own)
+        return inbox, state, mixing.delivered(wire)
+
+
+@struct.dataclass
+class Comparing:
+    """A method that keeps its model, and reports how far what `Asking` found is from the node's own answer."""
+
+    needs = frozenset({"peers", "loss"})
+    phases = (("send", "recv"),)
+
+    def init(self, params, node):
+        return params
+
+    def send(self, state, node):
+        return state, state
+
+    def recv(self, state, inbox, node):
+        found = jax.tree.leaves(inbox)[0].ravel()[0]
+        return state, {"gap": jnp.abs(found - node.loss(state)), "asked": found}
+
+    def model(self, state):
+        return state
+
+
+def test_losses_are_those_of_the_nodes_minibatch():
+    """Bit for bit over a round of all rows, and of a few."""
+    data = jdl.problems.quadratic(nodes=8, dim=3, noise=0.5)
+    for talk in (topology.ring(8), jdl.schedule.AsynchronousPairs.of(topology.ring(8), wave=2)):
+        built = jdl.simulation(data, Comparing(), talk, [Asking()], mapping="vmap")
+        _, reports = fast(lambda s: jdl.sim.step(s, jdl.sim.init(s)))(built)
+        assert np.all(np.asarray(reports.values["gap"]) == 0) and np.ptp(reports.values["asked"]) > 0
+
+
+@fast
+def ubar_program(rules, wire, targets):
+    """Each node's loss is its squared distance from a target of its own."""
+    loss = lambda leaves: jnp.sum(jnp.square(jnp.concatenate(leaves, axis=1) - targets), axis=1)
+    return [rule.apply((), wire.replace(losses=loss), KEY)[0] for rule in rules]
+
+
+@pytest.mark.parametrize("form", ["slots", "dense"])
+def test_ubar_is_the_mean_of_near_neighbours_with_no_larger_loss(form):
+    own, targets = messages(1), messages(2)
+    sent = own.copy()
+    sent[4], sent[7] = 1e3, np.nan  # a liar that is far from all, and one that sends no numbers
+    plan = plans.one_by_one(GRAPH.plan(form))
+    arrived = np.array(jax.random.bernoulli(KEY, 0.8, plan.links.used.shape))
+    arrived[2] = False  # one hears nobody
+    plan = plans.lose(plan, jnp.asarray(arrived))
+    rhos = (0.4, 0.7, 1.0)
+    rules = tree.numbers_to_arrays([exchange.UBAR(rho, 0.3) for rho in rhos])
+    halves = lambda x: [jnp.asarray(x[:, :2]), jnp.asarray(x[:, 2:])]
+    wire = programs.wire(plan, halves(own), halves(sent))
+    found = [np.concatenate(inbox, axis=1) for inbox in ubar_program(rules, wire, targets)]
+    rows = by_hand.neighbourhoods(plan, own, sent)
+    counts = set()
+    for rho, mine in zip(rhos, found, strict=True):
+        for i, (x, w) in enumerate(rows):
+            loss = lambda y, i=i: np.sum((y - targets[i].astype(float)) ** 2)
+            np.testing.assert_allclose(mine[i], by_hand.ubar(x, w, rho, 0.3, loss), rtol=1e-5, atol=1e-5)
+            counts.add(sum(loss(y) <= loss(x[0]) for y in x[1:]))
+    assert {0, 1} < counts and np.array_equal(found[0][2], own[2])  # each of the cases occurs
+
+
+def test_ubar_of_everybody_where_all_are_equally_good_is_gossip():
+    ring = topology.ring(N)
+    wire = programs.wire(ring.plan("slots"), [jnp.asarray(messages())])
+    rule = tree.numbers_to_arrays([exchange.UBAR(1.0, float(ring.weights.toarray()[0, 0]))])
+    gossip = lambda rules, wire: [rule.apply((), wire.replace(losses=equally), KEY)[0] for rule in rules]
+    ((mine,),) = fast(gossip)(rule, wire)
+    np.testing.assert_allclose(mine, ring.weights.toarray() @ messages(), atol=1e-6)
+
+
+def equally(models):
+    return jnp.ones(models[0].shape[0])
+
+
+def refusal(*args, **kwargs):
+    with pytest.raises(jdl.checks.InputError) as caught:
+        jdl.simulation(*args, **kwargs)
+    return str(caught.value)
+
+
+def test_who_cannot_be_asked_is_refused():
+    data, ring = jdl.problems.quadratic(nodes=8, dim=3), topology.ring(8)
+    tracked = refusal(data, jdl.algorithms.GradientTracking(), ring, [exchange.UBAR()])
+    assert "'models'" in tracked and "DPSGD" in tracked
+    cut = refusal(data, jdl.algorithms.DPSGD(), ring, [exchange.SliceLoss(), exchange.UBAR()])
+    assert "asks the loss of models" in cut
+    assert "'peers'" in refusal(data, jdl.algorithms.FedAvg(), network=[exchange.UBAR()])
+
+
+def test_ubar_beats_the_mean_under_lies():
+    """Four of twenty send minus ten times their model."""
+    data = jdl.problems.quadratic(nodes=20, dim=4, condition=2.0, seed=1)
+    graph = topology.erdos_renyi(20, degree=8, seed=1)
+    liars = [exchange.SignFlip(strength=10.0)]
+    run = lambda rule: jdl.run(data, jdl.algorithms.DPSGD(lr=0.1), graph, [*liars, *rule], rounds=40, attackers=4)
+    mean, ubar = (float(np.asarray(run(rule).history["mean_loss"])[-1]) for rule in ([], [exchange.UBAR()]))
+    assert np.isfinite(ubar) and not mean < 10 * ubar
