@@ -50,6 +50,12 @@ MORE_THAN_A_MODEL = {
     "PowerGossip", "PushSum", "RelaySGD", "ScaledLocalSGD", "WangElia",
 }  # fmt: skip
 
+# The same to a server, which sends more than a model, or is sent more than one change of it a round.
+MORE_THAN_A_CHANGE = {
+    "DRFA", "DeMo", "FSVRG", "FedAMD", "FedAc", "FedLin", "FedNova", "FedPD", "FetchSGD", "MimeLite", "QFedAvg",
+    "Scaffnew", "Scaffold", "SparseLoCo", "StreamingDiLoCo",
+}  # fmt: skip
+
 # The networks, and the exchanges of the command line by what they do.
 NETWORKS = ("static", "changing", "lossy", "waves")
 # Codecs of one message, an array, whatever it is made of; half precision alone treats numbers one by one.
@@ -66,10 +72,11 @@ RULES = {
     "multi_krum", "nearest_neighbour_mixing", "trimmed_mean",
 }  # fmt: skip
 RULES_OF_PEERS = {"balance", "clipped_gossip", "cs_plus", "gts", "ios", "nearest_neighbour_averaging", "ubar"}
-RULES_OF_SERVERS = {"flag_aggregator", "fools_gold", "norm_clipping", "sign_majority"}
+RULES_OF_SERVERS = {"fed_cpa", "flag_aggregator", "fools_gold", "norm_clipping", "sign_majority"}
 RANK = RULES | RULES_OF_PEERS | RULES_OF_SERVERS
-# Rules that ask data the loss of a message: a model.
+# Rules that ask data the loss of a message, a model; and rules that add a message, a change, to the server's model.
 ASK_THE_DATA = {"ubar"}
+READ_THE_MODEL = {"fed_cpa"}
 # Attacks that compare the messages of different nodes or pass them on; that tell each victim something of its own; and
 # that look at one message alone.
 COMPARING = {
@@ -127,6 +134,8 @@ def words(name: str, exchange: str, network: str = "static") -> set[str]:
         found |= {"server"}
     if name in MORE_THAN_A_MODEL and exchange in ASK_THE_DATA:
         found |= {"models"}
+    if name in MORE_THAN_A_CHANGE and exchange in READ_THE_MODEL:
+        found |= {"reference"}
     if name in SAME_EDGES and exchange in ONE_ARRAY:
         found |= {"per_link", "symmetric"}
     if name in SAME_EDGES and exchange == "false_degree":  # one word says that links and that weights go both ways

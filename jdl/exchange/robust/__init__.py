@@ -5,6 +5,7 @@ from jdl.exchange.robust.bucketing import Bucketing
 from jdl.exchange.robust.bulyan import Bulyan
 from jdl.exchange.robust.centred_clipping import CentredClipping
 from jdl.exchange.robust.clipped_gossip import GTS, ClippedGossip, CSPlus
+from jdl.exchange.robust.fed_cpa import FedCPA
 from jdl.exchange.robust.flag_aggregator import FlagAggregator
 from jdl.exchange.robust.fools_gold import FoolsGold
 from jdl.exchange.robust.geometric_median import GeometricMedian
@@ -29,6 +30,7 @@ __all__ = [
     "CentredClipping",
     "ClippedGossip",
     "CoordinateMedian",
+    "FedCPA",
     "FlagAggregator",
     "FoolsGold",
     "GTS",

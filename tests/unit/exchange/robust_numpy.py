@@ -167,6 +167,33 @@ def ubar(x, w, rho, alpha, loss):
     return alpha * x[0] + (1 - alpha) * x[kept].mean(axis=0) if kept else x[0]
 
 
+def likeness(a, b, size):
+    """Of two vectors of criticalities, by sets of indices."""
+    total = 0
+    for sign in (1, -1):
+        ours, theirs = (set(np.argsort(-sign * c, kind="stable")[:size]) for c in (a, b))
+        both = sorted(ours & theirs)
+        alike = len(both) > 1 and np.ptp(a[both]) > 0 and np.ptp(b[both]) > 0
+        r = np.corrcoef(a[both], b[both])[0, 1] if alike else 0
+        total += (len(both) / len(ours | theirs) + (1 + r) / 2) / 2
+    return total
+
+
+def fed_cpa(changes, w, model, before, size):
+    """The coefficients of matrices of changes, with the server's model and the one of the round before, or None."""
+    critical = [np.abs(change * (model + change)) for change in changes]
+    pairs = [[1 if i == j else likeness(a, b, size) for j, b in enumerate(critical)] for i, a in enumerate(critical)]
+    scores = np.mean(pairs, axis=1)
+    if before is not None:
+        last = np.abs((model - before) * model)
+        scores = scores + [likeness(a, last, size) for a in critical]
+    s = (scores - scores.min()) / np.ptp(scores)
+    s = np.where(s == 1, 0.99, np.where(s == 0, 0.01, s))
+    v = np.log(s / (1 - s)) + 0.5
+    v = np.where(v > 1, 1, np.where(v < 0, 0, v))
+    return w * v / w[v > 0].sum()
+
+
 def balance(x, w, gamma, kappa, rounds, alpha, t):
     limit = gamma * np.exp(-kappa * t / rounds) * np.linalg.norm(x[0])
     accepted = [x_j for x_j in x[1:] if np.linalg.norm(x_j - x[0]) <= limit]

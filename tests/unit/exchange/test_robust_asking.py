@@ -138,3 +138,57 @@ def test_ubar_beats_the_mean_under_lies():
     run = lambda rule: jdl.run(data, jdl.algorithms.DPSGD(lr=0.1), graph, [*liars, *rule], rounds=40, attackers=4)
     mean, ubar = (float(np.asarray(run(rule).history["mean_loss"])[-1]) for rule in ([], [exchange.UBAR()]))
     assert np.isfinite(ubar) and not mean < 10 * ubar
+
+
+CLIENTS = plans.clients(jnp.arange(N, dtype=jnp.int32))
+
+
+@fast
+def cpa_program(rule, state, wire):
+    return rule.apply(state, wire, KEY)[:2]
+
+
+def test_fed_cpa_counts_clients_by_their_critical_parameters():
+    """Two rounds: one message is lost, one holds NaN, and one shuffles its change."""
+    rng, rule = np.random.default_rng(5), exchange.FedCPA(share=0.2)
+    size = int(24 * 0.2)
+    weights = np.arange(1.0, N + 1)
+    plan = CLIENTS.replace(links=CLIENTS.links.replace(weights=jnp.asarray(weights, jnp.float32)))
+    plan = plans.lose(plan, jnp.arange(N) != 3)
+    there = ~np.isin(np.arange(N), (3, 8))
+    common, state, before = rng.standard_normal(24) * np.geomspace(0.01, 10, 24), None, None
+    for t in range(2):
+        model, biases = rng.standard_normal(24), rng.standard_normal((N, 3))
+        x = common * (1 + 0.2 * rng.standard_normal((N, 24)))
+        x[5] = rng.permutation(x[5])
+        x[8, 2] = np.nan
+        message = {"a": x.reshape(N, 4, 6), "b": biases}
+        reference = {"a": model.reshape(4, 6), "b": np.zeros(3)}
+        message, reference = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), (message, reference))
+        wire = programs.wire(plan, message).replace(reference=reference)
+        state = rule.init(message) if state is None else state
+        inbox, state = cpa_program(rule, state, wire)
+        chosen = by_hand.fed_cpa(x[there], weights[there], model, before, size)
+        assert (chosen == 0).any() and (chosen > 0).sum() > 2 and chosen[np.flatnonzero(there) == 5] == 0
+        np.testing.assert_allclose(inbox["a"].ravel(), chosen @ x[there], rtol=2e-4, atol=2e-5)
+        np.testing.assert_allclose(inbox["b"], chosen @ biases[there], rtol=2e-4, atol=2e-5)
+        before = model
+        if t == 0:  # where nothing arrives, and where all send the same
+            nothing = programs.wire(plans.lose(plan, jnp.arange(N) < 0), message).replace(reference=reference)
+            assert not np.any(cpa_program(rule, state, nothing)[0]["a"])
+            same = jax.tree.map(lambda x: jnp.broadcast_to(x[:1], x.shape), message)
+            inbox, _ = cpa_program(rule, state, programs.wire(plan, same).replace(reference=reference))
+            np.testing.assert_allclose(inbox["a"], same["a"][0], rtol=1e-6)
+
+
+def test_the_reference_is_what_the_server_sent():
+    """Clients hear x, and the criticality of round 2 is that of the server's step of round 1."""
+    data = jdl.problems.quadratic(nodes=6, dim=5, seed=2)
+    built = jdl.simulation(data, jdl.algorithms.FedAvg(lr=0.1), network=[exchange.FedCPA(0.4)])
+    start = np.random.default_rng(0).standard_normal(5).astype(np.float32)
+    begun = fast(jdl.sim.init)(built, start)
+    after, _ = fast(jdl.sim.step)(built, begun)
+    np.testing.assert_array_equal(after.exchange_state[0].before[0], start)
+    assert bool(after.exchange_state[0].known)
+    assert "'reference'" in refusal(data, jdl.algorithms.Scaffold(), network=[exchange.FedCPA()])
+    assert "'server'" in refusal(data, jdl.algorithms.DPSGD(), topology.ring(6), [exchange.FedCPA()])
