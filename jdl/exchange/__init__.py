@@ -63,6 +63,7 @@ from jdl.exchange.robust import (
     NearestNeighbourMixing,
     NormClipping,
     SignMajority,
+    SybilWall,
     TrimmedMean,
     Verified,
 )
@@ -133,6 +134,7 @@ __all__ = [
     "Stale",
     "Strongest",
     "Sybil",
+    "SybilWall",
     "TreeNoise",
     "Triggered",
     "TrimmedMean",

@@ -73,7 +73,9 @@ RULES = {
 }  # fmt: skip
 RULES_OF_PEERS = {"balance", "clipped_gossip", "cs_plus", "gts", "ios", "nearest_neighbour_averaging", "ubar"}
 RULES_OF_SERVERS = {"fed_cpa", "flag_aggregator", "fools_gold", "norm_clipping", "sign_majority"}
-RANK = RULES | RULES_OF_PEERS | RULES_OF_SERVERS
+# It passes on, beside a message, models of nodes that its sender always hears.
+PASSES_ON = {"sybil_wall"}
+RANK = RULES | RULES_OF_PEERS | RULES_OF_SERVERS | PASSES_ON
 # Rules that ask data the loss of a message, a model; and rules that add a message, a change, to the server's model.
 ASK_THE_DATA = {"ubar"}
 READ_THE_MODEL = {"fed_cpa"}
@@ -91,7 +93,7 @@ CANCELS = {"decor", "zip_dl"}
 AT_A_SERVER = {"client_privacy", "quantile_clipping", "secure_aggregation", "tree_noise"} | RULES_OF_SERVERS
 # They leave out some of what could be sent: parts that are lost or private, and messages that changed little.
 IN_PARTS = {"fragments", "random_share", "slice_loss"}
-SPARING = {"fragments", "random_share", "triggered", "until_consensus"}
+SPARING = {"fragments", "random_share", "sybil_wall", "triggered", "until_consensus"}
 AMONG_PEERS = {
     "choco",
     "false_degree",
@@ -106,6 +108,7 @@ AMONG_PEERS = {
     *ON_EACH,
     *NOT_A_W,
     *RULES_OF_PEERS,
+    *PASSES_ON,
 }
 # No message for each neighbour.
 ONE_ARRAY = {"choco", "repeated", "delayed", "stale", "message_noise", *CANCELS, *COMPARING, *ON_EACH, *COMPRESS, *RANK}
@@ -113,7 +116,7 @@ ONE_ARRAY |= NOT_A_W | IN_PARTS | SPARING | {"secure_aggregation"}
 # Who is read differs from row to row, and with `false_degree` how much.
 ROWS_ONLY = {"delayed", "false_degree", "fill_missing", "stale"}
 NO_PUSH = {"message_noise", *IN_PARTS, *CANCELS, *RANK, *ON_EACH, *NOT_A_W, *ROWS_ONLY}
-KEEPS_COPIES = {"choco", "triggered"}  # of what a node sent last, at its neighbours
+KEEPS_COPIES = {"choco", "triggered", *PASSES_ON}  # of what a node sent last, at its neighbours
 MISSES = {"lossy", "bursty_links", "delayed", "stale", "verified", *IN_PARTS}  # not every message arrives in its round
 
 

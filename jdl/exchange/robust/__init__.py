@@ -18,6 +18,7 @@ from jdl.exchange.robust.nearest import NearestNeighbourMixing
 from jdl.exchange.robust.nearest_average import NearestNeighbourAveraging
 from jdl.exchange.robust.norm_clipping import NormClipping
 from jdl.exchange.robust.sign_majority import SignMajority
+from jdl.exchange.robust.sybil_wall import SybilWall
 from jdl.exchange.robust.trimmed import TrimmedMean
 from jdl.exchange.robust.ubar import UBAR
 from jdl.exchange.robust.verified import Verified
@@ -44,6 +45,7 @@ __all__ = [
     "NearestNeighbourMixing",
     "NormClipping",
     "SignMajority",
+    "SybilWall",
     "TrimmedMean",
     "UBAR",
     "Verified",

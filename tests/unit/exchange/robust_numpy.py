@@ -194,6 +194,49 @@ def fed_cpa(changes, w, model, before, size):
     return w * v / w[v > 0].sum()
 
 
+class Wall:
+    """SybilWall, a node at a time, with dictionaries of what each knows: peer -> (round, hops, via, model)."""
+
+    def __init__(self, neighbours, places):
+        self.neighbours, self.places, self.t = neighbours, places, 0
+        self.direct, self.distant = [{} for _ in neighbours], [{} for _ in neighbours]
+
+    def told(self, sender, i, slots, draws, decay):
+        """What a sender passes to node i; its places are `slots`, a list of peers, and then what it keeps."""
+        best = None
+        for place, peer in enumerate(slots):
+            if peer is None or peer in (i, sender):
+                continue
+            known = self.direct[sender].get(peer) or self.distant[sender].get(peer)
+            if known is None or known[2] == i:
+                continue
+            score = draws[place] - decay * (known[1] - 1)
+            best = max(best or (-np.inf,), (score, peer, known), key=lambda one: one[0])
+        return best and best[1:]
+
+    def keep(self, i, sender, peer, known, order):
+        """`order` are the peers in the places of node i, None where empty."""
+        when, hops, _, model = known
+        if peer == i or peer in self.neighbours[i]:
+            return
+        if peer in order:
+            at = order.index(peer)
+        elif None in order:
+            at = order.index(None)
+        else:
+            at = min(range(len(order)), key=lambda a: self.distant[i][order[a]][0])
+        if order[at] is not None and when <= self.distant[i][order[at]][0]:
+            return
+        self.distant[i].pop(order[at], None)
+        order[at] = peer
+        self.distant[i][peer] = (when, hops + 1, sender, model)
+
+    def mean(self, i, x):
+        known = [x[j] for j in self.neighbours[i]] + [one[3] for one in self.distant[i].values()]
+        a = fools_gold_trust(np.array(known))[: len(self.neighbours[i])]
+        return (x[i] + a @ x[self.neighbours[i]]) / (1 + a.sum())
+
+
 def balance(x, w, gamma, kappa, rounds, alpha, t):
     limit = gamma * np.exp(-kappa * t / rounds) * np.linalg.norm(x[0])
     accepted = [x_j for x_j in x[1:] if np.linalg.norm(x_j - x[0]) <= limit]

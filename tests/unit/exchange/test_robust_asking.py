@@ -21,6 +21,10 @@ fast = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_le
 GRAPH = topology.erdos_renyi(N, degree=4, seed=3)
 
 
+def halves(x):
+    return [jnp.asarray(x[:, :2]), jnp.asarray(x[:, 2:])]
+
+
 def messages(seed=0):
     return np.random.default_rng(seed).standard_normal((N, D)).astype(np.float32)
 
@@ -89,7 +93,6 @@ def test_ubar_is_the_mean_of_near_neighbours_with_no_larger_loss(form):
     plan = plans.lose(plan, jnp.asarray(arrived))
     rhos = (0.4, 0.7, 1.0)
     rules = tree.numbers_to_arrays([exchange.UBAR(rho, 0.3) for rho in rhos])
-    halves = lambda x: [jnp.asarray(x[:, :2]), jnp.asarray(x[:, 2:])]
     wire = programs.wire(plan, halves(own), halves(sent))
     found = [np.concatenate(inbox, axis=1) for inbox in ubar_program(rules, wire, targets)]
     rows = by_hand.neighbourhoods(plan, own, sent)
@@ -192,3 +195,59 @@ def test_the_reference_is_what_the_server_sent():
     assert bool(after.exchange_state[0].known)
     assert "'reference'" in refusal(data, jdl.algorithms.Scaffold(), network=[exchange.FedCPA()])
     assert "'server'" in refusal(data, jdl.algorithms.DPSGD(), topology.ring(6), [exchange.FedCPA()])
+
+
+@pytest.mark.parametrize("places", [0, 2, 8])
+def test_sybil_wall_against_dictionaries(places):
+    """Six rounds over a sparse graph; the draws are those of the exchange, what is done with them is not."""
+    graph = topology.erdos_renyi(N, degree=3, seed=4)
+    plan = plans.one_by_one(graph.plan("slots"))
+    who, used = np.asarray(plans.senders(plan.links)), np.asarray(plan.links.used)
+    k = who.shape[1]
+    neighbours = [who[i, used[i]].tolist() for i in range(N)]
+    rule = tree.numbers_to_arrays(exchange.SybilWall(decay=0.8, kept=places))
+    wall, order = by_hand.Wall(neighbours, places), [[None] * places for _ in range(N)]
+    state = programs.begun(rule, halves(messages()))
+    for t in range(6):
+        key = jax.random.fold_in(KEY, t)
+        x = messages(t)
+        x[1] = x[0] + 0.1 * x[1]  # two that are alike
+        inbox, state, traffic = programs.apply(rule, state, programs.wire(plan, halves(x)), key)
+        before = [dict(one) for one in wall.distant], [list(one) for one in order]
+        if t:
+            old = by_hand.Wall(neighbours, places)
+            old.direct, old.distant = wall.direct, before[0]
+            for s in range(k):
+                draws = np.asarray(jax.random.gumbel(jax.random.fold_in(key, s), (N, k + places), jnp.float32))
+                for i in np.flatnonzero(used[:, s]):
+                    sender = who[i, s]
+                    slots = [j if there else None for j, there in zip(who[sender], used[sender], strict=True)]
+                    told = old.told(sender, i, slots + before[1][sender], draws[i], 0.8)
+                    if told and places:
+                        wall.keep(i, sender, *told, order[i])
+        expected = np.stack([wall.mean(i, x.astype(float)) for i in range(N)])
+        np.testing.assert_allclose(np.concatenate(inbox, axis=1), expected, atol=2e-4)
+        assert [[-1 if p is None else p for p in row] for row in order] == np.asarray(state.kept.peer).tolist()
+        sizes = 128 + (t > 0) * (32 * D + 96)
+        assert np.array_equal(traffic.bits, np.asarray(plans.out_degree(plan)) * sizes)
+        wall.direct = [{j: (t, 1, -1, x[j].astype(float)) for j in neighbours[i]} for i in range(N)]
+    assert not places or max(len(one) for one in wall.distant) == places or places == 8
+
+
+def test_sybils_count_for_nothing_also_if_they_know_different_nodes():
+    """On a ring, honest models are orthogonal; sybils 0 and 4 send one model, and have no common neighbour."""
+    ring, x = topology.ring(8), np.eye(8, dtype=np.float32)
+    x[4] = x[0]
+    x[2] = np.nan
+    wire = programs.wire(ring.plan("slots"), [jnp.asarray(x)])
+    counts, honest = {}, np.isin(np.arange(8), (1, 3, 5, 6, 7))
+    for places in (0, 8):
+        rule = tree.numbers_to_arrays(exchange.SybilWall(kept=places, sketch=None if places else 64))
+        state = programs.begun(rule, wire.sent)
+        for t in range(12):
+            (inbox,), state, _ = programs.apply(rule, state, wire, jax.random.fold_in(KEY, t))
+        counts[places] = np.asarray(inbox)[[1, 7, 3, 5], [0, 0, 0, 0]]
+        assert np.all(np.isfinite(inbox[honest]))
+        np.testing.assert_allclose(inbox[6], (x[5] + x[6] + x[7]) / 3, atol=1e-6)  # two honest ones and itself
+    np.testing.assert_allclose(counts[0], [1 / 2, 1 / 3, 1 / 2, 1 / 3], atol=1e-6)  # beside the one that sends NaN
+    assert not counts[8].any()
