@@ -16,9 +16,9 @@ from jdl.engine.messages import is_posted
 from jdl.engine.returned import returned
 from jdl.engine.state import RunState, Simulation
 from jdl.rng import STREAMS, fold_in, key_of
-from jdl.types import Data, Message, Node, Plan, PyTree
+from jdl.types import PUBLIC, Data, Message, Node, Plan, PyTree
 
-__all__ = ["desk_of", "each_node", "losses_of", "node_of", "rows_of"]
+__all__ = ["desk_of", "each_node", "losses_at_desk", "losses_of", "node_of", "rows_of"]
 
 
 def each_node(
@@ -64,15 +64,31 @@ def losses_of(s: Simulation, rows: dict, phase: int) -> Callable[[Message], jax.
         return node_of(s, row | {"t": t}, phase).loss(model)
 
     def losses(models):
-        model = jax.eval_shape(s.problem.init, s.key)
-        arrays, count = jax.tree.leaves(models), rows["id"].shape[0]
-        got, need = [x.shape for x in arrays], [(count, *x.shape) for x in jax.tree.leaves(model)]
-        do = "leave out what sends more than models, or cuts them in parts"
-        checks.require(got == need, f"got messages {got} for a rule that asks the loss of models, need {need}; {do}")
-        stacked = jax.tree.unflatten(jax.tree.structure(model), arrays)
+        stacked = _models(s, models, rows["id"].shape[0])
         return s.placement.over(loss, "losses")((_seen(s), rows["t"][0]), rows, stacked)
 
     return losses
+
+
+def losses_at_desk(s: Simulation, t: jax.Array, phase: int) -> Callable[[Message], jax.Array] | None:
+    """The function with which rules of a server ask public data, see `Wire.losses`; None where there are none."""
+    if "public" not in getattr(s.problem, "offers", ()):
+        return None
+
+    def losses(models):
+        desk, count = desk_of(s, t, phase), len(jax.tree.leaves(models)[0])
+        return jax.vmap(lambda model: desk.loss(model, PUBLIC(0)))(_models(s, models, count))
+
+    return losses
+
+
+def _models(s: Simulation, arrays: Message, count: int) -> PyTree:
+    """Models `[count, ...]` of their arrays."""
+    model, arrays = jax.eval_shape(s.problem.init, s.key), jax.tree.leaves(arrays)
+    got, need = [x.shape for x in arrays], [(count, *x.shape) for x in jax.tree.leaves(model)]
+    do = "leave out what sends more than models, or cuts them in parts"
+    checks.require(got == need, f"got messages {got} for a rule that asks the loss of models, need {need}; {do}")
+    return jax.tree.unflatten(jax.tree.structure(model), arrays)
 
 
 def _seen(s: Simulation) -> Simulation:

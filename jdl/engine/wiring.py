@@ -11,7 +11,7 @@ from jdl import plan as plans
 from jdl.engine import xla
 from jdl.engine.deliveries import traffic_of
 from jdl.engine.messages import content_and_bits, content_of, is_posted, unmarked
-from jdl.engine.nodes import losses_of
+from jdl.engine.nodes import losses_at_desk, losses_of
 from jdl.engine.placement import divided
 from jdl.engine.returned import announced, delivered
 from jdl.engine.seeing import bits_of_loss
@@ -40,7 +40,9 @@ def exchange(
     bits = jnp.broadcast_to(bits, (plans.rows(plan),))
     wire = Wire(own=message, sent=message, bits=bits, plan=plan, origin=plans.ids(plan), roles=s.who)
     # What rules may ask costs nothing where none does.
-    asks = {"reference": content_of(told)} if s.has_server else {"losses": losses_of(s, rows, phase)}
+    asks: dict = {"losses": losses_of(s, rows, phase)}
+    if s.has_server:
+        asks = {"losses": losses_at_desk(s, state.t, phase), "reference": content_of(told)}
     key = key_of(s.key, "exchange", state.t, phase)
     out = s.exchange.apply(state.exchange_state[phase], wire.replace(**asks), key)
     inbox, new_state, deliveries = delivered(s.exchange, out)

@@ -126,7 +126,8 @@ class Wire:
       age: i32[s], the number of rounds since each row was sent; None if all are of this round.
       roles: the roles of all n nodes, or None.
       losses: for rules that need "models": from models `[m, ...]`, one for each row, or the list of their arrays, to
-        f[m], the loss of each on minibatch 0 of its row's node. None at a server and on the way down.
+        f[m], the loss of each on minibatch 0 of its row's node. At a server the losses of any number of models on
+        public minibatch 0, if the problem offers "public". None elsewhere, and on the way down.
       reference: for rules that need "reference": what the server sent to its clients in this exchange. None elsewhere.
     """
 

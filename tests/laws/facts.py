@@ -72,13 +72,13 @@ RULES = {
     "multi_krum", "nearest_neighbour_mixing", "trimmed_mean",
 }  # fmt: skip
 RULES_OF_PEERS = {"balance", "clipped_gossip", "cs_plus", "gts", "ios", "nearest_neighbour_averaging", "ubar"}
-RULES_OF_SERVERS = {"fed_cpa", "flag_aggregator", "fools_gold", "norm_clipping", "sign_majority"}
+RULES_OF_SERVERS = {"fed_cpa", "fl_trust", "flag_aggregator", "fools_gold", "norm_clipping", "sign_majority"}
 # It passes on, beside a message, models of nodes that its sender always hears.
 PASSES_ON = {"sybil_wall"}
 RANK = RULES | RULES_OF_PEERS | RULES_OF_SERVERS | PASSES_ON
 # Rules that ask data the loss of a message, a model; and rules that add a message, a change, to the server's model.
 ASK_THE_DATA = {"ubar"}
-READ_THE_MODEL = {"fed_cpa"}
+READ_THE_MODEL = {"fed_cpa", "fl_trust"}
 # Attacks that compare the messages of different nodes or pass them on; that tell each victim something of its own; and
 # that look at one message alone.
 COMPARING = {
@@ -139,6 +139,8 @@ def words(name: str, exchange: str, network: str = "static") -> set[str]:
         found |= {"models"}
     if name in MORE_THAN_A_CHANGE and exchange in READ_THE_MODEL:
         found |= {"reference"}
+    if exchange == "fl_trust":  # and the problem of the laws has no public data
+        found |= {"public"}
     if name in SAME_EDGES and exchange in ONE_ARRAY:
         found |= {"per_link", "symmetric"}
     if name in SAME_EDGES and exchange == "false_degree":  # one word says that links and that weights go both ways

@@ -84,7 +84,7 @@ def met_by(exchange) -> frozenset[str]:
     """The methods that meet an exchange: of each kind of message where it is the one drawn among those that remember,
     or among those that do not; the others meet peers, clients of a server, or peers that know their links, by turns.
     """
-    if exchange in LATE:
+    if exchange in LATE or not any(other == exchange for _, other in ALLOWED):
         return frozenset()
     alike = [other for other in cases.EXCHANGES if other not in LATE and remembers(other) == remembers(exchange)]
     if exchange == alike[classes.SEED % len(alike)]:

@@ -6,6 +6,7 @@ from jdl.exchange.robust.bulyan import Bulyan
 from jdl.exchange.robust.centred_clipping import CentredClipping
 from jdl.exchange.robust.clipped_gossip import GTS, ClippedGossip, CSPlus
 from jdl.exchange.robust.fed_cpa import FedCPA
+from jdl.exchange.robust.fl_trust import FLTrust
 from jdl.exchange.robust.flag_aggregator import FlagAggregator
 from jdl.exchange.robust.fools_gold import FoolsGold
 from jdl.exchange.robust.geometric_median import GeometricMedian
@@ -31,6 +32,7 @@ __all__ = [
     "CentredClipping",
     "ClippedGossip",
     "CoordinateMedian",
+    "FLTrust",
     "FedCPA",
     "FlagAggregator",
     "FoolsGold",

@@ -51,8 +51,15 @@ def passed_on(
       key: of the draws of this round.
     """
     n, k = who.shape
+    # In the order of their numbers, and draws by numbers, so that all forms of a plan do the same.
+    order = jnp.argsort(jnp.where(used, who, n), axis=1)
+    who, used = jnp.take_along_axis(who, order, axis=1), jnp.take_along_axis(used, order, axis=1)
     mine, place = jnp.arange(n, dtype=jnp.int32), jnp.arange(kept.peer.shape[1], dtype=jnp.int32)
     direct = lambda i, peer: jnp.any(used[i] & (who[i] == peer[:, None]), axis=1)
+
+    def drawn(i: jax.Array, sender: jax.Array, peer: jax.Array) -> jax.Array:
+        one = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, i), sender), peer)
+        return jax.random.gumbel(one, (), decay.dtype)
 
     def from_slot(s: jax.Array, now: Kept) -> Kept:
         sender = who[:, s]
@@ -63,7 +70,7 @@ def passed_on(
         rounds = jnp.concatenate([jnp.full_like(near, t - 1), far.round], axis=1)
         there = jnp.concatenate([used[sender], (far.peer >= 0) & (far.via != mine[:, None])], axis=1)
         there = there & (peers != mine[:, None]) & (peers != sender[:, None])
-        draw = jax.random.gumbel(jax.random.fold_in(key, s), peers.shape, decay.dtype)
+        draw = jnp.vectorize(drawn)(mine[:, None], sender[:, None], peers)
         best = jnp.argmax(jnp.where(there, draw - decay * (hops - 1).astype(decay.dtype), -jnp.inf), axis=1)
         take = lambda x: jnp.take_along_axis(x, best.astype(jnp.int32)[:, None], axis=1)[:, 0]
         peer, when = take(peers), take(rounds)

@@ -201,16 +201,13 @@ class Wall:
         self.neighbours, self.places, self.t = neighbours, places, 0
         self.direct, self.distant = [{} for _ in neighbours], [{} for _ in neighbours]
 
-    def told(self, sender, i, slots, draws, decay):
-        """What a sender passes to node i; its places are `slots`, a list of peers, and then what it keeps."""
+    def told(self, sender, i, draws, decay):
+        """What a sender passes to node i, who draws a number for each peer."""
         best = None
-        for place, peer in enumerate(slots):
-            if peer is None or peer in (i, sender):
+        for peer, known in (self.direct[sender] | self.distant[sender]).items():
+            if peer in (i, sender) or known[2] == i:
                 continue
-            known = self.direct[sender].get(peer) or self.distant[sender].get(peer)
-            if known is None or known[2] == i:
-                continue
-            score = draws[place] - decay * (known[1] - 1)
+            score = draws[peer] - decay * (known[1] - 1)
             best = max(best or (-np.inf,), (score, peer, known), key=lambda one: one[0])
         return best and best[1:]
 

@@ -197,13 +197,20 @@ def test_the_reference_is_what_the_server_sent():
     assert "'server'" in refusal(data, jdl.algorithms.DPSGD(), topology.ring(6), [exchange.FedCPA()])
 
 
+@fast
+def all_draws(key):
+    """For each receiver, sender and peer."""
+    ids = jnp.arange(N, dtype=jnp.int32)
+    fold = lambda keys: jax.vmap(lambda one: jax.vmap(lambda i: jax.random.fold_in(one, i))(ids))(keys).ravel()
+    return jax.vmap(jax.random.gumbel)(fold(fold(fold(key[None])))).reshape(N, N, N)
+
+
 @pytest.mark.parametrize("places", [0, 2, 8])
 def test_sybil_wall_against_dictionaries(places):
     """Six rounds over a sparse graph; the draws are those of the exchange, what is done with them is not."""
     graph = topology.erdos_renyi(N, degree=3, seed=4)
     plan = plans.one_by_one(graph.plan("slots"))
     who, used = np.asarray(plans.senders(plan.links)), np.asarray(plan.links.used)
-    k = who.shape[1]
     neighbours = [who[i, used[i]].tolist() for i in range(N)]
     rule = tree.numbers_to_arrays(exchange.SybilWall(decay=0.8, kept=places))
     wall, order = by_hand.Wall(neighbours, places), [[None] * places for _ in range(N)]
@@ -213,16 +220,14 @@ def test_sybil_wall_against_dictionaries(places):
         x = messages(t)
         x[1] = x[0] + 0.1 * x[1]  # two that are alike
         inbox, state, traffic = programs.apply(rule, state, programs.wire(plan, halves(x)), key)
-        before = [dict(one) for one in wall.distant], [list(one) for one in order]
+        before = [dict(one) for one in wall.distant]
         if t:
             old = by_hand.Wall(neighbours, places)
-            old.direct, old.distant = wall.direct, before[0]
-            for s in range(k):
-                draws = np.asarray(jax.random.gumbel(jax.random.fold_in(key, s), (N, k + places), jnp.float32))
-                for i in np.flatnonzero(used[:, s]):
-                    sender = who[i, s]
-                    slots = [j if there else None for j, there in zip(who[sender], used[sender], strict=True)]
-                    told = old.told(sender, i, slots + before[1][sender], draws[i], 0.8)
+            old.direct, old.distant = wall.direct, before
+            draws = np.asarray(all_draws(key))
+            for i in range(N):
+                for sender in sorted(neighbours[i]):
+                    told = old.told(sender, i, draws[i, sender], 0.8)
                     if told and places:
                         wall.keep(i, sender, *told, order[i])
         expected = np.stack([wall.mean(i, x.astype(float)) for i in range(N)])
@@ -251,3 +256,57 @@ def test_sybils_count_for_nothing_also_if_they_know_different_nodes():
         np.testing.assert_allclose(inbox[6], (x[5] + x[6] + x[7]) / 3, atol=1e-6)  # two honest ones and itself
     np.testing.assert_allclose(counts[0], [1 / 2, 1 / 3, 1 / 2, 1 / 3], atol=1e-6)  # beside the one that sends NaN
     assert not counts[8].any()
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_fl_trust_takes_what_points_the_way_of_its_own_change(steps):
+    """One message is lost, one holds NaN, one is zero; the loss of the server is a squared distance."""
+    rng = np.random.default_rng(7)
+    model, target, weights = rng.standard_normal(D), rng.standard_normal(D), np.arange(1.0, N + 1)
+    plan = CLIENTS.replace(links=CLIENTS.links.replace(weights=jnp.asarray(weights, jnp.float32)))
+    plan = plans.lose(plan, jnp.arange(N) != 3)
+    x = rng.standard_normal((N, D))
+    x[8, 2], x[5] = np.nan, 0
+    start = model
+    for _ in range(steps):
+        model = model - 0.2 * 2 * (model - target)
+    g, expected, total = model - start, np.zeros(D), 0.0
+    for a, one in zip(weights, x, strict=True):
+        if a != 4 and np.all(np.isfinite(one)) and np.any(one):
+            v = max(0, one @ g / np.linalg.norm(one) / np.linalg.norm(g))
+            expected, total = expected + a * v * one * np.linalg.norm(g) / np.linalg.norm(one), total + a * v
+    rule = tree.numbers_to_arrays(exchange.FLTrust(0.2, steps))
+    wire = programs.wire(plan, halves(x.astype(np.float32)))
+    wire = wire.replace(reference=[jnp.asarray(start[:2], jnp.float32), jnp.asarray(start[2:], jnp.float32)])
+    inbox, against = trust_program(rule, wire, jnp.asarray(target, jnp.float32), jnp.asarray(-g, jnp.float32))
+    np.testing.assert_allclose(np.concatenate(inbox), expected / total, rtol=1e-5, atol=1e-6)
+    assert not any(np.any(leaf) for leaf in against)  # where all point the other way
+
+
+@fast
+def trust_program(rule, wire, target, away):
+    loss = lambda leaves: jnp.sum(jnp.square(jnp.concatenate(leaves, axis=1) - target[None]), axis=1)
+    wire = wire.replace(losses=loss)
+    opposed = [jnp.broadcast_to(x[None], (N, *x.shape)) for x in (away[:2], away[2:])]
+    return [rule.apply((), one, KEY)[0] for one in (wire, wire.replace(own=opposed, sent=opposed))]
+
+
+def test_fl_trust_trains_on_public_data():
+    """By hand from what was on the links and from the gradient on all public examples, which fit one minibatch."""
+    data = jdl.problems.digits(nodes=3, hidden=0, public=0.02)
+    built = jdl.simulation(data, jdl.algorithms.FedAvg(lr=0.1), network=[exchange.FLTrust(0.1)])
+    begun = fast(jdl.sim.init)(built)
+    after, wires = fast(lambda s, state: (jdl.sim.step(s, state)[0], jdl.sim.wires(s, state)))(built, begun)
+    batch = data.public_x, data.public_y, jnp.ones(len(data.public_x), bool)
+    vector = lambda x: np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(x)]).astype(float)
+    g = -0.1 * vector(jax.grad(lambda x: data.loss(x, batch)[0])(begun.server))
+    x = np.stack([vector(jax.tree.map(lambda leaf, i=i: leaf[i], wires[0].sent)) for i in range(3)])
+    lengths = np.linalg.norm(x, axis=1)
+    trust = np.asarray(wires[0].plan.links.weights) * np.maximum(x @ g, 0) / lengths
+    expected = (trust / trust.sum() / lengths) @ x * np.linalg.norm(g)
+    np.testing.assert_allclose(vector(after.server) - vector(begun.server), expected, atol=1e-6)
+    assert np.all(trust > 0) and np.abs(expected).max() > 1e-3
+    nobody = refusal(jdl.problems.digits(nodes=3), jdl.algorithms.FedAvg(), network=[exchange.FLTrust()])
+    assert "'public'" in nobody
+    unlabelled = jdl.problems.digits(nodes=3, public=np.zeros((5, 64), np.float32))
+    assert "without targets" in refusal(unlabelled, jdl.algorithms.FedAvg(), network=[exchange.FLTrust()])
