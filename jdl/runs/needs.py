@@ -65,8 +65,6 @@ def check_needs(built: Simulation, plan: Plan) -> None:
         has |= {"lasting_links"}
     if built.roles is not None:  # perhaps of nobody: a sweep over numbers of attackers begins with none
         has |= {"dishonest"}
-    if {"models", "reference"} & needs_of(built.exchange):
-        has |= _asked(built)
     if "reliable" in broken and not plan.symmetric:
         broken |= {"doubly_stochastic"}  # a directed W without some of its links keeps the sums of one side only
     down = [] if built.exchange_down is None else layers(built.exchange_down)
@@ -75,6 +73,8 @@ def check_needs(built: Simulation, plan: Plan) -> None:
     noisy = any(getattr(part, "noisy", False) for part in layers(built.exchange))
     # Noise would be on copies that neighbours keep, and not on their changes.
     _check((built.algorithm,), has, broken | ({"copies"} if noisy and "peers" in has else set()))
+    if {"models", "reference"} & needs_of(built.exchange):
+        has |= _asked(built)  # traces the method, whose own needs hold
     _check((*layers(built.exchange), *asked), has, broken)
     for part in down:
         unmet = sorted(part.needs - (has - ONE_HONEST_SENDER))
