@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jdl import checks
 from jdl import plan as plans
 from jdl.exchange import mixing
 from jdl.exchange.robust.combine import combined
@@ -53,6 +54,9 @@ class SybilWall:
       kept: histories of distant nodes that a node keeps. The authors keep all.
       sketch: length of a count sketch of each array of a history; None for the arrays themselves.
 
+    Raises:
+      InputError: if there is more than one message of a node.
+
     References:
       Werthenbach, Pouwelse 2023, Towards Sybil Resilience in Decentralized Learning, read in public copies of the
       authors' code. Its `aggregate` gives weights of distant histories to models, and to the node's own where there are
@@ -71,7 +75,9 @@ class SybilWall:
         return State(jnp.int32(0), last, nothing_kept(last.shape[0], self.kept, last.shape[1]))
 
     def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
-        after = state
+        after, rows, m = state, wire.bits.shape[0], plans.rows(wire.plan)
+        do = "leave out what adds messages, such as a lie for each victim"
+        checks.require(rows == m, f"got {rows} messages of {m} nodes, need one of each for SybilWall; {do}")
 
         def rule(plan: Plan, own: Message, sent: Message) -> Message:
             nonlocal after

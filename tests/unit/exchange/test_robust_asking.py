@@ -131,6 +131,9 @@ def test_who_cannot_be_asked_is_refused():
     cut = refusal(data, jdl.algorithms.DPSGD(), ring, [exchange.SliceLoss(), exchange.UBAR()])
     assert "asks the loss of models" in cut
     assert "'peers'" in refusal(data, jdl.algorithms.FedAvg(), network=[exchange.UBAR()])
+    each = refusal(data, jdl.algorithms.DPSGD(), ring, [exchange.Dissensus(), exchange.SybilWall()], attackers=[1])
+    assert "one of each for SybilWall" in each
+    jdl.simulation(data, jdl.algorithms.DPSGD(), ring, [exchange.Dissensus(), exchange.UBAR()], attackers=[1])
 
 
 def test_ubar_beats_the_mean_under_lies():
