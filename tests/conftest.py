@@ -17,11 +17,13 @@ import hashlib
 import importlib.metadata
 import itertools
 import os
+import pathlib
 import platform
 import shutil
 import struct
 import sys
 import tempfile
+import zlib
 
 # XLA's newer way to write the code of a fusion takes about twice as long to compile. An unknown flag would end the
 # process (jaxlib 0.12 does not know this one), so flags are given to the version of jaxlib that was tried.
@@ -177,14 +179,45 @@ def mappings() -> int:
         return 0
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own hook
-def pytest_collection_modifyitems(config, items):
-    """What is tried with one algorithm runs in one process, and else a file: its programs and fixtures are there."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
+# Of the tests in these folders one in so many is drawn by `JDL_TEST_SEED`; the others are slow. Laws, references and
+# programs of the contract meet the same parts every day.
+DRAWN = {"unit/compressors": 3, "unit/exchange": 3}
+DRAWN |= {f"unit/{name}": 2 for name in ("models", "oracle", "problems", "schedule", "topology")}
+TESTS = pathlib.Path(__file__).parent
+
+
+def drawn(item) -> bool:
+    """Whether a test runs by default. All its cases are drawn together, since they share what is compiled."""
+    one_in = DRAWN.get(item.path.parent.relative_to(TESTS).as_posix(), 1) if item.path.is_relative_to(TESTS) else 1
+    name = f"{item.path.stem} {item.name.partition('[')[0]}"
+    return (int(os.environ["JDL_TEST_SEED"]) + zlib.crc32(name.encode())) % one_in == 0
+
+
+def pytest_collection_modifyitems(items):
+    """What is not drawn is slow."""
     for item in items:
-        name = getattr(item, "callspec", None) and item.callspec.params.get("name")
-        if "laws" in item.path.parts and isinstance(name, str):
-            item.add_marker(pytest.mark.xdist_group(name))
-        elif item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(config.rootpath))))
+        if not drawn(item):
+            item.add_marker(pytest.mark.slow)
+
+
+SERVERS = ("test_theory_outer", "test_theory_federated", "of_the_server")
+
+
+def group_of(nodeid: str) -> str:
+    """What runs in one process, where its programs and fixtures are: a file, a theory, or the tests of schedules."""
+    path = nodeid.partition("::")[0]
+    if path.startswith("tests/theory/test_theory_"):
+        return f"theory of {'servers' if any(one in nodeid for one in SERVERS) else 'peers'}"
+    return "schedules" if path.startswith("tests/unit/schedule/") else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Groups by name. Those of pytest-xdist 3.8, by marks, have no effect with pytest 9.2, and nothing says so."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return group_of(nodeid)
+
+    return Groups(config, log)

@@ -29,10 +29,10 @@ class Clock:
 
     A message that is lost, or that is not sent, keeps nobody waiting. A node that sleeps stands still: it goes on from
     where its clock stopped, or from the messages for which it waits. A server begins a round when the last round ended,
-    the clients when its message is there, and the round ends as `wait` says. Clients that are late are told to stop then.
+    the clients when its message is there, and the round ends as `wait` says; clients that are late are told to stop.
 
-    Adds the columns `simulated_seconds` (the clock of the last node, or of the server), `idle_share` (of the time of all nodes, the share
-    in which they did not compute), `joules` (of all nodes) and `bits_received` (by all nodes).
+    Adds the columns `simulated_seconds` (the clock of the last node, or of the server), `idle_share` (the share of the
+    time of all nodes in which they did not compute), `joules` (of all nodes) and `bits_received` (by all nodes).
 
     Args:
       step: how long a step takes: seconds, f[] or f[n], or a part such as `LogNormal`.

@@ -11,7 +11,7 @@ from jdl.runs.compose import simulation
 from jdl.runs.privacy import noise_multiplier
 from jdl.runs.seeds import is_recipe, seeds_of
 
-__all__ = ["budget_in", "oracle_within"]
+__all__ = ["budget_in", "oracle_within", "require_same_noise"]
 
 USUAL = {"epsilon": 4.0, "delta": 1e-5, "clip": 1.0}
 SHORT = {"eps": "epsilon"}
@@ -68,3 +68,24 @@ def oracle_within(budget: dict[str, float], arguments: dict[str, Any], seed: int
         return noise_multiplier(built, arguments["rounds"], budget["epsilon"], budget["delta"])
 
     return [private.replace(noise_multiplier=max(map(needed, several or [seed]))), *others]
+
+
+def require_same_noise(command: dict[str, Any], rounds: int) -> None:
+    """Check that a run with a budget is not extended.
+
+    Args:
+      command: the record of the run.
+      rounds: the rounds to which it shall go on.
+
+    Raises:
+      InputError: if these are more than its noise was priced for.
+    """
+    before, budget = command["rounds"], command.get("dp")
+    if budget is None or rounds <= before:
+        return
+    words = f"epsilon={budget['epsilon']:g}:delta={budget['delta']:g}:clip={budget['clip']:g}"
+    raise checks.InputError(
+        f"got --rounds {rounds} for a run with --dp {words}, whose noise was priced for {before} rounds: more rounds "
+        "with this noise would spend more than epsilon, and other noise makes another run, need the same rounds; "
+        f"begin one with --rounds {rounds} and the same --dp"
+    )

@@ -21,7 +21,7 @@ import tyro
 import jdl
 from jdl import checks
 from jdl.command import catalogue, choices, defaults, flags, sweep
-from jdl.command.budget import USUAL
+from jdl.command.budget import USUAL, require_same_noise
 from jdl.command.fixed import ABOUT, BriefSweep, List, Resume, Runs, Show, Sweep, quiet_where_nobody_reads
 from jdl.command.listed import list_runs
 from jdl.command.record import build, record, topology_of
@@ -226,6 +226,7 @@ def _resume(given: Resume) -> int:
     )
     before = command["rounds"]
     if given.rounds is not None:
+        require_same_noise(command, given.rounds)
         command |= {"rounds": checks.whole("--rounds", given.rounds, 1), "eval_every": every}
     with contextlib.suppress(ValueError, KeyError, TypeError, OSError):  # there is no summary yet, or it is incomplete
         if json.loads((out / "summary.json").read_text())["status"] == "finished" and command["rounds"] == before:

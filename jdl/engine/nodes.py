@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jdl import checks, tree
 from jdl import plan as plans
-from jdl import tree
 from jdl.engine.mapping import AT_ONCE
 from jdl.engine.messages import is_posted
 from jdl.engine.returned import returned
 from jdl.engine.state import RunState, Simulation
 from jdl.rng import STREAMS, fold_in, key_of
-from jdl.types import Data, Node, Plan, PyTree
+from jdl.types import PUBLIC, Data, Message, Node, Plan, PyTree
 
-__all__ = ["desk_of", "each_node", "node_of", "rows_of"]
+__all__ = ["desk_of", "each_node", "losses_at_desk", "losses_of", "node_of", "rows_of"]
 
 
 def each_node(
@@ -40,11 +41,59 @@ def each_node(
     Returns:
       What the method returns, stacked `[m, ...]`.
     """
-    # Parts that one node does not see are left out, so that simulations that differ in them share the trace.
-    seen = s.replace(schedule=(), exchange=(), exchange_down=None, roles=None, placement=AT_ONCE, metrics=())
+    seen = _seen(s)
     posts, arguments = _posted(arguments)
     shared = seen, told, posts, rows["t"][0]
     return s.placement.over(functools.partial(_method, role, name, phase), name)(shared, rows, *arguments)
+
+
+def losses_of(s: Simulation, rows: dict, phase: int) -> Callable[[Message], jax.Array]:
+    """The function with which rules ask the data of the nodes, see `Wire.losses`.
+
+    Args:
+      s: the simulation.
+      rows: the stacked fields of each row's `Node`, see `rows_of`.
+      phase: the number of the exchange in its round.
+
+    Returns:
+      A function that raises an `InputError` if it is given anything but the arrays of a model for each row.
+    """
+
+    def loss(shared, row, model):
+        s, t = shared
+        return node_of(s, row | {"t": t}, phase).loss(model)
+
+    def losses(models):
+        stacked = _models(s, models, rows["id"].shape[0])
+        return s.placement.over(loss, "losses")((_seen(s), rows["t"][0]), rows, stacked)
+
+    return losses
+
+
+def losses_at_desk(s: Simulation, t: jax.Array, phase: int) -> Callable[[Message], jax.Array] | None:
+    """The function with which rules of a server ask public data, see `Wire.losses`; None where there are none."""
+    if "public" not in getattr(s.problem, "offers", ()):
+        return None
+
+    def losses(models):
+        desk, count = desk_of(s, t, phase), len(jax.tree.leaves(models)[0])
+        return jax.vmap(lambda model: desk.loss(model, PUBLIC(0)))(_models(s, models, count))
+
+    return losses
+
+
+def _models(s: Simulation, arrays: Message, count: int) -> PyTree:
+    """Models `[count, ...]` of their arrays."""
+    model, arrays = jax.eval_shape(s.problem.init, s.key), jax.tree.leaves(arrays)
+    got, need = [x.shape for x in arrays], [(count, *x.shape) for x in jax.tree.leaves(model)]
+    do = "leave out what sends more than models, or cuts them in parts"
+    checks.require(got == need, f"got messages {got} for a rule that asks the loss of models, need {need}; {do}")
+    return jax.tree.unflatten(jax.tree.structure(model), arrays)
+
+
+def _seen(s: Simulation) -> Simulation:
+    """Without parts that one node does not see, so that simulations that differ in them share a trace."""
+    return s.replace(schedule=(), exchange=(), exchange_down=None, roles=None, placement=AT_ONCE, metrics=())
 
 
 # How a method of each role is called, with the server's message, the node, and the further arguments of the row.

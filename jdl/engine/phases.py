@@ -55,7 +55,7 @@ def gossip_round(s: Simulation, state: RunState, plan: Plan, rows: dict, nodes: 
     exchange_state, info, on_links, ticking = [], {}, [], clock.begun(s, state, plan)
     for phase, (send, (_, recv)) in enumerate(zip(sends_of(s), s.algorithm.phases, strict=True)):
         message, nodes = stored(s, state, send(s, rows, nodes, state.server))
-        inbox, new_state, deliveries, wire = exchange(s, state, plan, message, phase)
+        inbox, new_state, deliveries, wire = exchange(s, state, plan, rows, message, phase)
         ticking = clock.exchanged(s, ticking, plan, deliveries)
         nodes, report = each_node(s, "recv", recv, rows, nodes, inbox, phase=phase)
         info |= report
@@ -95,9 +95,9 @@ def server_round(s: Simulation, state: RunState, plan: Plan, rows: dict, clients
         message, waited = stored(s, state, message), None
         if s.clock is not None and s.clock.wait is not None:
             # When messages arrive depends on their sizes, which an exchange decides; nothing else is read of this one.
-            waited = clock.kept(s, ticking, plan, exchange(s, state, plan, message, phase)[2])
+            waited = clock.kept(s, ticking, plan, exchange(s, state, plan, rows, message, phase, told)[2])
             plan = plan if waited is None else plans.lose(plan, waited[0])
-        aggregate, new_state, deliveries, wire = exchange(s, state, plan, message, phase)
+        aggregate, new_state, deliveries, wire = exchange(s, state, plan, rows, message, phase, told)
         ticking = clock.exchanged(s, ticking, plan, deliveries, waited)
         exchange_state.append(new_state)
         on_links += wire

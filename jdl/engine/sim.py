@@ -68,10 +68,7 @@ def init(simulation: Simulation, params: PyTree | None = None) -> RunState:
         starts = jax.tree.map(lambda p, like: jnp.broadcast_to(p, (n, *like.shape)), params, fresh)
         nodes = each_node(s, "init", "init", rows, starts)
         server = ()
-    abstract = s.replace(placement=AT_ONCE)  # shapes only: a loop over nodes has nothing to name here
-    messages = lambda send: content_and_bits(send(abstract, rows, nodes, server)[0])[0]
-    shapes = [jax.eval_shape(functools.partial(messages, send)) for send in sends_of(s)]
-    exchange_state = tuple(_memory(s.exchange, message) for message in shapes)
+    exchange_state = tuple(_memory(s.exchange, message) for message in _sent(s, rows, nodes, server))
     down_state = () if s.exchange_down is None else tuple(_memory(s.exchange_down, down) for down in _downs(s, server))
     parts = {"nodes": nodes, "server": server, "exchange_state": exchange_state, "down_state": down_state}
     return state.replace(**parts, clock=clocks.started(s))
@@ -84,6 +81,24 @@ def before_nodes(s: Simulation) -> RunState:
     traffic, count = Traffic(bits=zero, messages=zero), jnp.zeros(n, jnp.int32)
     oracle_state, none = s.oracle.init(s.problem, key_of(s.key, "oracle", 0)), jnp.int32(-1)
     return RunState(jnp.int32(0), (), (), (), (), schedule_state, oracle_state, seen, count, traffic, none)
+
+
+def first_messages(s: Simulation) -> tuple[list[Message], list[Message]]:
+    """What nodes send in each exchange of a round, M[n], and what a server sends before it, M[1]; shapes only."""
+
+    def both(s):
+        state = INIT(s)
+        rows = rows_of(s, _everybody(plan_at(s, state)[0], s.problem.n), state)
+        return _sent(s, rows, state.nodes, state.server), _downs(s, state.server)
+
+    return jax.eval_shape(both, s)
+
+
+def _sent(s: Simulation, rows: dict, nodes: PyTree, server: PyTree) -> list[Message]:
+    """What nodes send in each exchange of a round, shapes only."""
+    s = s.replace(placement=AT_ONCE)  # a loop over nodes has nothing to name here
+    messages = lambda send: content_and_bits(send(s, rows, nodes, server)[0])[0]
+    return [jax.eval_shape(functools.partial(messages, send)) for send in sends_of(s)]
 
 
 def _memory(exchange: Exchange, message: Message) -> PyTree:

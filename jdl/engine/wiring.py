@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jdl import plan as plans
 from jdl.engine import xla
 from jdl.engine.deliveries import traffic_of
-from jdl.engine.messages import content_and_bits, is_posted, unmarked
+from jdl.engine.messages import content_and_bits, content_of, is_posted, unmarked
+from jdl.engine.nodes import losses_at_desk, losses_of
 from jdl.engine.placement import divided
 from jdl.engine.returned import announced, delivered
 from jdl.engine.seeing import bits_of_loss
@@ -22,8 +23,10 @@ from jdl.types import Delivery, Message, Plan, PyTree, Slots, Traffic, Wire
 __all__ = ["as_real", "broadcast", "exchange", "stored", "tallied"]
 
 
-def exchange(s: Simulation, state: RunState, plan: Plan, message: Message, phase: int) -> tuple:
-    """Send the messages of all rows through the exchange.
+def exchange(
+    s: Simulation, state: RunState, plan: Plan, rows: dict, message: Message, phase: int, told: Message = None
+) -> tuple:
+    """Send the messages of all rows through the exchange; `told` is what a server sent to them before.
 
     Returns:
       The inbox, the exchange's next state, its deliveries, and a list of wires, one for each delivery. For a message
@@ -36,8 +39,12 @@ def exchange(s: Simulation, state: RunState, plan: Plan, message: Message, phase
     announced(s.algorithm, message)
     bits = jnp.broadcast_to(bits, (plans.rows(plan),))
     wire = Wire(own=message, sent=message, bits=bits, plan=plan, origin=plans.ids(plan), roles=s.who)
+    # What rules may ask costs nothing where none does.
+    asks: dict = {"losses": losses_of(s, rows, phase)}
+    if s.has_server:
+        asks = {"losses": losses_at_desk(s, state.t, phase), "reference": content_of(told)}
     key = key_of(s.key, "exchange", state.t, phase)
-    out = s.exchange.apply(state.exchange_state[phase], wire, key)
+    out = s.exchange.apply(state.exchange_state[phase], wire.replace(**asks), key)
     inbox, new_state, deliveries = delivered(s.exchange, out)
     if more:  # beside the message, whose exchanges know nothing of it
         deliveries = (deliveries[0].replace(bits=deliveries[0].bits + more), *deliveries[1:])

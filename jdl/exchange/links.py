@@ -10,7 +10,18 @@ import jax.numpy as jnp
 from jdl import plan as plans
 from jdl.types import Key, Server, Wire
 
-__all__ = ["ends", "several_of_links", "uniform_of_links"]
+__all__ = ["ends", "several_of_links", "speakers", "uniform_of_links"]
+
+
+def speakers(wire: Wire) -> jax.Array:
+    """The id of the node that sends on each link, i32 in the shape of the links; a server is -1.
+
+    Args:
+      wire: the messages of the round, whose plan lists its links one by one.
+    """
+    links = wire.plan.links
+    known = getattr(links, "speakers", None)
+    return wire.origin[plans.senders(links)] if known is None else known
 
 
 def ends(wire: Wire) -> tuple[jax.Array, jax.Array]:
@@ -20,7 +31,7 @@ def ends(wire: Wire) -> tuple[jax.Array, jax.Array]:
       wire: the messages of the round, whose plan lists its links one by one.
     """
     plan = wire.plan
-    sender = wire.origin[plans.senders(plan.links)]
+    sender = speakers(wire)
     if isinstance(plan.links, Server):
         return jnp.full_like(sender, -1), sender
     return plans.ids(plan)[plans.receivers(plan.links)], sender

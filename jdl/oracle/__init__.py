@@ -2,6 +2,7 @@
 
 from jdl import checks
 from jdl.oracle.backdoor import Backdoor
+from jdl.oracle.constrain_and_scale import ConstrainAndScale
 from jdl.oracle.data_oracle import DataOracle
 from jdl.oracle.dba import DBA
 from jdl.oracle.edge_case import EdgeCase
@@ -15,6 +16,7 @@ from jdl.oracle.zeroth_order import ZerothOrder
 __all__ = [
     "ALWAYS",
     "Backdoor",
+    "ConstrainAndScale",
     "DBA",
     "DataOracle",
     "EdgeCase",

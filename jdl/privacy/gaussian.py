@@ -6,9 +6,11 @@ import numpy as np
 
 from jdl import checks
 
-__all__ = ["delta_of_mu", "epsilon_of_mu"]
+__all__ = ["delta_of_mu", "epsilon_of_mu", "mu_of"]
 
 HALVINGS = 200
+# Directions whose share of what is seen is smaller count as rounding; and so does what is left outside of the others.
+ROUNDING, OUTSIDE = 1e-10, 1e-6
 
 
 def delta_of_mu(mu: np.ndarray | float, epsilon: np.ndarray | float) -> np.ndarray:
@@ -62,3 +64,24 @@ def epsilon_of_mu(mu: np.ndarray | float, delta: float) -> np.ndarray:
         over = delta_of_mu(finite, middle) > delta
         low, high = np.where(over, middle, low), np.where(over, high, middle)
     return np.where(np.isfinite(mu), np.where(delta_of_mu(finite, 0.0) <= delta, 0, high), np.inf)
+
+
+def mu_of(moved: np.ndarray, noises: np.ndarray) -> np.ndarray:
+    """How many standard deviations a Gaussian moves, mu^2 = a' (N N')^+ a, for each column a.
+
+    Args:
+      moved: by how much each number that is seen moves, f[k, c].
+      noises: these numbers as combinations of independent unit normals, f[k, s].
+
+    Returns:
+      mu: f[c], infinite where a is not in the range of N: what moves has no noise.
+
+    >>> mu_of(np.array([[3.0, 0.0], [0.0, 1.0]]), np.array([[2.0], [0.0]])).tolist()
+    [1.5, inf]
+    """
+    left, values, _ = np.linalg.svd(noises, full_matrices=False)
+    # By singular values of N, of which small ones count once and not squared.
+    left, values = (part[..., values > ROUNDING * max(values.max(initial=0), 1e-300)] for part in (left, values))
+    along = left.T @ moved
+    outside = np.linalg.norm(moved - left @ along, axis=0) > OUTSIDE * np.linalg.norm(moved, axis=0)
+    return np.where(outside, np.inf, np.linalg.norm(along / values[:, None], axis=0))

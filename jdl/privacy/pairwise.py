@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from jdl import checks
+from jdl.privacy.gaussian import mu_of
+from jdl.privacy.weights import weights_of
 
 __all__ = ["decor_mu", "muffliato_renyi", "pairwise_mu"]
-
-# Directions whose share of what a node sees is smaller count as rounding.
-ROUNDING = 1e-10
 
 
 def pairwise_mu(
@@ -40,7 +38,8 @@ def pairwise_mu(
       covariance: f[n, n], of the noise of the nodes in units of noise^2; None: independent, the identity.
 
     Returns:
-      mu: f[n, n], infinite on the diagonal: a node knows its own value.
+      mu: f[n, n], infinite on the diagonal, since a node knows its own value; and where the covariance is singular and
+        something of a value arrives without noise.
 
     Raises:
       InputError: if W is not square, or the noise is not above 0.
@@ -53,25 +52,22 @@ def pairwise_mu(
     >>> pairwise_mu(complete(3), steps=1, noise=2.0)[0]
     array([inf, 0.5, 0.5])
     """
-    matrices = _matrices(W, steps)
+    weights = weights_of(W, steps)
     checks.require(noise > 0, f"got noise={noise}, need a standard deviation above 0")
-    n = len(matrices[0])
+    n = len(weights[0])
     root = np.eye(n) if covariance is None else _root(np.asarray(covariance, float))
     mu = np.full((n, n), np.inf)
     for j in range(n):
         seen, power = [np.eye(n)[j : j + 1]], np.eye(n)
-        for matrix in matrices:
+        for matrix in weights:
             near = np.flatnonzero(matrix[j] * (np.arange(n) != j))
             seen.append(power[near])
             power = matrix @ power
         others = np.delete(np.arange(n), j)
         rows = np.concatenate(seen)[1:]
         rows = rows - np.outer(rows[:, j], np.eye(n)[j])  # its own value and noise are known
-        # (A e_i)' (A C A')^+ (A e_i), with the singular values of A C^(1/2): small ones once, and not squared.
-        left, values, _ = np.linalg.svd(rows @ (root if covariance is None else _without(root, j)), full_matrices=False)
-        kept = values > ROUNDING * max(values.max(initial=0), 1e-300)
-        moved = (left[:, kept].T @ rows[:, others]) / values[kept, None]
-        mu[others, j] = sensitivity / noise * np.sqrt(np.sum(moved**2, axis=0))
+        noises = rows @ (root if covariance is None else _without(root, j))
+        mu[others, j] = mu_of(sensitivity * rows[:, others], noise * noises)
     return mu
 
 
@@ -102,11 +98,11 @@ def muffliato_renyi(
     >>> muffliato_renyi(ring(4).weights.toarray(), steps=1)[0]
     array([inf,  1.,  0.,  1.])
     """
-    matrices = _matrices(W, steps)
+    weights = weights_of(W, steps)
     checks.require(noise > 0, f"got noise={noise}, need a standard deviation above 0")
-    n = len(matrices[0])
+    n = len(weights[0])
     power, told = np.eye(n), np.zeros((n, n))
-    for matrix in matrices:
+    for matrix in weights:
         each = power**2 / np.sum(power**2, axis=1, keepdims=True)  # [w, i]
         near = (matrix != 0) & ~np.eye(n, dtype=bool)  # [j, w]
         told += (near @ each).T
@@ -144,7 +140,7 @@ def decor_mu(
     >>> decor_mu(1 - np.eye(2), correlated=9.0)[0].tolist()
     [inf, 1.0]
     """
-    shared = _matrices(adjacency, 1)[0] != 0
+    shared = weights_of(adjacency, 1)[0] != 0
     np.fill_diagonal(shared, False)
     checks.require(bool(np.all(shared == shared.T)), "got pairs that share a seed one way, need a symmetric matrix")
     checks.require(independent > 0, f"got independent={independent}, need a standard deviation above 0")
@@ -157,20 +153,6 @@ def decor_mu(
         covariance = independent**2 * np.eye(n - 1) + correlated**2 * laplacian
         mu[others, j] = sensitivity * np.sqrt(np.diag(np.linalg.inv(covariance)))
     return mu
-
-
-def _matrices(W: Any, steps: int | None) -> list[np.ndarray]:
-    """The W of each step."""
-    given = [*W] if isinstance(W, list | tuple) else None
-    many: Sequence[Any] = given or [W] * checks.whole("steps", 1 if steps is None else steps, 1)
-    many = [getattr(one, "weights", one) for one in many]
-    arrays = [np.asarray(one.toarray() if hasattr(one, "toarray") else one, float) for one in many]
-    shape = arrays[0].shape
-    square = len(shape) == 2 and shape[0] == shape[1] and all(one.shape == shape for one in arrays)
-    checks.require(square, f"got W of shape {shape}, need [n, n]; give topology.weights.toarray()")
-    fits = given is None or steps is None or steps == len(given)
-    checks.require(fits, f"got steps={steps} and {len(many)} matrices, need one for each step")
-    return arrays
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:

@@ -54,13 +54,18 @@ def draw(n: int, dishonest: float = 0.25, seed: int = 0, groups: int | None = No
     >>> int(roles.honest.sum()), np.bincount(roles.group).tolist()
     (6, [2, 2, 2, 2])
     """
+    return _drawn("dishonest", n, dishonest, seed, groups)
+
+
+def _drawn(name: str, n: int, dishonest: Any, seed: int, groups: int | None) -> Roles:
+    """The roles that `draw` draws; `name` is what the caller calls the number of dishonest nodes."""
     n = checks.whole("n", n, 1)
     rng = np.random.default_rng(checks.whole("seed", seed, 0))
     groups = 1 if groups is None else checks.whole("groups", groups, 1)
     checks.require(groups <= n, f"got groups={groups} for {n} nodes, need a node for each group; try groups={n}")
     group = rng.permutation(np.arange(n) % groups)
     honest = np.ones(n, bool)
-    honest[rng.permutation(n)[: _count(dishonest, n)]] = False
+    honest[rng.permutation(n)[: _count(name, dishonest, n)]] = False
     return of(honest, group)
 
 
@@ -83,7 +88,7 @@ def attacking(attackers: float | int | Sequence[int], n: int, seed: int = 0) -> 
     [True, False, False, True]
     """
     if isinstance(attackers, numbers.Real):
-        return draw(n, attackers, seed)
+        return _drawn("attackers", n, attackers, seed, None)
     ids = np.asarray(attackers)
     got = f"got attackers={attackers!r} of {n} nodes"
     listed = ids.ndim == 1 and (ids.dtype.kind in "iu" or ids.size == 0)
@@ -93,19 +98,18 @@ def attacking(attackers: float | int | Sequence[int], n: int, seed: int = 0) -> 
     return of(~np.isin(np.arange(n), ids))
 
 
-def _count(dishonest: Any, n: int) -> int:
-    """The number of dishonest nodes, from their share or their number."""
+def _count(name: str, dishonest: Any, n: int) -> int:
+    """The number of dishonest nodes, from their share or their number; `name` is what the caller calls it."""
+    got, listed = f"got {name}={dishonest!r}", ", or a list of their ids" if name == "attackers" else ""
     number = isinstance(dishonest, numbers.Real) and not isinstance(dishonest, bool | np.bool_)
-    need = f"need a share below 1, such as 0.25, or a whole number below {n}"
-    checks.require(number, f"got dishonest={dishonest!r}, {need}; try dishonest=0.25")
+    need = f"need a share below 1, such as 0.25, or a whole number below {n}{listed}"
+    checks.require(number, f"{got}, {need}; try {name}=0.25")
     whole = isinstance(dishonest, numbers.Integral)
     good = 0 <= dishonest < (n if whole else 1)  # NaN fails both comparisons
-    checks.require(good, f"got dishonest={dishonest!r} of {n} nodes, {need}; try dishonest=0.25")
+    checks.require(good, f"{got} of {n} nodes, {need}; try {name}=0.25")
     count = int(dishonest) if whole else round(float(dishonest) * n)
-    checks.require(count > 0 or dishonest == 0, f"got dishonest={dishonest!r} of {n} nodes, which is nobody, {need}")
-    checks.require(
-        count < n, f"got dishonest={dishonest!r}, all of {n} nodes, need an honest one; try dishonest={n - 1}"
-    )
+    checks.require(count > 0 or dishonest == 0, f"{got} of {n} nodes, which is nobody, {need}")
+    checks.require(count < n, f"{got}, all of {n} nodes, need an honest one; try {name}={n - 1}")
     return count
 
 

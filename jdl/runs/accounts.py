@@ -87,6 +87,14 @@ def accounts(simulation: Simulation, rounds: int) -> list[Spent]:
         if isinstance(part, MessageNoise):
             _whole(part, network[:i])
             found.append(_of_messages(simulation, part, rounds * _times(network[:i])))
+    down = [] if simulation.exchange_down is None else layers(simulation.exchange_down)
+    for i, part in enumerate(down):
+        if isinstance(part, MessageNoise):
+            _whole(part, down[:i])
+            found.append(_of_broadcasts(simulation, part, rounds * _times(down[:i])))
+        else:
+            got = f"got {type(part).__name__} in network_down, whose noise no account includes"
+            checks.require(not getattr(part, "noisy", False), f"{got}; put it in network, or MessageNoise there")
     return found
 
 
@@ -190,3 +198,13 @@ def _of_messages(s: Simulation, part: MessageNoise, rounds: int) -> Spent:
     text = "one message in place of any other, so that it moves by twice the clip; a node sends in every round"
     rest = "nobody is trusted; whole numbers in messages have no noise, nor has the copy that a node keeps"
     return _account(part, "a node's message", z, "cyclic", 1.0, steps, text, rest)
+
+
+def _of_broadcasts(s: Simulation, part: MessageNoise, rounds: int) -> Spent:
+    z, steps = float(part.noise_multiplier) / 2, rounds * len(s.algorithm.phases)
+    text = (
+        "one message of the server in place of any other, so that it moves by twice the clip; it sends in every round"
+    )
+    rest = "what clients send up, whole numbers, and the server's own model, which is evaluated, are not hidden by it"
+    account = _account(part, "the server's message", z, "cyclic", 1.0, steps, text, rest)
+    return dataclasses.replace(account, part=f"{account.part} in network_down")

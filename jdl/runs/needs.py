@@ -9,10 +9,12 @@ import jax
 
 from jdl import checks
 from jdl import plan as plans
+from jdl.engine.sim import first_messages
 from jdl.engine.state import Simulation
-from jdl.exchange.stack import breaks_of, layers
+from jdl.exchange.stack import breaks_of, layers, needs_of
 from jdl.oracle import answers
-from jdl.types import Plan, Sized
+from jdl.runs.memory import shapes_of_model
+from jdl.types import Each, Message, PerLink, Plan, Push, Sized
 
 __all__ = ["REMEDIES", "check_needs"]
 
@@ -40,6 +42,8 @@ REMEDIES = {
     "public": "give the problem public inputs, public=0.1",
     "held_out": "give the problem a share to keep aside, validation=0.2",
     "prompt": "leave out what delays messages by rounds, since a clock says in seconds how late they are",
+    "models": "take a method whose messages are models alone, such as DPSGD",
+    "reference": "take a method whose server sends a model and is sent changes of it, such as FedAvg",
     "peers": "give a graph, not a schedule of clients",
     "server": "give jdl.schedule.Sampling(n, participants)",
 }
@@ -70,6 +74,8 @@ def check_needs(built: Simulation, plan: Plan) -> None:
     noisy = any(getattr(part, "noisy", False) for part in layers(built.exchange))
     # Noise would be on copies that neighbours keep, and not on their changes.
     _check((built.algorithm,), has, broken | ({"copies"} if noisy and "peers" in has else set()))
+    if {"models", "reference"} & needs_of(built.exchange):
+        has |= _asked(built)  # traces the method, whose own needs hold
     timed = [] if built.clock is None else [built.clock]
     _check((*layers(built.exchange), *asked, *timed), has, broken)
     for part in down:
@@ -80,6 +86,26 @@ def check_needs(built: Simulation, plan: Plan) -> None:
         name = type(built.algorithm).__name__
         need = f"got {name}, whose server leaves out what clients have already, over compressed messages down"
         checks.require(not _leaves_out(built), f"{need}, need exact ones; leave compressors out of network_down")
+
+
+def _asked(built: Simulation) -> frozenset[str]:
+    """Which of "models" and "reference" hold, by the arrays of the messages and of a model.
+
+    Models among peers, or changes of a model to a server that sends one, have all arrays of a model and no more, in the
+    only exchange of a round. Whether their numbers are a model, and not a gradient, is not seen.
+    """
+    sent, told = first_messages(built)
+    model = [(x.shape, x.dtype) for x in jax.tree.leaves(shapes_of_model(built.problem))]
+    messages = [message for message in (*sent, *told) if jax.tree.leaves(message)]
+    fit = len(sent) == 1 and all(_arrays(message) == model for message in messages)
+    return frozenset({"reference" if built.has_server else "models"}) if fit else frozenset()
+
+
+def _arrays(message: Message) -> list[tuple]:
+    """The shapes and types of one row of the parts of a message that rules are given."""
+    is_kind = lambda part: isinstance(part, Each | PerLink | Push)
+    parts = jax.tree.leaves(message, is_leaf=is_kind)
+    return [(part.shape[1:], part.dtype) for part in parts if not is_kind(part)]
 
 
 def _leaves_out(built: Simulation) -> bool:

@@ -12,7 +12,9 @@ from jdl.oracle import PrivateGradients
 from jdl.runs.accounts import AT_A_SERVER, Spent, accounts, of_gradients
 from jdl.types import Plan
 
-__all__ = ["Spent", "line", "noise_multiplier", "say_expected", "spent"]
+__all__ = ["DELTA", "Spent", "largest", "line", "noise_multiplier", "say_expected", "spent"]
+
+DELTA = 1e-5  # of an account where nobody says another one
 
 
 def spent(simulation: Simulation, rounds: int, delta: float = 1e-5, accountant: str = "rdp") -> list[Spent]:
@@ -73,6 +75,20 @@ def line(simulation: Simulation, rounds: int, delta: float = 1e-5) -> str | None
     except checks.InputError as error:
         return f"not accounted: {error}"
     return "; ".join(map(str, found)) or None
+
+
+def largest(simulation: Simulation, rounds: int, delta: float = DELTA) -> float | None:
+    """The largest epsilon of the private parts of a run, for a table; None without an account.
+
+    Args:
+      simulation: the composed simulation.
+      rounds: how many rounds.
+      delta: above 0 and below 1.
+    """
+    try:
+        return max((one.epsilon for one in spent(simulation, rounds, delta)), default=None) if rounds else None
+    except checks.InputError:  # `line` says why
+        return None
 
 
 def _priced(account: Spent, delta: float, accountant: str) -> Spent:

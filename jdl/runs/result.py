@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,7 +23,7 @@ from jdl.runs.compose import key_of_seed
 from jdl.runs.history import History
 from jdl.runs.model_files import save_models
 from jdl.runs.node_facts import NodeFacts
-from jdl.runs.privacy import Spent, line, spent
+from jdl.runs.privacy import DELTA, Spent, largest, line, spent
 from jdl.types import PyTree
 
 if TYPE_CHECKING:
@@ -52,10 +53,17 @@ class Live:
     Attributes:
       made: the composed simulation.
       reached: the last state.
+      delta: the delta at which the account of privacy is shown.
     """
 
     made: Simulation
     reached: RunState
+    delta: float = DELTA
+
+    @functools.cached_property
+    def epsilon(self) -> float | None:
+        """The largest epsilon that a private part has spent; None if there is no account."""
+        return largest(self.made, int(self.reached.t), self.delta)
 
     def simulation(self) -> Simulation:
         """The composed simulation."""
@@ -183,6 +191,9 @@ class Result:
         numbers = {name: None for name in ("mean_model_accuracy", "mean_accuracy", "worst_accuracy")}
         numbers |= {name: value if math.isfinite(value) else None for name, value in last.items() if name != "seconds"}
         numbers.pop("round", None)
+        epsilon = self.origin.epsilon if isinstance(self.origin, Live) else None
+        if epsilon is not None:
+            numbers |= {"epsilon": epsilon if math.isfinite(epsilon) else None, "delta": self.origin.delta}
         return {
             "nodes": self.n,
             "rounds": self.rounds,
@@ -353,7 +364,7 @@ class Result:
         if s.get("bits_sent") is not None:
             megabytes = s["bits_sent"] / 8e6
             facts.append(("sent", f"{megabytes:,.1f} MB in all, {megabytes / s['nodes']:,.3f} MB a node"))
-        account = line(self.origin.made, self.rounds) if isinstance(self.origin, Live) else None
+        account = line(self.origin.made, self.rounds, self.origin.delta) if isinstance(self.origin, Live) else None
         if account is not None:
             facts.append(("privacy", account))
         facts.append(("time", f"{self.seconds:.1f} s, and {self.compile_seconds:.1f} s to compile"))

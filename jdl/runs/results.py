@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 from jdl.runs import export
 from jdl.runs.history import History
 from jdl.runs.result import Result
+from jdl.runs.shadows import lira
 
 if TYPE_CHECKING:
     import matplotlib.figure
     import pandas
     import xarray
 
+    from jdl.runs.audit import Attacked
     from jdl.theory import Prediction
+    from jdl.types import Problem
 
 __all__ = ["Results"]
 
@@ -123,6 +126,22 @@ class Results(Sequence[Result]):
 
         every = {f"seed {one.seed}": one for one in self} if by_seed else {}
         return export.formatted(report.rows_of({self.name: self, **every}), format)
+
+    def lira(
+        self, problem: Problem, variant: str = "online", fixed_variance: bool = False, targets: int = 2
+    ) -> Attacked:
+        """The likelihood-ratio attack on the first runs, with the others as shadow models; see `runs.shadows.lira`.
+
+        Args:
+          problem: the problem of which the runs have halves: they were made with `jdl.privacy.halves(problem)`.
+          variant: "online", "offline" or "threshold", see `jdl.privacy.lira_scores`.
+          fixed_variance: whether all examples share the variances of the attack, for few shadow models.
+          targets: how many of the runs are attacked.
+
+        Raises:
+          InputError: if the seeds do not come in pairs, or if problem and runs do not fit.
+        """
+        return lira(self.results, problem, variant, fixed_variance, targets)
 
     def to_xarray(self) -> xarray.Dataset:
         """The evaluations as an `xarray.Dataset` (the extra `export`): the dimensions `round`, `seed` and `node`.

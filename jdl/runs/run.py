@@ -33,6 +33,7 @@ from jdl.runs.node_facts import NodeFacts
 from jdl.runs.pace import Pace
 from jdl.runs.place import Place
 from jdl.runs.pretrained import start_of
+from jdl.runs.privacy import DELTA
 from jdl.runs.program import program_of
 from jdl.runs.progress import Bar
 from jdl.runs.result import Live, Result
@@ -208,7 +209,8 @@ def run(
             driven = program_of(simulation, params, sample) if several is None else several_of(made, params, sample)
             driver = Driver(driven, Pace(**settings), stop, bar, files, hosts, goal=goal, on_row=on_row)
             driver.drive()
-            result = _result(driver, made, several, seed, label, driver.begun - begun)
+            delta = ((command or {}).get("dp") or {}).get("delta", DELTA)
+            result = _result(driver, made, several, seed, label, driver.begun - begun, delta)
         if files is not None:
             found = [result] if several is None else list(result)
             if hosts.count == 1:  # with several, each has a part of the models, and the checkpoint has all
@@ -225,7 +227,13 @@ def _described(made: list[Simulation]) -> Any:
 
 
 def _result(
-    driver: Driver, made: list[Simulation], seeds: tuple[int, ...] | None, seed: int, label: str, compile_seconds: float
+    driver: Driver,
+    made: list[Simulation],
+    seeds: tuple[int, ...] | None,
+    seed: int,
+    label: str,
+    compile_seconds: float,
+    delta: float,
 ) -> Result | Results:
     """What a driver has done."""
     path = driver.files.path if driver.files is not None else None
@@ -247,7 +255,7 @@ def _result(
                 status=status,
                 message=message,
                 rounds=int(state.t),
-                origin=Live(simulation, state),
+                origin=Live(simulation, state, delta),
                 seconds=driver.seconds,
                 compile_seconds=compile_seconds,
                 run_dir=path,

@@ -11,7 +11,8 @@ import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl.schedule.wrapping import FOREVER, Wrapping, asleep, peers_only
+from jdl.schedule.wrapping import FOREVER, Wrapping, asleep, peers_only, talking
+from jdl.topology import Topology
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen
 
 __all__ = ["Churn"]
@@ -42,12 +43,15 @@ class Churn(Wrapping):
 
     @classmethod
     def of(
-        cls, schedule: Schedule, joins: Mapping[int, int] | None = None, leaves: Mapping[int, int] | None = None
+        cls,
+        schedule: Schedule | Topology,
+        joins: Mapping[int, int] | None = None,
+        leaves: Mapping[int, int] | None = None,
     ) -> Self:
         """Nodes that join and leave in given rounds: see `Churn`.
 
         Args:
-          schedule: who talks, between peers.
+          schedule: who talks, between peers: a schedule, or a topology for all of its links in every round.
           joins: node -> the round in which it joins, at least 1, counted from 0. The others are there from the start.
           leaves: node -> the first round in which it is not there any more, at least 1. The others stay.
 
@@ -55,13 +59,12 @@ class Churn(Wrapping):
           InputError: if a node or a round does not exist, if a node joins and leaves in one round, or if the schedule
             is none. One with a server is refused when its first plan is made.
 
-        >>> from jdl.schedule import Fixed
         >>> from jdl.topology import ring
-        >>> talk = Churn.of(Fixed.of(ring(4)), joins={3: 2}, leaves={0: 3})
+        >>> talk = Churn.of(ring(4), joins={3: 2}, leaves={0: 3})
         >>> [talk((), t, None)[0].active.astype(int).tolist() for t in (1, 2, 3)]
         [[1, 1, 1, 0], [1, 1, 1, 1], [0, 1, 1, 1]]
         """
-        joins, leaves = joins or {}, leaves or {}
+        schedule, joins, leaves = talking(schedule), joins or {}, leaves or {}
         start, end = _table("joins", joins, schedule.n, 0), _table("leaves", leaves, schedule.n, FOREVER)
         same = [node for node in joins if joins[node] == leaves.get(node)]
         checks.require(not same, f"got node {same[:1]} that joins and leaves in one round, need two rounds; change one")

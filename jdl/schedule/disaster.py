@@ -11,7 +11,8 @@ from flax import struct
 
 from jdl import checks
 from jdl import plan as plans
-from jdl.schedule.wrapping import Wrapping, asleep, peers_only
+from jdl.schedule.wrapping import Wrapping, asleep, peers_only, talking
+from jdl.topology import Topology
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen, static
 
 __all__ = ["Disaster"]
@@ -44,7 +45,7 @@ class Disaster(Wrapping):
     @classmethod
     def of(
         cls,
-        schedule: Schedule,
+        schedule: Schedule | Topology,
         round: int,
         share: float = 0.25,
         hubs: bool = False,
@@ -54,7 +55,7 @@ class Disaster(Wrapping):
         """A share of the nodes is lost in one round: see `Disaster`.
 
         Args:
-          schedule: who talks, between peers.
+          schedule: who talks, between peers: a schedule, or a topology for all of its links in every round.
           round: the first round without them, at least 0.
           share: share of the nodes that are lost, 0 to below 1: round(share n) nodes.
           hubs: whether those with most links in round 0 are lost (True), or random ones (False).
@@ -64,11 +65,11 @@ class Disaster(Wrapping):
         Raises:
           InputError: if an argument is out of range, or if no node would be left.
 
-        >>> from jdl.schedule import Fixed
         >>> from jdl.topology import star
-        >>> Disaster.of(Fixed.of(star(5)), round=3, share=0.2, hubs=True).lost.tolist()
+        >>> Disaster.of(star(5), round=3, share=0.2, hubs=True).lost.tolist()
         [True, False, False, False, False]
         """
+        schedule = talking(schedule)
         n, round = schedule.n, checks.whole("round", round, 0)
         checks.one_number("share", share, 0.25)
         checks.bounded("share", share, 0, 1, 0.25)

@@ -10,7 +10,8 @@ import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl.schedule.wrapping import Wrapping, asleep, peers_only
+from jdl.schedule.wrapping import Wrapping, asleep, peers_only, talking
+from jdl.topology import Topology
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen, number
 
 __all__ = ["Diurnal"]
@@ -40,12 +41,12 @@ class Diurnal(Wrapping):
 
     @classmethod
     def of(
-        cls, schedule: Schedule, period: float = 24.0, share: float = 0.5, spread: float = 1.0, seed: int = 0
+        cls, schedule: Schedule | Topology, period: float = 24.0, share: float = 0.5, spread: float = 1.0, seed: int = 0
     ) -> Self:
         """Nodes whose days begin at random hours: see `Diurnal`.
 
         Args:
-          schedule: who talks, between peers.
+          schedule: who talks, between peers: a schedule, or a topology for all of its links in every round.
           period: rounds of a day, more than 0.
           share: share of the day for which a node is awake, 0 to 1.
           spread: how far hours differ, 0 to 1: phases are uniform on 0 to `spread`; 0 for one time zone, 1 for the
@@ -58,6 +59,7 @@ class Diurnal(Wrapping):
         >>> [int(talk((), t, jax.random.key(0))[0].active.sum()) for t in range(6)]
         [4, 4, 0, 0, 4, 4]
         """
+        schedule = talking(schedule)
         checks.bounded("spread", spread, 0, 1, 1.0)
         phase = spread * np.random.default_rng(checks.whole("seed", seed, 0)).random(schedule.n)
         return cls(schedule=schedule, phase=jnp.asarray(phase, jnp.result_type(float)), period=period, share=share)

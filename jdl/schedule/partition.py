@@ -12,7 +12,8 @@ from flax import struct
 
 from jdl import checks
 from jdl import plan as plans
-from jdl.schedule.wrapping import FOREVER, Wrapping, peers_only
+from jdl.schedule.wrapping import FOREVER, Wrapping, peers_only, talking
+from jdl.topology import Topology
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen, number
 
 __all__ = ["Partition"]
@@ -45,7 +46,7 @@ class Partition(Wrapping):
     @classmethod
     def of(
         cls,
-        schedule: Schedule,
+        schedule: Schedule | Topology,
         start: int = 0,
         end: int | None = None,
         group: Sequence[int] | np.ndarray | None = None,
@@ -53,7 +54,7 @@ class Partition(Wrapping):
         """Links between groups are cut from round `start` to round `end`: see `Partition`.
 
         Args:
-          schedule: who talks, between peers.
+          schedule: who talks, between peers: a schedule, or a topology for all of its links in every round.
           start: the first round in which links are cut, counted from 0.
           end: the first round in which they are back, after `start`; None for never.
           group: i32[n], the group of each node; None for the groups of the roles.
@@ -61,13 +62,12 @@ class Partition(Wrapping):
         Raises:
           InputError: if `end` is not after `start`, or if groups are not whole numbers, one for each node.
 
-        >>> from jdl.schedule import Fixed
         >>> from jdl.topology import ring
-        >>> cut = Partition.of(Fixed.of(ring(4)), start=1, end=2, group=[0, 0, 1, 1])
+        >>> cut = Partition.of(ring(4), start=1, end=2, group=[0, 0, 1, 1])
         >>> [int(cut((), t, None)[0].links.used.sum()) for t in range(3)]
         [8, 4, 8]
         """
-        start = checks.whole("start", start, 0)
+        schedule, start = talking(schedule), checks.whole("start", start, 0)
         end = FOREVER if end is None else checks.whole("end", end, 0)
         checks.require(start < end, f"got start={start} and end={end}, need a later end; try end={start + 1}")
         if group is not None:

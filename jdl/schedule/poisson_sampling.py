@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -28,6 +30,9 @@ class PoissonSampling:
       rate: the probability with which a node takes part in a round, 0 to 1.
       most: rows of a round, 1 to n; None: n, so that all who are drawn take part. Of more than `most`, chance decides.
 
+    Raises:
+      InputError: if `n` or `most` is no whole number within its bounds, or if `rate` is a number of clients.
+
     References:
       McMahan, Ramage, Talwar, Zhang 2018, Learning Differentially Private Recurrent Language Models, Algorithm 1.
     """
@@ -37,7 +42,10 @@ class PoissonSampling:
     most: int | None = static(None, minimum=1)
 
     def __post_init__(self) -> None:
-        n = checks.whole("n", self.n, 1)
+        n, rate = checks.whole("n", self.n, 1), self.rate
+        if isinstance(rate, numbers.Real) and 1 < rate <= n:  # a number of clients
+            got = f"got rate={rate}, need the probability of each of {n} nodes, 0 to 1"
+            checks.require(False, f"{got}; for {rate} clients a round in the mean try rate={rate / n:.4g}")
         most = n if self.most is None else checks.whole("most", self.most, 1)
         checks.require(most <= n, f"got most={most} with n={n}, a round has at most n clients; try most=None")
 

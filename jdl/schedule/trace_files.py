@@ -17,6 +17,7 @@ from jdl import checks
 __all__ = ["read_trace"]
 
 Place = str
+FEW = 5  # so many of those that are missing are named
 
 
 class Days(NamedTuple):
@@ -147,8 +148,9 @@ def _table(file: Path, text: str, n: int) -> list[Days]:
         checks.require(0 <= node < n, f"got node {node} in {where}, {need}")
         rows[node].append((start, end, where))
     missing = [node for node in range(n) if not rows[node]]
-    need = "need an interval of every node; add one, or give a smaller n"
-    checks.require(not missing, f"got no line of node {missing[:1]} in {file}, {need}")
+    need = f"need an interval of each of {n} nodes; add them, or give a smaller n"
+    which = ", ".join(map(str, missing[:FEW])) + (", ..." if len(missing) > FEW else "")
+    checks.require(not missing, f"got no line of {len(missing)} of {n} nodes ({which}) in {file}, {need}")
     for intervals in rows:
         _in_order(*(np.array([row[k] for row in intervals]) for k in (0, 1)), [row[2] for row in intervals])
     last = max(row[1] for intervals in rows for row in intervals)

@@ -10,10 +10,12 @@ import numpy as np
 
 from jdl import checks
 from jdl import plan as plans
+from jdl.schedule.fixed import Fixed
+from jdl.topology import Topology
 from jdl.topology.forms import reads_of_dense, to_dense
 from jdl.types import Dense, Groups, Key, Plan, Schedule, ScheduleState, Server
 
-__all__ = ["FOREVER", "Wrapping", "asleep", "check_wrapped", "matrix", "muted", "peers_only", "remembered"]
+__all__ = ["FOREVER", "Wrapping", "asleep", "check_wrapped", "matrix", "muted", "peers_only", "remembered", "talking"]
 
 # The round of what never happens.
 FOREVER = np.iinfo(np.int32).max
@@ -74,6 +76,11 @@ def check_wrapped(outer: Schedule) -> None:
     name, kind = type(outer).__name__, type(outer.schedule)
     need = f"got {name} over a {kind.__name__}, need a schedule; make one, e.g. jdl.schedule.Fixed.of(topology)"
     checks.require(hasattr(kind, "init") and callable(outer.schedule), need)
+
+
+def talking(given: Schedule | Topology) -> Schedule:
+    """The schedule to wrap: the given one, or that of all links of a topology in every round."""
+    return Fixed.of(given) if isinstance(given, Topology) else given
 
 
 def peers_only(outer: Schedule, plan: Plan) -> Plan:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Summarised", "label", "rows_of", "table", "with_ends"]
 
 KIND = "t"  # of the intervals over seeds
-SETTINGS = ("nodes", "rounds", "seconds", "compile_seconds", EVALUATED)  # numbers that all seeds share
+SETTINGS = ("nodes", "rounds", "seconds", "compile_seconds", "delta", EVALUATED)  # numbers that all seeds share
 
 
 class Summarised(Protocol):
@@ -40,6 +40,7 @@ def table(results: Mapping[str, Summarised]) -> rich.table.Table:
 def rows_of(results: Mapping[str, Summarised]) -> tables.Table:
     """A table with one row for each run: accuracies if the problem has them, losses otherwise.
 
+    Where a run has an account of privacy, a column shows the largest epsilon that a part of it has spent.
     Where models of a run were evaluated on each node's own distribution, two columns show the mean and the worst node.
     Runs that have not finished are named below the table. Of a run with several seeds the numbers are means over seeds,
     with half the width of an interval, which the title names; seeds that have diverged count in neither.
@@ -68,6 +69,9 @@ def rows_of(results: Mapping[str, Summarised]) -> tables.Table:
     if any(row.get(f"own_{metric}") is not None for row in rows.values()):
         form = columns["mean over nodes"][1]
         columns |= {"own data": (f"own_{metric}", form), "worst own data": (f"worst_own_{metric}", form)}
+    if any("epsilon" in row for row in rows.values()):
+        deltas = sorted({row["delta"] for row in rows.values() if "delta" in row})
+        columns |= {f"epsilon at delta {' or '.join(map('{:g}'.format, deltas))}": ("epsilon", "{:.3g}")}
     rounds = max(one["rounds"] for row in rows.values() for one in row.get("runs", (row,)))
     pairs = {(row.get(EVALUATED, row["nodes"]), row["nodes"]) for row in rows.values()}
     of = "".join(f", of a sample of {some:,} of {n:,} nodes" for some, n in sorted(pairs) if some < n)

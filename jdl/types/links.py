@@ -32,12 +32,15 @@ class Slots:
       used: bool[m, k], whether a copy travels on the link this round.
       senders: i32[m, k], positions among the m rows.
       arrived: bool[m, k], which of the copies arrive; None if all do.
+      speakers: i32[m, k], the ids of the nodes that send on the links, where several of them send one row of messages;
+        None where each row has one sender.
     """
 
     weights: jax.Array
     used: jax.Array
     senders: jax.Array
     arrived: jax.Array | None = None
+    speakers: jax.Array | None = None
 
 
 @struct.dataclass
@@ -92,6 +95,7 @@ class Edges:
       receivers: i32[e].
       levels: the layout, or None.
       arrived: bool[e], which of the copies arrive; None if all do.
+      speakers: i32[e], see `Slots`.
     """
 
     weights: jax.Array
@@ -100,6 +104,7 @@ class Edges:
     receivers: jax.Array
     levels: Levels | None = None
     arrived: jax.Array | None = None
+    speakers: jax.Array | None = None
 
 
 @struct.dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 from flax import struct
 
@@ -123,6 +125,10 @@ class Wire:
       origin: i32[s], the node that sent each row, -1 for the server.
       age: i32[s], the number of rounds since each row was sent; None if all are of this round.
       roles: the roles of all n nodes, or None.
+      losses: for rules that need "models": from models `[m, ...]`, one for each row, or the list of their arrays, to
+        f[m], the loss of each on minibatch 0 of its row's node. At a server the losses of any number of models on
+        public minibatch 0, if the problem offers "public". None elsewhere, and on the way down.
+      reference: for rules that need "reference": what the server sent to its clients in this exchange. None elsewhere.
     """
 
     own: Message
@@ -132,6 +138,8 @@ class Wire:
     origin: jax.Array
     age: jax.Array | None = None
     roles: Roles | None = None
+    losses: Callable[[Message], jax.Array] | None = struct.field(pytree_node=False, default=None)
+    reference: Message | None = None
 
 
 @struct.dataclass

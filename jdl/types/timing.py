@@ -97,8 +97,8 @@ class ClockState:
       since: f[2], the second at which the first of them has ended its last round.
       computed: f[2, n], for how many seconds each node has computed.
       received: f[2, n], how many bits have arrived at each node.
-      pending: f[n], the second at which what was sent to each node in the last round is there, counted from `since`; only
-        for methods that go on computing meanwhile, otherwise None.
+      pending: f[n], the second at which what was sent to each node in the last round is there, counted from `since`; None
+        for methods that wait for it before they go on computing.
     """
 
     now: jax.Array

@@ -42,6 +42,20 @@ COPIES = set(cases.COPIES)
 SAME_EDGES = {"ATG", "PowerGossip", "RelaySGD"}
 EVERY_MESSAGE = set(cases.LOSING)
 
+# Beside a model, or in place of it, these send trackers, dual or second sequences, weights, factors, momenta or sums,
+# in one message or in several a round.
+MORE_THAN_A_MODEL = {
+    "ATG", "AugDGM", "BEER", "CDProxSGT", "DIGing", "DProxSGT", "DmSGD", "GTAdam", "GTSAGA", "GTSARAH", "GTVR",
+    "GossipDiLoCo", "GradientTracking", "KGT", "MomentumTracking", "NesterovGradientTracking", "OverlapSGP",
+    "PowerGossip", "PushSum", "RelaySGD", "ScaledLocalSGD", "WangElia",
+}  # fmt: skip
+
+# The same to a server, which sends more than a model, or is sent more than one change of it a round.
+MORE_THAN_A_CHANGE = {
+    "DRFA", "DeMo", "FSVRG", "FedAMD", "FedAc", "FedLin", "FedNova", "FedPD", "FetchSGD", "MimeLite", "QFedAvg",
+    "Scaffnew", "Scaffold", "SparseLoCo", "StreamingDiLoCo",
+}  # fmt: skip
+
 # The networks, and the exchanges of the command line by what they do.
 NETWORKS = ("static", "changing", "lossy", "waves")
 # Codecs of one message, an array, whatever it is made of; half precision alone treats numbers one by one.
@@ -57,13 +71,19 @@ RULES = {
     "bucketing", "bulyan", "centred_clipping", "coordinate_median", "geometric_median", "krum", "mda", "meamed",
     "multi_krum", "nearest_neighbour_mixing", "trimmed_mean",
 }  # fmt: skip
-RULES_OF_PEERS = {"balance", "clipped_gossip", "cs_plus", "gts", "ios", "nearest_neighbour_averaging"}
-RULES_OF_SERVERS = {"flag_aggregator", "fools_gold", "norm_clipping", "sign_majority"}
-RANK = RULES | RULES_OF_PEERS | RULES_OF_SERVERS
+RULES_OF_PEERS = {"balance", "clipped_gossip", "cs_plus", "gts", "ios", "nearest_neighbour_averaging", "ubar"}
+RULES_OF_SERVERS = {"fed_cpa", "fl_trust", "flag_aggregator", "fools_gold", "norm_clipping", "sign_majority"}
+# It passes on, beside a message, models of nodes that its sender always hears.
+PASSES_ON = {"sybil_wall"}
+RANK = RULES | RULES_OF_PEERS | RULES_OF_SERVERS | PASSES_ON
+# Rules that ask data the loss of a message, a model; and rules that add a message, a change, to the server's model.
+ASK_THE_DATA = {"ubar"}
+READ_THE_MODEL = {"fed_cpa", "fl_trust"}
 # Attacks that compare the messages of different nodes or pass them on; that tell each victim something of its own; and
 # that look at one message alone.
 COMPARING = {
-    "alie", "dmpa", "free_rider", "inner_product", "mimic", "min_max", "min_sum", "model_replacement", "sybil",
+    "alie", "dmpa", "free_rider", "inner_product", "mimic", "min_max", "min_sum", "model_replacement", "strongest",
+    "sybil",
 }  # fmt: skip
 ON_EACH = {"dissensus", "spectral"}
 ATTACKS = COMPARING | ON_EACH | {"constant", "gaussian", "sign_flip", "zero"}
@@ -73,9 +93,10 @@ CANCELS = {"decor", "zip_dl"}
 AT_A_SERVER = {"client_privacy", "quantile_clipping", "secure_aggregation", "tree_noise"} | RULES_OF_SERVERS
 # They leave out some of what could be sent: parts that are lost or private, and messages that changed little.
 IN_PARTS = {"fragments", "random_share", "slice_loss"}
-SPARING = {"fragments", "random_share", "triggered", "until_consensus"}
+SPARING = {"fragments", "random_share", "sybil_wall", "triggered", "until_consensus"}
 AMONG_PEERS = {
     "choco",
+    "false_degree",
     "fragments",
     "triggered",
     "until_consensus",
@@ -87,13 +108,15 @@ AMONG_PEERS = {
     *ON_EACH,
     *NOT_A_W,
     *RULES_OF_PEERS,
+    *PASSES_ON,
 }
 # No message for each neighbour.
 ONE_ARRAY = {"choco", "repeated", "delayed", "stale", "message_noise", *CANCELS, *COMPARING, *ON_EACH, *COMPRESS, *RANK}
 ONE_ARRAY |= NOT_A_W | IN_PARTS | SPARING | {"secure_aggregation"}
-ROWS_ONLY = {"delayed", "fill_missing", "stale"}  # who is read differs from row to row
+# Who is read differs from row to row, and with `false_degree` how much.
+ROWS_ONLY = {"delayed", "false_degree", "fill_missing", "stale"}
 NO_PUSH = {"message_noise", *IN_PARTS, *CANCELS, *RANK, *ON_EACH, *NOT_A_W, *ROWS_ONLY}
-KEEPS_COPIES = {"choco", "triggered"}  # of what a node sent last, at its neighbours
+KEEPS_COPIES = {"choco", "triggered", *PASSES_ON}  # of what a node sent last, at its neighbours
 MISSES = {"lossy", "bursty_links", "delayed", "stale", "verified", *IN_PARTS}  # not every message arrives in its round
 
 
@@ -112,8 +135,16 @@ def words(name: str, exchange: str, network: str = "static") -> set[str]:
         found |= {"peers"}
     if not served and exchange in AT_A_SERVER:
         found |= {"server"}
+    if name in MORE_THAN_A_MODEL and exchange in ASK_THE_DATA:
+        found |= {"models"}
+    if name in MORE_THAN_A_CHANGE and exchange in READ_THE_MODEL:
+        found |= {"reference"}
+    if exchange == "fl_trust":  # and the problem of the laws has no public data
+        found |= {"public"}
     if name in SAME_EDGES and exchange in ONE_ARRAY:
         found |= {"per_link", "symmetric"}
+    if name in SAME_EDGES and exchange == "false_degree":  # one word says that links and that weights go both ways
+        found |= {"symmetric"}
     if name in PUSHED and exchange in NO_PUSH:
         found |= {"column_stochastic"}
     if name in KEEP_A_SUM | BOTH_WAYS and exchange in ROWS_ONLY:

@@ -185,6 +185,36 @@ def test_messages_one_by_one_are_narrowed_compressed_and_falsified_as_all_others
 
 
 @struct.dataclass
+class Witness(Parts):
+    """Sends its model to be received one by one, and keeps what came."""
+
+    def init(self, params, node):
+        links = node.links
+        rows, age = jnp.zeros((*links.ids.shape, DIM)), jnp.zeros_like(links.ids)
+        return {"x": params, "arrived": Each(rows, links.ids, links.weights, links.used, age)}
+
+    def send(self, state, node):
+        return Each(state["x"]), state
+
+
+@pytest.mark.parametrize("graph", ["ring", pytest.param("complete", marks=pytest.mark.slow)])
+def test_liars_that_tell_each_neighbour_its_own_model_are_known_one_by_one(graph):
+    """Dissensus of strength 0: what liars tell honest node i is x_i, and each of them is among its rows."""
+    honest, x = np.arange(N) % 3 != 0, cases.starts("DPSGD")
+    parts = [jdl.exchange.Dissensus(0.0)], jdl.roles.of(honest=honest)
+    built, state = one_round(Witness(), GRAPHS[graph], parts[0], roles=parts[1])
+    each, W = jax.tree.map(np.asarray, state.nodes["arrived"]), matrix(built)
+    for i in range(N):
+        there = each.arrived[i]
+        assert sorted(each.ids[i][there]) == [j for j in np.flatnonzero(W[i]) if j != i]
+        for j, weight, row in zip(each.ids[i][there], each.weights[i][there], each.content[i][there], strict=True):
+            assert weight == np.float32(W[i, j])
+            np.testing.assert_array_equal(row, x[i] if honest[i] and not honest[j] else x[j])
+    with pytest.raises(jdl.checks.InputError, match="got Dissensus and messages one by one that hold whole numbers"):
+        one_round(Parts(), GRAPHS[graph], parts[0], roles=parts[1])
+
+
+@struct.dataclass
 class Collected:
     """Clients send their id and their gradient one by one; the server keeps what it is given."""
 

@@ -58,8 +58,10 @@ def one_copy_bits(message, network) -> float:
 
 
 def once_a_message(message, exchange) -> float:
-    """Bits that an exchange adds to a message, whatever its size: what is clipped; keys and shares for the others."""
+    """Bits that an exchange adds to a message: what is clipped; keys and shares; a model of another node."""
     parts = jax.tree.leaves(message, is_leaf=lambda part: isinstance(part, Each))
+    if isinstance(exchange, jdl.exchange.SybilWall):
+        return sum(32.0 * np.prod(part.shape) for part in parts if not isinstance(part, Each)) + 96.0 * bool(parts)
     if isinstance(exchange, jdl.exchange.QuantileClipping):
         return float(bool(parts))
     hidden = isinstance(exchange, jdl.exchange.SecureAggregation) and not all(isinstance(part, Each) for part in parts)
@@ -82,7 +84,7 @@ def met_by(exchange) -> frozenset[str]:
     """The methods that meet an exchange: of each kind of message where it is the one drawn among those that remember,
     or among those that do not; the others meet peers, clients of a server, or peers that know their links, by turns.
     """
-    if exchange in LATE:
+    if exchange in LATE or not any(other == exchange for _, other in ALLOWED):
         return frozenset()
     alike = [other for other in cases.EXCHANGES if other not in LATE and remembers(other) == remembers(exchange)]
     if exchange == alike[classes.SEED % len(alike)]:

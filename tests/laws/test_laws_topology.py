@@ -30,8 +30,6 @@ from jdl.schedule import Cyclic, Fixed, Sleeping
 from jdl.topology import Topology, forms, from_weights, weighted
 from jdl.types import Edges, Plan, Wire
 
-pytestmark = pytest.mark.xdist_group("laws of topologies")  # these tests share compiled programs
-
 ROUNDS, DIM, LR = 5, 2, 0.2
 ROUGH = 0.35  # probability that a node sleeps, and that a link fails
 MAKE = members("topologies")

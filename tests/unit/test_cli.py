@@ -559,6 +559,11 @@ def test_a_budget_of_privacy_sets_the_noise_and_is_said(call, tmp_path):
     argv += ["--rounds", "6", "--eval-every", "6", "--dp", "eps=2:delta=1e-4", "--no-baselines", "--no-progress"]
     code, out, _ = call("run", *argv, "--out", tmp_path / "a")
     assert code == 0 and "privacy: epsilon 2 at delta 0.0001 for an example of a node (PrivateGradients)" in out
+    assert "epsilon at" in out  # the title of a column, over several lines
+    summary = json.loads((tmp_path / "a" / "summary.json").read_text())
+    assert summary["delta"] == 1e-4 and 1.99 < summary["epsilon"] <= 2
+    code, _, said = call("resume", tmp_path / "a", "--rounds", "9", "--no-progress")
+    assert code != 0 and "priced for 6 rounds" in said and "begin one with --rounds 9" in said
     config = json.loads((tmp_path / "a" / "config.json").read_text())
     (private,) = config["simulation"]["oracle"]["wrappers"]
     fewest = min(jdl.problems.digits(8).num_examples)

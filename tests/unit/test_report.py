@@ -178,3 +178,21 @@ def test_accuracies_fill_their_axes_and_the_legend_covers_no_curve():
         assert left.get_ylim() == pytest.approx(limits)
         (legend,) = figure.legends
         assert left.get_legend() is None and legend.get_window_extent().y1 < left.get_window_extent().y0
+
+
+def test_a_run_with_an_account_has_a_column_of_epsilon():
+    """Beside one without; of several seeds the mean, and infinity is not known as a number."""
+
+    class Ran:
+        def __init__(self, **more):
+            self.summary = {"nodes": 2, "rounds": 9, "mean_accuracy": 0.5, "worst_accuracy": 0.4, "status": "finished"}
+            self.summary |= {"mean_model_accuracy": 0.6, "bits_sent": 16e6, **more}
+
+    plain, private, bare = Ran(), Ran(epsilon=1.2345, delta=1e-4), Ran(epsilon=None, delta=1e-5)
+    assert not any("epsilon" in one for one in report.rows_of({"a": plain}).columns)
+    table = report.rows_of({"a": plain, "b": private, "c": bare})
+    place = list(table.columns).index("epsilon at delta 1e-05 or 0.0001")
+    assert [row[place].value for row in table.rows] == [None, 1.2345, None]
+    several = Ran(epsilon=2.0, delta=1e-4, runs=[private.summary, private.summary | {"epsilon": 2.7655}])
+    (row,) = report.rows_of({"several": several}).rows
+    assert row[place].value == pytest.approx(2.0)

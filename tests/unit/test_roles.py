@@ -49,6 +49,12 @@ def test_attackers_are_a_share_a_number_or_ids():
             lambda: roles.attacking("few", 4),
             "got attackers='few' of 4 nodes, need a share below 1, a number, or a list",
         ),
+        (
+            lambda: roles.attacking(6, 6),
+            "got attackers=6 of 6 nodes, need a share below 1, such as 0.25, or a whole number below 6, or a list",
+        ),
+        (lambda: roles.attacking(True, 6), "got attackers=True, need a share below 1.*; try attackers=0.25"),
+        (lambda: roles.attacking(0.99, 6), "got attackers=0.99, all of 6 nodes, need an honest one; try attackers=5"),
         (lambda: roles.of(), "got no roles, need honest, group or n"),
         (lambda: roles.of(honest=[1, 0]), "got honest of shape .* and type int64, need True or False for each of 2"),
         (lambda: roles.of(honest=[True], n=3), r"got honest of shape \(1,\).* each of 3 nodes; give an array of shape"),

@@ -8,6 +8,7 @@ from jdl.exchange.attacks.alie import ALIE
 from jdl.exchange.attacks.constant import Constant
 from jdl.exchange.attacks.dissensus import Dissensus
 from jdl.exchange.attacks.dmpa import DMPA
+from jdl.exchange.attacks.false_degree import FalseDegree
 from jdl.exchange.attacks.free_rider import FreeRider
 from jdl.exchange.attacks.gaussian import Gaussian
 from jdl.exchange.attacks.inner_product import InnerProduct
@@ -17,6 +18,7 @@ from jdl.exchange.attacks.min_sum import MinSum
 from jdl.exchange.attacks.model_replacement import ModelReplacement
 from jdl.exchange.attacks.sign_flip import SignFlip
 from jdl.exchange.attacks.spectral import Spectral
+from jdl.exchange.attacks.strongest import Strongest
 from jdl.exchange.attacks.sybil import Sybil
 from jdl.exchange.attacks.zero import Zero
 
@@ -25,6 +27,7 @@ __all__ = [
     "Constant",
     "DMPA",
     "Dissensus",
+    "FalseDegree",
     "FreeRider",
     "Gaussian",
     "InnerProduct",
@@ -34,6 +37,7 @@ __all__ = [
     "ModelReplacement",
     "SignFlip",
     "Spectral",
+    "Strongest",
     "Sybil",
     "Zero",
 ]

@@ -24,9 +24,8 @@ class Dissensus(AttackOnEach):
     x_b = x_i - strength sum_{k honest} W_ik (x_k - x_i) / sum_{b liar} W_ib, to honest node i. With strength 1 plain
     gossip leaves the victim where it is; with more it moves away from its neighbours.
 
-    The weights are those of the messages that arrive, as far as losses stand before the attack in the network. Links
-    that fail behind it fail together if they bring the same lie, and copies of one lie are counted for the first of the
-    liars that send it; put `Lossy` before it.
+    The weights are those of the messages that arrive, as far as losses stand before the attack in the network; put
+    `Lossy` before it. Copies of one lie are counted for the first of the liars that send it.
 
     Sends:
       to each honest neighbour a false message of its own, of the same size as the true one.

@@ -7,9 +7,11 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
+from jdl import checks
 from jdl import plan as plans
 from jdl.exchange.attacks.liars import key_of_liars, lying, reals
-from jdl.types import Delivery, Edges, Exchange, ExchangeState, Key, Links, Message, Plan, Slots, Wire
+from jdl.exchange.links import speakers
+from jdl.types import Delivery, Each, Edges, Exchange, ExchangeState, Key, Links, Message, Plan, Slots, Wire
 
 __all__ = ["AttackOnEach"]
 
@@ -21,13 +23,14 @@ class AttackOnEach:
     arrays `[m, ...]`. The messages of the wire that it is given are lists of arrays of real numbers, and its plan lists
     the links one by one; `attacked`, in the shape of `links.weights`, says which of them bring a lie.
 
-    The lies are m rows behind those that were sent, and links from liars to honest receivers lead to them. The origin
-    of such a row is the first of the liars among the victim's neighbours.
+    The lies are m rows behind those that were sent, and links from liars to honest receivers lead to them. Such a link
+    knows which of the liars sends on it (`Slots.speakers`). The origin of a row, for which its traffic is counted, is
+    the first of the liars among the victim's neighbours.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"dishonest", "peers"})
-    # One row is sent by several liars, and so a receiver could not tell them apart; sums of sent messages are not kept.
-    breaks: ClassVar[frozenset[str]] = frozenset({"per_link", "each", "push", "column_stochastic"})
+    # What is sent to each neighbour differs, and rows are no nodes; sums of sent messages are not kept.
+    breaks: ClassVar[frozenset[str]] = frozenset({"per_link", "push", "column_stochastic"})
     inner: Exchange
 
     def lies(self, wire: Wire, attacked: jax.Array, key: Key) -> list[jax.Array]:
@@ -38,6 +41,13 @@ class AttackOnEach:
         return self.inner.init(message)
 
     def apply(self, state: ExchangeState, wire: Wire, key: Key) -> tuple[Message, ExchangeState, tuple[Delivery, ...]]:
+        # Nobody lies about whole numbers, and a row that several liars send would hold those of one of them.
+        is_each = lambda part: isinstance(part, Each)
+        each = [part for part in jax.tree.leaves(wire.sent, is_leaf=is_each) if is_each(part)]
+        got = f"got {type(self).__name__} and messages one by one that hold whole numbers"
+        real = len(reals(each)) == len(jax.tree.leaves(each))
+        checks.require(real, f"{got}, need real numbers alone; send them as float32, or take an attack like ALIE")
+
         plan, s = plans.one_by_one(wire.plan), wire.bits.shape[0]
         links, m = plan.links, plans.rows(plan)
         who, to = plans.senders(links), plans.receivers(links)
@@ -53,7 +63,7 @@ class AttackOnEach:
             bits=jnp.concatenate([wire.bits, jnp.where(liar < s, wire.bits[row], 0)]),
             origin=jnp.concatenate([wire.origin, jnp.where(liar < s, wire.origin[row], plans.ids(plan))]),
             age=None if wire.age is None else jnp.concatenate([wire.age, jnp.zeros(m, wire.age.dtype)]),
-            plan=_listening(plan, jnp.where(attacked, s + to, who)),
+            plan=_listening(plan, jnp.where(attacked, s + to, who), speakers(wire.replace(plan=plan))),
         )
         return self.inner.apply(state, more, key)
 
@@ -65,9 +75,9 @@ def _first(links: Links, rows: jax.Array, m: int) -> jax.Array:
     return jnp.min(rows, axis=1, initial=jnp.iinfo(jnp.int32).max)
 
 
-def _listening(plan: Plan, senders: jax.Array) -> Plan:
-    """The plan with other senders on its links."""
+def _listening(plan: Plan, senders: jax.Array, nodes: jax.Array) -> Plan:
+    """The plan with other rows on its links, on which the same nodes send as before."""
     links = plan.links
     if isinstance(links, Slots | Edges):
-        return plan.replace(links=links.replace(senders=senders))
-    return plan.replace(links=Slots(links.weights, links.used, senders, links.arrived))
+        return plan.replace(links=links.replace(senders=senders, speakers=nodes))
+    return plan.replace(links=Slots(links.weights, links.used, senders, links.arrived, nodes))

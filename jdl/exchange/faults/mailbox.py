@@ -61,7 +61,8 @@ def read(exchange: Exchange, box: Box, inner: Message, wire: Wire, ages: Ages, k
     plan = plans.one_by_one(wire.plan)
     late, brought = ages(wire.replace(plan=plan))
     links = plan.links
-    slots = Slots(links.weights, links.used, late * s + plans.senders(links), links.arrived)
+    told = getattr(links, "speakers", None)
+    slots = Slots(links.weights, links.used, late * s + plans.senders(links), links.arrived, told)
     old = plans.lose(plan.replace(links=slots, stochastic="row", symmetric=False), brought)
     inbox, inner, deliveries = exchange.inner.apply(inner, _rows(wire, box, old), key)
 

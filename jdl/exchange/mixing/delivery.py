@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jdl import plan as plans
 from jdl import tree
+from jdl.exchange.links import speakers
 from jdl.exchange.mixing.slots import heard
 from jdl.types import Dense, Each, Message, PerLink, Plan, Posted, Server, Wire
 
@@ -48,12 +49,13 @@ def post(wire: Wire, own: Message, sent: Message) -> Posted | Each:
     Returns:
       What each row takes when its turn comes; to a server, the messages, with zeros where nothing arrived.
     """
-    links = plans.one_by_one(wire.plan).links
+    plan = plans.one_by_one(wire.plan)
+    links, ids = plan.links, speakers(wire.replace(plan=plan))
     who = plans.senders(links)
     arrived = plans.arrived(links) & (wire.bits > 0)[who]
     age = jnp.zeros_like(who) if wire.age is None else wire.age[who]
     weights = jnp.where(arrived, links.weights, 0)
-    each, content = Each(None, wire.origin[who], weights, arrived, age), tree.cast(sent, own)
+    each, content = Each(None, ids, weights, arrived, age), tree.cast(sent, own)
     if isinstance(links, Server):
         return each.replace(content=tree.where_rows(arrived, content, tree.zeros_like(content)))
     return Posted(content, who, each)

@@ -18,11 +18,12 @@ from jdl.types import Delivery, ExchangeState, Key, Message, Plan, Wire
 __all__ = ["FoolsGold", "trust"]
 
 
-def trust(cosines: jax.Array) -> jax.Array:
+def trust(cosines: jax.Array, there: jax.Array | None = None) -> jax.Array:
     """f[n], how much each of n histories counts, 0 to 1; ones if all are the same.
 
     Args:
       cosines: f[n, n], the cosine similarity of each pair.
+      there: bool[n], which histories there are, or None for all. Similarities to the others are zero.
 
     >>> x = jnp.array([[0.0, 1.0], [1.0, 0.0], [0.5**0.5, -(0.5**0.5)]])
     >>> trust(x @ x.T).tolist()
@@ -33,11 +34,13 @@ def trust(cosines: jax.Array) -> jax.Array:
     pardoned = (most[:, None] < most[None, :]) & (most[None, :] != 0)
     others = others * jnp.where(pardoned, most[:, None] / jnp.where(pardoned, most[None, :], 1), 1)
     weights = jnp.clip(1 - jnp.max(others, axis=1), 0, 1)
+    weights = weights if there is None else jnp.where(there, weights, 0)
     largest = jnp.max(weights)
     scaled = weights / jnp.where(largest > 0, largest, 1)
     scaled = jnp.where(scaled >= 1, 0.99, scaled)
     logits = jnp.where(scaled > 0, jnp.log(jnp.where(scaled > 0, scaled, 1) / (1 - scaled)) + 0.5, 0)
-    return jnp.where(largest > 0, jnp.clip(logits, 0, 1), 1)
+    counts = jnp.where(largest > 0, jnp.clip(logits, 0, 1), 1)
+    return counts if there is None else jnp.where(there, counts, 0)
 
 
 @struct.dataclass

@@ -66,6 +66,10 @@ class Verified:
         keep = ~(barred(sender) | barred(receiver))
         speaks = (wire.bits > 0) & (plans.out_degree(plan, wire.bits.shape[0]) > 0) & (wire.origin >= 0)
         spoke = jnp.zeros(n, bool).at[jnp.where(speaks, wire.origin, n)].set(True, mode="drop")
+        told = getattr(plan.links, "speakers", None)
+        if told is not None:  # of several liars that send one row each has spoken
+            on = plan.links.used & (wire.bits > 0)[plans.senders(plan.links)]
+            spoke = spoke.at[jnp.where(on, told, n)].set(True, mode="drop")
         u = jax.random.uniform(draw, (n,))
         caught = spoke & ~wire.roles.honest & (u < jnp.asarray(self.probability, u.dtype))
         inbox, inner, deliveries = self.inner.apply(state.inner, wire.replace(plan=plans.lose(plan, keep)), inside)

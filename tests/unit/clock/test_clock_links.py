@@ -72,7 +72,7 @@ def test_fair_shares_are_those_of_filling_and_queues_those_of_events(seed):
 
 
 def test_latencies_are_a_number_or_a_matrix_from_sender_to_receiver():
-    transfers, _, (pairs, used, bits, ready) = drawn(0)
+    transfers, _, (pairs, _, bits, ready) = drawn(0)
     matrix = np.random.default_rng(1).random((N + 1, N + 1)).astype(np.float32)
     there = Parallel(rate=2.0, latency=matrix).arrivals(transfers)
     np.testing.assert_allclose(there, ready + bits / 2 + matrix[pairs[:, 1], pairs[:, 0]], rtol=1e-6)

@@ -159,6 +159,81 @@ def nearest_average(x, w, f):
     return x[by_distance_from_own(x, w)[2][: max(len(x) - f, 1)]].mean(axis=0)
 
 
+def ubar(x, w, rho, alpha, loss):
+    nearest = by_distance_from_own(x, w)[2][1:]
+    nearest = [j for j in nearest[: max(int(rho * len(nearest) + 1e-6), 1)] if np.all(np.isfinite(x[j]))]
+    losses = {j: loss(x[j]) for j in nearest}
+    kept = [j for j in nearest if losses[j] <= loss(x[0])] or sorted(nearest, key=losses.get)[:1]
+    return alpha * x[0] + (1 - alpha) * x[kept].mean(axis=0) if kept else x[0]
+
+
+def likeness(a, b, size):
+    """Of two vectors of criticalities, by sets of indices."""
+    total = 0
+    for sign in (1, -1):
+        ours, theirs = (set(np.argsort(-sign * c, kind="stable")[:size]) for c in (a, b))
+        both = sorted(ours & theirs)
+        alike = len(both) > 1 and np.ptp(a[both]) > 0 and np.ptp(b[both]) > 0
+        r = np.corrcoef(a[both], b[both])[0, 1] if alike else 0
+        total += (len(both) / len(ours | theirs) + (1 + r) / 2) / 2
+    return total
+
+
+def fed_cpa(changes, w, model, before, size):
+    """The coefficients of matrices of changes, with the server's model and the one of the round before, or None."""
+    critical = [np.abs(change * (model + change)) for change in changes]
+    pairs = [[1 if i == j else likeness(a, b, size) for j, b in enumerate(critical)] for i, a in enumerate(critical)]
+    scores = np.mean(pairs, axis=1)
+    if before is not None:
+        last = np.abs((model - before) * model)
+        scores = scores + [likeness(a, last, size) for a in critical]
+    s = (scores - scores.min()) / np.ptp(scores)
+    s = np.where(s == 1, 0.99, np.where(s == 0, 0.01, s))
+    v = np.log(s / (1 - s)) + 0.5
+    v = np.where(v > 1, 1, np.where(v < 0, 0, v))
+    return w * v / w[v > 0].sum()
+
+
+class Wall:
+    """SybilWall, a node at a time, with dictionaries of what each knows: peer -> (round, hops, via, model)."""
+
+    def __init__(self, neighbours, places):
+        self.neighbours, self.places, self.t = neighbours, places, 0
+        self.direct, self.distant = [{} for _ in neighbours], [{} for _ in neighbours]
+
+    def told(self, sender, i, draws, decay):
+        """What a sender passes to node i, who draws a number for each peer."""
+        best = None
+        for peer, known in (self.direct[sender] | self.distant[sender]).items():
+            if peer in (i, sender) or known[2] == i:
+                continue
+            score = draws[peer] - decay * (known[1] - 1)
+            best = max(best or (-np.inf,), (score, peer, known), key=lambda one: one[0])
+        return best and best[1:]
+
+    def keep(self, i, sender, peer, known, order):
+        """`order` are the peers in the places of node i, None where empty."""
+        when, hops, _, model = known
+        if peer == i or peer in self.neighbours[i]:
+            return
+        if peer in order:
+            at = order.index(peer)
+        elif None in order:
+            at = order.index(None)
+        else:
+            at = min(range(len(order)), key=lambda a: self.distant[i][order[a]][0])
+        if order[at] is not None and when <= self.distant[i][order[at]][0]:
+            return
+        self.distant[i].pop(order[at], None)
+        order[at] = peer
+        self.distant[i][peer] = (when, hops + 1, sender, model)
+
+    def mean(self, i, x):
+        known = [x[j] for j in self.neighbours[i]] + [one[3] for one in self.distant[i].values()]
+        a = fools_gold_trust(np.array(known))[: len(self.neighbours[i])]
+        return (x[i] + a @ x[self.neighbours[i]]) / (1 + a.sum())
+
+
 def balance(x, w, gamma, kappa, rounds, alpha, t):
     limit = gamma * np.exp(-kappa * t / rounds) * np.linalg.norm(x[0])
     accepted = [x_j for x_j in x[1:] if np.linalg.norm(x_j - x[0]) <= limit]

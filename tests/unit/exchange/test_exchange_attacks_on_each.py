@@ -11,7 +11,8 @@ import pytest
 import jdl
 from jdl import exchange, topology, tree
 from jdl import plan as plans
-from jdl.exchange import Dissensus, Linear, Lossy, Repeated, Spectral, TrimmedMean
+from jdl.exchange import Dissensus, Linear, Lossy, Repeated, Spectral, TrimmedMean, Verified
+from jdl.types import Each
 
 N = 10
 HONEST = np.array([1, 0, 1, 1, 1, 1, 0, 1, 1, 1], bool)
@@ -127,3 +128,40 @@ def test_gossip_is_not_repeated_over_rows_that_are_no_nodes():
     with pytest.raises(jdl.checks.InputError, match="got 20 messages in a round of 10 nodes, need one of each node"):
         jax.eval_shape(network.apply, network.init(wire.own), wire, beds.KEY)
     assert isinstance(exchange.stack([Repeated(2), Dissensus()]), Repeated)
+
+
+def test_each_link_knows_which_liar_sends_on_it():
+    """Nodes 1 and 6 lie to all of a clique: messages one by one come from both, and links fail as without an attack."""
+    plan = topology.complete(N).plan("slots")
+    both = {"slots": plan, "dense": topology.complete(N).plan("dense")}
+    given = {name: programs.wire(one, Each(jnp.asarray(X)), bits=96, roles=ROLES) for name, one in both.items()}
+
+    @beds.quick
+    def program(given):
+        found = {}
+        for name, wire in given.items():
+            posted = Dissensus(inner=Linear()).apply((), wire, beds.KEY)[0]
+            lost = Lossy(0.4, inner=beds.Arrivals())
+            arrived = [one.apply((), wire, beds.KEY)[0] for one in (Dissensus(inner=lost), lost)]
+            found[name] = posted.inbox.ids, posted.content[posted.rows], posted.inbox.arrived, arrived
+        return found
+
+    W = topology.complete(N).weights.toarray()
+    lies = lies_of(W, 1.0)
+    for name, out in jax.tree.map(np.asarray, program(given)).items():
+        ids, rows, there, (attacked, plain) = out
+        for i in range(N):
+            assert sorted(ids[i][there[i]]) == [j for j in range(N) if j != i], name
+            for j, row in zip(ids[i][there[i]], rows[i][there[i]], strict=True):
+                lied = HONEST[i] and not HONEST[j]
+                np.testing.assert_allclose(row, lies[i] if lied else X[j], rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(attacked, plain)
+
+
+def test_validators_catch_every_liar_of_a_shared_lie():
+    """Two liars have the same three victims and no link to each other."""
+    graph, honest = topology.from_graph(nx.complete_bipartite_graph(2, 3)), np.arange(5) > 1
+    wire = programs.wire(graph.plan("slots"), jnp.asarray(X[:5]), bits=96, roles=jdl.roles.of(honest=honest))
+    network = tree.numbers_to_arrays(Dissensus(inner=Verified(1.0)))
+    _, state, _ = programs.apply(network, programs.begun(network, wire.own), wire, beds.KEY)
+    np.testing.assert_array_equal(state.banned, ~honest)

@@ -160,6 +160,38 @@ def test_clients_that_are_not_in_the_round_have_no_masks():
     np.testing.assert_array_equal(traffic.bits, np.where(used, 32 * DIM + 256 * (2 + 3 * 2), 0))
 
 
+def test_masks_of_ones_own_hide_a_message_that_comes_late():
+    """Single and double masks in one program: the sums agree, and of a lost message its own mask is left."""
+    unit, shares = 2.0**-12, np.array([1, 3, 2, 2]) / 8
+    fixed = np.round(shares[:, None] * np.asarray(X[:4], np.float32) / unit).astype(np.int32).view(np.uint32)
+    part = lambda double: exchange.SecureAggregation(unit, 0.5, double=double)
+    both = jax.jit(lambda wire: [part(double).apply((), wire, KEY) for double in (False, True)])
+    for keep in ([True] * 4, [True, False, True, True], [False, True, True, False], [False, True, False, False]):
+        wire = programs.wire(clients(keep), {"x": jnp.asarray(X[:4], jnp.float32), "report": Each(jnp.arange(4.0))})
+        single, double = ((inbox, *deliveries) for inbox, _, deliveries in both(wire))
+        there = np.array(keep) & (sum(keep) >= 2)  # half of four clients
+        expected = fixed.view(np.int32)[there].sum(axis=0) * unit / max(shares[there].sum(), 0.125)
+        for inbox, delivery in (single, double):
+            np.testing.assert_allclose(inbox["x"], expected, rtol=1e-6, atol=1e-7)
+            np.testing.assert_array_equal(inbox["report"].content, np.where(there, np.arange(4.0), 0))
+            np.testing.assert_array_equal(plans.arrived(delivery.plan.links), there)
+        assert np.all(single[1].bits == 32 * DIM + 32 + 256 * (2 + 3 * 3))
+        # Keys of all, shares of two secrets to and from three, and shares that unmask, of those who are still there.
+        np.testing.assert_array_equal(double[1].bits, 32 * DIM + 32 + 256 * (2 * 4 + 4 * 3 + 4 * np.array(keep)))
+        sent = [np.asarray(delivery.sent["x"]) for _, delivery in (single, double)]
+        # Who knows all seeds of pairs reads a message without a mask of its own, and of the other one uniform bits.
+        of_pairs = sent[0] - fixed
+        np.testing.assert_array_equal(np.sum(of_pairs, axis=0, dtype=np.uint32), 0)
+        for k in range(4):
+            left = (sent[1][k] - of_pairs[k] - fixed[k]) / 2**32
+            assert abs(left.mean() - 0.5) < 5 / (12 * DIM) ** 0.5 and abs(left.std() - 12**-0.5) < 0.05
+        own = sent[1] - sent[0]
+        np.testing.assert_array_equal(
+            np.sum(sent[1], axis=0, dtype=np.uint32) - np.sum(own, axis=0, dtype=np.uint32),
+            np.sum(fixed, axis=0, dtype=np.uint32),
+        )
+
+
 def test_what_would_not_cancel_is_refused():
     data, ring = jdl.problems.quadratic(nodes=4, dim=2), topology.ring(4)
     method = jdl.algorithms.DPSGD()

@@ -95,6 +95,12 @@ def test_correlated_noise_is_worth_what_its_covariance_says():
     np.testing.assert_allclose(mu[1:, 0] ** 2, np.diag(np.linalg.inv(given)))
 
 
+def test_noise_that_cancels_hides_no_sum():
+    """Pairs alone have noise: to who hears all others and knows its own, their sum has none."""
+    mu = privacy.pairwise_mu(np.full((3, 3), 1 / 3), covariance=3 * np.eye(3) - 1)
+    assert np.all(np.isinf(mu))
+
+
 def test_what_is_no_network_is_refused():
     for wrong in (np.ones((2, 3)), [np.eye(2), np.eye(3)]):
         with pytest.raises(InputError, match="need"):

@@ -95,6 +95,17 @@ def test_clients_and_messages():
     assert of(network=[MessageNoise(0.5, 0.0)]).epsilon == math.inf
 
 
+def test_noise_on_the_way_down_is_of_the_servers_message():
+    """NbAFL has noise both ways: two accounts, of a client's message and of the server's."""
+    both = {"network": [MessageNoise(0.5, Z)], "network_down": [MessageNoise(2.0, 2 * Z)]}
+    built = jdl.simulation(jdl.problems.quadratic(N, dim=2), jdl.algorithms.FedAvg(), **both)
+    up, down = spent(built, 10)
+    assert (up.hides, down.hides) == ("a node's message", "the server's message")
+    assert down.part == "MessageNoise in network_down" and len(down.assumes) == 2
+    np.testing.assert_allclose(up.epsilon, privacy.epsilon(Z / 2, 1e-5, steps=10))
+    np.testing.assert_allclose(down.epsilon, privacy.epsilon(Z, 1e-5, steps=10))
+
+
 def test_what_no_account_holds_for_is_refused():
     with pytest.raises(InputError, match="same noise"):
         of(jdl.algorithms.DFedSAM(), oracle=[PrivateGradients()])

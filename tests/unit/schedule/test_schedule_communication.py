@@ -28,7 +28,6 @@ from jdl.schedule.sampling_with_replacement import SamplingWithReplacement
 from jdl.topology import complete, exponential, from_weights, one_peer_exponential, ring
 from jdl.types import Dense, Schedule, Slots
 
-pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY = jax.random.key(5)
 ROW = from_weights([[0.5, 0.25, 0, 0.25], [0, 0.25, 0.75, 0], [0.3, 0, 0.7, 0], [0, 0.5, 0, 0.5]], stochastic="row")
 PEERS = {
@@ -505,3 +504,8 @@ def test_clients_come_independently_and_chance_decides_among_too_many():
     assert np.abs(few.mean(axis=0) - few.mean()).max() < 5 * np.sqrt(0.25 / 20_000)
     with pytest.raises(InputError, match="most=5"):
         PoissonSampling(4, 0.4, most=5)
+    for rate, meant in ((4, "0.25"), (3, "0.1875"), (16, "1")):
+        with pytest.raises(
+            InputError, match=f"got rate={rate}, .* 16 nodes, .*for {rate} clients .* try rate={meant}$"
+        ):
+            PoissonSampling(16, rate)

@@ -22,7 +22,6 @@ from jdl.topology.cycles.base_k import base_k
 from jdl.topology.cycles.hyper_hypercube import hyper_hypercube, one_peer_hypercube
 from jdl.types import Circulant, Dense, Edges, Groups, Plan, Schedule, Slots
 
-pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY = jax.random.key(0)
 
 

@@ -15,7 +15,6 @@ from jdl.schedule.mobility import Mobility, Place, reach
 from jdl.schedule.peer_swap import PeerSwap
 from jdl.topology import complete, exponential, from_weights, random_regular, ring
 
-pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY, COUNT = jax.random.key(0), 4000
 
 

@@ -16,7 +16,6 @@ from jdl.schedule.random_groups import RandomGroups
 from jdl.schedule.random_neighbours import RandomNeighbours
 from jdl.topology import complete, exponential, from_graph, ring
 
-pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY, COUNT = jax.random.key(0), 6000
 PATH = from_graph(nx.path_graph(4))
 

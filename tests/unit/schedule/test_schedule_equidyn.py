@@ -11,7 +11,6 @@ from jdl import checks
 from jdl.checks import InputError
 from jdl.schedule.equidyn import Equidyn, shift_matching
 
-pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY, COUNT = jax.random.key(0), 4000
 
 

@@ -9,7 +9,7 @@ from plan_reading import faults, matrix
 
 import jdl
 from jdl.checks import InputError
-from jdl.schedule import Crashes, Disaster, Diurnal, Fixed, Partition, Sampling, Traced
+from jdl.schedule import Churn, Crashes, Disaster, Diurnal, Fixed, Partition, Sampling, Traced
 from jdl.topology import complete, exponential, ring, star
 
 N, T = 8, 6
@@ -99,6 +99,14 @@ def test_nodes_crash_as_often_as_said_and_begin_anew(x64):
     assert np.array_equal(plan.joins[:, 1:], up[:, 1:] & ~up[:, :-1]) and not plan.joins[:, 0].any()
     was, now = up[:, :-1].reshape(-1), up[:, 1:].reshape(-1)
     assert cases.often(np.mean(~now[was]), 0.1, was.sum()) and cases.often(np.mean(now[~was]), 0.3, (~was).sum())
+
+
+def test_a_topology_is_a_schedule_to_those_that_wrap_one():
+    graph, fixed = ring(N), Fixed.of(ring(N))
+    for make in (lambda s: Disaster.of(s, 1, hubs=True), lambda s: Partition.of(s, 1, 2), Diurnal.of, Churn.of):
+        ours, theirs = make(graph), make(fixed)
+        assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+        assert all(map(np.array_equal, jax.tree.leaves(ours), jax.tree.leaves(theirs)))
 
 
 def test_a_day_has_its_hours():

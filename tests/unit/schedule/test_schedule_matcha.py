@@ -16,7 +16,6 @@ from jdl.topology import complete, exponential, from_graph, random_regular, ring
 from jdl.topology.graphs.matchings import edge_colouring, matchings
 from jdl.topology.spectrum import activation as host
 
-pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY = jax.random.key(0)
 # Two cliques of four and one bridge, which every path between them takes.
 BARBELL = from_graph(nx.barbell_graph(4, 0), name="barbell")

@@ -11,7 +11,6 @@ from jdl.checks import InputError
 from jdl.schedule import AsynchronousPairs, Churn, Fixed, Sampling
 from jdl.topology import exponential, ring
 
-pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY = jax.random.key(9)
 
 

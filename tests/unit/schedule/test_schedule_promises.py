@@ -13,7 +13,6 @@ from jdl import checks
 from jdl import plan as plans
 from jdl.types import Groups, Schedule
 
-pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY = jax.random.key(3)
 EVERY = cases.EACH | cases.SMALL
 # Of networks of one and of two nodes one size is drawn; the other, and three nodes, run with the slow checks.

@@ -12,7 +12,6 @@ from jdl.checks import InputError
 from jdl.schedule import Matching, Sampling
 from jdl.types import Schedule, Server
 
-pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY, COUNT = jax.random.key(0), 6000
 
 

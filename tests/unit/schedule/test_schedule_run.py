@@ -19,7 +19,6 @@ from jdl.engine import sim as simulator
 from jdl.engine.rounds import plan_at
 from jdl.schedule.sleeping import Sleeping
 
-pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 ROUNDS, LR = 4, 0.2
 
 

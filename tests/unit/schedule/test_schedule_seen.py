@@ -16,7 +16,6 @@ from jdl.schedule import Affinity, Churn, EventTriggered, FinalMerge, Fixed, Sle
 from jdl.topology import ring
 from jdl.types import Each, Schedule, Seen
 
-pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY = jax.random.key(4)
 
 

@@ -15,7 +15,6 @@ from jdl.schedule.random_groups import RandomGroups
 from jdl.topology import exponential, from_graph, from_weights, one_peer_exponential, random_regular, ring
 from jdl.types import Schedule
 
-pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY = jax.random.key(1)
 STAR = from_graph(nx.star_graph(6))
 DIRECTED = from_graph(nx.gnp_random_graph(8, 0.5, seed=0, directed=True))

@@ -72,7 +72,7 @@ def test_a_trace_of_clients_that_repeats(tmp_path, write):
         ("0,1,2,3\n", "got '0,1,2,3' in line 1"),
         ("zero,1,2\n", "got 'zero,1,2' in line 1"),
         ("1,0,5\n", "got node 1 in line 1 .* need one of n=1"),
-        ("", r"got no line of node \[0\]"),
+        ("", r"got no line of 1 of 1 nodes \(0\)"),
         ('{"0": {"active": [0, 5], "inactive": [9, 6], "finish_time": 9}}', "got start 5 in interval 1 of client '0'"),
         ('{"0": {"active": [0], "inactive": [9], "finish_time": 8}}', "got finish_time=8 of client '0'"),
         ('{"0": {"active": [0], "inactive": [9, 10], "finish_time": 8}}', "got 1 times in active and 2 in inactive"),
@@ -84,6 +84,14 @@ def test_a_trace_of_clients_that_repeats(tmp_path, write):
 def test_a_wrong_file_is_refused_by_its_line(tmp_path, text, words):
     with pytest.raises(InputError, match=words):
         read_trace(written(tmp_path, text), 1, 10)
+
+
+def test_nodes_that_are_missing_are_counted_and_the_first_are_named(tmp_path):
+    path = written(tmp_path, "3,0,5\n")
+    with pytest.raises(InputError, match=r"got no line of 3 of 4 nodes \(0, 1, 2\) in .*each of 4 nodes"):
+        read_trace(path, 4, 10)
+    with pytest.raises(InputError, match=r"got no line of 8 of 9 nodes \(0, 1, 2, 4, 5, \.\.\.\)"):
+        read_trace(path, 9, 10)
 
 
 class Runs:

@@ -14,7 +14,6 @@ from jdl.schedule.random_walk import RandomWalk
 from jdl.schedule.teleportation import Teleportation
 from jdl.topology import exponential, from_weights, random_regular, ring
 
-pytestmark = pytest.mark.xdist_group("schedules")  # these tests share compiled programs
 KEY, COUNT = jax.random.key(0), 4000
 
 
