@@ -162,6 +162,7 @@ def _list(names: tuple[str, ...], as_json: bool) -> int:
         print(json.dumps({catalogue.KINDS[kind]: entries for kind, entries in shown.items()}, indent=2))
         return 0
     width = max(map(len, every)) + 2
+    kind_of = {entry.name: kind for kind, entries in found.items() for entry in entries}
     for heading, entries in catalogue.groups().items():
         shown = [entry for entry in entries if entry.name in chosen]
         if shown:
@@ -169,6 +170,8 @@ def _list(names: tuple[str, ...], as_json: bool) -> int:
         for entry in shown:
             print(f"  {entry.name:<{width}}{entry.summary}")
             more = {"sends": entry.sends, "memory": entry.memory, "published in": entry.paper} if names else {}
+            if names:
+                more["options"] = catalogue.said_options(catalogue.maker(kind_of[entry.name], entry.name))
             for what, text in more.items():
                 if text:
                     print(textwrap.fill(f"{what}: {text}", 118, initial_indent="    ", subsequent_indent="      "))

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import tyro
 
 from jdl import local
-from jdl.command.catalogue import FLAG, Option, entry, maker, members, options
+from jdl.command.catalogue import FLAG, Option, entry, maker, members, options, usual_inside
 from jdl.command.choices import Choices, Chosen
 from jdl.command.defaults import better
 from jdl.command.help import metavar, note, one_of, words
+from jdl.command.insides import insides
 from jdl.command.seeds import VARY
 from jdl.topology.weights.weighted import SCHEMES
 
@@ -149,6 +150,8 @@ def _group(kind: str, name: str, chosen: Chosen) -> tuple[str, Any, Any]:
             )
             if names:
                 value, default_said = one_of(names), "the usual one for the data"
+            if option.name in insides(maker(kind, name)):
+                value, default_said = "NAME:OPTION=VALUE:...", usual_inside(maker(kind, name), option.name)
             says = note(value, default_said, option.help or None)
         default = tuned.get(option.name, default)
         fields.append((spelled(kind, option), Annotated[hint, says], default))

@@ -11,7 +11,7 @@ from jdl.command.budget import budget_in, oracle_within
 from jdl.command.catalogue import make, maker
 from jdl.command.choices import Chosen
 from jdl.command.flags import FLAG, PREFIXED, options_of, spelled
-from jdl.command.inline import name_of, values_of
+from jdl.command.inline import name_of, resolved, values_of
 from jdl.command.seeds import Once, parts_by_seed, seeds_in, vary_in
 from jdl.command.until import until_in
 from jdl.data.load import absolute
@@ -154,6 +154,7 @@ def _part(kind: str, name: str, flags: Any) -> Command:
     """
     name, own = name_of(name), values_of(kind, name)
     values = {one.name: getattr(getattr(flags, name), spelled(kind, one)) for one in options_of(kind, name)} | own
+    values = resolved(maker(kind, name), name, values)
     return {"name": name} | {name: _from_anywhere(name, value) for name, value in values.items()}
 
 

@@ -9,7 +9,7 @@ import pytest
 import jdl
 from jdl import checks
 from jdl.command import catalogue, choices, cli, flags, shown, start
-from jdl.runs.describe import describe
+from jdl.runs.describe import describe, value_of
 from jdl.runs.history_files import read_csv
 from jdl.runs.run import run
 
@@ -133,6 +133,26 @@ def test_options_follow_the_names_of_parts_so_that_a_part_may_occur_twice(parts_
     expected = json.loads(json.dumps(describe(expected)))
     for name in ("exchange", "oracle", "roles"):
         assert found[name] == expected[name], name
+
+
+def test_an_option_that_is_a_part_is_written_in_brackets_or_last(parts_of):
+    argv = [*SMALL, "--network", "rotated:inner=qsgd:levels=3", "error_feedback:compressor=[rand-k]"]
+    argv += ["nearest_neighbour_mixing:rule=[krum:f=2]:f=1"]
+    small = jdl.problems.quadratic(8), jdl.algorithms.DPSGD(), jdl.topology.ring(8)
+    inside = [
+        jdl.compressors.Rotated(jdl.compressors.QSGD(levels=3)),
+        jdl.compressors.ErrorFeedback(jdl.compressors.RandK()),
+        jdl.exchange.NearestNeighbourMixing(f=1, rule=jdl.exchange.Krum(f=2)),
+    ]
+    assert parts_of(*argv)["exchange"] == json.loads(json.dumps(describe(jdl.simulation(*small, inside))))["exchange"]
+    choco = jdl.exchange.Choco(gamma=0.3, compressor=jdl.compressors.Chain(jdl.compressors.TopK(0.2)))
+    expected = json.loads(json.dumps(describe(jdl.simulation(*small, [choco]))))["exchange"]
+    chain = "codec_chain:first=[top_k:fraction=0.2]"
+    assert parts_of(*SMALL, "--network", f"choco:compressor=[{chain}]:gamma=0.3")["exchange"] == expected
+    flags = ["--choco.compressor", chain, "--choco.gamma", "0.3"]  # as with any other option
+    assert parts_of(*SMALL, "--network", "choco", *flags)["exchange"] == expected
+    beer = parts_of(*SMALL, "--algorithm", "beer", "--compressor", "sign")["algorithm"]
+    assert beer["compressor"] == value_of(jdl.compressors.Sign()) and beer["gamma"] == pytest.approx(0.2)
 
 
 def test_flags_reach_the_way_down_and_the_oracle(parts_of):
@@ -395,6 +415,27 @@ BAD = {
     "option without a value": (
         ["run", *SMALL, "--network", "lossy:probability"],
         "got lossy:probability, need an option and its value; write lossy:probability=VALUE",
+    ),
+    "part without an option": (
+        ["run", *SMALL, "--network", "rotated:qsgd"],
+        "got rotated:qsgd, need an option and its value; write rotated:inner=[qsgd]",
+    ),
+    "bracket": (
+        ["run", *SMALL, "--network", "rotated:inner=[qsgd"],
+        "in which a bracket is missing; write as many [ as",
+    ),
+    "option behind a part": (
+        ["run", *SMALL, "--network", "choco:compressor=qsgd:gamma=0.3"],
+        "gamma=0.3 would be of qsgd, need it outside; write compressor=[qsgd]:gamma=0.3",
+    ),
+    "option of a part that is not there": (
+        ["run", *SMALL, "--network", "choco:fraction=0.3:compressor=qsgd"],
+        "with fraction=0.3, which is an option of its usual compressor, top_k; write compressor=[qsgd:...] alone",
+    ),
+    "no rule": (["run", *SMALL, "--network", "bucketing:rule=lossy"], "rule=lossy: 'lossy', which does not exist; did"),
+    "part of arrays": (
+        ["run", *SMALL, "--network", "lossy_links"],
+        "got exchange lossy_links, which is Python only; write jdl.run(..., network=[jdl.exchange.LossyLinks.of(rates)",
     ),
     "comma between options": (
         ["run", *SMALL, "--network", "rand_k:fraction=0.1,unbiased=true"],
