@@ -1,11 +1,13 @@
 """Sentences that users read where they misspell, or use a part where it cannot work."""
 
 import dataclasses
+import warnings
 
 import pytest
 
 import jdl
-from jdl.checks import InputError
+from jdl.checks import InputError, Note
+from jdl.runs.ending import ending
 
 ROOMS = (jdl.algorithms, jdl.compressors, jdl.exchange, jdl.oracle, jdl.problems, jdl.schedule)
 
@@ -23,3 +25,25 @@ def test_a_misspelled_field_of_any_part_is_named_with_the_one_that_was_meant():
     for part in parts:
         with pytest.raises(InputError, match=f"got no_such_field, {part.__name__} has "):
             part(no_such_field=1)
+
+
+def with_codec(codec):
+    """CHOCO over a codec, a message of which is one array of 64 numbers."""
+    network = [jdl.exchange.Choco(compressor=codec)]
+    return jdl.simulation(jdl.problems.quadratic(4, dim=64), jdl.algorithms.DPSGD(), jdl.topology.ring(4), network)
+
+
+def test_a_codec_that_does_not_contract_is_named_when_it_is_built_and_where_it_diverged():
+    """By hand: 64 entries at one level have the variance min(64 / 1, sqrt(64) / 1) = 8; a tenth scaled, 64 / 6 - 1."""
+    said = r"Choco needs a codec that contracts.*QSGD\(levels=1\) is up to 8 for an array of 64 .* contractive=True"
+    with pytest.warns(Note, match=f"a run may diverge at any rate: {said}") as caught:
+        built = with_codec(jdl.compressors.QSGD(levels=1))
+    assert caught[0].filename == __file__  # a note names the line of the user
+    status, message = ending(built, diverged_round=3, t=3, rounds=9, rows=[], go_on=None)
+    assert status == "diverged" and "Choco needs a codec that contracts" in message and "rate" not in message
+    with pytest.warns(Note, match=r"RandK\(fraction=0.1\) is up to 9.67 .* try scaled=False in RandK"):
+        with_codec(jdl.compressors.RandK(0.1, scaled=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        built = with_codec(jdl.compressors.QSGD(levels=1, contractive=True))
+    assert "try a smaller rate" in ending(built, diverged_round=3, t=3, rounds=9, rows=[], go_on=None)[1]
