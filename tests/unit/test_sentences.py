@@ -3,11 +3,13 @@
 import dataclasses
 import warnings
 
+import numpy as np
 import pytest
 
 import jdl
 from jdl.checks import InputError, Note
 from jdl.runs.ending import ending
+from jdl.runs.surroundings import of_simulation, surroundings
 
 ROOMS = (jdl.algorithms, jdl.compressors, jdl.exchange, jdl.oracle, jdl.problems, jdl.schedule)
 
@@ -47,3 +49,23 @@ def test_a_codec_that_does_not_contract_is_named_when_it_is_built_and_where_it_d
         warnings.simplefilter("error")
         built = with_codec(jdl.compressors.QSGD(levels=1, contractive=True))
     assert "try a smaller rate" in ending(built, diverged_round=3, t=3, rounds=9, rows=[], go_on=None)[1]
+
+
+def test_a_result_names_network_attackers_and_schedule_where_they_are_not_usual(tmp_path):
+    problem, ring = jdl.problems.quadratic(8), jdl.topology.ring(8)
+    network = [jdl.exchange.SignFlip(strength=3.0), jdl.compressors.TopK(0.5), jdl.exchange.CoordinateMedian()]
+    crashes = jdl.schedule.Crashes(jdl.schedule.Fixed.of(ring), fail=0.1)
+    parts = {"network": network, "attackers": [1, 5], "oracle": [jdl.oracle.GradientNoise(0.5)], "progress": False}
+    result = jdl.run(problem, jdl.algorithms.DPSGD(), crashes, rounds=2, run_dir=tmp_path / "a", **parts)
+    expected = [
+        "  network: SignFlip(strength=3), TopK(fraction=0.5), CoordinateMedian",
+        "  attackers: 2 of 8 nodes",
+        "  schedule: Crashes(fail=0.1, recover=0.2)",
+        "  data by: GradientNoise(sigma=0.5)",
+    ]
+    assert repr(result).splitlines()[1:5] == expected
+    assert repr(jdl.load(tmp_path / "a")).splitlines()[1:5] == expected
+    assert result.title.startswith("dpsgd through SignFlip(strength=3), TopK(fraction=0.5), CoordinateMedian, by Crash")
+    assert result.title.endswith("data by GradientNoise(sigma=0.5), 2 of 8 nodes dishonest")
+    plain = jdl.simulation(problem, jdl.algorithms.DPSGD(), ring)
+    assert surroundings(of_simulation(plain), np.ones(8, bool)) == []
