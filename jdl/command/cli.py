@@ -28,6 +28,7 @@ from jdl.command.record import build, record, topology_of
 from jdl.command.seeds import graph
 from jdl.command.shown import show
 from jdl.command.unknown import refuse
+from jdl.command.until import until_in
 from jdl.engine.placement import cores, find_devices, use_cores
 from jdl.runs import baselines, privacy
 from jdl.runs.place import Place
@@ -231,6 +232,9 @@ def _resume(given: Resume) -> int:
     if given.rounds is not None:
         require_same_noise(command, given.rounds)
         command |= {"rounds": checks.whole("--rounds", given.rounds, 1), "eval_every": every}
+    checks.require(not (given.until and given.no_until), "got --until and --no-until, need one of them; leave one out")
+    if given.until or given.no_until:
+        command |= {"until": until_in(given.until)}
     with contextlib.suppress(ValueError, KeyError, TypeError, OSError):  # there is no summary yet, or it is incomplete
         if json.loads((out / "summary.json").read_text())["status"] == "finished" and command["rounds"] == before:
             print(f"the run in {out} is finished; these are its results", file=sys.stderr)

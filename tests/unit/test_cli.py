@@ -221,6 +221,17 @@ def test_resuming_a_finished_run_says_so_and_shows_it_again(call):
     assert {k: v for k, v in first.items() if k not in times} == {k: v for k, v in again.items() if k not in times}
 
 
+def test_a_run_resumes_with_another_goal_or_with_none(call):
+    assert (
+        json.loads(call("run", *SMALL, "--json", "--out", "a", "--until", "mean_loss<=1e9")[1])["status"] == "reached"
+    )
+    code, out, _ = call("resume", "a", "--json", "--until", "mean_loss<=1e-9")
+    assert code == 0 and json.loads(out)["status"] == "finished" and json.loads(out)["rounds"] == 6
+    code, out, _ = call("resume", "a", "--json", "--no-until", "--rounds", "7")
+    assert code == 0 and json.loads(out)["rounds"] == 7
+    assert "got --until and --no-until" in call("resume", "a", "--no-until", "--until", "mean_loss=1")[2]
+
+
 def test_a_finished_run_goes_on_and_is_shown_beside_another(call, tmp_path, monkeypatch):
     call("run", *SMALL, "--json", "--out", "runs/a")
     code, out, err = call("resume", "runs/a", "--rounds", "9", "--json")

@@ -3,12 +3,16 @@
 import dataclasses
 import warnings
 
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import jdl
 from jdl.checks import InputError, Note
+from jdl.local import rate
 from jdl.runs.ending import ending
+from jdl.runs.seeds import seeds_of
 from jdl.runs.surroundings import of_simulation, surroundings
 
 ROOMS = (jdl.algorithms, jdl.compressors, jdl.exchange, jdl.oracle, jdl.problems, jdl.schedule)
@@ -69,3 +73,14 @@ def test_a_result_names_network_attackers_and_schedule_where_they_are_not_usual(
     assert result.title.endswith("data by GradientNoise(sigma=0.5), 2 of 8 nodes dishonest")
     plain = jdl.simulation(problem, jdl.algorithms.DPSGD(), ring)
     assert surroundings(of_simulation(plain), np.ones(8, bool)) == []
+
+
+def test_a_schedule_of_optax_is_a_decay_and_an_array_of_whole_numbers_is_seeds():
+    """By hand: the cosine falls from 1 to 0 in ten rounds, and is a half after five."""
+    cosine = optax.cosine_decay_schedule(1.0, 10)
+    lr = jdl.algorithms.DPSGD(lr=0.4, decay=cosine)
+    jdl.simulation(jdl.problems.quadratic(4), lr, jdl.topology.ring(4))  # which traces it under strict promotion
+    assert float(rate(jnp.float32(0.4), cosine, jnp.int32(5))) == pytest.approx(0.2)
+    assert seeds_of(np.arange(3), 0) == (0, 1, 2) and seeds_of(np.int64(2), 5) == (5, 6)
+    with pytest.raises(InputError, match="need a number of seeds, or a list of whole numbers"):
+        seeds_of(np.array([0.5]), 0)
