@@ -43,6 +43,7 @@ Maker = Callable[..., Any]
 KINDS = {
     "algorithms": "algorithm",
     "topologies": "topology",
+    "schedules": "schedule",
     "exchanges": "exchange",
     "oracles": "oracle",
     "problems": "problem",
@@ -62,7 +63,7 @@ RENAMED = {
 PLAIN = (bool, int, float, str)
 
 # Classes that a command line calls otherwise than by their name, since a part of another kind has it.
-CALLED = {compressors.Chain: "codec_chain"}
+CALLED = {compressors.Chain: "codec_chain", schedule.Partition: "network_partition"}
 
 
 class Entry(NamedTuple):
@@ -104,6 +105,8 @@ def members(kind: str) -> dict[str, Maker]:
     if kind == "exchanges":
         found = {_lower(cls): cls for cls in _listed(exchange, inspect.isclass)}
         found |= {_lower(cls): cls for cls in _listed(compressors, dataclasses.is_dataclass) if options(cls)}
+    elif kind == "schedules":
+        return _wrapping()
     elif kind == "oracles":
         found = {_lower(cls): cls for cls in _listed(oracle, inspect.isclass)}
     elif kind == "problems":
@@ -388,6 +391,16 @@ def _lower(cls: type) -> str:
 def _schedules() -> dict[str, Maker]:
     """The method that makes a schedule for n nodes, or the class where its fields say all."""
     return {_lower(cls): getattr(cls, "for_nodes", cls) for cls in _listed(schedule, inspect.isclass)}
+
+
+def _wrapping() -> dict[str, Maker]:
+    """What makes a schedule from another one: the method that reads a file or takes it first, or the class."""
+    found = {}
+    for cls in _listed(schedule, dataclasses.is_dataclass):
+        made = getattr(cls, "from_trace", None) or getattr(cls, "of", cls)
+        if next(iter(inspect.signature(made).parameters), None) == "schedule" and options(made):
+            found[_lower(cls)] = made
+    return found
 
 
 def _all_default(make: Maker) -> bool:

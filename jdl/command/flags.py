@@ -24,7 +24,7 @@ __all__ = ["FLAG", "PREFIXED", "Common", "Graph", "flags_of", "options_of", "spe
 SEEDS = {"topologies": "graph_seed", "problems": "data_seed"}
 
 # Kinds of which a run may have several parts; the flags of each begin with its name.
-PREFIXED = ("exchanges", "oracles")
+PREFIXED = ("schedules", "exchanges", "oracles")
 
 # Options that have no flag, since another part sets them: the problem sets the seed of the partition, and --partition
 # sets the partition of the problem.

@@ -24,7 +24,7 @@ def label(command: Mapping[str, Any]) -> str:
         text = f"server: {name}, {topology['participants']:,} of {nodes:,} clients a round"
     else:
         text = f"gossip: {name} on {_call(topology, [str(nodes)])}"
-    lists = {"network": " through ", "network_down": ", down through ", "oracle": ", data by "}
+    lists = {"schedule": ", with ", "network": " through ", "network_down": ", down through ", "oracle": ", data by "}
     for kind, words in lists.items():
         parts = [_call(part, []) for part in command.get(kind, ())]
         text += (words + ", ".join(parts)) * bool(parts)

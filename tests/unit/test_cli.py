@@ -155,6 +155,17 @@ def test_an_option_that_is_a_part_is_written_in_brackets_or_last(parts_of):
     assert beer["compressor"] == value_of(jdl.compressors.Sign()) and beer["gamma"] == pytest.approx(0.2)
 
 
+def test_schedules_around_a_topology_are_a_list_and_a_trace_is_a_file(parts_of, tmp_path):
+    trace = tmp_path / "trace.csv"
+    trace.write_text("".join(f"{node},0,{600 * (node + 1)}\n" for node in range(8)))
+    around = ["--schedule", "sleeping:probability=0.25", f"traced:path={trace}:rounds=4", "windowed"]
+    fixed = jdl.schedule.Fixed.of(jdl.topology.ring(8))
+    traced = jdl.schedule.Traced.from_trace(jdl.schedule.Sleeping(fixed, probability=0.25), trace, rounds=4)
+    parts = jdl.problems.quadratic(8), jdl.algorithms.DPSGD(), jdl.schedule.Windowed(traced, every=2)
+    expected = json.loads(json.dumps(describe(jdl.simulation(*parts))))["schedule"]
+    assert parts_of(*SMALL, *around, "--windowed.every", "2")["schedule"] == expected
+
+
 def test_flags_reach_the_way_down_and_the_oracle(parts_of):
     argv = ["--algorithm", "fedavg", "--hidden", "0", "--nodes", "8", "--rounds", "4", "--local-steps", "2", "--lr=0.5"]
     argv += ["--network", "lossy", "--network-down", "half_precision", "lossy"]
@@ -282,7 +293,7 @@ def test_list(call):
     assert any(line.split()[:1] == ["dpsgd"] and "D-PSGD" in line for line in out.splitlines())
     code, out, _ = call("list", "--json")
     found = json.loads(out)
-    assert list(found) == ["algorithm", "topology", "exchange", "oracle", "problem", "partition"]
+    assert list(found) == ["algorithm", "topology", "schedule", "exchange", "oracle", "problem", "partition"]
     assert all(
         set(entry) == {"name", "summary", "paper", "sends", "memory"} for entries in found.values() for entry in entries
     )
@@ -447,6 +458,18 @@ BAD = {
     "part of arrays": (
         ["run", *SMALL, "--network", "lossy_links"],
         "got exchange lossy_links, which is Python only; write jdl.run(..., network=[jdl.exchange.LossyLinks.of(rates)",
+    ),
+    "schedule without what it needs": (
+        ["run", *SMALL, "--schedule", "sleeping"],
+        "got sleeping without probability, which it needs; write sleeping:probability=VALUE",
+    ),
+    "schedule of a server": (
+        ["run", "--algorithm", "fedavg", "--schedule", "crashes"],
+        "got --schedule with fedavg, need a topology whose links it changes; leave it out, or give --topology ring",
+    ),
+    "trace that is not there": (
+        ["run", *SMALL, "--schedule", "traced:path=no.csv"],
+        "need a file of times at which nodes are there; give its path",
     ),
     "comma between options": (
         ["run", *SMALL, "--network", "rand_k:fraction=0.1,unbiased=true"],
