@@ -57,11 +57,13 @@ class Live:
       made: the composed simulation.
       reached: the last state.
       delta: the delta at which the account of privacy is shown.
+      start: the model, or the models, with which the run began; None if its seed drew them.
     """
 
     made: Simulation
     reached: RunState
     delta: float = DELTA
+    start: PyTree | None = None
 
     @functools.cached_property
     def epsilon(self) -> float | None:
@@ -258,7 +260,8 @@ class Result:
         """
         from jdl.runs.predicted import pictured
 
-        return pictured(self.title, self.history, self.n, lambda: [self.simulation], path, theory)
+        start = getattr(self.origin, "start", None)
+        return pictured(self.title, self.history, self.n, lambda: [self.simulation], path, theory, start)
 
     def plot_nodes(
         self, metric: str | None = None, by: str | None = None, path: str | Path | None = None

@@ -110,9 +110,9 @@ class Results(Sequence[Result]):
         """
         from jdl.runs.predicted import pictured
 
-        return pictured(
-            self.results[0].title, self.history, self.n, lambda: [one.simulation for one in self], path, theory
-        )
+        first, simulations = self.results[0], lambda: [one.simulation for one in self]
+        start = getattr(first.origin, "start", None)
+        return pictured(first.title, self.history, self.n, simulations, path, theory, start)
 
     def table(self, format: str = "text", by_seed: bool = False) -> str:
         """The last evaluation as a table in "text", "markdown", "latex", "csv" or "html": mean ± interval over seeds.

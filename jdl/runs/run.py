@@ -207,7 +207,7 @@ def run(
             driver = Driver(driven, Pace(**settings), stop, bar, files, hosts, goal=goal, on_row=on_row)
             driver.drive()
             delta = ((command or {}).get("dp") or {}).get("delta", DELTA)
-            result = _result(driver, made, several, seed, label, driver.begun - begun, delta)
+            result = _result(driver, made, several, seed, label, driver.begun - begun, delta, params)
         if files is not None:
             found = [result] if several is None else list(result)
             if hosts.count == 1:  # with several, each has a part of the models, and the checkpoint has all
@@ -231,6 +231,7 @@ def _result(
     label: str,
     compile_seconds: float,
     delta: float,
+    params: PyTree | None,
 ) -> Result | Results:
     """What a driver has done."""
     path = driver.files.path if driver.files is not None else None
@@ -252,7 +253,7 @@ def _result(
                 status=status,
                 message=message,
                 rounds=int(state.t),
-                origin=Live(simulation, state, delta),
+                origin=Live(simulation, state, delta, params),
                 seconds=driver.seconds,
                 compile_seconds=compile_seconds,
                 run_dir=path,

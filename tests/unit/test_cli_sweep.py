@@ -87,6 +87,19 @@ def test_attacks_and_rules_are_axes_and_options_follow_names():
     ]
 
 
+def test_schedules_and_parts_inside_parts_are_axes():
+    found = labels("--schedule none,crashes:fail=0.1+windowed:every=2 --network rotated:inner=qsgd:levels=3,choco")
+    assert found == [
+        {"schedule": schedule, "network": network}
+        for schedule in ("none", "crashes:fail=0.1+windowed:every=2")
+        for network in ("rotated:inner=[qsgd:levels=3]", "choco")
+    ]
+    served = labels("--algorithm dpsgd,fedavg --schedule none,crashes --nodes 8")  # a server has no links to change
+    assert [tuple(one.values()) for one in served] == [("dpsgd", "none"), ("dpsgd", "crashes"), ("fedavg",)]
+    compressors = labels("--algorithm beer --compressor sign,qsgd:contractive=true")
+    assert compressors == [{"compressor": "sign"}, {"compressor": "qsgd:contractive=true"}]
+
+
 def test_flags_that_go_together():
     line = "--algorithm dpsgd,gradient_tracking --topology ring,star --lr 0.3,0.1"
     assert labels(line, "algorithm,lr") == [

@@ -75,6 +75,13 @@ def test_a_result_names_network_attackers_and_schedule_where_they_are_not_usual(
     assert surroundings(of_simulation(plain), np.ones(8, bool)) == []
 
 
+def test_theory_lies_over_curves_that_began_at_params():
+    """A prediction from another start is refused, since its first loss is not that of the run."""
+    parts = jdl.problems.quadratic(4, dim=2), jdl.algorithms.DPSGD(lr=0.1), jdl.topology.ring(4)
+    result = jdl.run(*parts, rounds=2, eval_every=1, params=jnp.full(2, 3.0), progress=False)
+    assert result.plot(theory=True)
+
+
 def test_a_schedule_of_optax_is_a_decay_and_an_array_of_whole_numbers_is_seeds():
     """By hand: the cosine falls from 1 to 0 in ten rounds, and is a half after five."""
     cosine = optax.cosine_decay_schedule(1.0, 10)
