@@ -23,7 +23,7 @@ from jdl.runs.configuration import settings_of
 from jdl.runs.describe import describe, environment, part_name
 from jdl.runs.driver import Driver
 from jdl.runs.ending import ending
-from jdl.runs.goal import goal_of
+from jdl.runs.goal import check_columns, goal_of
 from jdl.runs.history import History, Row
 from jdl.runs.hosts import Hosts
 from jdl.runs.interrupt import interruptible
@@ -177,6 +177,7 @@ def run(
     made = simulations({**parts, **what, **how}, several or (seed,))
     made = made if several is None else aligned(made, ROUNDS)  # the same for a run that is extended
     simulation = made[0]
+    check_columns(goal, simulation)
     if params is not None:
         params = start_of(simulation, params)
         check_start(simulation, params)

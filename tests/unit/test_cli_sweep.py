@@ -213,6 +213,18 @@ def test_bad_input_is_one_sentence_and_code_2(name, call, tmp_path):
     assert err.startswith("jdl: ") and err.count("\n") == 1 and not (tmp_path / "runs").exists()
 
 
+def test_a_goal_of_no_column_is_refused_before_a_directory_holds_the_sweep(call, tmp_path):
+    line = [*TINY, "--topology", "ring", "--no-progress", "--out", "a"]
+    code, _, err = call("sweep", *line, "--until", "suboptimalty=1")
+    assert (
+        code == 2 and "got column of the history in until 'suboptimalty', which does not exist; did you mean sub" in err
+    )
+    assert not (tmp_path / "a" / "sweep.json").exists()
+    assert call("sweep", *line, "--until", "suboptimality=1e9")[0] == 0
+    code, _, err = call("run", *TINY, "--topology", "ring", "--out", "b", "--until", "accuracy=0.9")
+    assert code == 2 and "until 'accuracy', which does not exist" in err and not (tmp_path / "b").exists()
+
+
 def test_the_seed_of_the_run_moves_what_vary_names():
     flags = "--problem quadratic --nodes 8 --topology random_regular --degree 3 --data-seed 4 --graph-seed 7".split()
     flags += "--dishonest 2 --role_seed 1".split()
