@@ -33,10 +33,11 @@ def note(sentence: str) -> None:
 
 def _level_of_user() -> int:
     """How far above `note` the user's own line is: the first outside jdl and the libraries through which it calls."""
-    inside = [os.path.dirname(os.path.dirname(__file__))]
+    inside = [os.path.join(os.path.dirname(os.path.dirname(__file__)), "")]
     for name in ("jax", "flax", "functools", "contextlib"):
         file = getattr(sys.modules.get(name), "__file__", None)
-        inside += [os.path.dirname(file) if os.path.basename(file) == "__init__.py" else file] if file else []
+        folder = os.path.basename(file or "") == "__init__.py"
+        inside += [os.path.join(os.path.dirname(file), "") if folder else file] if file else []
     frame, level = sys._getframe(2), 2
     while frame is not None and frame.f_code.co_filename.startswith(tuple(inside)):
         frame, level = frame.f_back, level + 1

@@ -150,6 +150,8 @@ def _group(kind: str, name: str, chosen: Chosen) -> tuple[str, Any, Any]:
             )
             if names:
                 value, default_said = one_of(names), "the usual one for the data"
+            if kind == "schedules" and option.default is inspect.Parameter.empty:
+                default_said = "needed"
             if option.name in insides(maker(kind, name)):
                 value, default_said = "NAME:OPTION=VALUE:...", usual_inside(maker(kind, name), option.name)
             says = note(value, default_said, option.help or None)
