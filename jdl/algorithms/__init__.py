@@ -3,6 +3,7 @@
 To add one: copy `_skeleton.py` into a family, fill it, export it.
 """
 
+from jdl import checks
 from jdl.algorithms.compressed.beer import BEER
 from jdl.algorithms.compressed.cdproxsgt import CDProxSGT
 from jdl.algorithms.compressed.dcd import DCD
@@ -176,3 +177,5 @@ __all__ = [
     "SwarmSGD",
     "WangElia",
 ]
+
+checks.name_fields(__name__)

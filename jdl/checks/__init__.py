@@ -1,6 +1,7 @@
 """Checks of input, made on the host, once, at the public boundary."""
 
 from jdl.checks.bounds import bounded, fields, one_number, whole
+from jdl.checks.fields_named import name_fields
 from jdl.checks.mark import Mark, settled
 from jdl.checks.memory import available_memory, fits
 from jdl.checks.paths import path
@@ -16,6 +17,7 @@ __all__ = [
     "fields",
     "fits",
     "known",
+    "name_fields",
     "nearest",
     "note",
     "one_number",

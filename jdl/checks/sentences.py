@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import sys
 import warnings
 from collections.abc import Iterable
 
@@ -26,7 +28,20 @@ def note(sentence: str) -> None:
     >>> str(caught[0].message), caught[0].category.__name__
     ('note: a.edges counts its nodes from 1', 'Note')
     """
-    warnings.warn(f"note: {sentence}", Note, stacklevel=3)
+    warnings.warn(f"note: {sentence}", Note, stacklevel=_level_of_user())
+
+
+def _level_of_user() -> int:
+    """How far above `note` the user's own line is: the first outside jdl and the libraries through which it calls."""
+    inside = [os.path.join(os.path.dirname(os.path.dirname(__file__)), "")]
+    for name in ("jax", "flax", "functools", "contextlib"):
+        file = getattr(sys.modules.get(name), "__file__", None)
+        folder = os.path.basename(file or "") == "__init__.py"
+        inside += [os.path.join(os.path.dirname(file), "") if folder else file] if file else []
+    frame, level = sys._getframe(2), 2
+    while frame is not None and frame.f_code.co_filename.startswith(tuple(inside)):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def require(condition: bool, sentence: str) -> None:

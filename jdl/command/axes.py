@@ -12,7 +12,7 @@ from jdl import checks
 __all__ = ["LISTS", "Axis", "Dimension", "axes_in", "dimensions"]
 
 # Flags of which one value is a list of parts, as in `jdl run --network top_k lossy`.
-LISTS = ("network", "network_down", "attack", "oracle")
+LISTS = ("network", "network_down", "attack", "oracle", "schedule")
 
 
 class Axis(NamedTuple):

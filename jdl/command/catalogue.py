@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from jdl import algorithms, checks, compressors, exchange, oracle, problems, schedule, topology
 from jdl.command.docstring import Docstring, docstring
+from jdl.command.insides import PROTOCOLS, fits, insides
 from jdl.data.partition.rules import RULES
 
 __all__ = [
@@ -30,6 +31,10 @@ __all__ = [
     "maker",
     "members",
     "options",
+    "owner_of",
+    "said_options",
+    "those_inside",
+    "usual_inside",
 ]
 
 Maker = Callable[..., Any]
@@ -38,6 +43,7 @@ Maker = Callable[..., Any]
 KINDS = {
     "algorithms": "algorithm",
     "topologies": "topology",
+    "schedules": "schedule",
     "exchanges": "exchange",
     "oracles": "oracle",
     "problems": "problem",
@@ -55,6 +61,9 @@ RENAMED = {
 }
 
 PLAIN = (bool, int, float, str)
+
+# Classes that a command line calls otherwise than by their name, since a part of another kind has it.
+CALLED = {compressors.Chain: "codec_chain", schedule.Partition: "network_partition"}
 
 
 class Entry(NamedTuple):
@@ -95,8 +104,9 @@ def members(kind: str) -> dict[str, Maker]:
         return {name: make for name, make in (graphs | _schedules()).items() if _from_n_alone(make)}
     if kind == "exchanges":
         found = {_lower(cls): cls for cls in _listed(exchange, inspect.isclass)}
-        # Flags can say all of a compressor that is not made of others.
-        found |= {_lower(cls): cls for cls in _compressors() if not _compressors_in(cls)}
+        found |= {_lower(cls): cls for cls in _listed(compressors, dataclasses.is_dataclass) if options(cls)}
+    elif kind == "schedules":
+        return _wrapping()
     elif kind == "oracles":
         found = {_lower(cls): cls for cls in _listed(oracle, inspect.isclass)}
     elif kind == "problems":
@@ -116,15 +126,58 @@ def maker(kind: str, name: str) -> Maker:
 def make(kind: str, /, name: str, **options: Any) -> Any:
     """The thing of this name with these options; those of a compressor inside it go there.
 
+    An option that is a part is given by its record, with its name and its options.
+
     >>> make("exchanges", "choco", gamma=0.5, fraction=0.2).compressor.fraction
     0.2
+    >>> make("exchanges", "choco", compressor={"name": "qsgd", "levels": 3}).compressor.levels
+    3
     """
-    thing = maker(kind, name)
-    for field, inside in _compressors_in(thing).items():
-        of_it = [option.name for option in _own_options(type(inside)) if option.name in options]
-        of_it = [one for one in of_it if one not in inspect.signature(thing).parameters]
-        options[field] = dataclasses.replace(inside, **{one: options.pop(one) for one in of_it})
+    return _made(maker(kind, name), options)
+
+
+def _made(thing: Maker, options: dict[str, Any]) -> Any:
+    for field, protocol in insides(thing).items():
+        record = options.get(field)
+        if isinstance(record, dict):
+            more = {option: value for option, value in record.items() if option != "name"}
+            options[field] = _made(those_inside(protocol)[record["name"]], more)
+    for option, field in owner_of(thing).items():
+        if option in options and field not in options:
+            options[field] = _compressors_in(thing)[field]
+        if option in options:
+            options[field] = dataclasses.replace(options[field], **{option: options.pop(option)})
     return thing(**options)
+
+
+@functools.cache
+def those_inside(protocol: type) -> dict[str, Maker]:
+    """What an argument of this protocol may be, by name.
+
+    >>> from jdl.compressors import Sparsifier
+    >>> sorted(those_inside(Sparsifier))
+    ['rand_k', 'threshold', 'top_k']
+    """
+    if PROTOCOLS[protocol] == "method":
+        found = members("algorithms")
+    elif PROTOCOLS[protocol] == "rule":
+        found = members("exchanges")
+    else:
+        found = {_lower(cls): cls for cls in _listed(compressors, dataclasses.is_dataclass)}
+    return {name: made for name, made in found.items() if fits(made, protocol)}
+
+
+@functools.cache
+def owner_of(thing: Maker) -> dict[str, str]:
+    """The options of a thing that are those of a compressor inside it, with the argument that is that compressor.
+
+    >>> owner_of(exchange.Choco)
+    {'fraction': 'compressor', 'index': 'compressor'}
+    """
+    taken, found = set(inspect.signature(thing).parameters), {}
+    for field, inside in _compressors_in(thing).items():
+        found |= {one.name: field for one in _own_options(type(inside)) if one.name not in taken | found.keys()}
+    return found
 
 
 def known(kind: str, name: str, others: Sequence[str] = ()) -> str:
@@ -146,7 +199,23 @@ def known(kind: str, name: str, others: Sequence[str] = ()) -> str:
     got = f"got {KINDS[kind]} {name!r}, which does not exist"
     sentence = f"{got}; there is --{FLAG[elsewhere[0]]} {plain}" if elsewhere else ""
     checks.require(not elsewhere, sentence)
+    if plain not in own and (python := _python_only(kind, plain)):
+        raise checks.InputError(f"got {KINDS[kind]} {plain}, which is Python only; write {python}")
     return checks.known(KINDS[kind], name, own)
+
+
+def _python_only(kind: str, plain: str) -> str | None:
+    """How a part is written in Python that no command line can spell, as it takes arrays; None if there is none."""
+    room = {"exchanges": exchange, "oracles": oracle, "topologies": schedule}.get(kind)
+    found = {_lower(cls): cls for cls in _listed(room, dataclasses.is_dataclass)} if room else {}
+    if plain not in found:
+        return None
+    cls, argument = found[plain], {"exchanges": "network=[{}]", "oracles": "oracle=[{}]", "topologies": "topology={}"}
+    way = next((name for name in ("of", "for_nodes", "from_trace") if hasattr(cls, name)), None)
+    parameters = inspect.signature(getattr(cls, way) if way else cls).parameters.values()
+    required = ", ".join(one.name for one in parameters if one.default is one.empty)
+    name = f"{room.__name__}.{cls.__name__}{f'.{way}' if way else ''}"
+    return f"jdl.run(..., {argument[kind].format(f'{name}({required})')}): see its docstring"
 
 
 def catalogue() -> dict[str, list[Entry]]:
@@ -230,19 +299,39 @@ def entry(name: str, thing: Maker) -> Entry:
 def options(thing: Maker) -> list[Option]:
     """The arguments of a thing that are plain numbers, names or switches, with their help from its docstring.
 
-    A compressor among them contributes its own.
+    A compressor among them contributes its own. An argument that is a part is an option, too: a word, see
+    `jdl.command.inline`; None for the usual one.
 
     >>> [option.name for option in options(topology.random_regular)]
     ['degree', 'seed']
     >>> [option.name for option in options(exchange.Choco)]
-    ['gamma', 'fraction', 'index']
+    ['gamma', 'fraction', 'index', 'compressor']
     """
     found = _own_options(thing)
-    taken = set(inspect.signature(thing).parameters)
-    for inside in _compressors_in(thing).values():
-        more = [one for one in _own_options(type(inside)) if one.name not in taken]
-        found += [one._replace(default=getattr(inside, one.name)) for one in more]
-    return found
+    for name, field in owner_of(thing).items():
+        inside = _compressors_in(thing)[field]
+        (own,) = (one for one in _own_options(type(inside)) if one.name == name)
+        found.append(own._replace(default=getattr(inside, name)))
+    return found + [Option(name, str | None, None, _help(thing, name)) for name in insides(thing)]
+
+
+def said_options(thing: Maker) -> str:
+    """The options of a thing with their defaults, as they follow its name on a command line.
+
+    >>> said_options(exchange.Choco)
+    'gamma=0.2, fraction=0.1, index=log2, compressor=[top_k]'
+    """
+    said = {one.name: "none" if one.default is None else one.default for one in options(thing)}
+    said |= {name: f"[{usual_inside(thing, name)}]" for name in insides(thing)}
+    needed = {name: name.upper() for name, default in said.items() if default is inspect.Parameter.empty}
+    return ", ".join(f"{name}={default}" for name, default in (said | needed).items())
+
+
+def usual_inside(thing: Maker, name: str) -> str:
+    """The name of the part that an argument is if none is given; "none" if it is none then."""
+    usual = inspect.signature(thing).parameters[name].default
+    named = [one for one, made in those_inside(insides(thing)[name]).items() if made is type(usual)]
+    return named[0] if named else "none"
 
 
 def _own_options(thing: Maker) -> list[Option]:
@@ -295,12 +384,23 @@ def _lower(cls: type) -> str:
     >>> _lower(exchange.CoordinateMedian), _lower(compressors.TopK)
     ('coordinate_median', 'top_k')
     """
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+    return CALLED.get(cls, words)
 
 
 def _schedules() -> dict[str, Maker]:
     """The method that makes a schedule for n nodes, or the class where its fields say all."""
     return {_lower(cls): getattr(cls, "for_nodes", cls) for cls in _listed(schedule, inspect.isclass)}
+
+
+def _wrapping() -> dict[str, Maker]:
+    """What makes a schedule from another one: the method that reads a file or takes it first, or the class."""
+    found = {}
+    for cls in _listed(schedule, dataclasses.is_dataclass):
+        made = getattr(cls, "from_trace", None) or getattr(cls, "of", cls)
+        if next(iter(inspect.signature(made).parameters), None) == "schedule" and options(made):
+            found[_lower(cls)] = made
+    return found
 
 
 def _all_default(make: Maker) -> bool:

@@ -49,6 +49,11 @@ class Choices:
         ),
     ] = None
     """graph, cycle of graphs or random schedule that says which peers exchange messages"""
+    schedule: Annotated[
+        tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]], note(one_of(members("schedules")) + " ...", "none")
+    ] = ()
+    """what happens to peers and links over the rounds, the first next to the topology: sleeping:probability=0.1, or
+    traced:path=FILE for hours at which peers are there"""
     network: Annotated[
         tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]], note(one_of(members("exchanges")) + " ...", "linear")
     ] = ()
@@ -96,6 +101,7 @@ class Chosen(NamedTuple):
         its name, see `jdl.command.inline`.
       network_down: the exchanges on the way from a server to its clients, in their order.
       oracle: the wrappers of the oracle, and perhaps an oracle, in their order.
+      schedule: the schedules around the topology, the innermost first.
     """
 
     algorithm: str
@@ -105,6 +111,7 @@ class Chosen(NamedTuple):
     network: tuple[str, ...]
     network_down: tuple[str, ...] = ()
     oracle: tuple[str, ...] = ()
+    schedule: tuple[str, ...] = ()
 
     @property
     def parts(self) -> list[tuple[str, str]]:
@@ -112,6 +119,7 @@ class Chosen(NamedTuple):
         one_each = zip(("algorithms", "topologies", "problems", "partitions"), self[:4], strict=True)
         lists = [("exchanges", name_of(text)) for text in self.network]
         lists += [("oracles", name_of(text)) for text in self.oracle]
+        lists += [("schedules", name_of(text)) for text in self.schedule]
         return [part for part in one_each if part[1]] + list(dict.fromkeys(lists))
 
     @property
@@ -153,11 +161,14 @@ def choose(choices: Choices) -> Chosen:
     down = in_order("exchanges", choices.network_down)
     need = "need a method with a server; leave it out, or give --algorithm fedavg"
     checks.require(not down or "server" in needs, f"got --network-down with {algorithm}, which has no server, {need}")
+    around = in_order("schedules", choices.schedule)
+    need = "need a topology whose links it changes; leave it out, or give --topology ring"
+    checks.require(not around or topology not in (None, "sampling"), f"got --schedule with {algorithm}, {need}")
     own, partition = inspect.signature(maker("problems", problem)).parameters.get("partition"), choices.partition
     need = "whose nodes have data of their own; leave --partition out, or give --problem digits"
     checks.require(own is not None or partition is None, f"got partition {partition!r} with {problem}, {need}")
     partition = own and known("partitions", partition or own.default)
-    return Chosen(algorithm, topology, problem, partition, network, down, in_order("oracles", choices.oracle))
+    return Chosen(algorithm, topology, problem, partition, network, down, in_order("oracles", choices.oracle), around)
 
 
 def in_order(kind: str, groups: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from jdl.command.record import build, record, topology_of
 from jdl.command.seeds import graph
 from jdl.command.shown import show
 from jdl.command.unknown import refuse
+from jdl.command.until import until_in
 from jdl.engine.placement import cores, find_devices, use_cores
 from jdl.runs import baselines, privacy
 from jdl.runs.place import Place
@@ -162,6 +163,7 @@ def _list(names: tuple[str, ...], as_json: bool) -> int:
         print(json.dumps({catalogue.KINDS[kind]: entries for kind, entries in shown.items()}, indent=2))
         return 0
     width = max(map(len, every)) + 2
+    kind_of = {entry.name: kind for kind, entries in found.items() for entry in entries}
     for heading, entries in catalogue.groups().items():
         shown = [entry for entry in entries if entry.name in chosen]
         if shown:
@@ -169,6 +171,8 @@ def _list(names: tuple[str, ...], as_json: bool) -> int:
         for entry in shown:
             print(f"  {entry.name:<{width}}{entry.summary}")
             more = {"sends": entry.sends, "memory": entry.memory, "published in": entry.paper} if names else {}
+            if names:
+                more["options"] = catalogue.said_options(catalogue.maker(kind_of[entry.name], entry.name))
             for what, text in more.items():
                 if text:
                     print(textwrap.fill(f"{what}: {text}", 118, initial_indent="    ", subsequent_indent="      "))
@@ -228,6 +232,9 @@ def _resume(given: Resume) -> int:
     if given.rounds is not None:
         require_same_noise(command, given.rounds)
         command |= {"rounds": checks.whole("--rounds", given.rounds, 1), "eval_every": every}
+    checks.require(not (given.until and given.no_until), "got --until and --no-until, need one of them; leave one out")
+    if given.until or given.no_until:
+        command |= {"until": until_in(given.until)}
     with contextlib.suppress(ValueError, KeyError, TypeError, OSError):  # there is no summary yet, or it is incomplete
         if json.loads((out / "summary.json").read_text())["status"] == "finished" and command["rounds"] == before:
             print(f"the run in {out} is finished; these are its results", file=sys.stderr)

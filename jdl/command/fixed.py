@@ -35,6 +35,12 @@ class Resume:
         int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: as many as it was begun with)")
     ] = None
     """go on to this number of rounds, also after the run has finished (a run that has reached its goal stays there)"""
+    until: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="COLUMN=VALUE ...", help_behavior_hint="(default: as it was begun)")
+    ] = ()
+    """end as soon as an evaluation has reached these values, in place of the goal with which it was begun"""
+    no_until: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """run all rounds, without the goal with which it was begun"""
     json: bool = False
     """print one JSON object, and nothing else, on standard output"""
     baselines: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: on; off with --json)")] = True

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import tyro
 
 from jdl import local
-from jdl.command.catalogue import FLAG, Option, entry, maker, members, options
+from jdl.command.catalogue import FLAG, Option, entry, maker, members, options, usual_inside
 from jdl.command.choices import Choices, Chosen
 from jdl.command.defaults import better
 from jdl.command.help import metavar, note, one_of, words
+from jdl.command.insides import insides
 from jdl.command.seeds import VARY
 from jdl.topology.weights.weighted import SCHEMES
 
@@ -23,7 +24,7 @@ __all__ = ["FLAG", "PREFIXED", "Common", "Graph", "flags_of", "options_of", "spe
 SEEDS = {"topologies": "graph_seed", "problems": "data_seed"}
 
 # Kinds of which a run may have several parts; the flags of each begin with its name.
-PREFIXED = ("exchanges", "oracles")
+PREFIXED = ("schedules", "exchanges", "oracles")
 
 # Options that have no flag, since another part sets them: the problem sets the seed of the partition, and --partition
 # sets the partition of the problem.
@@ -149,6 +150,10 @@ def _group(kind: str, name: str, chosen: Chosen) -> tuple[str, Any, Any]:
             )
             if names:
                 value, default_said = one_of(names), "the usual one for the data"
+            if kind == "schedules" and option.default is inspect.Parameter.empty:
+                default_said = "needed"
+            if option.name in insides(maker(kind, name)):
+                value, default_said = "NAME:OPTION=VALUE:...", usual_inside(maker(kind, name), option.name)
             says = note(value, default_said, option.help or None)
         default = tuned.get(option.name, default)
         fields.append((spelled(kind, option), Annotated[hint, says], default))

@@ -105,7 +105,7 @@ def _is_used(dimension: Dimension, named: Mapping[str, str], applied: Mapping[st
 
 
 def _applies(flag: str, named: Mapping[str, str]) -> bool:
-    if flag in ("topology", "network_down"):
+    if flag in ("topology", "schedule", "network_down"):
         served = "server" in members("algorithms")[known("algorithms", named.get("algorithm", "dpsgd"))]().needs
         return served == (flag == "network_down")
     if flag == "partition":
@@ -157,7 +157,8 @@ def _label(flag: str, text: str, chosen: Chosen) -> str:
     if flag not in (*LISTS, "rule"):
         return getattr(chosen, flag)
     parts = (text,) if flag == "rule" else _parts_in(flag, text)
-    return "+".join(in_order("oracles" if flag == "oracle" else "exchanges", (parts,))) or "none"
+    kind = {"oracle": "oracles", "schedule": "schedules"}.get(flag, "exchanges")
+    return "+".join(in_order(kind, (parts,))) or "none"
 
 
 def _refuse(axis: Axis, chosen: Chosen) -> None:

@@ -1,14 +1,22 @@
-"""Options that follow the name of a part in a list, `lossy:probability=0.1`, so that a part may occur twice."""
+"""Options that follow the name of a part, `lossy:probability=0.1`; of an option that is a part, in brackets.
+
+`choco:compressor=[qsgd:levels=16]:gamma=0.3` is CHOCO with QSGD inside. A part that stands last needs no brackets:
+`choco:gamma=0.3:compressor=qsgd:levels=16`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from jdl import checks
-from jdl.command.catalogue import known, maker, options
+from jdl.command.catalogue import known, maker, options, owner_of, those_inside, usual_inside
+from jdl.command.insides import PROTOCOLS, insides
 from jdl.command.values import plain_type, value_of
 
-__all__ = ["name_of", "spelled_in_full", "values_of"]
+__all__ = ["name_of", "record_inside", "resolved", "spelled_in_full", "values_of"]
+
+Maker = Callable[..., Any]
 
 
 def name_of(text: str) -> str:
@@ -25,17 +33,19 @@ def spelled_in_full(kind: str, text: str) -> str:
 
     Args:
       kind: "exchanges" or "oracles".
-      text: `NAME`, or `NAME:OPTION=VALUE:OPTION=VALUE`.
+      text: `NAME`, or `NAME:OPTION=VALUE:OPTION=VALUE`, where a value may be such a text in brackets.
 
     Raises:
       InputError: if there is no such part or option, or if a value is not of the type of its option.
 
     >>> spelled_in_full("exchanges", "Lossy:probability=0.1")
     'lossy:probability=0.1'
+    >>> spelled_in_full("exchanges", "rotated:inner=QSGD:levels=16")
+    'rotated:inner=[qsgd:levels=16]'
     """
-    name, *pairs = text.split(":")
+    name, colon, rest = text.partition(":")
     name = known(kind, name)
-    return ":".join([name, *(_pair(kind, name, pair) for pair in pairs)])
+    return ":".join([name, *(spelled for _, _, spelled in _options(maker(kind, name), name, rest, bool(colon)))])
 
 
 def values_of(kind: str, text: str) -> dict[str, Any]:
@@ -43,24 +53,108 @@ def values_of(kind: str, text: str) -> dict[str, Any]:
 
     >>> values_of("exchanges", "lossy:probability=0.1")
     {'probability': 0.1}
+    >>> values_of("exchanges", "rotated:inner=[natural]")
+    {'inner': {'name': 'natural', 'stochastic': True}}
     """
-    name, *pairs = text.split(":")
-    return dict(_value(kind, name, pair) for pair in pairs)
+    name, colon, rest = text.partition(":")
+    return {option: value for option, value, _ in _options(maker(kind, name), name, rest, bool(colon))}
 
 
-def _pair(kind: str, name: str, pair: str) -> str:
-    option, _ = _value(kind, name, pair)
-    return f"{option}={pair.partition('=')[2].strip()}"
+def record_inside(thing: Maker, field: str, text: str, got: str) -> dict[str, Any]:
+    """The record of an argument that is a part: its name and all its options.
+
+    Args:
+      thing: what takes it.
+      field: the name of the argument.
+      text: the part, as in a list.
+      got: what the user wrote, for the sentence of an error.
+
+    >>> from jdl.exchange import Choco
+    >>> record_inside(Choco, "compressor", "qsgd:levels=16", "")
+    {'name': 'qsgd', 'levels': 16, 'contractive': False}
+    """
+    return _inside(thing, field, text, got)[0]
 
 
-def _value(kind: str, name: str, pair: str) -> tuple[str, Any]:
+def resolved(thing: Maker, name: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The values of options without those of a usual part in whose place another one is given.
+
+    Args:
+      thing: what they are options of.
+      name: its name.
+      values: a value for each option; of a part its record, its text, or None for the usual one.
+
+    Raises:
+      InputError: if an option is given of a part that is not there.
+    """
+    given, usual = {}, {one.name: one.default for one in options(thing)}
+    for field in insides(thing):
+        value = values.get(field)
+        if value is not None:
+            given[field] = record_inside(thing, field, value, f"{field}={value}") if isinstance(value, str) else value
+    left = {option: value for option, value in values.items() if option not in insides(thing)}
+    for option, field in owner_of(thing).items():
+        if field in given and option in left:
+            inside, value = usual_inside(thing, field), left.pop(option)
+            need = (
+                f"which is an option of its usual {field}, {inside}; write {field}=[{given[field]['name']}:...] alone"
+            )
+            checks.require(value == usual[option], f"got {name} with {field} and with {option}={value}, {need}")
+    return left | given
+
+
+def _options(thing: Maker, name: str, text: str, some: bool) -> Iterator[tuple[str, Any, str]]:
+    """Each option that follows a name, its value, and how it is spelled."""
+    while some:
+        pair, text, some = _first(text, f"{name}:{text}")
+        option = pair.partition("=")[0].strip()
+        if option in insides(thing) and "[" not in pair and some:  # a part that stands last takes what follows
+            pair, text, some = f"{pair}:{text}", "", False
+        yield _value(thing, name, pair)
+
+
+def _first(text: str, got: str) -> tuple[str, str, bool]:
+    """What stands before the first colon outside brackets, what stands after it, and whether there is one."""
+    depth = 0
+    for at, letter in enumerate(text):
+        depth += (letter == "[") - (letter == "]")
+        if letter == ":" and depth == 0:
+            return text[:at], text[at + 1 :], True
+    checks.require(depth == 0, f"got {got}, in which a bracket is missing; write as many [ as ]")
+    return text, "", False
+
+
+def _value(thing: Maker, name: str, pair: str) -> tuple[str, Any, str]:
     option, equals, text = (word.strip() for word in pair.partition("="))
-    found = {one.name: one for one in options(maker(kind, name))}
+    found = {one.name: one for one in options(thing)}
     first = next(iter(found), None)
     checks.require(first is not None, f"got {name}:{pair}, but {name} has no options; write {name}")
-    need = f"need an option and its value; write {name}:{first}=VALUE"
+    inside = next(iter(insides(thing)), None)
+    is_part = not equals and inside is not None and name_of(option) in those_inside(insides(thing)[inside])
+    example = f"{inside}=[{option}]" if is_part else f"{first}=VALUE"
+    need = f"need an option and its value; write {name}:{example}"
     checks.require(bool(equals and option and text), f"got {name}:{pair}, {need}")
     option = checks.known(f"option of {name}", option, found)
+    if option in insides(thing):
+        text = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+        record, spelled = _inside(thing, option, text, f"{name}:{pair}")
+        return option, record, f"{option}=[{spelled}]"
     do = f"write a colon between options, {name}:{option}=VALUE:..." if "," in text else f"see `jdl list {name}`"
     kind = plain_type(found[option].type, found[option].default)
-    return option, value_of(*kind, text, f"{name}:{option}={text}", do)
+    return option, value_of(*kind, text, f"{name}:{option}={text}", do), f"{option}={text}"
+
+
+def _inside(thing: Maker, field: str, text: str, got: str) -> tuple[dict[str, Any], str]:
+    """The record of an argument that is a part, and how it is spelled."""
+    protocol = insides(thing)[field]
+    name, colon, rest = text.partition(":")
+    name = checks.known(f"{PROTOCOLS[protocol]} in {got}:", name, those_inside(protocol))
+    part = those_inside(protocol)[name]
+    usual = {one.name: one.default for one in options(part)}
+    outer = {one.name for one in options(thing)} - owner_of(thing).keys() - usual.keys()
+    odd = next((pair for pair in rest.split(":") if pair.partition("=")[0] in outer), None)
+    need = f"{odd} would be of {name}, need it outside; write {field}=[{text.replace(f':{odd}', '')}]:{odd}"
+    checks.require(odd is None or "[" in rest, f"got {got}, in which {need}")
+    own = list(_options(part, name, rest, bool(colon)))
+    record = resolved(part, name, usual | {option: value for option, value, _ in own})
+    return {"name": name} | record, ":".join([name, *(spelled for _, _, spelled in own)])

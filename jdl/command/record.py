@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import typing
 from typing import Any
@@ -11,7 +12,7 @@ from jdl.command.budget import budget_in, oracle_within
 from jdl.command.catalogue import make, maker
 from jdl.command.choices import Chosen
 from jdl.command.flags import FLAG, PREFIXED, options_of, spelled
-from jdl.command.inline import name_of, values_of
+from jdl.command.inline import name_of, resolved, values_of
 from jdl.command.seeds import Once, parts_by_seed, seeds_in, vary_in
 from jdl.command.until import until_in
 from jdl.data.load import absolute
@@ -47,6 +48,8 @@ def record(flags: Any, chosen: Chosen) -> Command:
         command["topology"]["participants"] = flags.nodes
     command["network"] = [_part("exchanges", name, flags) for name in chosen.network]
     command["network_down"] = [_part("exchanges", name, getattr(flags, "down", None)) for name in chosen.network_down]
+    if chosen.schedule:
+        command["schedule"] = [_part("schedules", name, flags) for name in chosen.schedule]
     command["oracle"] = [_part("oracles", name, flags) for name in chosen.oracle]
     numbers = {name: getattr(flags, name) for name in LEAST}
     for name, number in numbers.items():
@@ -154,6 +157,12 @@ def _part(kind: str, name: str, flags: Any) -> Command:
     """
     name, own = name_of(name), values_of(kind, name)
     values = {one.name: getattr(getattr(flags, name), spelled(kind, one)) for one in options_of(kind, name)} | own
+    needed = [
+        one.name for one in options_of(kind, name) if kind == "schedules" and one.default is inspect.Parameter.empty
+    ]
+    lacks = next((one for one in needed if values[one] is None), None)
+    checks.require(lacks is None, f"got {name} without {lacks}, which it needs; write {name}:{lacks}=VALUE")
+    values = resolved(maker(kind, name), name, values)
     return {"name": name} | {name: _from_anywhere(name, value) for name, value in values.items()}
 
 

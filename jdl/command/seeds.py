@@ -18,7 +18,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from jdl import checks, roles
+from jdl import checks, roles, schedule
 from jdl.command.catalogue import make
 from jdl.runs.memory import fits_in_memory
 from jdl.topology import Topology
@@ -112,7 +112,7 @@ def _fitting(command: Command) -> Problem:
 # What of a command each part is made of.
 KEYS = {
     "problem": ("problem", "partition", "nodes", "seed"),
-    "topology": ("topology", "problem", "partition", "nodes", "seed"),
+    "topology": ("topology", "schedule", "problem", "partition", "nodes", "seed"),
     "roles": ("roles", "nodes", "seed"),
 }
 
@@ -140,7 +140,21 @@ def _topology(command: Command, vary: tuple[str, ...], seed: int) -> Any:
     by_size = part.get("weights") == "data_size"
     sizes = _problem(command, vary, seed).num_examples if by_size else None
     data = [_moved(command["problem"], command, seed, "data" in vary), command["partition"]] if by_size else []
-    return _once([part, command["nodes"], *data], lambda: graph(part, command["nodes"], sizes))
+    around = command.get("schedule") or []
+    return _once(
+        [part, command["nodes"], *data, *around], lambda: _around(graph(part, command["nodes"], sizes), around)
+    )
+
+
+def _around(topology: Any, around: list[Command]) -> Any:
+    """The schedules around a topology, the first of them next to it."""
+    for part in around:
+        if isinstance(topology, list):
+            topology = schedule.Cyclic.of(topology)
+        elif isinstance(topology, Topology):
+            topology = schedule.Fixed.of(topology)
+        topology = make("schedules", schedule=topology, **part)
+    return topology
 
 
 def _roles(command: Command, vary: tuple[str, ...], seed: int) -> Roles | None:

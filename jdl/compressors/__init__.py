@@ -72,4 +72,5 @@ __all__ = [
     "Uniform",
 ]
 
+checks.name_fields(__name__)
 checks.renamed(__name__, {"Cast": ("jdl.compressors.HalfPrecision", lambda dtype="float16": HalfPrecision(dtype))})

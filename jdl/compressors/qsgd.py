@@ -60,3 +60,8 @@ class QSGD(Quantiser):
     def omega(self, d: jax.Array) -> jax.Array:
         """The bound of the relative variance for an array of d entries."""
         return jnp.minimum(d / self.levels**2, jnp.sqrt(d) / self.levels)
+
+    def relative_error(self, d: int) -> float:
+        """The bound of E ||C(x) - x||^2 / ||x||^2 over arrays of d entries: below 1, it contracts."""
+        omega = min(d / self.levels**2, math.sqrt(d) / self.levels)
+        return omega / (1 + omega) if self.contractive else omega

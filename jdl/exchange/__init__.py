@@ -151,4 +151,5 @@ __all__ = [
     "stack_down",
 ]
 
+checks.name_fields(__name__)
 checks.renamed(__name__, RENAMED)

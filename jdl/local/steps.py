@@ -83,7 +83,11 @@ def rate(lr: jax.Array, decay: Decay | None, t: jax.Array) -> jax.Array:
       decay: function of the round that returns a factor on lr, or None.
       t: the round, i32[].
     """
-    return lr if decay is None else lr * decay(t)
+    if decay is None:
+        return lr
+    with jax.numpy_dtype_promotion("standard"):  # schedules of optax divide the whole number t
+        factor = decay(t)
+    return lr * jnp.asarray(factor, jnp.result_type(lr))
 
 
 def local_steps(

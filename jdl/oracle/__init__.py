@@ -30,4 +30,5 @@ __all__ = [
     "stack_oracles",
 ]
 
+checks.name_fields(__name__)
 checks.renamed(__name__, {"Minibatch": "jdl.oracle.DataOracle"})

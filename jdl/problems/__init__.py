@@ -62,4 +62,5 @@ __all__ = [
     "w8a",
 ]
 
+checks.name_fields(__name__)
 checks.renamed(__name__, {"learn": "jdl.problems.supervised", "regress": "jdl.problems.logistic_regression"})

@@ -25,6 +25,7 @@ from jdl.oracle import ALWAYS, as_oracle
 from jdl.problems import offers
 from jdl.runs import fingerprint, refuse
 from jdl.runs.as_schedule import as_schedule
+from jdl.runs.contraction import say_expanding
 from jdl.runs.devices import check_devices, devices_for
 from jdl.runs.first_round import check_memory, check_metrics, check_words, first_plan
 from jdl.runs.memory import fits_in_memory, shapes_of_model
@@ -151,6 +152,7 @@ def simulation(
         check_words(built)
         check_needs(built, _plan(*shapes))
         say_expected(built, _plan(*shapes))
+        say_expanding(built)
         if clock is not None:
             built = built.replace(work=steps_of(built))
             shapes = program_key(built)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jdl.engine.state import Simulation
+from jdl.runs.contraction import expanding
 from jdl.runs.goal import Goal
 from jdl.runs.history import Row
 from jdl.runs.message_range import smallest_range
@@ -63,7 +64,7 @@ def ending(
     Returns:
       The status, "finished", "reached", "diverged" or "interrupted", and the sentence.
     """
-    advice = f"try a smaller rate{_advice_on_float16(simulation)}"
+    advice = expanding(simulation) or f"try a smaller rate{_advice_on_float16(simulation)}"
     if diverged_round >= 0:
         why = _advice_on_data(simulation) or advice
         return "diverged", f"diverged in round {diverged_round}: a model is no longer finite; {why}"

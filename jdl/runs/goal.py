@@ -7,12 +7,15 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 from jdl import checks
+from jdl.engine.metrics import EVALUATED
+from jdl.engine.sim import Simulation, simulate
 from jdl.runs.history import Row
 
-__all__ = ["Goal", "goal_of"]
+__all__ = ["Goal", "check_columns", "goal_of"]
 
 RELATIONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
@@ -51,6 +54,29 @@ class Goal:
 
     def __str__(self) -> str:
         return " and ".join(f"{column} {relation} {value:g}" for column, relation, value in self.conditions)
+
+
+# Columns that every run has. To know the others a round is traced.
+ALWAYS = {"round", "seconds", "bits_sent", "messages_sent", "megabytes", "mean_loss", "mean_model_loss", "worst_loss"}
+ALWAYS |= {"consensus_distance"}
+
+
+def check_columns(goal: Goal | None, simulation: Simulation) -> None:
+    """Check that a run will have the columns of its goal, before anything of it is written.
+
+    Args:
+      goal: the goal.
+      simulation: the composed simulation.
+
+    Raises:
+      InputError: if there is no such column.
+    """
+    asked = [] if goal is None else [column for column, *_ in goal.conditions if column not in ALWAYS]
+    if asked and simulation.placement.mapping != "loop":
+        found = jax.eval_shape(lambda s: simulate(s, rounds=1)[1], simulation)
+        for column in asked:
+            names = {name for name in found if "/" not in name} | ALWAYS | {EVALUATED}
+            checks.known("column of the history in until", column, names)
 
 
 def goal_of(until: Mapping[str, Any] | None) -> Goal | None:

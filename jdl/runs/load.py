@@ -238,6 +238,11 @@ class Stored:
         """The models of all nodes, or of a server."""
         return self.kept.models(self.place, self.rounds)
 
+    def described(self) -> dict[str, Any]:
+        """The description of the simulation."""
+        found = self.kept.config["simulation"]
+        return found[self.place] if isinstance(found, list) else found
+
 
 def _seed(config: dict[str, Any]) -> int | None:
     """The seed of a run. Versions that did not write it down wrote the key, which holds a seed of 32 bits."""

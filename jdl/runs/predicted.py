@@ -12,6 +12,7 @@ from jdl import checks
 from jdl.engine.sim import Simulation
 from jdl.runs.history import History
 from jdl.theory import Prediction, predict
+from jdl.types import PyTree
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,18 +23,19 @@ __all__ = ["pictured", "prediction_of"]
 ROUNDING = 1e-3
 
 
-def prediction_of(history: History, simulations: Sequence[Simulation]) -> Prediction:
+def prediction_of(history: History, simulations: Sequence[Simulation], start: PyTree | None = None) -> Prediction:
     """What theory predicts of runs at the rounds at which they were evaluated.
 
     Args:
       history: their evaluations.
       simulations: the simulation of each seed.
+      start: the model, or the models, with which they began; None if their seeds drew them.
 
     Raises:
       InputError: if theory has no exact prediction for them (see `jdl.theory.predict`), or if they began at another
         model than the one that their seeds draw.
     """
-    prediction = predict(simulations, history["round"])
+    prediction = predict(simulations, history["round"], params=start)
     first = float(np.mean(history["mean_loss"][0]))
     expected = float(prediction.columns["mean_loss"][0])
     got = f"got a run that began with a mean loss of {first:.6g}, where the start of its seed has {expected:.6g}"
@@ -50,6 +52,7 @@ def pictured(
     simulations: Callable[[], Sequence[Simulation]],
     path: str | Path | None,
     theory: bool | Prediction,
+    start: PyTree | None = None,
 ) -> Figure:
     """The learning curves of one run, or of several seeds of it, with the prediction of theory if it is asked for."""
     from jdl.show import plots
@@ -57,5 +60,5 @@ def pictured(
     good = isinstance(theory, bool | Prediction)
     checks.require(good, f"got theory={theory!r}, need True, or what jdl.theory.predict returns; try theory=True")
     if theory is True:
-        theory = prediction_of(history, simulations())
+        theory = prediction_of(history, simulations(), start)
     return plots.curves({name: history}, path, nodes=n, theory=theory or None)

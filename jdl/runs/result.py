@@ -24,6 +24,7 @@ from jdl.runs.history import History
 from jdl.runs.model_files import save_models
 from jdl.runs.node_facts import NodeFacts
 from jdl.runs.privacy import DELTA, Spent, largest, line, spent
+from jdl.runs.surroundings import of_simulation, surroundings, titled
 from jdl.types import PyTree
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Origin(Protocol):
 
     def models(self) -> PyTree: ...
 
+    def described(self) -> dict[str, Any]: ...
+
 
 @dataclasses.dataclass(frozen=True)
 class Live:
@@ -54,11 +57,13 @@ class Live:
       made: the composed simulation.
       reached: the last state.
       delta: the delta at which the account of privacy is shown.
+      start: the model, or the models, with which the run began; None if its seed drew them.
     """
 
     made: Simulation
     reached: RunState
     delta: float = DELTA
+    start: PyTree | None = None
 
     @functools.cached_property
     def epsilon(self) -> float | None:
@@ -76,6 +81,10 @@ class Live:
     def models(self) -> PyTree:
         """The models of all nodes, or of a server."""
         return simulator.models(self.made, self.reached)
+
+    def described(self) -> dict[str, Any]:
+        """The types and numbers of the parts that the method meets."""
+        return of_simulation(self.made)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +124,11 @@ class Result:
     def n(self) -> int:
         """The number of nodes."""
         return self.node_facts.n
+
+    @property
+    def title(self) -> str:
+        """The name with what the method meets where that is not usual: network, schedule, attackers."""
+        return titled(self.name, self.origin.described(), self.node_facts.honest)
 
     @property
     def simulation(self) -> Simulation:
@@ -246,7 +260,8 @@ class Result:
         """
         from jdl.runs.predicted import pictured
 
-        return pictured(self.name, self.history, self.n, lambda: [self.simulation], path, theory)
+        start = getattr(self.origin, "start", None)
+        return pictured(self.title, self.history, self.n, lambda: [self.simulation], path, theory, start)
 
     def plot_nodes(
         self, metric: str | None = None, by: str | None = None, path: str | Path | None = None
@@ -312,7 +327,7 @@ class Result:
         """
         from jdl.show import report
 
-        return export.formatted(report.rows_of({self.name: self}), format)
+        return export.formatted(report.rows_of({self.title: self}), format)
 
     def to_xarray(self) -> xarray.Dataset:
         """The evaluations as an `xarray.Dataset` (the extra `export`) with the dimensions `round` and `node`.
@@ -346,7 +361,7 @@ class Result:
 
     def facts(self, s: dict[str, Any]) -> list[tuple[str, str]]:
         """Lines of a summary, pairs of a label and a text."""
-        facts, of = [], self._of()
+        facts, of = surroundings(self.origin.described(), self.node_facts.honest), self._of()
         if s.get("mean_accuracy") is not None:
             mean, worst, centre = (s[name] for name in ("mean_accuracy", "worst_accuracy", "mean_model_accuracy"))
             facts.append(("test accuracy", f"mean {mean:.1%}, worst node {worst:.1%}{of}, mean model {centre:.1%}"))

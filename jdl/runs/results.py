@@ -110,7 +110,9 @@ class Results(Sequence[Result]):
         """
         from jdl.runs.predicted import pictured
 
-        return pictured(self.name, self.history, self.n, lambda: [one.simulation for one in self], path, theory)
+        first, simulations = self.results[0], lambda: [one.simulation for one in self]
+        start = getattr(first.origin, "start", None)
+        return pictured(first.title, self.history, self.n, simulations, path, theory, start)
 
     def table(self, format: str = "text", by_seed: bool = False) -> str:
         """The last evaluation as a table in "text", "markdown", "latex", "csv" or "html": mean ± interval over seeds.
@@ -125,7 +127,7 @@ class Results(Sequence[Result]):
         from jdl.show import report
 
         every = {f"seed {one.seed}": one for one in self} if by_seed else {}
-        return export.formatted(report.rows_of({self.name: self, **every}), format)
+        return export.formatted(report.rows_of({self.results[0].title: self, **every}), format)
 
     def lira(
         self, problem: Problem, variant: str = "online", fixed_variance: bool = False, targets: int = 2

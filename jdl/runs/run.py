@@ -24,7 +24,7 @@ from jdl.runs.configuration import settings_of
 from jdl.runs.describe import describe, environment, part_name
 from jdl.runs.driver import Driver
 from jdl.runs.ending import ending
-from jdl.runs.goal import goal_of
+from jdl.runs.goal import check_columns, goal_of
 from jdl.runs.history import History, Row
 from jdl.runs.hosts import Hosts
 from jdl.runs.interrupt import interruptible
@@ -180,6 +180,7 @@ def run(
     made = simulations({**parts, **what, **how}, several or (seed,))
     made = made if several is None else aligned(made, ROUNDS)  # the same for a run that is extended
     simulation = made[0]
+    check_columns(goal, simulation)
     if params is not None:
         params = start_of(simulation, params)
         check_start(simulation, params)
@@ -210,7 +211,7 @@ def run(
             driver = Driver(driven, Pace(**settings), stop, bar, files, hosts, goal=goal, on_row=on_row)
             driver.drive()
             delta = ((command or {}).get("dp") or {}).get("delta", DELTA)
-            result = _result(driver, made, several, seed, label, driver.begun - begun, delta)
+            result = _result(driver, made, several, seed, label, driver.begun - begun, delta, params)
         if files is not None:
             found = [result] if several is None else list(result)
             if hosts.count == 1:  # with several, each has a part of the models, and the checkpoint has all
@@ -234,6 +235,7 @@ def _result(
     label: str,
     compile_seconds: float,
     delta: float,
+    params: PyTree | None,
 ) -> Result | Results:
     """What a driver has done."""
     path = driver.files.path if driver.files is not None else None
@@ -255,7 +257,7 @@ def _result(
                 status=status,
                 message=message,
                 rounds=int(state.t),
-                origin=Live(simulation, state, delta),
+                origin=Live(simulation, state, delta, params),
                 seconds=driver.seconds,
                 compile_seconds=compile_seconds,
                 run_dir=path,

@@ -8,6 +8,8 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from jdl import checks
 from jdl.engine.sim import Simulation
 from jdl.runs import compose
@@ -22,7 +24,7 @@ def seeds_of(seeds: int | Sequence[int] | None, seed: int) -> tuple[int, ...] | 
     """The seeds that a caller asks for.
 
     Args:
-      seeds: their number, or themselves; None for a single run.
+      seeds: their number, or themselves, also an array of whole numbers; None for a single run.
       seed: the first of them, where a number is given.
 
     Raises:
@@ -33,6 +35,8 @@ def seeds_of(seeds: int | Sequence[int] | None, seed: int) -> tuple[int, ...] | 
     """
     if seeds is None:
         return None
+    if hasattr(seeds, "dtype") and np.issubdtype(seeds.dtype, np.integer):
+        seeds = np.asarray(seeds).tolist()
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         return tuple(range(seed, seed + checks.whole("seeds", seeds, 1)))
     need = "need a number of seeds, or a list of whole numbers; try seeds=5"

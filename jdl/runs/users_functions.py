@@ -90,7 +90,8 @@ def _decay(name: str, decay: Any) -> None:
     try_ = "try lambda t: 1 / (1 + 0.01 * t)"
     checks.require(callable(decay), f"got {name}={decay!r}, {need}; {try_}")
     try:
-        factor = jax.eval_shape(decay, jax.ShapeDtypeStruct((), jnp.int32))
+        with jax.numpy_dtype_promotion("standard"):
+            factor = jax.eval_shape(decay, jax.ShapeDtypeStruct((), jnp.int32))
     except Exception as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise checks.InputError(

@@ -81,4 +81,5 @@ __all__ = [
     "read_trace",
 ]
 
+checks.name_fields(__name__)
 checks.renamed(__name__, RENAMED)

@@ -22,6 +22,9 @@ class Sleeping(Wrapping):
     A doubly stochastic W that is not symmetric, such as that of an exponential graph, is only row stochastic with
     sleepers, and its plans say so.
 
+    Sends:
+      what the schedule sends, between nodes that are awake.
+
     Args:
       schedule: who talks, between peers.
       probability: probability that a node sleeps in a round, 0 to 1. It is a leaf, so a sweep over it is one program.

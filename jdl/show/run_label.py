@@ -9,7 +9,7 @@ __all__ = ["label"]
 
 
 def label(command: Mapping[str, Any]) -> str:
-    """The label of a run: its algorithm, topology, networks and oracle.
+    """The label of a run: its algorithm, topology, networks, oracle and attackers.
 
     Args:
       command: the record of a run, see `jdl.command.record`.
@@ -24,13 +24,18 @@ def label(command: Mapping[str, Any]) -> str:
         text = f"server: {name}, {topology['participants']:,} of {nodes:,} clients a round"
     else:
         text = f"gossip: {name} on {_call(topology, [str(nodes)])}"
-    lists = {"network": " through ", "network_down": ", down through ", "oracle": ", data by "}
+    lists = {"schedule": ", with ", "network": " through ", "network_down": ", down through ", "oracle": ", data by "}
     for kind, words in lists.items():
         parts = [_call(part, []) for part in command.get(kind, ())]
         text += (words + ", ".join(parts)) * bool(parts)
-    return text
+    who = (command.get("roles") or {}).get("dishonest")
+    return text + (f", {f'{who:.0%}' if isinstance(who, float) else who} dishonest" if who else "")
 
 
 def _call(part: Mapping[str, Any], first: list[str]) -> str:
-    given = [f"{name}={value}" for name, value in part.items() if name not in ("name", "seed") and value is not None]
+    given = [
+        f"{name}={_call(value, []) if isinstance(value, Mapping) else value}"
+        for name, value in part.items()
+        if name not in ("name", "seed") and value is not None
+    ]
     return f"{part['name']}({', '.join(first + given)})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,8 +13,9 @@ import jax
 from jdl import checks
 from jdl.engine.sim import Simulation
 from jdl.runs.describe import value_of
+from jdl.runs.goal import check_columns, goal_of
 from jdl.sweeps.folder import Content, Folder, record_of
-from jdl.sweeps.jobs import Job, composed, jobs_of
+from jdl.sweeps.jobs import Job, composed, jobs_of, naming
 from jdl.sweeps.places import replaced
 from jdl.sweeps.points import Point, points, points_of
 from jdl.sweeps.units import MOST, Unit, units_of
@@ -121,6 +122,7 @@ def planned(
         held = folder.read()
         if held is None and write:
             folder.check()  # again, now that no other process can write
+            _check_goals(jobs.values())
         whole = held is None or folder.check_same(held, constants, jobs.values())
         held = held or Content(constants, first, {}, ())
         known = {id_: unit for unit in held.units if _usable(unit, jobs, folder) for id_ in unit.jobs if id_ in jobs}
@@ -130,6 +132,14 @@ def planned(
                 held.extended(constants, {id_: record_of(job) for id_, job in jobs.items()}, plan.units, whole)
             )
     return plan
+
+
+def _check_goals(jobs: Iterable[Job]) -> None:
+    """Check the columns of each goal with the first point that has it, before the directory holds a sweep."""
+    firsts = {repr(job.arguments.get("until")): job for job in reversed([*jobs]) if job.arguments.get("until")}
+    for job in firsts.values():
+        with naming(job.labels):
+            check_columns(goal_of(job.arguments["until"]), composed([job])[0])
 
 
 def _usable(unit: Unit, jobs: Mapping[str, Job], folder: Folder) -> bool:

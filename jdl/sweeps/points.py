@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jdl import checks
 from jdl.sweeps.labels import key_of, labels_of, short
 from jdl.sweeps.over import Over
-from jdl.sweeps.places import Path, dotted, marks, replaced
+from jdl.sweeps.places import Path, children, dotted, marks, replaced
 
 __all__ = ["Point", "points", "points_of"]
 
@@ -62,7 +63,7 @@ def points(arguments: Mapping[str, Any]) -> list[Point]:
     {'rounds': 20, 'seed': 2}
     """
     found = list(_expand(dict(arguments), {}))
-    names = _names([chosen for chosen, _ in found])
+    names = _names([chosen for chosen, _ in found], _spoken(found))
     labels: dict[Any, list[Any]] = {}
     out = []
     for chosen, concrete in found:
@@ -112,10 +113,32 @@ def _axis(key: Any, choice: _Choice) -> Any:
     return key if key[0] == "name" else ("place", choice.places[0][0])
 
 
-def _names(all_chosen: Sequence[Chosen]) -> dict[Any, str]:
+def _spoken(found: Sequence[tuple[Chosen, Mapping[str, Any]]]) -> dict[Path, Path]:
+    """The paths of marks with the names of parts in place of their numbers in a list, where a name says which it is."""
+    spoken: dict[Path, set[Path]] = {}
+    for chosen, arguments in found:
+        for choice in chosen.values():
+            path = choice.places[0][0]
+            spoken.setdefault(path, set()).add(_with_parts(path, arguments))
+    return {path: said.pop() if len(said) == 1 else path for path, said in spoken.items()}
+
+
+def _with_parts(path: Path, value: Any) -> Path:
+    said: list[str | int] = []
+    for place, step in enumerate(path):
+        inside = dict(children(value))
+        part, last = inside.get(step), place == len(path) - 1
+        alike = [one for one in inside.values() if type(one) is type(part)]
+        named = isinstance(step, int) and not last and dataclasses.is_dataclass(part) and len(alike) == 1
+        said.append(short(part) if named else step)
+        value = part
+    return tuple(said)
+
+
+def _names(all_chosen: Sequence[Chosen], spoken: Mapping[Path, Path]) -> dict[Any, str]:
     """The name of each axis: the user's, or the shortest end of its path that no other axis of a point has."""
     axes = [[_axis(key, choice) for key, choice in chosen.items()] for chosen in all_chosen]
-    names = {axis: axis[1] if axis[0] == "name" else _ending(axis[1], 1) for one in axes for axis in one}
+    names = {axis: axis[1] if axis[0] == "name" else _ending(spoken[axis[1]], 1) for one in axes for axis in one}
     lengths = dict.fromkeys(names, 1)
     while True:
         clash = _clash(names, axes)
@@ -126,7 +149,7 @@ def _names(all_chosen: Sequence[Chosen]) -> dict[Any, str]:
         before = dict(names)
         for axis in longer:
             lengths[axis] += 1
-            names[axis] = _ending(axis[1], lengths[axis])
+            names[axis] = _ending(spoken[axis[1]], lengths[axis])
         if names == before:
             where = " and ".join(
                 dotted(axis[1]) if axis[0] == "place" else f"name={clash!r}" for axis in before if before[axis] == clash

@@ -26,7 +26,8 @@ def test_topologies_are_what_n_alone_makes():
 
 def test_exchanges_and_problems_are_what_needs_no_other_part():
     some = {"linear", "top_k", "lossy", "choco", "sign_flip", "coordinate_median", "half_precision", "low_rank"}
-    others = {"stack", "compressed", "per_module", "chain", "identity"}  # made of other parts, or of no use
+    some |= {"codec_chain", "rotated", "error_feedback"}  # made of parts that have a name
+    others = {"stack", "compressed", "per_module", "identity"}  # made of arrays, or of no use
     assert some <= set(catalogue.members("exchanges")) and not others & set(catalogue.members("exchanges"))
     assert {"digits", "quadratic", "logistic"} <= set(catalogue.members("problems"))
 
@@ -146,6 +147,7 @@ def test_a_compressor_inside_a_part_has_its_options_there():
         ("gamma", 0.2),
         ("fraction", 0.1),
         ("index", "log2"),
+        ("compressor", None),
     ]
     made = catalogue.make("exchanges", "choco", gamma=0.3, fraction=0.4)
     assert (made.gamma, made.compressor) == (0.3, jdl.compressors.TopK(0.4))

@@ -9,7 +9,7 @@ import pytest
 import jdl
 from jdl import checks
 from jdl.command import catalogue, choices, cli, flags, shown, start
-from jdl.runs.describe import describe
+from jdl.runs.describe import describe, value_of
 from jdl.runs.history_files import read_csv
 from jdl.runs.run import run
 
@@ -135,6 +135,37 @@ def test_options_follow_the_names_of_parts_so_that_a_part_may_occur_twice(parts_
         assert found[name] == expected[name], name
 
 
+def test_an_option_that_is_a_part_is_written_in_brackets_or_last(parts_of):
+    argv = [*SMALL, "--network", "rotated:inner=qsgd:levels=3", "error_feedback:compressor=[rand-k]"]
+    argv += ["nearest_neighbour_mixing:rule=[krum:f=2]:f=1"]
+    small = jdl.problems.quadratic(8), jdl.algorithms.DPSGD(), jdl.topology.ring(8)
+    inside = [
+        jdl.compressors.Rotated(jdl.compressors.QSGD(levels=3)),
+        jdl.compressors.ErrorFeedback(jdl.compressors.RandK()),
+        jdl.exchange.NearestNeighbourMixing(f=1, rule=jdl.exchange.Krum(f=2)),
+    ]
+    assert parts_of(*argv)["exchange"] == json.loads(json.dumps(describe(jdl.simulation(*small, inside))))["exchange"]
+    choco = jdl.exchange.Choco(gamma=0.3, compressor=jdl.compressors.Chain(jdl.compressors.TopK(0.2)))
+    expected = json.loads(json.dumps(describe(jdl.simulation(*small, [choco]))))["exchange"]
+    chain = "codec_chain:first=[top_k:fraction=0.2]"
+    assert parts_of(*SMALL, "--network", f"choco:compressor=[{chain}]:gamma=0.3")["exchange"] == expected
+    flags = ["--choco.compressor", chain, "--choco.gamma", "0.3"]  # as with any other option
+    assert parts_of(*SMALL, "--network", "choco", *flags)["exchange"] == expected
+    beer = parts_of(*SMALL, "--algorithm", "beer", "--compressor", "sign")["algorithm"]
+    assert beer["compressor"] == value_of(jdl.compressors.Sign()) and beer["gamma"] == pytest.approx(0.2)
+
+
+def test_schedules_around_a_topology_are_a_list_and_a_trace_is_a_file(parts_of, tmp_path):
+    trace = tmp_path / "trace.csv"
+    trace.write_text("".join(f"{node},0,{600 * (node + 1)}\n" for node in range(8)))
+    around = ["--schedule", "sleeping:probability=0.25", f"traced:path={trace}:rounds=4", "windowed"]
+    fixed = jdl.schedule.Fixed.of(jdl.topology.ring(8))
+    traced = jdl.schedule.Traced.from_trace(jdl.schedule.Sleeping(fixed, probability=0.25), trace, rounds=4)
+    parts = jdl.problems.quadratic(8), jdl.algorithms.DPSGD(), jdl.schedule.Windowed(traced, every=2)
+    expected = json.loads(json.dumps(describe(jdl.simulation(*parts))))["schedule"]
+    assert parts_of(*SMALL, *around, "--windowed.every", "2")["schedule"] == expected
+
+
 def test_flags_reach_the_way_down_and_the_oracle(parts_of):
     argv = ["--algorithm", "fedavg", "--hidden", "0", "--nodes", "8", "--rounds", "4", "--local-steps", "2", "--lr=0.5"]
     argv += ["--network", "lossy", "--network-down", "half_precision", "lossy"]
@@ -201,6 +232,17 @@ def test_resuming_a_finished_run_says_so_and_shows_it_again(call):
     assert {k: v for k, v in first.items() if k not in times} == {k: v for k, v in again.items() if k not in times}
 
 
+def test_a_run_resumes_with_another_goal_or_with_none(call):
+    assert (
+        json.loads(call("run", *SMALL, "--json", "--out", "a", "--until", "mean_loss<=1e9")[1])["status"] == "reached"
+    )
+    code, out, _ = call("resume", "a", "--json", "--until", "mean_loss<=1e-9")
+    assert code == 0 and json.loads(out)["status"] == "finished" and json.loads(out)["rounds"] == 6
+    code, out, _ = call("resume", "a", "--json", "--no-until", "--rounds", "7")
+    assert code == 0 and json.loads(out)["rounds"] == 7
+    assert "got --until and --no-until" in call("resume", "a", "--no-until", "--until", "mean_loss=1")[2]
+
+
 def test_a_finished_run_goes_on_and_is_shown_beside_another(call, tmp_path, monkeypatch):
     call("run", *SMALL, "--json", "--out", "runs/a")
     code, out, err = call("resume", "runs/a", "--rounds", "9", "--json")
@@ -251,7 +293,7 @@ def test_list(call):
     assert any(line.split()[:1] == ["dpsgd"] and "D-PSGD" in line for line in out.splitlines())
     code, out, _ = call("list", "--json")
     found = json.loads(out)
-    assert list(found) == ["algorithm", "topology", "exchange", "oracle", "problem", "partition"]
+    assert list(found) == ["algorithm", "topology", "schedule", "exchange", "oracle", "problem", "partition"]
     assert all(
         set(entry) == {"name", "summary", "paper", "sends", "memory"} for entries in found.values() for entry in entries
     )
@@ -395,6 +437,39 @@ BAD = {
     "option without a value": (
         ["run", *SMALL, "--network", "lossy:probability"],
         "got lossy:probability, need an option and its value; write lossy:probability=VALUE",
+    ),
+    "part without an option": (
+        ["run", *SMALL, "--network", "rotated:qsgd"],
+        "got rotated:qsgd, need an option and its value; write rotated:inner=[qsgd]",
+    ),
+    "bracket": (
+        ["run", *SMALL, "--network", "rotated:inner=[qsgd"],
+        "in which a bracket is missing; write as many [ as",
+    ),
+    "option behind a part": (
+        ["run", *SMALL, "--network", "choco:compressor=qsgd:gamma=0.3"],
+        "gamma=0.3 would be of qsgd, need it outside; write compressor=[qsgd]:gamma=0.3",
+    ),
+    "option of a part that is not there": (
+        ["run", *SMALL, "--network", "choco:fraction=0.3:compressor=qsgd"],
+        "with fraction=0.3, which is an option of its usual compressor, top_k; write compressor=[qsgd:...] alone",
+    ),
+    "no rule": (["run", *SMALL, "--network", "bucketing:rule=lossy"], "rule=lossy: 'lossy', which does not exist; did"),
+    "part of arrays": (
+        ["run", *SMALL, "--network", "lossy_links"],
+        "got exchange lossy_links, which is Python only; write jdl.run(..., network=[jdl.exchange.LossyLinks.of(rates)",
+    ),
+    "schedule without what it needs": (
+        ["run", *SMALL, "--schedule", "sleeping"],
+        "got sleeping without probability, which it needs; write sleeping:probability=VALUE",
+    ),
+    "schedule of a server": (
+        ["run", "--algorithm", "fedavg", "--schedule", "crashes"],
+        "got --schedule with fedavg, need a topology whose links it changes; leave it out, or give --topology ring",
+    ),
+    "trace that is not there": (
+        ["run", *SMALL, "--schedule", "traced:path=no.csv"],
+        "need a file of times at which nodes are there; give its path",
     ),
     "comma between options": (
         ["run", *SMALL, "--network", "rand_k:fraction=0.1,unbiased=true"],

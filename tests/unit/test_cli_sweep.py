@@ -87,6 +87,19 @@ def test_attacks_and_rules_are_axes_and_options_follow_names():
     ]
 
 
+def test_schedules_and_parts_inside_parts_are_axes():
+    found = labels("--schedule none,crashes:fail=0.1+windowed:every=2 --network rotated:inner=qsgd:levels=3,choco")
+    assert found == [
+        {"schedule": schedule, "network": network}
+        for schedule in ("none", "crashes:fail=0.1+windowed:every=2")
+        for network in ("rotated:inner=[qsgd:levels=3]", "choco")
+    ]
+    served = labels("--algorithm dpsgd,fedavg --schedule none,crashes --nodes 8")  # a server has no links to change
+    assert [tuple(one.values()) for one in served] == [("dpsgd", "none"), ("dpsgd", "crashes"), ("fedavg",)]
+    compressors = labels("--algorithm beer --compressor sign,qsgd:contractive=true")
+    assert compressors == [{"compressor": "sign"}, {"compressor": "qsgd:contractive=true"}]
+
+
 def test_flags_that_go_together():
     line = "--algorithm dpsgd,gradient_tracking --topology ring,star --lr 0.3,0.1"
     assert labels(line, "algorithm,lr") == [
@@ -198,6 +211,18 @@ def test_bad_input_is_one_sentence_and_code_2(name, call, tmp_path):
     code, out, err = call("sweep", *line.split())
     assert sentence in err and (code, out) == (2, "")
     assert err.startswith("jdl: ") and err.count("\n") == 1 and not (tmp_path / "runs").exists()
+
+
+def test_a_goal_of_no_column_is_refused_before_a_directory_holds_the_sweep(call, tmp_path):
+    line = [*TINY, "--topology", "ring", "--no-progress", "--out", "a"]
+    code, _, err = call("sweep", *line, "--until", "suboptimalty=1")
+    assert (
+        code == 2 and "got column of the history in until 'suboptimalty', which does not exist; did you mean sub" in err
+    )
+    assert not (tmp_path / "a" / "sweep.json").exists()
+    assert call("sweep", *line, "--until", "suboptimality=1e9")[0] == 0
+    code, _, err = call("run", *TINY, "--topology", "ring", "--out", "b", "--until", "accuracy=0.9")
+    assert code == 2 and "until 'accuracy', which does not exist" in err and not (tmp_path / "b").exists()
 
 
 def test_the_seed_of_the_run_moves_what_vary_names():

@@ -330,8 +330,12 @@ GRAPH = from_graph(nx.barbell_graph(4, 1))
 PLANS = {form: GRAPH.plan(form) for form in ("dense", "slots", "edges", "hubs")}
 PLANS["circulant"] = topology.ring(9).plan("circulant")
 PLANS["groups"] = grouped("groups", np.array([0, 2, 0, 1, 1, 2, 0, 1, 3])).plan("groups")
+# Codecs around a codec are to the engine what the codec is.
+AROUND = {"codec_chain", "error_feedback", "flattened", "in_transform", "normalised", "rotated"}
 EXCHANGES = [
-    name for name, make in sorted(members("exchanges").items()) if "server" not in getattr(make(), "needs", ())
+    name
+    for name, make in sorted(members("exchanges").items())
+    if "server" not in getattr(make(), "needs", ()) and name not in AROUND
 ]
 
 

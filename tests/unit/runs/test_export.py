@@ -31,7 +31,7 @@ def result(seed=0, history=None, models=None):
     rows = [{"round": t, "seconds": t / 2, "mean_loss": 2.0 - t, "worst_loss": 3.0, "own_loss": 1.0} for t in (0, 1)]
     rows = [row | {"mean_model_loss": 0.5, "nodes/own_loss": np.arange(3.0) + seed} for row in rows]
     facts = NodeFacts(N, np.array([True, True, False]), np.zeros(N, np.int32), np.array([4, 5, 6 + seed]))
-    origin = SimpleNamespace(models=lambda: models)
+    origin = SimpleNamespace(models=lambda: models, described=dict)
     history = history or History(rows)
     return Result("ring", history, facts, seed, "finished", "finished 1 rounds", 1, 0.5, 0.1, origin)
 

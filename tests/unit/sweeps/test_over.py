@@ -17,7 +17,7 @@ from jdl.algorithms import DPSGD, GradientTracking, SlowMo
 from jdl.checks import InputError
 from jdl.compressors import RandK, TopK
 from jdl.data.partition import Dirichlet
-from jdl.exchange import Lossy
+from jdl.exchange import Delayed, Lossy
 from jdl.sweeps.over import over
 from jdl.sweeps.points import points, points_of
 from jdl.types import static
@@ -125,6 +125,8 @@ def test_axes_are_named_by_the_shortest_path_that_tells_them_apart():
     assert list(both) == ["network", "probability"]
     two = labels(network=[TopK(over(0.1, 0.2)), over(Lossy(0.1), Lossy(0.2)), TopK(over(0.3, 0.4))])[0]
     assert list(two) == ["network.0.fraction", "network", "network.2.fraction"]
+    parts = labels(network=[Lossy(over(0.1, 0.2)), Delayed(probability=over(0.1, 0.2))])[0]
+    assert list(parts) == ["lossy.probability", "delayed.probability"]
     # Places that never occur together share their axis.
     either = over(DPSGD(lr=over(0.1, 0.2)), SlowMo(base=DPSGD(lr=over(0.1, 0.2))))
     assert {tuple(one) for one in labels(algorithm=either)} == {("algorithm", "lr")}
