@@ -13,7 +13,7 @@ from jdl import tree
 from jdl.engine.mapping import AT_ONCE
 from jdl.engine.messages import is_posted
 from jdl.engine.returned import returned
-from jdl.engine.state import RunState, Simulation
+from jdl.engine.state import Code, RunState, Simulation
 from jdl.rng import STREAMS, fold_in, key_of
 from jdl.types import Data, Node, Plan, PyTree
 
@@ -41,7 +41,8 @@ def each_node(
       What the method returns, stacked `[m, ...]`.
     """
     # Parts that one node does not see are left out, so that simulations that differ in them share the trace.
-    seen = s.replace(schedule=(), exchange=(), exchange_down=None, roles=None, placement=AT_ONCE, metrics=())
+    unseen = {"schedule": (), "exchange": (), "exchange_down": None, "roles": None, "metrics": ()}
+    seen = s.replace(**unseen, placement=AT_ONCE, code=Code(node=s.code.node))
     posts, arguments = _posted(arguments)
     shared = seen, told, posts, rows["t"][0]
     return s.placement.over(functools.partial(_method, role, name, phase), name)(shared, rows, *arguments)

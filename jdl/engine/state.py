@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,24 @@ from jdl.engine.mapping import AT_ONCE, Placement
 from jdl.engine.metrics.chosen import BUILT_IN, Metrics
 from jdl.types import Algorithm, Exchange, Federated, Key, Oracle, Problem, PyTree, Roles, Schedule, Seen, Traffic
 
-__all__ = ["RunState", "Simulation", "a_simulation", "classes_of", "program_key"]
+__all__ = ["UNREAD", "Code", "RunState", "Simulation", "a_simulation", "classes_of", "program_key"]
+
+
+class Code(NamedTuple):
+    """Digests of the user's functions and classes, see `jdl.runs.fingerprint`; empty where nobody looked.
+
+    Attributes:
+      node: of what a node sees: the problem, the algorithm and the oracle.
+      schedule: of the schedule.
+      rest: of the exchanges, the roles and the metrics.
+    """
+
+    node: str = ""
+    schedule: str = ""
+    rest: str = ""
+
+
+UNREAD = Code()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +51,8 @@ class Simulation:
       roles: the roles of the nodes, or None if all nodes are honest and in one group.
       placement: how and where rows are computed.
       metrics: what is measured beside the built-in metrics; see `jdl.engine.metrics`.
-      code: a digest of the user's functions and classes (see `jdl.runs.fingerprint`). The program is compiled anew if a
-        global that one of them reads has changed.
+      code: digests of the user's functions and classes. The program is compiled anew if a global that one of them reads
+        has changed.
       reversible: whether `simulate` runs in loops that reverse-mode derivatives can pass; see `jdl.differentiable`.
     """
 
@@ -49,7 +66,7 @@ class Simulation:
     roles: Roles | None = None
     placement: Placement = AT_ONCE
     metrics: Metrics = BUILT_IN
-    code: str | None = None
+    code: Code = UNREAD
     reversible: bool = False
 
     @property

@@ -18,7 +18,7 @@ from jdl.engine import placement
 from jdl.engine.mapping import AT_ONCE, Mapping, Placement
 from jdl.engine.metrics import Metrics
 from jdl.engine.sim import INIT, STEP, Simulation
-from jdl.engine.state import program_key
+from jdl.engine.state import Code, program_key
 from jdl.exchange.stack import needs_of
 from jdl.oracle import ALWAYS, as_oracle
 from jdl.problems import offers
@@ -168,10 +168,11 @@ def _round(structure: jax.tree_util.PyTreeDef, leaves: tuple[jax.ShapeDtypeStruc
     return round_
 
 
-def code_of(built: Simulation) -> str:
-    """The digest of the classes and functions of a simulation, see `Simulation.code`."""
-    names = ("problem", "algorithm", "schedule", "exchange", "oracle", "exchange_down", "roles")
-    return fingerprint.of_tree((tuple(getattr(built, name) for name in names), built.metrics.functions))
+def code_of(built: Simulation) -> Code:
+    """The digests of the classes and functions of a simulation, see `Simulation.code`."""
+    s = built
+    rest = s.exchange, s.exchange_down, s.roles, s.metrics.functions
+    return Code(*map(fingerprint.of_tree, ((s.problem, s.algorithm, s.oracle), s.schedule, rest)))
 
 
 def key_of_seed(seed: int) -> Key:
