@@ -140,10 +140,12 @@ def simulation(
     built = Simulation(*parts, key=key, exchange_down=down, roles=roles, placement=Placement(mapping), metrics=measured)
     built = built.replace(code=code_of(built))
     shapes = program_key(built)
+    who_talks = built.replace(exchange=(), exchange_down=None, code=built.code._replace(rest=""))  # whatever is sent
     with explained(algorithm):
         check_words(built)
-        check_needs(built, _plan(*shapes))
-        say_expected(built, _plan(*shapes))
+        plan = _plan(*program_key(who_talks))
+        check_needs(built, plan)
+        say_expected(built, plan)
         round_ = _round(*shapes)
     mesh = placement.mesh_over(devices_for(problem, mapping, round_) if devices == "auto" else devices)
     if mesh is not None:

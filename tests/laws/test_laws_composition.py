@@ -7,6 +7,7 @@ and for what; of each method it compiles some as well, which must end at the sam
 """
 
 import collections
+import functools
 import re
 
 import cases
@@ -25,7 +26,7 @@ from jdl.engine import sim as simulator
 from jdl.exchange import Lossy
 from jdl.schedule import Availability, Matching, Sampling
 
-N, ROUNDS = cases.N, 2
+N, ROUNDS, DATA = cases.N, 2, cases.problem()
 TRIPLES = [(*pair, network) for pair in facts.PAIRS for network in facts.NETWORKS]
 # How many are drawn that are to be refused, that are to be built, and that are to be compiled and run: building one
 # takes as long as four refusals, and a program as long as ten of those.
@@ -41,6 +42,7 @@ def test_every_method_has_its_facts_once():
     assert others <= set(named)
 
 
+@functools.cache
 def talk(name, network):
     """Who talks in this network."""
     if cases.has_server(name):
@@ -57,7 +59,7 @@ def build(name, exchange, network):
     """The simulation; raises `InputError` where it is refused."""
     lost = [Lossy(0.2)] if network == "lossy" else []
     parts = {"network": [*lost, *cases.network_of_one(exchange)], "roles": cases.roles_in(exchange)}
-    return cases.build(name, talk=talk(name, network), lr=0.02, **parts)
+    return cases.build(name, talk=talk(name, network), data=DATA, lr=0.02, **parts)
 
 
 def outcome(name, exchange, network):
