@@ -14,7 +14,7 @@ from jdl import plan as plans
 from jdl.engine.mapping import AT_ONCE
 from jdl.engine.messages import is_posted
 from jdl.engine.returned import returned
-from jdl.engine.state import RunState, Simulation
+from jdl.engine.state import Code, RunState, Simulation
 from jdl.rng import STREAMS, fold_in, key_of
 from jdl.types import PUBLIC, Data, Message, Node, Plan, PyTree
 
@@ -93,7 +93,8 @@ def _models(s: Simulation, arrays: Message, count: int) -> PyTree:
 
 def _seen(s: Simulation) -> Simulation:
     """Without parts that one node does not see, so that simulations that differ in them share a trace."""
-    return s.replace(schedule=(), exchange=(), exchange_down=None, roles=None, placement=AT_ONCE, metrics=())
+    unseen = {"schedule": (), "exchange": (), "exchange_down": None, "roles": None, "metrics": (), "clock": None}
+    return s.replace(**unseen, work=(), placement=AT_ONCE, code=Code(node=s.code.node))
 
 
 # How a method of each role is called, with the server's message, the node, and the further arguments of the row.

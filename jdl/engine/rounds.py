@@ -14,7 +14,7 @@ from jdl.engine.joining import joined
 from jdl.engine.nodes import node_of, rows_of
 from jdl.engine.phases import gossip_round, server_round
 from jdl.engine.seeing import see
-from jdl.engine.state import RunState, Simulation
+from jdl.engine.state import Code, RunState, Simulation
 from jdl.engine.totals import all_finite, tally
 from jdl.rng import key_of
 from jdl.types import Plan, PyTree, Reports, ScheduleState, Seen, Wire
@@ -99,7 +99,7 @@ def _counted(count: jax.Array, plan: Plan, took_part: jax.Array | None) -> jax.A
 def plan_at(s: Simulation, state: RunState) -> tuple[Plan, ScheduleState]:
     """The plan of the next round, and what the schedule remembers after it."""
     # Parts that a schedule does not see are left out, so that all who ask for a plan of one schedule share its trace.
-    seen = Simulation((), (), s.schedule, (), (), s.key, code=s.code)
+    seen = Simulation((), (), s.schedule, (), (), s.key, code=Code(schedule=s.code.schedule))
     return _planned(seen, state.schedule_state, state.t, state.seen)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,31 +28,48 @@ from jdl.types import (
     Work,
 )
 
-__all__ = ["RunState", "Simulation", "a_simulation", "classes_of", "program_key"]
+__all__ = ["UNREAD", "Code", "RunState", "Simulation", "a_simulation", "classes_of", "program_key"]
+
+
+class Code(NamedTuple):
+    """Digests of the user's functions and classes, see `jdl.runs.fingerprint`; empty where nobody looked.
+
+    Attributes:
+      node: of what a node sees: the problem, the algorithm and the oracle.
+      schedule: of the schedule.
+      rest: of the exchanges, the roles and the metrics.
+    """
+
+    node: str = ""
+    schedule: str = ""
+    rest: str = ""
+
+
+UNREAD = Code()
 
 
 @dataclasses.dataclass(frozen=True)
 class Simulation:
     """All that defines a run, as a pytree: two rates, two graphs of one shape, or two seeds share one program.
 
-    `jdl.simulation(...)` checks the parts and builds one.
+      `jdl.simulation(...)` checks the parts and builds one.
 
-    Attributes:
-      problem: the data and the loss.
-      algorithm: the method.
-      schedule: who talks in which round.
-      exchange: what happens to messages of nodes.
-      oracle: what the data say.
-      key: the root of all randomness.
-      exchange_down: what happens to the messages of a server, or None where all clients receive them as they are.
-      roles: the roles of the nodes, or None if all nodes are honest and in one group.
-      placement: how and where rows are computed.
-      metrics: what is measured beside the built-in metrics; see `jdl.engine.metrics`.
-      code: a digest of the user's functions and classes (see `jdl.runs.fingerprint`). The program is compiled anew if a
-        global that one of them reads has changed.
-      clock: what a round costs in time, a `jdl.clock.Clock`, or None where nobody asks.
-      work: how many steps a node takes in each exchange of a round, for the clock; see `jdl.engine.work`.
-      reversible: whether `simulate` runs in loops that reverse-mode derivatives can pass; see `jdl.differentiable`.
+      Attributes:
+        problem: the data and the loss.
+        algorithm: the method.
+        schedule: who talks in which round.
+        exchange: what happens to messages of nodes.
+        oracle: what the data say.
+        key: the root of all randomness.
+        exchange_down: what happens to the messages of a server, or None where all clients receive them as they are.
+        roles: the roles of the nodes, or None if all nodes are honest and in one group.
+        placement: how and where rows are computed.
+        metrics: what is measured beside the built-in metrics; see `jdl.engine.metrics`.
+    code: digests of the user's functions and classes. The program is compiled anew if a global that one of them reads
+      has changed.
+    clock: what a round costs in time, a `jdl.clock.Clock`, or None where nobody asks.
+    work: how many steps a node takes in each exchange of a round, for the clock; see `jdl.engine.work`.
+        reversible: whether `simulate` runs in loops that reverse-mode derivatives can pass; see `jdl.differentiable`.
     """
 
     problem: Problem
@@ -65,7 +82,7 @@ class Simulation:
     roles: Roles | None = None
     placement: Placement = AT_ONCE
     metrics: Metrics = BUILT_IN
-    code: str | None = None
+    code: Code = UNREAD
     reversible: bool = False
     clock: Any = None
     work: tuple[Work, ...] = ()

@@ -10,7 +10,7 @@ import numpy as np
 
 from jdl import plan as plans
 from jdl.engine.sim import Simulation
-from jdl.engine.state import program_key
+from jdl.engine.state import UNREAD, program_key
 from jdl.runs.compose import code_of
 from jdl.runs.memory import shapes_of_model
 from jdl.schedule import Fixed
@@ -61,7 +61,7 @@ def common(simulations: Sequence[Simulation], rounds: int) -> list[Common]:
         for index in members:
             shapes[index] = Common(most)
             found[index] = brought(found[index], shapes[index])
-    for members in _alike(found, lambda s: program_key(s.replace(schedule=(), code=None))):
+    for members in _alike(found, lambda s: program_key(s.replace(schedule=(), code=UNREAD))):
         if all(isinstance(found[index].schedule, Fixed) for index in members):
             form = _one_form([found[index] for index in members], rounds)
             for index in members if form is not None else ():

@@ -19,7 +19,7 @@ from jdl.engine import placement
 from jdl.engine.mapping import AT_ONCE, Mapping, Placement
 from jdl.engine.metrics import Metrics
 from jdl.engine.sim import INIT, STEP, Simulation
-from jdl.engine.state import program_key
+from jdl.engine.state import Code, program_key
 from jdl.exchange.stack import needs_of
 from jdl.oracle import ALWAYS, as_oracle
 from jdl.problems import offers
@@ -148,10 +148,14 @@ def simulation(
     built = Simulation(*parts, key=key, **beside, placement=Placement(mapping), metrics=measured)
     built = built.replace(code=code_of(built))
     shapes = program_key(built)
+    who_talks = built.replace(
+        exchange=(), exchange_down=None, clock=None, code=built.code._replace(rest="")
+    )  # whatever is sent
     with explained(algorithm):
         check_words(built)
-        check_needs(built, _plan(*shapes))
-        say_expected(built, _plan(*shapes))
+        plan = _plan(*program_key(who_talks))
+        check_needs(built, plan)
+        say_expected(built, plan)
         say_expanding(built)
         if clock is not None:
             built = built.replace(work=steps_of(built))
@@ -180,10 +184,11 @@ def _round(structure: jax.tree_util.PyTreeDef, leaves: tuple[jax.ShapeDtypeStruc
     return round_
 
 
-def code_of(built: Simulation) -> str:
-    """The digest of the classes and functions of a simulation, see `Simulation.code`."""
-    names = ("problem", "algorithm", "schedule", "exchange", "oracle", "exchange_down", "roles", "clock")
-    return fingerprint.of_tree((tuple(getattr(built, name) for name in names), built.metrics.functions))
+def code_of(built: Simulation) -> Code:
+    """The digests of the classes and functions of a simulation, see `Simulation.code`."""
+    s = built
+    rest = s.exchange, s.exchange_down, s.roles, s.clock, s.metrics.functions
+    return Code(*map(fingerprint.of_tree, ((s.problem, s.algorithm, s.oracle), s.schedule, rest)))
 
 
 def key_of_seed(seed: int) -> Key:

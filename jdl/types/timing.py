@@ -97,7 +97,7 @@ class ClockState:
       since: f[2], the second at which the first of them has ended its last round.
       computed: f[2, n], for how many seconds each node has computed.
       received: f[2, n], how many bits have arrived at each node.
-      pending: f[n], the second, counted from `since`, at which what was sent to each node in the last round is there; None
+      pending: f[n], the second, counted from `since`, at which what was last sent to each node is there; None
         for methods that wait for it before they go on computing.
     """
 

@@ -39,12 +39,6 @@ class OverlapSGP:
       2 models per node, and the optimizer's state.
 
     Args:
-      lr: as in `DPSGD`.
-      local_steps: as in `DPSGD`.
-      optimizer: as in `DPSGD`.
-      decay: as in `DPSGD`.
-
-    Args:
       lr: step size of the local steps.
       local_steps: number H of gradient steps before each exchange.
       optimizer: local optimizer: a name in `jdl.local.OPTIMIZERS`, or an optax transform without a learning rate.

@@ -38,15 +38,6 @@ class EagerDiLoCo:
       3 models per node, and the optimizer's state.
 
     Args:
-      lr: as in `DiLoCo`.
-      outer_lr: as in `DiLoCo`.
-      outer_momentum: as in `DiLoCo`.
-      local_steps: as in `DiLoCo`.
-      nesterov: as in `DiLoCo`.
-      optimizer: as in `DiLoCo`.
-      decay: as in `DiLoCo`.
-
-    Args:
       lr: step size of the inner steps.
       outer_lr: step size of the outer step.
       outer_momentum: decay of the outer momentum, below 1.
