@@ -7,6 +7,7 @@ A `Clock` is put together from one part of each kind, and given to `jdl.run(...,
 - for whom a server waits (`waits/`): `First`, `Deadline`; without one, for everybody.
 """
 
+from jdl import checks
 from jdl.clock.clock import Clock
 from jdl.clock.links.fair_share import FairShare
 from jdl.clock.links.one_after_another import OneAfterAnother
@@ -32,3 +33,5 @@ __all__ = [
     "Recorded",
     "slow",
 ]
+
+checks.name_fields(__name__)

@@ -354,7 +354,7 @@ def test_compression_down_is_refused_where_the_server_counts_on_what_clients_hav
 def test_half_precision_down_costs_half_and_rounds_what_clients_hear(name):
     (plain, start), (half, begun) = served(name), served(name, network_down=[HalfPrecision()])
     (end, models), (cheap, rounded) = (
-        cases.advance(built, sim, jnp.int32(2)) for built, sim in ((plain, start), (half, begun))
+        cases.advance(built, sim, jnp.int32(4)) for built, sim in ((plain, start), (half, begun))
     )
     assert float(cheap.traffic.bits[0, N]) == float(end.traffic.bits[0, N]) / 2 > 0
     np.testing.assert_array_equal(cheap.traffic.bits[0, :N], end.traffic.bits[0, :N])
