@@ -115,7 +115,7 @@ def test_finite_counted_and_resumable(name, exchange):
     assert int(end.status) == -1 and int(end.t) == ROUNDS
 
     copies, bits = np.zeros(end.traffic.bits.shape[1]), np.zeros(end.traffic.bits.shape[1])
-    # What a server leaves out, since clients have it, is a part of a stated size: of no bits, in all methods that do so.
+    # What a server leaves out, since clients have it, is a part of a stated size, which is zero in these methods.
     parts_of = lambda down: jax.tree.leaves(down, is_leaf=lambda part: isinstance(part, Sized))
     sizes_of = lambda down: [32.0 * part.size for part in parts_of(down) if not isinstance(part, Sized)]
     downs = [sum(sizes_of(down)) for down in facts.downs] or [0.0] * facts.exchanges
