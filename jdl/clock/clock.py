@@ -31,6 +31,9 @@ class Clock:
     where its clock stopped, or from the messages for which it waits. A server begins a round when the last round ended,
     the clients when its message is there, and the round ends as `wait` says; clients that are late are told to stop.
 
+    All copies that an exchange sends over a link are one transfer: repeated gossip pays its latency once. What a node
+    downloads when it joins takes no time.
+
     Adds the columns `simulated_seconds` (the clock of the last node, or of the server), `idle_share` (the share of the
     time of all nodes in which they did not compute), `joules` (of all nodes) and `bits_received` (by all nodes).
 

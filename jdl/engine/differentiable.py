@@ -17,7 +17,7 @@ from jdl.engine.irreversible import irreversible_loops, place_of
 from jdl.engine.mapping import Placement
 from jdl.engine.rounds import step
 from jdl.engine.sim import evaluate, init
-from jdl.engine.state import RunState, Simulation, a_simulation
+from jdl.engine.state import RunState, Simulation, a_simulation, untimed
 
 __all__ = ["differentiable"]
 
@@ -76,7 +76,7 @@ def differentiable(simulation: Simulation) -> Simulation:
       the number of layers for one more forward pass (read: the abstract). Here the steps of a segment store their
       carries alone as well, which costs another forward pass.
     """
-    plain = a_simulation(simulation).replace(reversible=False)
+    plain = untimed(a_simulation(simulation)).replace(reversible=False)
     before = jax.eval_shape(init, plain)
     programs = ((init, (plain,)), (step, (plain, before)), (evaluate, (plain, before)))
     loops = [loop for function, args in programs for loop in irreversible_loops(function, *args)]

@@ -28,7 +28,7 @@ from jdl.types import (
     Work,
 )
 
-__all__ = ["UNREAD", "Code", "RunState", "Simulation", "a_simulation", "classes_of", "program_key"]
+__all__ = ["UNREAD", "Code", "RunState", "Simulation", "a_simulation", "classes_of", "program_key", "untimed"]
 
 
 class Code(NamedTuple):
@@ -126,6 +126,13 @@ def a_simulation(given: Any) -> Simulation:
     do = "take its attribute `simulation`" if hasattr(given, "simulation") else "make one by jdl.simulation"
     checks.require(isinstance(given, Simulation), f"got a {type(given).__name__}, need a simulation; {do}")
     return given
+
+
+def untimed(simulation: Simulation) -> Simulation:
+    """The same simulation without its clock, which changes nothing that is learned unless a server waits by it."""
+    clock = simulation.clock
+    keeps = clock is None or clock.wait is not None
+    return simulation if keeps else simulation.replace(clock=None, work=())
 
 
 def classes_of(structure: jax.tree_util.PyTreeDef) -> tuple:

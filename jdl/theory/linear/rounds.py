@@ -11,7 +11,7 @@ import numpy as np
 from jdl import checks
 from jdl.engine import sim as simulator
 from jdl.engine.sim import RunState, Simulation
-from jdl.engine.state import a_simulation
+from jdl.engine.state import a_simulation, untimed
 from jdl.theory.linear.admissible import foreseeable, has_a_state, is_affine, reads_no_order, watches_nothing
 from jdl.theory.linear.law import EXACT, Law, grouped
 from jdl.theory.linear.repeats import repeats
@@ -114,7 +114,8 @@ def linear_rounds(simulation: Simulation, rounds: int, samples: int = 512, forev
     Raises:
       InputError: if a round is not an affine function of what nodes hold, or if rounds are not independent.
     """
-    watches_nothing(a_simulation(simulation))
+    simulation = untimed(a_simulation(simulation))
+    watches_nothing(simulation)
     with in_double():
         s = doubled(simulation)
         model = jax.eval_shape(s.problem.init, s.key)

@@ -8,6 +8,7 @@ import jdl
 from jdl import algorithms, checks, compressors, exchange, topology
 from jdl.clock import Clock, Deadline, Exponential, FairShare, First, LogNormal, OneAfterAnother, Parallel
 from jdl.engine import sim as simulator
+from jdl.engine.state import untimed
 
 N, BITS = 16, 10 * 32  # a model of ten numbers
 AT_ONCE = Parallel(rate=1e30, latency=0.0)
@@ -130,3 +131,21 @@ def test_steps_whose_number_is_not_known_are_told():
 def test_a_mailbox_of_late_messages_has_no_clock():
     with pytest.raises(checks.InputError, match="a clock says in seconds how late they are"):
         jdl.simulation(PROBLEM, algorithms.DPSGD(0.1), topology.ring(N), [exchange.Delayed(2)], clock=Clock())
+
+
+def test_what_does_not_wait_is_derived_and_predicted_without_its_clock():
+    s = jdl.simulation(PROBLEM, algorithms.DPSGD(0.1), topology.ring(N), clock=Clock())
+    assert jdl.differentiable(s).clock is None  # its lines share their rates in a loop that cannot be reversed
+    waits = jdl.simulation(PROBLEM, algorithms.FedAvg(0.1), clock=Clock(wait=First(3)))
+    assert untimed(waits) is waits
+
+
+def test_a_run_goes_on_by_its_clock(tmp_path):
+    clock = Clock(LogNormal(0.1), FairShare(up=1e4, down=1e4))
+    ring, rounds = topology.ring(N), {"rounds": 6}
+    whole = seconds(algorithms.DPSGD(0.1), ring, clock, **rounds).simulated_seconds
+    seconds(algorithms.DPSGD(0.1), ring, clock, run_dir=tmp_path)
+    assert (
+        seconds(algorithms.DPSGD(0.1), ring, clock, **rounds, run_dir=tmp_path, resume=True).simulated_seconds.tolist()
+        == whole.tolist()
+    )
