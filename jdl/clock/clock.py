@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from flax import struct
 
@@ -31,13 +31,17 @@ class Clock:
     where its clock stopped, or from the messages for which it waits. A server begins a round when the last round ended,
     the clients when its message is there, and the round ends as `wait` says; clients that are late are told to stop.
 
+    Among peers, `wait` says for each node how long it waits after its own steps: what is there by then is mixed, and
+    later messages to it are lost. A message may be late where the one in the other direction is in time, so that
+    links are directed, and the weight of a late message goes home as in `jdl.exchange.Lossy` on directed links.
+
     Adds the columns `simulated_seconds` (the clock of the last node, or of the server), `idle_share` (the share of the
     time of all nodes in which they did not compute), `joules` (of all nodes) and `bits_received` (by all nodes).
 
     Args:
       step: how long a step takes: seconds, f[] or f[n], or a part such as `LogNormal`.
       links: how long messages travel; by default 100 Mbit/s in each direction and 10 ms.
-      wait: for whom a server waits; None for everybody.
+      wait: for whom a server waits, or each peer; None for everybody.
       steps: the steps of a node in a round, all before its first message; None to read them off the method, which is
         possible unless their number depends on data or on the round.
       watts: the power of a node that computes, in joules a second, f[] or f[n].
@@ -57,4 +61,12 @@ class Clock:
     watts: Any = number(0.0, minimum=0)
     joules_per_bit: float = number(0.0, minimum=0)
 
-    needs: ClassVar[frozenset[str]] = frozenset({"prompt"})
+    @property
+    def needs(self) -> frozenset[str]:
+        """Messages that no exchange delays by rounds, and links one by one where some of them drop theirs."""
+        return frozenset({"prompt"} if self.wait is None else {"prompt", "one_by_one"})
+
+    @property
+    def breaks(self) -> frozenset[str]:
+        """What does not hold where late messages are lost, in one direction."""
+        return frozenset() if self.wait is None else frozenset({"reliable", "symmetric", "doubly_stochastic"})
