@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from flax import struct
 
@@ -34,6 +34,7 @@ class Clock:
     Among peers, `wait` says for each node how long it waits after its own steps: what is there by then is mixed, and
     later messages to it are lost. A message may be late where the one in the other direction is in time, so that
     links are directed, and the weight of a late message goes home as in `jdl.exchange.Lossy` on directed links.
+    Where links are a list (`jdl.types.Edges`), each node looks through all of it: n e numbers a round.
 
     Adds the columns `simulated_seconds` (the clock of the last node, or of the server), `idle_share` (the share of the
     time of all nodes in which they did not compute), `joules` (of all nodes) and `bits_received` (by all nodes).
@@ -61,10 +62,7 @@ class Clock:
     watts: Any = number(0.0, minimum=0)
     joules_per_bit: float = number(0.0, minimum=0)
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Messages that no exchange delays by rounds, and links one by one where some of them drop theirs."""
-        return frozenset({"prompt"} if self.wait is None else {"prompt", "one_by_one"})
+    needs: ClassVar[frozenset[str]] = frozenset({"prompt"})
 
     @property
     def breaks(self) -> frozenset[str]:

@@ -14,7 +14,7 @@ from jdl import plan as plans
 from jdl.engine.state import RunState, Simulation
 from jdl.engine.totals import added
 from jdl.rng import key_of
-from jdl.types import ClockState, Delivery, Edges, Plan, Transfers, Work
+from jdl.types import ClockState, Delivery, Edges, Plan, Transfers, Wait, Work
 
 __all__ = ["Ticking", "begun", "ended", "exchanged", "heard", "kept", "started"]
 
@@ -100,7 +100,8 @@ def kept(
     if s.has_server:
         keep, ends = s.clock.wait.until(ticking.server, there, used)
     else:
-        keep, ends = jax.vmap(s.clock.wait.until)(_computed(ticking, s.work[ticking.phase]), there, used)
+        began = _computed(ticking, s.work[ticking.phase])
+        keep, ends = _each_until(s.clock.wait, plan, began, there, used)
     return keep | ~used, ends
 
 
@@ -141,6 +142,23 @@ def exchanged(
         now = jnp.maximum(now, pending) + work.after * step if work.after else now
     changes = {"now": now, "server": server, "pending": pending, "received": received}
     return ticking.replace(**changes, computed=ticking.computed + steps, phase=ticking.phase + 1)
+
+
+def _each_until(
+    wait: Wait, plan: Plan, began: jax.Array, there: jax.Array, used: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """For whom each of the peers waits: `wait.until` over the links into each row, in any form of links."""
+    if there.ndim == 2:
+        return jax.vmap(wait.until)(began, there, used)
+    into = plans.receivers(plan.links)
+
+    def one(kept: jax.Array, waits: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        row, began = waits
+        keep, ends = wait.until(began, there, used & (into == row))
+        return kept | keep, ends
+
+    rows = jnp.arange(began.shape[0], dtype=jnp.int32)
+    return jax.lax.scan(one, jnp.zeros_like(used), (rows, began))
 
 
 def _start(ticking: Ticking, work: Work) -> jax.Array:

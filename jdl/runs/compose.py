@@ -122,8 +122,7 @@ def simulation(
     refuse.draws(problem, algorithm)
     fits_in_memory(problem)
     check_clock(clock)
-    asked = needs_of(exchange) | algorithm.needs | (clock.needs if clock is not None else frozenset())
-    form = "slots" if {"one_by_one", "per_link", "each"} & asked else "auto"
+    form = "slots" if {"one_by_one", "per_link", "each"} & (needs_of(exchange) | algorithm.needs) else "auto"
     model = shapes_of_model(problem)
     numbers = sum(leaf.size for leaf in jax.tree.leaves(model))
     schedule = as_schedule(topology, algorithm, problem.n, numbers, form)

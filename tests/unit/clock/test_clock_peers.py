@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 
 import jdl
-from jdl import algorithms, checks, exchange, topology
+from jdl import algorithms, checks, exchange, schedule, topology
 from jdl.clock import Clock, Deadline, FairShare, First, Parallel
 from jdl.engine import sim as simulator
+from jdl.engine.rounds import plan_at
 
 N, LR, LATENCY = 12, 0.1, 0.25
 PROBLEM = jdl.problems.quadratic(nodes=N, dim=3, noise=0.0)
 STEP = jax.jit(lambda s, state: simulator.step(s, state)[0])
+PLANNED = jax.jit(lambda s, state: plan_at(s, state)[0])
 LINKS = Parallel(rate=1e30, latency=LATENCY)
 
 
@@ -51,6 +53,22 @@ CASES = {
     "all, some backups": (topology.complete, First(9), first(9)),
     "hubs, deadline": (topology.star, Deadline(1.0), within(1.0)),
 }
+
+
+def test_in_epidemic_learning_nobody_waits_long_for_a_slow_node():
+    """EL-Local draws receivers, so that each node hears a number of others of its own; a second more is waited."""
+    talk, step = schedule.EpidemicLocal(N, degree=3), times()
+    s = jdl.simulation(PROBLEM, algorithms.DPSGD(LR), talk, clock=Clock(step, LINKS, Deadline(1.0)))
+    state, clock = simulator.init(s), np.zeros(N)
+    for _ in range(5):
+        W, ready = np.asarray(topology.to_dense(PLANNED(s, state))), clock + step
+        hears = [[ready[j] + LATENCY for j in range(N) if W[i, j] and j != i] for i in range(N)]
+        clock = np.array([within(1.0)(ready[i], hears[i] or [0.0]) for i in range(N)])
+        after = STEP(s, state)
+        got = int(after.clock.received[0].sum() - state.clock.received[0].sum()) // (3 * 32)
+        assert got == sum(there <= clock[i] + 1e-9 for i in range(N) for there in hears[i])
+        state = after
+    np.testing.assert_allclose(np.asarray(state.clock.now) + float(state.clock.since[0]), clock, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", CASES)
