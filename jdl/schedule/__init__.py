@@ -27,6 +27,7 @@ from jdl.schedule.importance import Importance
 from jdl.schedule.matcha import Matcha
 from jdl.schedule.matching import Matching
 from jdl.schedule.mobility import Mobility
+from jdl.schedule.modest import Modest
 from jdl.schedule.moshpit import Moshpit
 from jdl.schedule.pairwise import Pairwise
 from jdl.schedule.partition import Partition
@@ -67,6 +68,7 @@ __all__ = [
     "Matcha",
     "Matching",
     "Mobility",
+    "Modest",
     "Moshpit",
     "Pairwise",
     "Partition",

@@ -14,6 +14,7 @@ from jdl.schedule.failing_groups import FailingGroups
 from jdl.schedule.gilbert_elliott import GilbertElliott
 from jdl.schedule.matcha import Matcha
 from jdl.schedule.mobility import Mobility
+from jdl.schedule.modest import Modest
 from jdl.schedule.moshpit import Moshpit
 from jdl.schedule.pairwise import Pairwise
 from jdl.schedule.peer_swap import PeerSwap
@@ -38,6 +39,7 @@ EACH = {
     "random_groups failing": lambda: FailingGroups(
         RandomGroups.for_nodes(7, degree=2), probability=0.3, all_or_none=True
     ),
+    "modest": lambda: Modest(7, trainers=3, aggregators=2, success=0.7),
     "pairwise": lambda: Pairwise(7),
     "pairwise_of star": lambda: Pairwise.of(STAR),
     "pairs": lambda: AsynchronousPairs(7, wave=2),
