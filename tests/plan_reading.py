@@ -54,7 +54,7 @@ def named(plan: Plan) -> Named:
             members, used = flat(links.members), flat(links.used)
             receivers, senders = np.broadcast_arrays(members[..., :, None], members[..., None, :])
             both = used[..., :, None] & used[..., None, :] & ~np.eye(members.shape[-1], dtype=bool)
-            share = (1 / used.sum(axis=-1)).astype(np.asarray(plan.self_weights).dtype)[..., None, None]
+            share = (1 / np.maximum(used.sum(axis=-1), 1)).astype(np.asarray(plan.self_weights).dtype)[..., None, None]
             places = receivers, senders, np.where(both, share, 0), both
             return Named(*(place.reshape(runs, -1) for place in places))
         case _:

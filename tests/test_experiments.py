@@ -42,8 +42,8 @@ def is_a_picture(path: Path) -> bool:
 def test_no_experiment_is_forgotten():
     assert {path.stem for path in EXPERIMENTS.glob("*.py")} == {
         "accuracy_against_bits", "algorithms_on_digits", "dpsgd_mnist", "effective_neighbours", "fedavg_mnist",
-        "learned_weights", "lost_messages", "lost_nodes", "privacy_against_accuracy", "relay_quadratics",
-        "stable_rates", "theory_over_measured", "topologies", "which_graph", "worst_over_attacks",
+        "learned_weights", "lost_messages", "lost_nodes", "moshpit_table", "privacy_against_accuracy",
+        "relay_quadratics", "stable_rates", "theory_over_measured", "topologies", "which_graph", "worst_over_attacks",
     }  # fmt: skip
 
 
@@ -412,6 +412,17 @@ def test_lost_nodes_are_drawn_and_counted(tmp_path, monkeypatch):
     assert max(whole) - min(whole) < 1e-3  # nothing is lost, in whatever way
     accuracy = {key: float(row["mean_accuracy"]) for key, row in rows.items()}
     assert accuracy["0.5", "hubs", "gone"] < min(whole)
+
+
+@pytest.mark.slow
+def test_moshpit_averaging_takes_the_published_iterations():
+    """All but the all-reduce with failures, a geometric time, of which ten restarts say little."""
+    module = load("moshpit_table")
+    for fail in (0.0, 0.005):
+        for row in module.table(512, fail):
+            near = 5 * 12.5 / np.sqrt(10) if (row["method"], fail) == ("all-reduce", 0.005) else 0.5
+            assert row["ours"] == pytest.approx(row["published"], abs=near), row
+    assert module.expected(512, 0.0) == 1 and module.expected(512, 0.005) == pytest.approx(12.8, abs=0.05)
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ A `Clock` is put together from one part of each kind, and given to `jdl.run(...,
 
 - how long a step takes (`steps/`): `Constant`, `LogNormal`, `Exponential`, `Recorded`, and `slow` for a few slow nodes;
 - how long a message travels (`links/`): `Parallel`, `FairShare`, `OneAfterAnother`;
-- for whom a server waits (`waits/`): `First`, `Deadline`; without one, for everybody.
+- for whom a server, or each peer, waits (`waits/`): `First`, `Deadline`; without one, for everybody.
 """
 
 from jdl import checks

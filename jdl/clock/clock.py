@@ -34,13 +34,18 @@ class Clock:
     All copies that an exchange sends over a link are one transfer: repeated gossip pays its latency once. What a node
     downloads when it joins takes no time.
 
+    Among peers, `wait` says for each node how long it waits after its own steps: what is there by then is mixed, and
+    later messages to it are lost. A message may be late where the one in the other direction is in time, so that
+    links are directed, and the weight of a late message goes home as in `jdl.exchange.Lossy` on directed links.
+    Where links are a list (`jdl.types.Edges`), each node looks through all of it: n e numbers a round.
+
     Adds the columns `simulated_seconds` (the clock of the last node, or of the server), `idle_share` (the share of the
     time of all nodes in which they did not compute), `joules` (of all nodes) and `bits_received` (by all nodes).
 
     Args:
       step: how long a step takes: seconds, f[] or f[n], or a part such as `LogNormal`.
       links: how long messages travel; by default 100 Mbit/s in each direction and 10 ms.
-      wait: for whom a server waits; None for everybody.
+      wait: for whom a server waits, or each peer; None for everybody.
       steps: the steps of a node in a round, all before its first message; None to read them off the method, which is
         possible unless their number depends on data or on the round.
       watts: the power of a node that computes, in joules a second, f[] or f[n].
@@ -61,3 +66,8 @@ class Clock:
     joules_per_bit: float = number(0.0, minimum=0)
 
     needs: ClassVar[frozenset[str]] = frozenset({"prompt"})
+
+    @property
+    def breaks(self) -> frozenset[str]:
+        """What does not hold where late messages are lost, in one direction."""
+        return frozenset() if self.wait is None else frozenset({"reliable", "symmetric", "doubly_stochastic"})

@@ -14,7 +14,7 @@ from jdl import plan as plans
 from jdl.engine.state import RunState, Simulation
 from jdl.engine.totals import added
 from jdl.rng import key_of
-from jdl.types import ClockState, Delivery, Edges, Plan, Transfers, Work
+from jdl.types import ClockState, Delivery, Edges, Plan, Transfers, Wait, Work
 
 __all__ = ["Ticking", "begun", "ended", "exchanged", "heard", "kept", "started"]
 
@@ -86,15 +86,22 @@ def heard(s: Simulation, ticking: Ticking | None, plan: Plan, bits: jax.Array) -
 def kept(
     s: Simulation, ticking: Ticking, plan: Plan, deliveries: tuple[Delivery, ...]
 ) -> tuple[jax.Array, jax.Array] | None:
-    """What becomes of the messages to a server that does not wait for all; None for an empty message.
+    """What becomes of messages to a server, or to peers, who do not wait for all; None without messages or links.
 
     Returns:
-      bool[m], which messages are not late, and f[], the second at which the server goes on.
+      bool in the shape of the links, which messages are not late, and the second at which the server goes on, f[], or
+      each of the peers, f[m].
     """
     if not deliveries:
         return None
     there, used, _ = _arrivals(s, ticking, plan, deliveries)
-    keep, ends = s.clock.wait.until(ticking.server, there, used)
+    if not there.size:
+        return None
+    if s.has_server:
+        keep, ends = s.clock.wait.until(ticking.server, there, used)
+    else:
+        began = _computed(ticking, s.work[ticking.phase])
+        keep, ends = _each_until(s.clock.wait, plan, began, there, used)
     return keep | ~used, ends
 
 
@@ -112,17 +119,16 @@ def exchanged(
       ticking: the clocks before it.
       plan: who talks.
       deliveries: what went over the links; none for an empty message.
-      waited: of a server that does not wait for all, see `kept`. It tells those who are late to stop.
+      waited: of those who do not wait for all, see `kept`. A server tells those who are late to stop.
     """
     if ticking is None or not deliveries:
         return ticking
     work, step, pending = s.work[ticking.phase], ticking.step, ticking.pending
     there, used, size = _arrivals(s, ticking, plan, deliveries)
-    # What arrived in the last exchange is awaited at the beginning of this one, or at its end.
-    now = jnp.maximum(_start(ticking, work) + (work.before + work.beside) * step, pending)
+    now = _computed(ticking, work)
     server, received = ticking.server, ticking.received
     steps = (work.before + work.beside + work.after) * step
-    if waited is not None:
+    if waited is not None and s.has_server:
         keep, server = waited
         stopped = jnp.where(keep, 0, jnp.maximum(now - server, 0))
         now, steps = now - stopped, jnp.maximum(steps - stopped, 0)
@@ -130,16 +136,40 @@ def exchanged(
         server = jnp.maximum(server, jnp.max(jnp.where(used, there, -jnp.inf)))
     else:
         links, m = plans.one_by_one(deliveries[0].plan).links, now.shape[0]
-        pending = jnp.maximum(pending, _last(links, jnp.where(used, there, -jnp.inf), m))
+        last = _last(links, jnp.where(used, there, -jnp.inf), m) if waited is None else waited[1]
+        pending = jnp.maximum(pending, last)
         received = received + plans.into(links, jnp.where(used, size, 0), m)
         now = jnp.maximum(now, pending) + work.after * step if work.after else now
     changes = {"now": now, "server": server, "pending": pending, "received": received}
     return ticking.replace(**changes, computed=ticking.computed + steps, phase=ticking.phase + 1)
 
 
+def _each_until(
+    wait: Wait, plan: Plan, began: jax.Array, there: jax.Array, used: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """For whom each of the peers waits: `wait.until` over the links into each row, in any form of links."""
+    if there.ndim == 2:
+        return jax.vmap(wait.until)(began, there, used)
+    into = plans.receivers(plan.links)
+
+    def one(kept: jax.Array, waits: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        row, began = waits
+        keep, ends = wait.until(began, there, used & (into == row))
+        return kept | keep, ends
+
+    rows = jnp.arange(began.shape[0], dtype=jnp.int32)
+    return jax.lax.scan(one, jnp.zeros_like(used), (rows, began))
+
+
 def _start(ticking: Ticking, work: Work) -> jax.Array:
     """The second at which each row begins the steps of an exchange."""
     return jnp.maximum(ticking.now, ticking.pending) if work.waits else ticking.now
+
+
+def _computed(ticking: Ticking, work: Work) -> jax.Array:
+    """The second at which each row has computed all but what depends on the messages of an exchange."""
+    # What arrived in the last exchange is awaited at the beginning of this one, or at its end.
+    return jnp.maximum(_start(ticking, work) + (work.before + work.beside) * ticking.step, ticking.pending)
 
 
 def _ready(ticking: Ticking, work: Work) -> jax.Array:

@@ -55,8 +55,14 @@ def gossip_round(s: Simulation, state: RunState, plan: Plan, rows: dict, nodes: 
     exchange_state, info, on_links, ticking = [], {}, [], clock.begun(s, state, plan)
     for phase, (send, (_, recv)) in enumerate(zip(sends_of(s), s.algorithm.phases, strict=True)):
         message, nodes = stored(s, state, send(s, rows, nodes, state.server))
-        inbox, new_state, deliveries, wire = exchange(s, state, plan, rows, message, phase)
-        ticking = clock.exchanged(s, ticking, plan, deliveries)
+        on, waited = plan, None
+        if s.clock is not None and s.clock.wait is not None:
+            # As in `server_round`. A message may be late where the one in the other direction is not.
+            on = plans.one_by_one(plan).replace(symmetric=False)
+            waited = clock.kept(s, ticking, on, exchange(s, state, on, rows, message, phase)[2])
+            on = on if waited is None else plans.lose(on, waited[0])
+        inbox, new_state, deliveries, wire = exchange(s, state, on, rows, message, phase)
+        ticking = clock.exchanged(s, ticking, on, deliveries, waited)
         nodes, report = each_node(s, "recv", recv, rows, nodes, inbox, phase=phase)
         info |= report
         exchange_state.append(new_state)

@@ -121,11 +121,11 @@ def simulation(
     refuse.algorithm_parts(algorithm, REMEDIES.keys() | offers.OFFERS.keys() | ALWAYS | oracle.offers)
     refuse.draws(problem, algorithm)
     fits_in_memory(problem)
+    check_clock(clock)
     form = "slots" if {"one_by_one", "per_link", "each"} & (needs_of(exchange) | algorithm.needs) else "auto"
     model = shapes_of_model(problem)
     numbers = sum(leaf.size for leaf in jax.tree.leaves(model))
     schedule = as_schedule(topology, algorithm, problem.n, numbers, form)
-    check_clock(clock, hasattr(algorithm, "client_init"))
     parts = problem, algorithm, schedule, exchange, oracle, down, roles, clock
     for part in parts:
         checks.fields(part)

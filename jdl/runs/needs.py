@@ -59,7 +59,8 @@ def check_needs(built: Simulation, plan: Plan) -> None:
     Raises:
       InputError: if a need is not met; the sentence says what to change.
     """
-    broken = breaks_of(built.exchange)
+    late = frozenset() if built.clock is None else built.clock.breaks
+    broken = breaks_of(built.exchange) | late
     has = plans.provides(plan) | {"reliable", "push", "copies"} | answers(built.oracle, built.problem)
     has |= getattr(built.schedule, "provides", frozenset()) | {"prompt"}
     if {"fixed_links", "server"} & has:
@@ -72,12 +73,13 @@ def check_needs(built: Simulation, plan: Plan) -> None:
     asked = [part for part in getattr(built.oracle, "wrappers", ()) if hasattr(part, "needs")]
     # A client that does not hear the server takes no part in the round, so that losses on the way down do no harm.
     noisy = any(getattr(part, "noisy", False) for part in layers(built.exchange))
+    alone = late - breaks_of(built.exchange)
     # Noise would be on copies that neighbours keep, and not on their changes.
-    _check((built.algorithm,), has, broken | ({"copies"} if noisy and "peers" in has else set()))
+    _check((built.algorithm,), has, broken | ({"copies"} if noisy and "peers" in has else set()), alone)
     if {"models", "reference"} & needs_of(built.exchange):
         has |= _asked(built)  # traces the method, whose own needs hold
     timed = [] if built.clock is None else [built.clock]
-    _check((*layers(built.exchange), *asked, *timed), has, broken)
+    _check((*layers(built.exchange), *asked, *timed), has, broken, alone)
     for part in down:
         unmet = sorted(part.needs - (has - ONE_HONEST_SENDER))
         got = f"got {type(part).__name__} in network_down that needs {' and '.join(map(repr, unmet))}"
@@ -117,11 +119,14 @@ def _leaves_out(built: Simulation) -> bool:
     return any(map(is_sized, jax.tree.leaves(messages, is_leaf=is_sized)))
 
 
-def _check(parts: Sequence[Any], has: frozenset[str], broken: frozenset[str]) -> None:
+def _check(parts: Sequence[Any], has: frozenset[str], broken: frozenset[str], late: frozenset[str]) -> None:
+    """Check the needs of some parts; `late`: what the wait of a clock alone breaks."""
     for part in parts:
         name = type(part).__name__
         # "peers" and "server" come first: if the plan is of the wrong sort, other needs do not matter.
         for need in sorted(part.needs - (has - broken), key=lambda need: (need not in ("peers", "server"), need)):
             why = "which the network breaks" if need in broken else "which these parts do not offer"
             do = REMEDIES.get(need, "choose another algorithm or problem")
+            if need in late:
+                why, do = "which a clock breaks that drops late messages", "leave `wait` out of the clock"
             raise checks.InputError(f"got {name} that needs {need!r}, {why}; {do}")

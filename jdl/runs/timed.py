@@ -19,11 +19,11 @@ from jdl.types import LinkTime, StepTime, Wait, Work
 __all__ = ["check_clock", "columns", "steps_of"]
 
 
-def check_clock(clock: Any, server: bool) -> None:
+def check_clock(clock: Any) -> None:
     """Check that an argument is a clock whose parts are parts of clocks.
 
     Raises:
-      InputError: if it is not, or if it waits for clients where there are none.
+      InputError: if it is not.
     """
     if clock is None:
         return
@@ -39,8 +39,6 @@ def check_clock(clock: Any, server: bool) -> None:
     if clock.wait is not None:
         waits = f"got wait={clock.wait!r}, need a part such as jdl.clock.Deadline(10.0)"
         checks.require(isinstance(clock.wait, Wait), f"{waits}; make one")
-        alone = f"got wait={clock.wait!r} with a method among peers, who wait for all messages; leave it out"
-        checks.require(server, alone)
 
 
 def steps_of(built: Simulation) -> tuple[Work, ...]:

@@ -19,6 +19,7 @@ from jdl.schedule.epidemic import Epidemic
 from jdl.schedule.epidemic_local import EpidemicLocal
 from jdl.schedule.equidyn import Equidyn
 from jdl.schedule.event_triggered import EventTriggered
+from jdl.schedule.failing_groups import FailingGroups
 from jdl.schedule.fixed import Fixed
 from jdl.schedule.gilbert_elliott import GilbertElliott
 from jdl.schedule.hierarchy import Hierarchy
@@ -26,6 +27,8 @@ from jdl.schedule.importance import Importance
 from jdl.schedule.matcha import Matcha
 from jdl.schedule.matching import Matching
 from jdl.schedule.mobility import Mobility
+from jdl.schedule.modest import Modest
+from jdl.schedule.moshpit import Moshpit
 from jdl.schedule.pairwise import Pairwise
 from jdl.schedule.partition import Partition
 from jdl.schedule.peer_swap import PeerSwap
@@ -56,6 +59,7 @@ __all__ = [
     "EpidemicLocal",
     "Equidyn",
     "EventTriggered",
+    "FailingGroups",
     "FinalMerge",
     "Fixed",
     "GilbertElliott",
@@ -64,6 +68,8 @@ __all__ = [
     "Matcha",
     "Matching",
     "Mobility",
+    "Modest",
+    "Moshpit",
     "Pairwise",
     "Partition",
     "PeerSwap",

@@ -77,11 +77,11 @@ class LinkTime(Protocol):
 
 @runtime_checkable
 class Wait(Protocol):
-    """For whom a server waits.
+    """For whom a server waits, or a peer for its neighbours.
 
     Attributes:
-      until: takes the second at which the server began to wait, the second at which each copy arrives, f[m], and
-        whether there is one, bool[m]; gives which copies it takes, bool[m], and the second at which it goes on.
+      until: takes the second at which it began to wait, the second at which each copy arrives, f[k], and whether there
+        is one, bool[k]; gives which copies it takes, bool[k], and the second at which it goes on.
     """
 
     def until(self, began: jax.Array, arrivals: jax.Array, used: jax.Array) -> tuple[jax.Array, jax.Array]: ...

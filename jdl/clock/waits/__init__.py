@@ -1,3 +1,3 @@
-"""For whom a server waits."""
+"""For whom a server waits, or a peer."""
 
 __all__ = []

@@ -1,4 +1,4 @@
-"""A server that waits for a time."""
+"""A server, or a peer, that waits for a time."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ __all__ = ["Deadline"]
 
 @struct.dataclass
 class Deadline:
-    """The server takes what arrives within `seconds` after it began the round, and drops what comes later.
+    """What arrives within `seconds` after a server began the round, or a peer ended its steps, is taken; the rest lost.
 
-    It goes on earlier when everybody has answered. A round in which nobody meets the deadline changes nothing but the
-    clocks.
+    It goes on earlier when all messages have arrived. A round in which nobody meets the deadline of a server changes
+    nothing but the clocks; a peer goes on alone.
 
     Args:
-      seconds: how long it waits, counted from its broadcast.
+      seconds: how long it waits: a server from its broadcast on; a peer from when it has computed what depends on no
+        message of this exchange, even if the messages travel while it computes the next steps.
 
     >>> keep, ends = Deadline(2.5).until(1.0, jnp.array([3.0, 4.0]), jnp.array([True, True]))
     >>> keep.tolist(), float(ends)

@@ -1,4 +1,4 @@
-"""A server that goes on when enough clients have answered."""
+"""A server, or a peer, that goes on when enough messages have arrived."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ __all__ = ["First"]
 
 @struct.dataclass
 class First:
-    """The server takes the first `count` messages, and drops those that come later.
+    """The server, or each peer, goes on with the first `count` messages, and drops those that come later.
 
     So one samples more clients than are needed, and does not wait for the slowest. If fewer are on their way, it waits
-    for all of them. Messages that arrive at the same time as the last one that is needed are taken as well.
+    for all of them. Messages that arrive at the same time as the last one that is needed are taken as well. A peer
+    takes all that is there when it has ended its own steps, and waits if that is less than `count`: the others among
+    its neighbours are its backups.
 
     Args:
       count: the number of messages that are needed.
@@ -38,4 +40,4 @@ class First:
         needed = jnp.clip(jnp.sum(used), 1, min(self.count, used.shape[0])) - 1
         last = order[needed]
         ends = jnp.where(jnp.isfinite(last), jnp.maximum(last, began), began)
-        return used & (there <= last), ends
+        return used & (there <= ends), ends

@@ -25,7 +25,8 @@ def by_groups(plan: Plan, own: jax.Array, sent: jax.Array) -> jax.Array:
       f[m, ...], the sums.
     """
     links: Groups = plan.links
-    share = links.used.astype(own.dtype) / jnp.sum(links.used, axis=1, keepdims=True, dtype=own.dtype)
+    size = jnp.sum(links.used, axis=1, keepdims=True, dtype=own.dtype)
+    share = links.used.astype(own.dtype) / jnp.maximum(size, 1)  # a group may be empty
     first = rows(sent, links.members[:, 0]).astype(own.dtype)
 
     def add(slot, total):

@@ -111,7 +111,6 @@ def test_energy_and_what_is_lost_or_not_sent_and_seeds():
         (Clock(step=-1.0), "step"),
         (Clock(step=np.ones(3)), r"got steps of shape \(3,\), need one number, or one for each of n=16 nodes"),
         (Clock(links=3), "got links=3, need a part such as jdl.clock.FairShare"),
-        (Clock(wait=First(3)), "with a method among peers, who wait for all messages"),
     ],
 )
 def test_what_is_no_clock_is_refused(clock, sentence):

@@ -10,9 +10,12 @@ from jdl.schedule.asynchronous_pairs import AsynchronousPairs
 from jdl.schedule.epidemic import Epidemic
 from jdl.schedule.epidemic_local import EpidemicLocal
 from jdl.schedule.equidyn import Equidyn
+from jdl.schedule.failing_groups import FailingGroups
 from jdl.schedule.gilbert_elliott import GilbertElliott
 from jdl.schedule.matcha import Matcha
 from jdl.schedule.mobility import Mobility
+from jdl.schedule.modest import Modest
+from jdl.schedule.moshpit import Moshpit
 from jdl.schedule.pairwise import Pairwise
 from jdl.schedule.peer_swap import PeerSwap
 from jdl.schedule.random_groups import RandomGroups
@@ -30,6 +33,13 @@ EACH = {
     "equidyn directed": lambda: Equidyn.for_nodes(7, directed=True),
     "equidyn undirected": lambda: Equidyn.for_nodes(7, degree=3),
     "random_groups": lambda: RandomGroups.for_nodes(7, degree=2),
+    "moshpit": lambda: Moshpit(7, side=3),
+    "moshpit redrawn": lambda: Moshpit(7, side=2, dims=3, redraw=True),
+    "moshpit failing": lambda: FailingGroups(Moshpit(7, side=3), probability=0.3),
+    "random_groups failing": lambda: FailingGroups(
+        RandomGroups.for_nodes(7, degree=2), probability=0.3, all_or_none=True
+    ),
+    "modest": lambda: Modest(7, trainers=3, aggregators=2, success=0.7),
     "pairwise": lambda: Pairwise(7),
     "pairwise_of star": lambda: Pairwise.of(STAR),
     "pairs": lambda: AsynchronousPairs(7, wave=2),
