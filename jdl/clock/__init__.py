@@ -4,6 +4,7 @@ A `Clock` is put together from one part of each kind, and given to `jdl.run(...,
 
 - how long a step takes (`steps/`): `Constant`, `LogNormal`, `Exponential`, `Recorded`, `slow` for a few
   slow nodes; how long it takes on this machine (`measured`), or with so many operations a second (`from_flops`);
+  and the steps and lines of measured devices (`fedscale_devices`);
 - how long a message travels (`links/`): `Parallel`, `FairShare`, `OneAfterAnother`;
 - for whom a server waits (`waits/`): `First`, `Deadline`; without one, for everybody.
 """
@@ -15,6 +16,7 @@ from jdl.clock.links.one_after_another import OneAfterAnother
 from jdl.clock.links.parallel import Parallel
 from jdl.clock.steps.constant import Constant
 from jdl.clock.steps.exponential import Exponential
+from jdl.clock.steps.fedscale import fedscale_devices
 from jdl.clock.steps.log_normal import LogNormal
 from jdl.clock.steps.measured import from_flops, measured
 from jdl.clock.steps.recorded import Recorded
@@ -33,6 +35,7 @@ __all__ = [
     "OneAfterAnother",
     "Parallel",
     "Recorded",
+    "fedscale_devices",
     "from_flops",
     "measured",
     "slow",
