@@ -5,6 +5,7 @@ from jdl.checks.fields_named import name_fields
 from jdl.checks.mark import Mark, settled
 from jdl.checks.memory import available_memory, fits
 from jdl.checks.paths import path
+from jdl.checks.plain import plain_pickle
 from jdl.checks.renamed import renamed, renamed_arguments
 from jdl.checks.sentences import InputError, Note, known, nearest, note, require
 
@@ -22,6 +23,7 @@ __all__ = [
     "note",
     "one_number",
     "path",
+    "plain_pickle",
     "renamed",
     "renamed_arguments",
     "require",

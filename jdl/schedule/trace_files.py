@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
-import pickle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,10 +80,7 @@ def _there(node: Days, times: np.ndarray) -> np.ndarray:
 def _nodes(file: Path, n: int) -> list[Days]:
     content = file.read_bytes()
     if content[:1] == b"\x80":
-        try:
-            return _fedscale(file, _PlainValues(io.BytesIO(content)).load(), n)
-        except (pickle.UnpicklingError, EOFError, ValueError, IndexError) as error:
-            raise checks.InputError(f"got {file}, need a pickle of plain values: {error}; write it as JSON") from error
+        return _fedscale(file, checks.plain_pickle(content, file), n)
     try:
         text = content.decode("utf-8-sig")
         if text.lstrip().startswith("{"):
@@ -94,13 +89,6 @@ def _nodes(file: Path, n: int) -> list[Days]:
         need = "need lines node,start,end, or a trace of FedScale"
         raise checks.InputError(f"got {file}, {need}: {error}; correct the file") from error
     return _table(file, text, n)
-
-
-class _PlainValues(pickle.Unpickler):
-    """Reads lists, dicts, numbers and text, and nothing that would have to be imported."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"it holds {module}.{name}")
 
 
 def _fedscale(file: Path, trace: Any, n: int) -> list[Days]:

@@ -20,6 +20,7 @@ from jdl.theory.outcomes import Outcome, contraction_of_outcomes, effective_neig
 from jdl.theory.random_schedules import lossy_contraction, random_contraction
 from jdl.theory.rates import QuadraticRate, best_quadratic_rate, predicted_rounds, quadratic_rate, rounds_to_shrink
 from jdl.theory.realised import Realised, realised_gap, realised_rounds
+from jdl.theory.time import cycle_time, kth_of_exponentials, maximum_cycle_mean, ring_all_reduce_seconds
 
 __all__ = [
     "Factors",
@@ -36,6 +37,7 @@ __all__ = [
     "best_quadratic_rate",
     "bounds",
     "contraction_of_outcomes",
+    "cycle_time",
     "effective_neighbours_of_outcomes",
     "factors_beside",
     "finite_time",
@@ -44,8 +46,10 @@ __all__ = [
     "gradient_diversity",
     "gradient_noise",
     "heterogeneity",
+    "kth_of_exponentials",
     "limit_weights",
     "lossy_contraction",
+    "maximum_cycle_mean",
     "neighbourhood_heterogeneity",
     "node_gradients",
     "outcomes",
@@ -55,6 +59,7 @@ __all__ = [
     "random_contraction",
     "realised_gap",
     "realised_rounds",
+    "ring_all_reduce_seconds",
     "rounds_to_shrink",
     "second_modulus",
     "sigma_2",

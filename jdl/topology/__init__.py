@@ -16,6 +16,7 @@ from jdl.topology.graphs.bipartite import complete_bipartite
 from jdl.topology.graphs.cliques import barbell, caveman, complete, two_cliques
 from jdl.topology.graphs.complex_networks import barabasi_albert, random_geometric, watts_strogatz
 from jdl.topology.graphs.d_cliques import cliques_of, d_cliques
+from jdl.topology.graphs.designed import designed_ring, minimum_bottleneck_tree
 from jdl.topology.graphs.digraphs import de_bruijn, exponential, kautz
 from jdl.topology.graphs.equitopo import equistatic
 from jdl.topology.graphs.expanders import expander, margulis
@@ -52,6 +53,7 @@ __all__ = [
     "contraction",
     "d_cliques",
     "de_bruijn",
+    "designed_ring",
     "diameter",
     "effective_neighbours",
     "eigenvalues",
@@ -74,6 +76,7 @@ __all__ = [
     "lambda_2",
     "margulis",
     "metropolis",
+    "minimum_bottleneck_tree",
     "moshpit",
     "multigraph",
     "multigraph_of",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from typing import Self
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
 from jdl import checks
+from jdl.clock.steps.device_files import read_seconds
 from jdl.types import Key
 
 __all__ = ["Recorded"]
@@ -41,6 +45,19 @@ class Recorded:
             at = f"round {t}, node {i}"
             checks.require(False, f"got {table[t, i]} seconds at {at}, need times of at least 0; correct the table")
         object.__setattr__(self, "table", jnp.asarray(table, jnp.float32))
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], n: int) -> Self:
+        """Times from a CSV file with lines `node,seconds` or `round,node,seconds`.
+
+        Args:
+          path: the file.
+          n: number of nodes, at least 1; all from 0 to n - 1 occur in every round.
+
+        Raises:
+          InputError: if a time is negative, rounds are out of order, or a node is missing; it names the line.
+        """
+        return cls(read_seconds(path, n))
 
     def seconds(self, t: jax.Array, key: Key, n: int) -> jax.Array:
         rounds, nodes = self.table.shape

@@ -9,6 +9,7 @@ from scipy.sparse import csgraph, csr_array, triu
 
 from jdl import checks
 from jdl.topology.graphs.linked import linked
+from jdl.topology.graphs.tours import round_trip
 from jdl.topology.topology import Topology
 
 __all__ = ["multigraph", "multigraph_of"]
@@ -59,7 +60,7 @@ def multigraph(n: int, multiplicity: int = 5, seed: int = 0) -> list[Topology]:
     checks.require(n <= MOST_NODES, need)
     positions = np.random.default_rng(seed).uniform(0, SIDE_KM, (n, 2))
     distances = np.linalg.norm(positions[:, None] - positions[None, :], axis=-1)
-    order = _tour(distances)
+    order = round_trip(distances)
     one, other = order, np.roll(order, -1)
     delays = np.zeros((n, n))
     delays[one, other] = DELAY_MS + DELAY_MS_PER_KM * distances[one, other]
@@ -114,13 +115,3 @@ def multigraph_of(
     pairs = np.stack([upper.row, upper.col], axis=1)
     title = f"multigraph, phase {{}} of {period}".format
     return [linked(title(t + 1), links.shape[0], pairs[t % every == 0], positions=positions) for t in range(period)]
-
-
-def _tour(distances: np.ndarray) -> np.ndarray:
-    """`int[n]`, the order of a round trip at most 3/2 as long as the shortest one."""
-    import networkx as nx
-
-    n = len(distances)
-    if n <= 3:
-        return np.arange(n)
-    return np.array(nx.approximation.christofides(nx.from_numpy_array(distances))[:-1])
