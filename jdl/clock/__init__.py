@@ -2,7 +2,8 @@
 
 A `Clock` is put together from one part of each kind, and given to `jdl.run(..., clock=Clock(...))`:
 
-- how long a step takes (`steps/`): `Constant`, `LogNormal`, `Exponential`, `Recorded`, and `slow` for a few slow nodes;
+- how long a step takes (`steps/`): `Constant`, `LogNormal`, `Exponential`, `Recorded`, `SlowShare`, and
+  `slow` for the seconds of single nodes;
 - how long a message travels (`links/`): `Parallel`, `FairShare`, `OneAfterAnother`;
 - for whom a server waits (`waits/`): `First`, `Deadline`; without one, for everybody.
 """
@@ -16,6 +17,7 @@ from jdl.clock.steps.exponential import Exponential
 from jdl.clock.steps.log_normal import LogNormal
 from jdl.clock.steps.recorded import Recorded
 from jdl.clock.steps.slow import slow
+from jdl.clock.steps.slow_share import SlowShare
 from jdl.clock.waits.deadline import Deadline
 from jdl.clock.waits.first import First
 
@@ -30,5 +32,6 @@ __all__ = [
     "OneAfterAnother",
     "Parallel",
     "Recorded",
+    "SlowShare",
     "slow",
 ]

@@ -379,6 +379,11 @@ class Result:
         if s.get("bits_sent") is not None:
             megabytes = s["bits_sent"] / 8e6
             facts.append(("sent", f"{megabytes:,.1f} MB in all, {megabytes / s['nodes']:,.3f} MB a node"))
+        if s.get("simulated_seconds") is not None:
+            idle = s.get("idle_share")
+            waited = f", of which nodes wait {idle:.0%}" if idle is not None else ""
+            spent_joules = f", {s['joules']:,.4g} J in all" if s.get("joules") else ""
+            facts.append(("simulated time", f"{s['simulated_seconds']:,.4g} s{waited}{spent_joules}"))
         account = line(self.origin.made, self.rounds, self.origin.delta) if isinstance(self.origin, Live) else None
         if account is not None:
             facts.append(("privacy", account))

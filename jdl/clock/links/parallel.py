@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -25,7 +23,7 @@ class Parallel:
     """
 
     rate: float = number(1e8, minimum=1e-30)
-    latency: Any = number(0.01, minimum=0)
+    latency: jax.Array | float = number(0.01, minimum=0)
 
     def arrivals(self, transfers: Transfers) -> jax.Array:
         return transfers.ready + latency(self.latency, transfers) + transfers.bits / jnp.float32(self.rate)
