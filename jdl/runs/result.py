@@ -245,23 +245,26 @@ class Result:
         """
         return membership(self.models, self.simulation.problem)
 
-    def plot(self, path: str | Path | None = None, theory: bool | Prediction = False) -> matplotlib.figure.Figure:
+    def plot(
+        self, path: str | Path | None = None, theory: bool | Prediction = False, x: str = "rounds"
+    ) -> matplotlib.figure.Figure:
         """Draw the learning curves.
 
         Args:
           path: the file to write, if any; its ending gives the format.
           theory: whether to lay over the curves what `jdl.theory.predict` predicts of them, or such a prediction.
+          x: what is along the axes: "rounds", "megabytes" (sent by a node), "simulated_seconds", or any column.
 
         Returns:
           The figure, which a notebook displays.
 
         Raises:
-          InputError: if theory has no exact prediction; the sentence names the part that is not linear.
+          InputError: if there is no column x; or if theory has no exact prediction, naming the part that is not linear.
         """
         from jdl.runs.predicted import pictured
 
         start = getattr(self.origin, "start", None)
-        return pictured(self.title, self.history, self.n, lambda: [self.simulation], path, theory, start)
+        return pictured(self.title, self.history, self.n, lambda: [self.simulation], path, theory, start, x)
 
     def plot_nodes(
         self, metric: str | None = None, by: str | None = None, path: str | Path | None = None
