@@ -14,7 +14,7 @@ from jdl import plan as plans
 from jdl.engine.state import RunState, Simulation
 from jdl.engine.totals import added
 from jdl.rng import key_of
-from jdl.types import ClockState, Delivery, Edges, Plan, Transfers, Work
+from jdl.types import ClockState, Delivery, Edges, Groups, Plan, Transfers, Work
 
 __all__ = ["Ticking", "begun", "ended", "exchanged", "heard", "kept", "started"]
 
@@ -117,7 +117,6 @@ def exchanged(
     if ticking is None or not deliveries:
         return ticking
     work, step, pending = s.work[ticking.phase], ticking.step, ticking.pending
-    there, used, size = _arrivals(s, ticking, plan, deliveries)
     # What arrived in the last exchange is awaited at the beginning of this one, or at its end.
     now = jnp.maximum(_start(ticking, work) + (work.before + work.beside) * step, pending)
     server, received = ticking.server, ticking.received
@@ -127,11 +126,11 @@ def exchanged(
         stopped = jnp.where(keep, 0, jnp.maximum(now - server, 0))
         now, steps = now - stopped, jnp.maximum(steps - stopped, 0)
     elif s.has_server:
+        there, used, _ = _arrivals(s, ticking, plan, deliveries)
         server = jnp.maximum(server, jnp.max(jnp.where(used, there, -jnp.inf)))
     else:
-        links, m = plans.one_by_one(deliveries[0].plan).links, now.shape[0]
-        pending = jnp.maximum(pending, _last(links, jnp.where(used, there, -jnp.inf), m))
-        received = received + plans.into(links, jnp.where(used, size, 0), m)
+        last, bits = _into_rows(s, ticking, plan, deliveries)
+        pending, received = jnp.maximum(pending, last), received + bits
         now = jnp.maximum(now, pending) + work.after * step if work.after else now
     changes = {"now": now, "server": server, "pending": pending, "received": received}
     return ticking.replace(**changes, computed=ticking.computed + steps, phase=ticking.phase + 1)
@@ -172,6 +171,29 @@ def _arrivals(
     to = jnp.full_like(who, n) if s.has_server else row_ids[plans.receivers(links)]
     copies = Transfers(row_ids[who], to, used, size, ready[who], n=n)
     return s.clock.links.arrivals(copies), used, size
+
+
+def _into_rows(
+    s: Simulation, ticking: Ticking, plan: Plan, deliveries: tuple[Delivery, ...]
+) -> tuple[jax.Array, jax.Array]:
+    """The second at which the last copy is there at each row, -inf where none is sent; and the bits that arrive, f[m].
+
+    A complete graph of n nodes has n^2 links, which are not listed where the links of the clock can do without.
+    """
+    links, all_to_all = deliveries[0].plan.links, getattr(s.clock.links, "all_to_all", None)
+    m = ticking.now.shape[0]
+    alike = len(deliveries) == 1 and isinstance(links, Groups) and deliveries[0].bits.shape[0] == m
+    if alike and all_to_all is not None:
+        bits = jnp.where(links.used, deliveries[0].bits[links.members], 0)
+        last = all_to_all(_ready(ticking, s.work[ticking.phase])[links.members], bits, links.used)
+        if last is not None:
+            place = jnp.where(links.used, links.members, m)
+            others = jnp.sum(bits, axis=1, keepdims=True) - bits
+            to_rows = lambda values, empty: jnp.full(m, empty, jnp.float32).at[place].set(values, mode="drop")
+            return to_rows(last, -jnp.inf), to_rows(others, 0)
+    there, used, size = _arrivals(s, ticking, plan, deliveries)
+    links = plans.one_by_one(deliveries[0].plan).links
+    return _last(links, jnp.where(used, there, -jnp.inf), m), plans.into(links, jnp.where(used, size, 0), m)
 
 
 def _last(links: object, values: jax.Array, m: int) -> jax.Array:
