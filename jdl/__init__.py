@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from jdl.runs.result import Result
     from jdl.runs.results import Results
     from jdl.runs.run import run
+    from jdl.runs.time_line import time_line
     from jdl.runs.tune import rounds_until, tune
     from jdl.show.compare import compare
     from jdl.show.drawing import draw
@@ -89,6 +90,7 @@ __all__ = [
     "sweep",
     "sweep_status",
     "theory",
+    "time_line",
     "topology",
     "tree",
     "tune",
@@ -120,6 +122,7 @@ ELSEWHERE = {
     "simulation": "runs.compose:simulation",
     "sweep": "sweeps.sweep:sweep",
     "sweep_status": "sweeps.status:sweep_status",
+    "time_line": "runs.time_line:time_line",
     "tune": "runs.tune:tune",
     "use_cores": "engine.placement:use_cores",
 }

@@ -30,6 +30,8 @@ class Ticking:
       pending: f[m], the second at which what was sent to each row in the last exchange is there.
       computed: f[m], for how long each row has computed in this round.
       received: f[m], how many bits have arrived at each row in this round.
+      spans: for each exchange so far, the seconds at which each row begins the steps before and beside its message and
+        ends them, and those at which it begins and ends the steps after what arrives, each f[m]; for pictures.
       phase: the number of exchanges so far that were not empty.
     """
 
@@ -39,6 +41,7 @@ class Ticking:
     pending: jax.Array
     computed: jax.Array
     received: jax.Array
+    spans: tuple[tuple[jax.Array, ...], ...] = ()
     phase: int = struct.field(pytree_node=False, default=0)
 
 
@@ -118,13 +121,15 @@ def exchanged(
         return ticking
     work, step, pending = s.work[ticking.phase], ticking.step, ticking.pending
     # What arrived in the last exchange is awaited at the beginning of this one, or at its end.
-    now = jnp.maximum(_start(ticking, work) + (work.before + work.beside) * step, pending)
+    begins = _start(ticking, work)
+    stops = begins + (work.before + work.beside) * step
+    now = jnp.maximum(stops, pending)
     server, received = ticking.server, ticking.received
     steps = (work.before + work.beside + work.after) * step
     if waited is not None:
         keep, server = waited
         stopped = jnp.where(keep, 0, jnp.maximum(now - server, 0))
-        now, steps = now - stopped, jnp.maximum(steps - stopped, 0)
+        now, steps, stops = now - stopped, jnp.maximum(steps - stopped, 0), jnp.minimum(stops, now - stopped)
     elif s.has_server:
         there, used, _ = _arrivals(s, ticking, plan, deliveries)
         server = jnp.maximum(server, jnp.max(jnp.where(used, there, -jnp.inf)))
@@ -132,7 +137,8 @@ def exchanged(
         last, bits = _into_rows(s, ticking, plan, deliveries)
         pending, received = jnp.maximum(pending, last), received + bits
         now = jnp.maximum(now, pending) + work.after * step if work.after else now
-    changes = {"now": now, "server": server, "pending": pending, "received": received}
+    spans = (*ticking.spans, (begins, jnp.maximum(stops, begins), now - work.after * step, now))
+    changes = {"now": now, "server": server, "pending": pending, "received": received, "spans": spans}
     return ticking.replace(**changes, computed=ticking.computed + steps, phase=ticking.phase + 1)
 
 
