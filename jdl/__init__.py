@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from jdl.runs.result import Result
     from jdl.runs.results import Results
     from jdl.runs.run import run
+    from jdl.runs.time_line import time_line
     from jdl.runs.timing import timing
     from jdl.runs.tune import rounds_until, tune
     from jdl.show.compare import compare
@@ -90,6 +91,7 @@ __all__ = [
     "sweep",
     "sweep_status",
     "theory",
+    "time_line",
     "timing",
     "topology",
     "tree",
@@ -122,6 +124,7 @@ ELSEWHERE = {
     "simulation": "runs.compose:simulation",
     "sweep": "sweeps.sweep:sweep",
     "sweep_status": "sweeps.status:sweep_status",
+    "time_line": "runs.time_line:time_line",
     "timing": "runs.timing:timing",
     "tune": "runs.tune:tune",
     "use_cores": "engine.placement:use_cores",

@@ -2,9 +2,9 @@
 
 A `Clock` is put together from one part of each kind, and given to `jdl.run(..., clock=Clock(...))`:
 
-- how long a step takes (`steps/`): `Constant`, `LogNormal`, `Exponential`, `Recorded`, `slow` for a few
-  slow nodes; how long it takes on this machine (`measured`), or with so many operations a second (`from_flops`);
-  and the steps and lines of measured devices (`fedscale_devices`);
+- how long a step takes (`steps/`): `Constant`, `LogNormal`, `Exponential`, `Recorded`, `SlowShare`, and `slow` for the
+  seconds of single nodes; how long it takes on this machine (`measured`), or with so many operations a second
+  (`from_flops`); and the steps and lines of measured devices (`fedscale_devices`);
 - how long a message travels (`links/`): `Parallel`, `FairShare`, `OneAfterAnother`;
 - for whom a server, or each peer, waits (`waits/`): `First`, `Deadline`; without one, for everybody.
 """
@@ -21,6 +21,7 @@ from jdl.clock.steps.log_normal import LogNormal
 from jdl.clock.steps.measured import from_flops, measured
 from jdl.clock.steps.recorded import Recorded
 from jdl.clock.steps.slow import slow
+from jdl.clock.steps.slow_share import SlowShare
 from jdl.clock.waits.deadline import Deadline
 from jdl.clock.waits.first import First
 
@@ -35,6 +36,7 @@ __all__ = [
     "OneAfterAnother",
     "Parallel",
     "Recorded",
+    "SlowShare",
     "fedscale_devices",
     "from_flops",
     "measured",

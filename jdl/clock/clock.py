@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
+import jax
 from flax import struct
 
 from jdl.clock.links.fair_share import FairShare
-from jdl.types import LinkTime, Wait, number, static
+from jdl.types import LinkTime, StepTime, Wait, number, static
 
 __all__ = ["Clock"]
 
@@ -58,11 +59,11 @@ class Clock:
       Baccelli, Cohen, Olsder, Quadrat, "Synchronization and Linearity", 1992, chapter 2 (timed event graphs).
     """
 
-    step: Any = number(0.1, minimum=0)
+    step: StepTime | jax.Array | float = number(0.1, minimum=0)
     links: LinkTime = FairShare()
     wait: Wait | None = None
     steps: float | None = static(None)
-    watts: Any = number(0.0, minimum=0)
+    watts: jax.Array | float = number(0.0, minimum=0)
     joules_per_bit: float = number(0.0, minimum=0)
 
     needs: ClassVar[frozenset[str]] = frozenset({"prompt"})

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from jdl import checks
+from jdl.command.clock import clocks_in
 
 __all__ = ["LISTS", "Axis", "Dimension", "axes_in", "dimensions"]
 
@@ -79,6 +80,8 @@ def _grouped(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
 
 def _values(flag: str, texts: Sequence[str], is_list: bool) -> tuple[str, ...]:
     joined = " ".join(texts)
+    if flag == "clock":  # commas may also stand between the values of one of its options
+        return clocks_in(joined)
     values = [one.strip().replace("\\,", ",") for one in re.split(r"(?<!\\),", joined)]
     checks.require(all(values), f"got --{flag} {joined}, in which a value is empty; write --{flag} VALUE,VALUE")
     if is_list:

@@ -11,12 +11,13 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from jdl import algorithms, checks, compressors, exchange, oracle, problems, schedule, topology
+from jdl import algorithms, checks, clock, compressors, exchange, oracle, problems, schedule, topology
 from jdl.command.docstring import Docstring, docstring
 from jdl.command.insides import PROTOCOLS, fits, insides
 from jdl.data.partition.rules import RULES
 
 __all__ = [
+    "CLOCKS",
     "FLAG",
     "KINDS",
     "RENAMED",
@@ -28,6 +29,7 @@ __all__ = [
     "kind_of_exchange",
     "known",
     "make",
+    "made_of",
     "maker",
     "members",
     "options",
@@ -48,10 +50,16 @@ KINDS = {
     "oracles": "oracle",
     "problems": "problem",
     "partitions": "partition",
+    "step times": "step time",
+    "links": "link model",
+    "waits": "wait",
 }
 
-# The flag by which a command names a part of each kind.
-FLAG = KINDS | {"exchanges": "network"}
+# The parts of a clock, which stand inside --clock: the folder and the argument of each kind.
+CLOCKS = {"step times": ("steps", "step"), "links": ("links", "links"), "waits": ("waits", "wait")}
+
+# The flag by which a command names a part of each other kind.
+FLAG = {kind: flag for kind, flag in KINDS.items() if kind not in CLOCKS} | {"exchanges": "network"}
 
 # Old name -> new name, for command lines and run directories of before.
 RENAMED = {
@@ -111,6 +119,10 @@ def members(kind: str) -> dict[str, Maker]:
         found = {_lower(cls): cls for cls in _listed(oracle, inspect.isclass)}
     elif kind == "problems":
         found = {make.__name__: make for make in _listed(problems, inspect.isfunction)}
+    elif kind in CLOCKS:
+        found = {_lower(cls): cls for cls in _listed(clock, inspect.isclass)}
+        folder, _ = CLOCKS[kind]
+        return {name: cls for name, cls in found.items() if cls.__module__.split(".")[2] == folder and options(cls)}
     else:
         return dict(RULES)
     return {name: make for name, make in found.items() if _all_default(make)}
@@ -133,18 +145,19 @@ def make(kind: str, /, name: str, **options: Any) -> Any:
     >>> make("exchanges", "choco", compressor={"name": "qsgd", "levels": 3}).compressor.levels
     3
     """
-    return _made(maker(kind, name), options)
+    return made_of(maker(kind, name), options)
 
 
-def _made(thing: Maker, options: dict[str, Any]) -> Any:
+def made_of(thing: Maker, options: dict[str, Any]) -> Any:
+    """What a thing makes of the values of its options; see `make`."""
     for field, protocol in insides(thing).items():
         record = options.get(field)
         if isinstance(record, dict):
             more = {option: value for option, value in record.items() if option != "name"}
-            options[field] = _made(those_inside(protocol)[record["name"]], more)
+            options[field] = made_of(those_inside(protocol)[record["name"]], more)
     for option, field in owner_of(thing).items():
         if option in options and field not in options:
-            options[field] = _compressors_in(thing)[field]
+            options[field] = _parts_in(thing)[field]
         if option in options:
             options[field] = dataclasses.replace(options[field], **{option: options.pop(option)})
     return thing(**options)
@@ -162,6 +175,8 @@ def those_inside(protocol: type) -> dict[str, Maker]:
         found = members("algorithms")
     elif PROTOCOLS[protocol] == "rule":
         found = members("exchanges")
+    elif (kind := next((kind for kind in CLOCKS if KINDS[kind] == PROTOCOLS[protocol]), None)) is not None:
+        return members(kind)
     else:
         found = {_lower(cls): cls for cls in _listed(compressors, dataclasses.is_dataclass)}
     return {name: made for name, made in found.items() if fits(made, protocol)}
@@ -169,13 +184,13 @@ def those_inside(protocol: type) -> dict[str, Maker]:
 
 @functools.cache
 def owner_of(thing: Maker) -> dict[str, str]:
-    """The options of a thing that are those of a compressor inside it, with the argument that is that compressor.
+    """The options of a thing that are those of its usual codec, or links, with the argument that is that part.
 
     >>> owner_of(exchange.Choco)
     {'fraction': 'compressor', 'index': 'compressor'}
     """
     taken, found = set(inspect.signature(thing).parameters), {}
-    for field, inside in _compressors_in(thing).items():
+    for field, inside in _parts_in(thing).items():
         found |= {one.name: field for one in _own_options(type(inside)) if one.name not in taken | found.keys()}
     return found
 
@@ -197,11 +212,15 @@ def known(kind: str, name: str, others: Sequence[str] = ()) -> str:
     plain, own = name.lower().replace("-", "_"), [*members(kind), *others]
     elsewhere = [one for one in KINDS if plain in members(one) and plain not in own]
     got = f"got {KINDS[kind]} {name!r}, which does not exist"
-    sentence = f"{got}; there is --{FLAG[elsewhere[0]]} {plain}" if elsewhere else ""
+    sentence = f"{got}; there is --{_flag_with(elsewhere[0], plain)}" if elsewhere else ""
     checks.require(not elsewhere, sentence)
     if plain not in own and (python := _python_only(kind, plain)):
         raise checks.InputError(f"got {KINDS[kind]} {plain}, which is Python only; write {python}")
     return checks.known(KINDS[kind], name, own)
+
+
+def _flag_with(kind: str, name: str) -> str:
+    return f"clock {CLOCKS[kind][1]}=[{name}]" if kind in CLOCKS else f"{FLAG[kind]} {name}"
 
 
 def _python_only(kind: str, plain: str) -> str | None:
@@ -309,10 +328,11 @@ def options(thing: Maker) -> list[Option]:
     """
     found = _own_options(thing)
     for name, field in owner_of(thing).items():
-        inside = _compressors_in(thing)[field]
+        inside = _parts_in(thing)[field]
         (own,) = (one for one in _own_options(type(inside)) if one.name == name)
         found.append(own._replace(default=getattr(inside, name)))
-    return found + [Option(name, str | None, None, _help(thing, name)) for name in insides(thing)]
+    plain = {one.name for one in found}  # which may also be a number, as the step of a clock
+    return found + [Option(name, str | None, None, _help(thing, name)) for name in insides(thing) if name not in plain]
 
 
 def said_options(thing: Maker) -> str:
@@ -322,7 +342,7 @@ def said_options(thing: Maker) -> str:
     'gamma=0.2, fraction=0.1, index=log2, compressor=[top_k]'
     """
     said = {one.name: "none" if one.default is None else one.default for one in options(thing)}
-    said |= {name: f"[{usual_inside(thing, name)}]" for name in insides(thing)}
+    said |= {name: f"[{usual_inside(thing, name)}]" for name in insides(thing) if said[name] == "none"}
     needed = {name: name.upper() for name, default in said.items() if default is inspect.Parameter.empty}
     return ", ".join(f"{name}={default}" for name, default in (said | needed).items())
 
@@ -341,10 +361,10 @@ def _own_options(thing: Maker) -> list[Option]:
     return [Option(name, kind, default, _help(thing, name)) for name, kind, default in found if kind is not None]
 
 
-def _compressors_in(thing: Maker) -> dict[str, Any]:
-    """The arguments of a thing that are compressors with options, by name, with their defaults."""
+def _parts_in(thing: Maker) -> dict[str, Any]:
+    """The arguments of a thing that are compressors or links with options, by name, with their defaults."""
     usual = {one.name: one.default for one in inspect.signature(thing).parameters.values()}
-    return {name: part for name, part in usual.items() if type(part) in _compressors()}
+    return {name: part for name, part in usual.items() if type(part) in (*_compressors(), clock.FairShare)}
 
 
 @functools.cache

@@ -22,6 +22,7 @@ import jdl
 from jdl import checks
 from jdl.command import catalogue, choices, defaults, flags, sweep
 from jdl.command.budget import USUAL, require_same_noise
+from jdl.command.clock import with_usual
 from jdl.command.fixed import ABOUT, BriefSweep, List, Resume, Runs, Show, Sweep, quiet_where_nobody_reads
 from jdl.command.listed import list_runs
 from jdl.command.record import build, record, topology_of
@@ -78,7 +79,7 @@ def _main(argv: list[str]) -> int:
         print(f"jdl {jdl.__version__}")
         return 0
     commands, chosen, quiet, usual = dict(COMMANDS), None, False, {}
-    argv = choices.with_new_names(argv)
+    argv = with_usual(choices.with_new_names(argv))
     if argv and not argv[0].startswith("-"):
         argv[0] = checks.known("command", argv[0], COMMANDS)
         first, _ = _parse(choices.Choices, argv[1:], argv[0], add_help=False)
@@ -163,8 +164,8 @@ def _list(names: tuple[str, ...], as_json: bool) -> int:
         print(json.dumps({catalogue.KINDS[kind]: entries for kind, entries in shown.items()}, indent=2))
         return 0
     width = max(map(len, every)) + 2
-    kind_of = {entry.name: kind for kind, entries in found.items() for entry in entries}
     for heading, entries in catalogue.groups().items():
+        kind = heading.partition(",")[0]
         shown = [entry for entry in entries if entry.name in chosen]
         if shown:
             print(heading)
@@ -172,7 +173,7 @@ def _list(names: tuple[str, ...], as_json: bool) -> int:
             print(f"  {entry.name:<{width}}{entry.summary}")
             more = {"sends": entry.sends, "memory": entry.memory, "published in": entry.paper} if names else {}
             if names:
-                more["options"] = catalogue.said_options(catalogue.maker(kind_of[entry.name], entry.name))
+                more["options"] = catalogue.said_options(catalogue.maker(kind, entry.name))
             for what, text in more.items():
                 if text:
                     print(textwrap.fill(f"{what}: {text}", 118, initial_indent="    ", subsequent_indent="      "))

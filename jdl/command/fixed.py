@@ -16,7 +16,7 @@ __all__ = ["ABOUT", "BriefSweep", "List", "Resume", "Runs", "Show", "Sweep", "qu
 
 @dataclasses.dataclass(frozen=True)
 class List:
-    """List all algorithms, topologies, exchanges, oracles, problems and partitions, or describe those named."""
+    """List all algorithms, topologies, exchanges, oracles, problems, partitions, clocks, or describe those named."""
 
     names: Annotated[
         tyro.conf.Positional[tuple[str, ...]],
@@ -59,7 +59,7 @@ class Show:
         tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="DIR [DIR ...]", help="directories of the runs")
     ] = ()
     x: str = "rounds"
-    """what is along the figure: rounds, megabytes (sent by a peer), seconds, or any column of history.csv"""
+    """what is along the figure: rounds, megabytes (sent by a peer), simulated_seconds, or any column of history.csv"""
     y: Annotated[
         tuple[str, ...],
         tyro.conf.arg(metavar="[COLUMN ...]", help_behavior_hint="(default: mean accuracy, or mean loss)"),
@@ -128,6 +128,14 @@ class Sweep:
         float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: all rounds)")
     ] = None
     """the same as --until mean_accuracy=FLOAT"""
+    until_seconds: Annotated[
+        float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: all rounds)")
+    ] = None
+    """end each run in any case after so many simulated seconds"""
+    until_bits: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: all rounds)")] = (
+        None
+    )
+    """end each run in any case when all its peers together have sent so many bits"""
     out: Annotated[str | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/sweep-HASH)")] = None
     """directory for the results: a new one, or that of this sweep; by default the same for the same command"""
     dry_run: bool = False

@@ -49,6 +49,13 @@ class Common(Choices):
     """end as soon as an evaluation has reached these values, such as mean_accuracy=0.95 'consensus_distance<=0.1'"""
     until_accuracy: Annotated[float | None, note("FLOAT", "all rounds")] = None
     """the same as --until mean_accuracy=FLOAT"""
+    until_seconds: Annotated[float | None, note("FLOAT", "all rounds")] = None
+    """end in any case after so many simulated seconds, of --clock"""
+    until_bits: Annotated[float | None, note("FLOAT", "all rounds")] = None
+    """end in any case when all peers together have sent so many bits"""
+    clock: Annotated[str | None, note("[OPTION=VALUE:...]", "no clock")] = None
+    """count the simulated seconds of rounds: step=0.1:up=1e8:down=1e8:latency=0.01, where parts may stand in brackets,
+    as step=[log_normal:spread=1], links=[parallel:rate=1e6] and wait=[deadline:seconds=5]; see `jdl list`"""
     weights: Annotated[str | None, note(one_of(SCHEMES), "the topology's own")] = None
     """rule for the weights of neighbours, if the topology is a single graph"""
     eval_every: Annotated[int | None, note("INT", "a 25th of all rounds, more in short runs")] = None

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from jdl.command.catalogue import known, maker, options, owner_of, those_inside,
 from jdl.command.insides import PROTOCOLS, insides
 from jdl.command.values import plain_type, value_of
 
-__all__ = ["name_of", "record_inside", "resolved", "spelled_in_full", "values_of"]
+__all__ = ["given_options", "name_of", "record_inside", "resolved", "spelled_in_full", "split", "values_of"]
 
 Maker = Callable[..., Any]
 
@@ -58,6 +59,11 @@ def values_of(kind: str, text: str) -> dict[str, Any]:
     """
     name, colon, rest = text.partition(":")
     return {option: value for option, value, _ in _options(maker(kind, name), name, rest, bool(colon))}
+
+
+def given_options(thing: Maker, name: str, text: str) -> list[tuple[str, Any, str]]:
+    """Each option in a text without a name before it: the option, its value, and how it is spelled."""
+    return list(_options(thing, name, text, bool(text)))
 
 
 def record_inside(thing: Maker, field: str, text: str, got: str) -> dict[str, Any]:
@@ -106,15 +112,20 @@ def resolved(thing: Maker, name: str, values: dict[str, Any]) -> dict[str, Any]:
 def _options(thing: Maker, name: str, text: str, some: bool) -> Iterator[tuple[str, Any, str]]:
     """Each option that follows a name, its value, and how it is spelled."""
     while some:
-        pair, text, some = _first(text, f"{name}:{text}")
-        option = pair.partition("=")[0].strip()
-        if option in insides(thing) and "[" not in pair and some:  # a part that stands last takes what follows
+        pair, text, some = split(text, f"{name}:{text}")
+        option, _, value = (word.strip() for word in pair.partition("="))
+        is_part = option in insides(thing) and "[" not in pair and not _is_number(value)
+        if is_part and some:  # a part that stands last takes what follows
             pair, text, some = f"{pair}:{text}", "", False
         yield _value(thing, name, pair)
 
 
-def _first(text: str, got: str) -> tuple[str, str, bool]:
-    """What stands before the first colon outside brackets, what stands after it, and whether there is one."""
+def split(text: str, got: str) -> tuple[str, str, bool]:
+    """What stands before the first colon outside brackets, what stands after it, and whether there is one.
+
+    Raises:
+      InputError: if a bracket is missing.
+    """
     depth = 0
     for at, letter in enumerate(text):
         depth += (letter == "[") - (letter == "]")
@@ -135,13 +146,21 @@ def _value(thing: Maker, name: str, pair: str) -> tuple[str, Any, str]:
     need = f"need an option and its value; write {name}:{example}"
     checks.require(bool(equals and option and text), f"got {name}:{pair}, {need}")
     option = checks.known(f"option of {name}", option, found)
-    if option in insides(thing):
+    is_plain = option in found and found[option].default is not None and _is_number(text)  # as a clock's step may be
+    if option in insides(thing) and not is_plain:
         text = text[1:-1] if text.startswith("[") and text.endswith("]") else text
         record, spelled = _inside(thing, option, text, f"{name}:{pair}")
         return option, record, f"{option}=[{spelled}]"
     do = f"write a colon between options, {name}:{option}=VALUE:..." if "," in text else f"see `jdl list {name}`"
     kind = plain_type(found[option].type, found[option].default)
     return option, value_of(*kind, text, f"{name}:{option}={text}", do), f"{option}={text}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return float(text) is not None
+    except ValueError:
+        return False
 
 
 def _inside(thing: Maker, field: str, text: str, got: str) -> tuple[dict[str, Any], str]:
@@ -156,5 +175,8 @@ def _inside(thing: Maker, field: str, text: str, got: str) -> tuple[dict[str, An
     need = f"{odd} would be of {name}, need it outside; write {field}=[{text.replace(f':{odd}', '')}]:{odd}"
     checks.require(odd is None or "[" in rest, f"got {got}, in which {need}")
     own = list(_options(part, name, rest, bool(colon)))
-    record = resolved(part, name, usual | {option: value for option, value, _ in own})
+    values = usual | {option: value for option, value, _ in own}
+    lacks = next((option for option, value in values.items() if value is inspect.Parameter.empty), None)
+    checks.require(lacks is None, f"got {got} without {lacks}, which it needs; write {field}=[{name}:{lacks}=VALUE]")
+    record = resolved(part, name, values)
     return {"name": name} | record, ":".join([name, *(spelled for _, _, spelled in own)])

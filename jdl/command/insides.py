@@ -1,4 +1,4 @@
-"""Arguments of parts that are parts themselves: the codec inside `choco`, the rule behind a mixing, a method's base."""
+"""Arguments of parts that are parts themselves: the codec inside `choco`, a method's base, the links of a clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from jdl import compressors
 from jdl.exchange.robust.rule import Rule
-from jdl.types import Algorithm
+from jdl.types import Algorithm, LinkTime, StepTime, Wait
 
 __all__ = ["PROTOCOLS", "fits", "insides"]
 
@@ -22,6 +22,9 @@ PROTOCOLS = {
     compressors.Quantiser: "quantiser",
     Rule: "rule",
     Algorithm: "method",
+    StepTime: "step time",
+    LinkTime: "link model",
+    Wait: "wait",
 }
 METHODS = {compressors.Sparsifier: "choose", compressors.Quantiser: "quantise"}
 

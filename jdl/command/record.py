@@ -11,6 +11,7 @@ from jdl import checks, roles
 from jdl.command.budget import budget_in, oracle_within
 from jdl.command.catalogue import make, maker
 from jdl.command.choices import Chosen
+from jdl.command.clock import clock_in, clock_of
 from jdl.command.flags import FLAG, PREFIXED, options_of, spelled
 from jdl.command.inline import name_of, resolved, values_of
 from jdl.command.seeds import Once, parts_by_seed, seeds_in, vary_in
@@ -65,7 +66,9 @@ def record(flags: Any, chosen: Chosen) -> Command:
         roles.draw(flags.nodes, **who)  # refuses what does not fit, before anything is built
     command["seeds"] = seeds_in(flags.seeds, flags.seed)
     command["vary"] = vary_in(flags.vary, command["seeds"])
-    command["until"] = until_in(flags.until, flags.until_accuracy)
+    command["until"] = until_in(flags.until, flags.until_accuracy, flags.until_seconds, flags.until_bits)
+    if (clock := clock_in(flags.clock)) is not None:
+        command["clock"] = clock
     if (budget := budget_in(flags.dp)) is not None:
         command["dp"] = budget
     if flags.params is not None:
@@ -105,6 +108,7 @@ def build(command: Command, once: Once = lambda _, make: make()) -> dict[str, An
         "eval_nodes": command.get("eval_nodes", "all"),
         "seeds": command.get("seeds"),
         "until": command.get("until"),
+        "clock": once(command.get("clock"), lambda: clock_of(command.get("clock"))),
         **{name: command[name] for name in ("params",) if name in command},
         **{name: command[name] for name in ("rounds", "seed", "checkpoint_every")},
         "eval_every": _every(command),

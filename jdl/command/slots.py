@@ -23,6 +23,8 @@ OF_SWEEP = (
     "vary",
     "until",
     "until_accuracy",
+    "until_seconds",
+    "until_bits",
     "checkpoint_every",
     "params",
     "out",

@@ -17,7 +17,7 @@ from jdl.sweeps.points import Point
 __all__ = ["SHARED", "commands", "points", "shared"]
 
 # The flags of a sweep that each of its runs has.
-SHARED = ("seed", "seeds", "vary", "until", "until_accuracy")
+SHARED = ("seed", "seeds", "vary", "until", "until_accuracy", "until_seconds", "until_bits")
 
 # The arguments of `jdl.run` that a sweep has once, not each of its points.
 ONCE = ("seed", "seeds", "checkpoint_every")

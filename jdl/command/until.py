@@ -1,4 +1,4 @@
-"""The goal of a run as flags: `--until mean_accuracy=0.95` and `--until-accuracy 0.95`."""
+"""The goal of a run as flags: `--until mean_accuracy=0.95`, `--until-accuracy 0.95`, `--until-seconds 3600`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ __all__ = ["until_in"]
 CONDITION = re.compile(r"\s*([\w/.]+)\s*(<=|>=|=|<|>)\s*(\S+)\s*")
 
 
-def until_in(words: Sequence[str], accuracy: float | None = None) -> dict[str, float | str] | None:
+def until_in(
+    words: Sequence[str], accuracy: float | None = None, seconds: float | None = None, bits: float | None = None
+) -> dict[str, float | str] | None:
     """The goal that flags name, as `jdl.run(until=)` takes it.
 
     Args:
       words: conditions such as "mean_accuracy=0.95" and "consensus_distance<=0.1", all of which a run has to meet. "="
-        is at least for an accuracy, and at most for everything else.
+        is at least for an accuracy and for what a run spends, and at most for everything else.
       accuracy: the mean accuracy to reach, if any.
+      seconds: the simulated seconds that the run may take, if any.
+      bits: the bits that all nodes may send, if any.
 
     Raises:
       InputError: if a word is no condition, or if two are of one column.
@@ -26,7 +30,8 @@ def until_in(words: Sequence[str], accuracy: float | None = None) -> dict[str, f
     >>> until_in(["consensus_distance<=0.1"], 0.95)
     {'mean_accuracy': 0.95, 'consensus_distance': '<= 0.1'}
     """
-    goal: dict[str, float | str] = {} if accuracy is None else {"mean_accuracy": float(accuracy)}
+    flags = {"mean_accuracy": accuracy, "simulated_seconds": seconds, "bits_sent": bits}
+    goal: dict[str, float | str] = {column: float(value) for column, value in flags.items() if value is not None}
     for word in words:
         found = CONDITION.fullmatch(word)
         need = "need COLUMN=VALUE; try --until mean_accuracy=0.95, or --until 'consensus_distance<=0.1'"

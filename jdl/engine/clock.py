@@ -14,7 +14,7 @@ from jdl import plan as plans
 from jdl.engine.state import RunState, Simulation
 from jdl.engine.totals import added
 from jdl.rng import key_of
-from jdl.types import ClockState, Delivery, Edges, Plan, Transfers, Wait, Work
+from jdl.types import ClockState, Delivery, Edges, Groups, Plan, Transfers, Wait, Work
 
 __all__ = ["Ticking", "begun", "ended", "exchanged", "heard", "kept", "started"]
 
@@ -30,6 +30,8 @@ class Ticking:
       pending: f[m], the second at which what was sent to each row in the last exchange is there.
       computed: f[m], for how long each row has computed in this round.
       received: f[m], how many bits have arrived at each row in this round.
+      spans: for each exchange so far, the seconds at which each row begins the steps before and beside its message and
+        ends them, and those at which it begins and ends the steps after what arrives, each f[m]; for pictures.
       phase: the number of exchanges so far that were not empty.
     """
 
@@ -39,6 +41,7 @@ class Ticking:
     pending: jax.Array
     computed: jax.Array
     received: jax.Array
+    spans: tuple[tuple[jax.Array, ...], ...] = ()
     phase: int = struct.field(pytree_node=False, default=0)
 
 
@@ -124,23 +127,25 @@ def exchanged(
     if ticking is None or not deliveries:
         return ticking
     work, step, pending = s.work[ticking.phase], ticking.step, ticking.pending
-    there, used, size = _arrivals(s, ticking, plan, deliveries)
+    begins = _start(ticking, work)
+    stops = begins + (work.before + work.beside) * step
     now = _computed(ticking, work)
     server, received = ticking.server, ticking.received
     steps = (work.before + work.beside + work.after) * step
     if waited is not None and s.has_server:
         keep, server = waited
         stopped = jnp.where(keep, 0, jnp.maximum(now - server, 0))
-        now, steps = now - stopped, jnp.maximum(steps - stopped, 0)
+        now, steps, stops = now - stopped, jnp.maximum(steps - stopped, 0), jnp.minimum(stops, now - stopped)
     elif s.has_server:
+        there, used, _ = _arrivals(s, ticking, plan, deliveries)
         server = jnp.maximum(server, jnp.max(jnp.where(used, there, -jnp.inf)))
     else:
-        links, m = plans.one_by_one(deliveries[0].plan).links, now.shape[0]
-        last = _last(links, jnp.where(used, there, -jnp.inf), m) if waited is None else waited[1]
-        pending = jnp.maximum(pending, last)
-        received = received + plans.into(links, jnp.where(used, size, 0), m)
+        last, bits = _into_rows(s, ticking, plan, deliveries)
+        last = last if waited is None else waited[1]
+        pending, received = jnp.maximum(pending, last), received + bits
         now = jnp.maximum(now, pending) + work.after * step if work.after else now
-    changes = {"now": now, "server": server, "pending": pending, "received": received}
+    spans = (*ticking.spans, (begins, jnp.maximum(stops, begins), now - work.after * step, now))
+    changes = {"now": now, "server": server, "pending": pending, "received": received, "spans": spans}
     return ticking.replace(**changes, computed=ticking.computed + steps, phase=ticking.phase + 1)
 
 
@@ -189,11 +194,9 @@ def _arrivals(
     ready = _ready(ticking, s.work[ticking.phase])
     size, used = jnp.float32(0), jnp.bool_(False)
     for delivery in deliveries:
-        late_rows = (
-            f"got a clock beside an exchange whose messages are of earlier rounds ({delivery.bits.shape[0]} rows "
-        )
-        late_rows += f"for {ready.shape[0]} nodes): clocks say how late they are; leave one of the two out"
-        checks.require(delivery.bits.shape[0] == ready.shape[0], late_rows)
+        rows = f"{delivery.bits.shape[0]} rows for {ready.shape[0]} nodes"
+        got = f"got a clock beside an exchange whose messages are of earlier rounds ({rows})"
+        checks.require(delivery.bits.shape[0] == ready.shape[0], f"{got}, need messages of this round; leave one out")
         links = plans.one_by_one(delivery.plan).links
         who = plans.senders(links)
         bits = delivery.bits[who]
@@ -202,6 +205,29 @@ def _arrivals(
     to = jnp.full_like(who, n) if s.has_server else row_ids[plans.receivers(links)]
     copies = Transfers(row_ids[who], to, used, size, ready[who], n=n)
     return s.clock.links.arrivals(copies), used, size
+
+
+def _into_rows(
+    s: Simulation, ticking: Ticking, plan: Plan, deliveries: tuple[Delivery, ...]
+) -> tuple[jax.Array, jax.Array]:
+    """The second at which the last copy is there at each row, -inf where none is sent; and the bits that arrive, f[m].
+
+    A complete graph of n nodes has n^2 links, which are not listed where the links of the clock can do without.
+    """
+    links, all_to_all = deliveries[0].plan.links, getattr(s.clock.links, "all_to_all", None)
+    m = ticking.now.shape[0]
+    alike = len(deliveries) == 1 and isinstance(links, Groups) and deliveries[0].bits.shape[0] == m
+    if alike and all_to_all is not None:
+        bits = jnp.where(links.used, deliveries[0].bits[links.members], 0)
+        last = all_to_all(_ready(ticking, s.work[ticking.phase])[links.members], bits, links.used)
+        if last is not None:
+            place = jnp.where(links.used, links.members, m)
+            others = jnp.sum(bits, axis=1, keepdims=True) - bits
+            to_rows = lambda values, empty: jnp.full(m, empty, jnp.float32).at[place].set(values, mode="drop")
+            return to_rows(last, -jnp.inf), to_rows(others, 0)
+    there, used, size = _arrivals(s, ticking, plan, deliveries)
+    links = plans.one_by_one(deliveries[0].plan).links
+    return _last(links, jnp.where(used, there, -jnp.inf), m), plans.into(links, jnp.where(used, size, 0), m)
 
 
 def _last(links: object, values: jax.Array, m: int) -> jax.Array:

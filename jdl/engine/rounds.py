@@ -19,12 +19,12 @@ from jdl.engine.totals import all_finite, tally
 from jdl.rng import key_of
 from jdl.types import Plan, PyTree, Reports, ScheduleState, Seen, Wire
 
-__all__ = ["begin", "plan_at", "step", "wires"]
+__all__ = ["begin", "plan_at", "spans", "step", "wires"]
 
 
 def step(simulation: Simulation, state: RunState) -> tuple[RunState, Reports]:
     """One round. Returns the new state, and what the nodes reported."""
-    new, reports, _ = _round(simulation, state)
+    new, reports, _, _ = _round(simulation, state)
     return new, reports
 
 
@@ -42,7 +42,22 @@ def wires(simulation: Simulation, state: RunState) -> tuple[Wire, ...]:
     return _round(simulation, state)[2]
 
 
-def _round(s: Simulation, state: RunState) -> tuple[RunState, Reports, tuple[Wire, ...]]:
+def spans(simulation: Simulation, state: RunState) -> tuple[RunState, jax.Array | None, tuple]:
+    """One round, and when in it nodes compute.
+
+    Args:
+      simulation: what is simulated, with a clock.
+      state: the state before the round.
+
+    Returns:
+      The new state; the ids of the rows, None for all; and for each exchange four times f[m], counted as the clocks of
+      the state are: the begin and the end of the steps before and beside the message, and of those after what arrives.
+    """
+    new, _, _, found = _round(simulation, state)
+    return new, plan_at(simulation, state)[0].participants, found
+
+
+def _round(s: Simulation, state: RunState) -> tuple[RunState, Reports, tuple[Wire, ...], tuple]:
     plan, schedule_state = plan_at(s, state)
     rows = rows_of(s, plan, state)
     before, traffic = tree.take_rows(state.nodes, plan.participants), state.traffic
@@ -72,7 +87,7 @@ def _round(s: Simulation, state: RunState) -> tuple[RunState, Reports, tuple[Wir
         status=jnp.where(broken, state.t + 1, state.status),
         clock=ended(s, state, plan, out.ticking),
     )
-    return new, out.reports, out.wires
+    return new, out.reports, out.wires, () if out.ticking is None else out.ticking.spans
 
 
 def begin(s: Simulation, state: RunState, rows: dict, before: PyTree) -> dict:

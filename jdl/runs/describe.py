@@ -34,15 +34,16 @@ def describe(simulation: Simulation) -> dict[str, Any]:
       simulation: the composed simulation.
 
     Returns:
-      A JSON object with a key for each part, and for the random key, the mapping, the devices, and metrics that are not
-      built in.
+      A JSON object with a key for each part, and for the random key, the mapping, the devices, metrics that are not
+      built in, and the clock if there is one.
     """
     parts = {name: value_of(getattr(simulation, name)) for name in PARTS}
     placement, metrics = simulation.placement, simulation.metrics
     how = {"key": jax.random.key_data(simulation.key).tolist(), "mapping": placement.mapping}
     devices = {} if placement.mesh is None else {"devices": placement.mesh.size}
     measured = {} if metrics == BUILT_IN else {"metrics": value_of(metrics)}
-    return {**parts, **how, **devices, **measured}
+    timed = {} if simulation.clock is None else {"clock": value_of(simulation.clock)}
+    return {**parts, **how, **devices, **measured, **timed}
 
 
 def value_of(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The goal of a run: the values of columns at which it ends before its last round."""
+"""The goal of a run: the values of columns at which it ends before its last round, and what it may spend."""
 
 from __future__ import annotations
 
@@ -14,36 +14,52 @@ from jdl import checks
 from jdl.engine.metrics import EVALUATED
 from jdl.engine.sim import Simulation, simulate
 from jdl.runs.history import Row
+from jdl.runs.timed import COLUMNS
 
 __all__ = ["Goal", "check_columns", "goal_of"]
 
 RELATIONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 
+# What a run spends. A least value of it is a limit, at which the run ends whether or not it has met the conditions.
+SPENT = ("simulated_seconds", "seconds", "joules", "bits_sent", "bits_received", "messages_sent", "megabytes")
+
+
 @dataclasses.dataclass(frozen=True)
 class Goal:
-    """Conditions that an evaluation has to meet, all of them.
+    """Conditions that an evaluation has to meet, all of them; or one of the limits of what the run may spend.
 
     Args:
       conditions: triples of a column, a relation and a value.
 
     >>> Goal((("mean_accuracy", ">=", 0.9),)).reached({"mean_accuracy": 0.95})
     True
+    >>> both = Goal((("mean_accuracy", ">=", 0.9), ("bits_sent", ">=", 1e6)))
+    >>> both.reached({"mean_accuracy": 0.5, "bits_sent": 2e6}), str(both)
+    (True, 'mean_accuracy >= 0.9 or bits_sent >= 1e+06')
     """
 
     conditions: tuple[tuple[str, str, float], ...]
 
+    @property
+    def groups(self) -> list[list[tuple[str, str, float]]]:
+        """The conditions that must be met together; any of the groups ends a run."""
+        limits = [one for one in self.conditions if one[0] in SPENT and one[1].startswith(">")]
+        aims = [one for one in self.conditions if one not in limits]
+        return [group for group in (aims, *([one] for one in limits)) if group]
+
     def reached(self, row: Row) -> bool:
-        """Whether an evaluation meets all conditions; of several seeds, whether all that have not diverged do.
+        """Whether an evaluation meets all conditions or a limit; of several seeds, whether all not diverged do.
 
         Raises:
           InputError: if the evaluation has no such column.
         """
-        return all(self._met(row, *condition) for condition in self.conditions)
+        return any(all([self._met(row, *condition) for condition in group]) for group in self.groups)
 
     def met(self, row: Row) -> np.ndarray:
-        """Which seeds of an evaluation meet all conditions, bool[S]; none that has diverged does."""
-        return np.all([RELATIONS[relation](row[column], value) for column, relation, value in self.conditions], axis=0)
+        """Which seeds of an evaluation meet all conditions or a limit, bool[S]; no aim is met by one that diverged."""
+        met = lambda column, relation, value: RELATIONS[relation](row[column], value)
+        return np.any([np.all([met(*one) for one in group], axis=0) for group in self.groups], axis=0)
 
     def _met(self, row: Row, column: str, relation: str, value: float) -> bool:
         numbers = {name for name, one in row.items() if "/" not in name}
@@ -53,7 +69,8 @@ class Goal:
         return found.size > 0 and bool(np.all(RELATIONS[relation](found, value)))
 
     def __str__(self) -> str:
-        return " and ".join(f"{column} {relation} {value:g}" for column, relation, value in self.conditions)
+        said = lambda group: " and ".join(f"{column} {relation} {value:g}" for column, relation, value in group)
+        return " or ".join(map(said, self.groups))
 
 
 # Columns that every run has. To know the others a round is traced.
@@ -74,9 +91,18 @@ def check_columns(goal: Goal | None, simulation: Simulation) -> None:
     asked = [] if goal is None else [column for column, *_ in goal.conditions if column not in ALWAYS]
     if asked and simulation.placement.mapping != "loop":
         found = jax.eval_shape(lambda s: simulate(s, rounds=1)[1], simulation)
+        timed = set() if simulation.clock is None else set(COLUMNS)
         for column in asked:
-            names = {name for name in found if "/" not in name} | ALWAYS | {EVALUATED}
+            need = "which has no clock; give one, clock=Clock(), or --clock"
+            there = column not in COLUMNS or column in found or column in timed or _tells_time(simulation)
+            checks.require(there, f"got {column} in until for a run {need}")
+            names = {name for name in found if "/" not in name} | ALWAYS | {EVALUATED, *COLUMNS}
             checks.known("column of the history in until", column, names)
+
+
+def _tells_time(simulation: Simulation) -> bool:
+    """Whether the schedule itself says when its rounds are."""
+    return hasattr(simulation.schedule, "seconds_at")
 
 
 def goal_of(until: Mapping[str, Any] | None) -> Goal | None:
@@ -84,7 +110,7 @@ def goal_of(until: Mapping[str, Any] | None) -> Goal | None:
 
     Args:
       until: a value by column, or a relation and a value, such as "<= 0.1". A value alone is a least one for an
-        accuracy, and a greatest one for everything else.
+        accuracy and for what a run spends (seconds, bits, joules), and a greatest one for everything else.
 
     Raises:
       InputError: if `until` is no mapping, or if a value is neither a number nor a relation and a number.
@@ -100,7 +126,8 @@ def goal_of(until: Mapping[str, Any] | None) -> Goal | None:
 
 
 def _condition(column: str, given: Any) -> tuple[str, str, float]:
-    words = given.split() if isinstance(given, str) else [">=" if "accuracy" in str(column) else "<=", given]
+    least = "accuracy" in str(column) or column in SPENT
+    words = given.split() if isinstance(given, str) else [">=" if least else "<=", given]
     try:
         relation, value = words
         good = relation in RELATIONS and not isinstance(value, bool) and np.isfinite(value := float(value))

@@ -53,6 +53,7 @@ def pictured(
     path: str | Path | None,
     theory: bool | Prediction,
     start: PyTree | None = None,
+    x: str = "rounds",
 ) -> Figure:
     """The learning curves of one run, or of several seeds of it, with the prediction of theory if it is asked for."""
     from jdl.show import plots
@@ -61,4 +62,4 @@ def pictured(
     checks.require(good, f"got theory={theory!r}, need True, or what jdl.theory.predict returns; try theory=True")
     if theory is True:
         theory = prediction_of(history, simulations(), start)
-    return plots.curves({name: history}, path, nodes=n, theory=theory or None)
+    return plots.curves({name: history}, path, nodes=n, theory=theory or None, x=x)

@@ -245,23 +245,26 @@ class Result:
         """
         return membership(self.models, self.simulation.problem)
 
-    def plot(self, path: str | Path | None = None, theory: bool | Prediction = False) -> matplotlib.figure.Figure:
+    def plot(
+        self, path: str | Path | None = None, theory: bool | Prediction = False, x: str = "rounds"
+    ) -> matplotlib.figure.Figure:
         """Draw the learning curves.
 
         Args:
           path: the file to write, if any; its ending gives the format.
           theory: whether to lay over the curves what `jdl.theory.predict` predicts of them, or such a prediction.
+          x: what is along the axes: "rounds", "megabytes" (sent by a node), "simulated_seconds", or any column.
 
         Returns:
           The figure, which a notebook displays.
 
         Raises:
-          InputError: if theory has no exact prediction; the sentence names the part that is not linear.
+          InputError: if there is no column x; or if theory has no exact prediction, naming the part that is not linear.
         """
         from jdl.runs.predicted import pictured
 
         start = getattr(self.origin, "start", None)
-        return pictured(self.title, self.history, self.n, lambda: [self.simulation], path, theory, start)
+        return pictured(self.title, self.history, self.n, lambda: [self.simulation], path, theory, start, x)
 
     def plot_nodes(
         self, metric: str | None = None, by: str | None = None, path: str | Path | None = None
@@ -379,6 +382,11 @@ class Result:
         if s.get("bits_sent") is not None:
             megabytes = s["bits_sent"] / 8e6
             facts.append(("sent", f"{megabytes:,.1f} MB in all, {megabytes / s['nodes']:,.3f} MB a node"))
+        if s.get("simulated_seconds") is not None:
+            idle = s.get("idle_share")
+            waited = f", of which nodes wait {idle:.0%}" if idle is not None else ""
+            spent_joules = f", {s['joules']:,.4g} J in all" if s.get("joules") else ""
+            facts.append(("simulated time", f"{s['simulated_seconds']:,.4g} s{waited}{spent_joules}"))
         account = line(self.origin.made, self.rounds, self.origin.delta) if isinstance(self.origin, Live) else None
         if account is not None:
             facts.append(("privacy", account))

@@ -95,24 +95,27 @@ class Results(Sequence[Result]):
         words = {"status": self.status, "message": self.message, "run_dir": rows[0]["run_dir"]}
         return {**mean, **words, "seeds": list(self.seeds), "runs": rows}
 
-    def plot(self, path: str | Path | None = None, theory: bool | Prediction = False) -> matplotlib.figure.Figure:
+    def plot(
+        self, path: str | Path | None = None, theory: bool | Prediction = False, x: str = "rounds"
+    ) -> matplotlib.figure.Figure:
         """Draw the learning curves: the mean over seeds, and a band.
 
         Args:
           path: the file to write, if any; its ending gives the format.
           theory: whether to lay over the curves what `jdl.theory.predict` predicts of them, or such a prediction.
+          x: what is along the axes: "rounds", "megabytes" (sent by a node), "simulated_seconds", or any column.
 
         Returns:
           The figure, which a notebook displays.
 
         Raises:
-          InputError: if theory has no exact prediction; the sentence names the part that is not linear.
+          InputError: if there is no column x; or if theory has no exact prediction, naming the part that is not linear.
         """
         from jdl.runs.predicted import pictured
 
         first, simulations = self.results[0], lambda: [one.simulation for one in self]
         start = getattr(first.origin, "start", None)
-        return pictured(first.title, self.history, self.n, simulations, path, theory, start)
+        return pictured(first.title, self.history, self.n, simulations, path, theory, start, x)
 
     def table(self, format: str = "text", by_seed: bool = False) -> str:
         """The last evaluation as a table in "text", "markdown", "latex", "csv" or "html": mean ± interval over seeds.

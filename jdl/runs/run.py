@@ -110,7 +110,8 @@ def run(
         run side by side as pay. A part may be a function of a seed, `topology=lambda seed: random_regular(64, 4,
         seed=seed)`, which draws it anew for each; see `jdl.runs.seeds.simulations` for what each seed draws.
       until: ends the run at the first evaluation that reaches these values of columns, `{"mean_accuracy": 0.95}`: at
-        least the value of an accuracy, at most that of everything else, or as said, `{"gap": ">= 2"}`. With several
+        least the value of an accuracy, at most that of everything else, or as said, `{"gap": ">= 2"}`. A value of what
+        a run spends (simulated_seconds, joules, bits_sent, ...) is a limit that ends it in any case. With several
         seeds, all that have not diverged must reach them at one evaluation.
       network_down: see `jdl.simulation`.
       oracle: see `jdl.simulation`.

@@ -16,7 +16,9 @@ from jdl.engine.totals import exact
 from jdl.engine.work import work_of
 from jdl.types import LinkTime, StepTime, Wait, Work
 
-__all__ = ["check_clock", "columns", "steps_of"]
+__all__ = ["COLUMNS", "check_clock", "columns", "steps_of"]
+
+COLUMNS = ("simulated_seconds", "idle_share", "joules", "bits_received")
 
 
 def check_clock(clock: Any) -> None:

@@ -15,6 +15,7 @@ __all__ = [
     "columns_of",
     "default_y",
     "form",
+    "laid_along",
     "is_accuracy",
     "shown",
     "text_of",
@@ -44,13 +45,14 @@ TITLES = {
     "suboptimality": "loss of the mean model above the optimum",
     "consensus_distance": r"consensus distance,  $\frac{1}{n}\,\sum_i\,\Vert x_i - \bar{x} \Vert^2$",
     "round": "rounds",
-    "seconds": "seconds",
+    "seconds": "time of this computer, s",
     "megabytes": "sent, MB a node",
-    "bits_sent": "bits sent by all nodes",
-    "simulated_seconds": "simulated seconds",
+    "bits_sent": "sent by all nodes, bits",
+    "messages_sent": "messages sent by all nodes",
+    "simulated_seconds": "simulated time, s",
     "idle_share": "share of the time in which nodes wait",
     "joules": "energy of all nodes, J",
-    "bits_received": "bits received by all nodes",
+    "bits_received": "received by all nodes, bits",
     "num_examples": "number of examples of a node",
     "degree": "degree of a node",
 }
@@ -86,6 +88,21 @@ def columns_of(name: str, run: Any, nodes: int | None = None) -> dict[str, np.nd
     if {"mean_loss", "mean_model_loss", "suboptimality"} <= found.keys():
         found[ABOVE] = found["mean_loss"] - (found["mean_model_loss"] - found["suboptimality"])
     return found
+
+
+def laid_along(name: str, history: Any, x: str, nodes: int | None) -> dict[str, np.ndarray]:
+    """The columns of a run, in which `x` takes the place of the rounds.
+
+    Raises:
+      InputError: if the run has no such column.
+
+    >>> laid_along("run", {"round": np.arange(2), "joules": np.array([0.0, 5.0])}, "joules", None)["round"]
+    array([0., 5.])
+    """
+    found = dict(getattr(history, "columns", history))
+    if "bits_sent" in found and nodes and "megabytes" not in found:
+        found["megabytes"] = found["bits_sent"] / MEGABYTE / nodes
+    return found | {"round": shown(found, x, name)}
 
 
 def without_diverged(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,8 @@ def compare(
     Args:
       runs: results, histories or dicts of columns by name, at least one. A column is f[E] of E evaluations, or f[E, S]
         of S seeds.
-      x: "rounds", "megabytes" (sent by a node), "seconds", or any column. Where it differs by seed, its mean is taken.
+      x: "rounds", "megabytes" (sent by a node), "simulated_seconds", "joules", or any column. Where it differs by seed,
+        its mean is taken.
       y: a column, or several: a panel each. By default the mean test accuracy, else the mean loss above the optimum,
         else the mean loss.
       band: over seeds "bootstrap" or "t" (95 % intervals of the mean), "std" or "minmax"; "nodes" reaches from the

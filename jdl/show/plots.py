@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from jdl import checks
 from jdl.engine.metrics import EVALUATED
-from jdl.show import intervals, over_seeds, style, theory_lines
+from jdl.show import columns, intervals, over_seeds, style, theory_lines
 from jdl.show.axes import accuracy_limits, label_at_ends, log_ticks
 from jdl.show.style import COLOURS, INK
 from jdl.theory import Prediction
@@ -39,6 +40,7 @@ def curves(
     references: Mapping[str, Columns] | None = None,
     nodes: int | None = None,
     theory: Prediction | None = None,
+    x: str = "rounds",
 ) -> Figure:
     """Draw the learning curves of one or several runs, and the distance between their models.
 
@@ -59,6 +61,7 @@ def curves(
       theory: what theory predicts of a single run, see `jdl.theory.predict`. A dotted line is the prediction, its band
         holds the mean over seeds with a probability of 95 %, and the legend has the factors by which the measured and
         the predicted loss shrink in a round.
+      x: what is along the axes: "rounds", "megabytes" (sent by a node), "simulated_seconds", "joules", or any column.
 
     Returns:
       The figure, which a notebook displays.
@@ -72,17 +75,22 @@ def curves(
     seeds = {name: over_seeds.seeds_of(history) for name, history in histories.items()}
     histories = {name: over_seeds.averaged(history) for name, history in histories.items()}
     references = {name: over_seeds.averaged(history) for name, history in (references or {}).items()}
+    in_rounds = x in ("round", "rounds")
+    if not in_rounds:
+        do = "leave one of the two out"
+        checks.require(theory is None, f"got theory with x={x!r}, need rounds, of which theory speaks; {do}")
+        histories = {name: columns.laid_along(name, history, x, nodes) for name, history in histories.items()}
     with style.picture((11, 4.4), path) as figure:
         figure.get_layout_engine().set(wspace=0.06)
         left, right = figure.subplots(1, 2, width_ratios=(3, 2), sharex=True)
         last = max(history["round"][-1] for history in histories.values())
-        left.set(xlim=(0, max(1, last)), xlabel="rounds")
-        right.set_xlabel("rounds")
+        left.set(xlim=(0, max(1, last) if in_rounds else last or 1), xlabel=columns.title("round" if in_rounds else x))
+        right.set_xlabel(left.get_xlabel())
         _learning(left, histories, references, nodes, seeds, theory)
         _apart(right, histories)
         if theory is not None and right.get_yscale() == "log":
             theory_lines.lay(right, theory, "consensus_distance")
-        if nodes and len(histories) == 1:
+        if nodes and len(histories) == 1 and in_rounds:
             _sent(left, *histories.values(), nodes)
     return figure
 

@@ -72,6 +72,8 @@ def rows_of(results: Mapping[str, Summarised]) -> tables.Table:
     if any("epsilon" in row for row in rows.values()):
         deltas = sorted({row["delta"] for row in rows.values() if "delta" in row})
         columns |= {f"epsilon at delta {' or '.join(map('{:g}'.format, deltas))}": ("epsilon", "{:.3g}")}
+    if any(row.get("simulated_seconds") is not None for row in rows.values()):
+        columns |= {"simulated s": ("simulated_seconds", "{:,.4g}"), "idle": ("idle_share", "{:.0%}")}
     rounds = max(one["rounds"] for row in rows.values() for one in row.get("runs", (row,)))
     pairs = {(row.get(EVALUATED, row["nodes"]), row["nodes"]) for row in rows.values()}
     of = "".join(f", of a sample of {some:,} of {n:,} nodes" for some, n in sorted(pairs) if some < n)

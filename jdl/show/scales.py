@@ -18,7 +18,7 @@ __all__ = ["Line", "ends_at_edge", "fit_x", "fit_y", "is_log", "last_shown", "on
 
 DECADES = 2.0  # values that span more are drawn on a logarithmic axis
 EDGE = 0.85  # of the x-axis, after which a line ends beside its label
-FROM_ZERO = ("round", "rounds", "megabytes", "seconds")
+FROM_ZERO = ("round", "rounds", "megabytes", "seconds", "simulated_seconds", "joules", "bits_sent", "bits_received")
 
 
 class Line(Protocol):
@@ -76,7 +76,7 @@ def on_axis(values: np.ndarray, log: bool, clip: bool = False) -> np.ndarray:
 
 
 def fit_x(axes: Axes, x: str, lines: Sequence[Line], log: bool) -> None:
-    """Set the limits of the x-axis: from 0 for rounds, megabytes and seconds, otherwise around all points.
+    """Set the limits of the x-axis: from 0 for rounds and for what runs spend, otherwise around all points.
 
     Raises:
       InputError: if the axis is to be logarithmic and nothing is positive.

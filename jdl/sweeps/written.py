@@ -18,6 +18,7 @@ USUAL = (
     ("mean_accuracy", "worst_accuracy", "mean_model_accuracy", "own_accuracy", "worst_own_accuracy"),
     ("mean_loss", "worst_loss", "mean_model_loss", "suboptimality"),
 )
+TIMED = ("simulated_seconds", "idle_share")  # shown beside them where there is a clock
 
 
 def usual(metrics: Sequence[str]) -> list[str]:
@@ -27,7 +28,8 @@ def usual(metrics: Sequence[str]) -> list[str]:
     ['mean_accuracy']
     """
     found = [[name for name in names if name in metrics] for names in USUAL]
-    return next((names for names in found if names), list(metrics))
+    chosen = next((names for names in found if names), list(metrics))
+    return [*chosen, *(name for name in TIMED if name in metrics and name not in chosen)]
 
 
 def table(

@@ -70,6 +70,10 @@ class LinkTime(Protocol):
     Attributes:
       arrivals: takes the copies that travel in an exchange, and gives the second at which each is there, in the shape
         of the links. Values of links without a copy have no meaning.
+      all_to_all: may be left out. In groups whose members all send to all others, it gives the second at which the last
+        copy is there at each member, without a list of links: f[g, r] of the seconds at which members are ready, the
+        bits that each sends to each, 0 for none, and which places are members; -inf where nothing arrives. None where
+        it is no shorter than the list.
     """
 
     def arrivals(self, transfers: Transfers) -> jax.Array: ...

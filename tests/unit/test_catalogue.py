@@ -44,7 +44,7 @@ def test_partitions_are_the_rules():
 def test_everything_has_a_summary_and_methods_say_what_they_send(kind):
     for entry in catalogue.catalogue()[kind]:
         assert entry.summary.endswith(".") and "\n" not in entry.summary
-        assert entry.sends or kind in ("oracles", "problems", "partitions"), entry.name
+        assert entry.sends or kind in ("oracles", "problems", "partitions", *catalogue.CLOCKS), entry.name
         assert entry.paper or kind != "algorithms", entry.name
     assert json.loads(json.dumps([entry._asdict() for entry in catalogue.catalogue()[kind]]))
 
@@ -56,7 +56,7 @@ def test_algorithms_are_grouped_by_family_and_topologies_by_how_they_change_and_
     families = {name.removeprefix("algorithms, "): set(listed) for name, listed in found.items() if "algo" in name}
     assert families == {name: files for name, files in folders.items() if files}
     assert [*families] == ["gossip", "corrected", "dual", "compressed", "outer", "federated"]
-    assert [*found][-3:] == ["oracles", "problems", "partitions"]
+    assert [*found][-6:] == ["oracles", "problems", "partitions", "step times", "links", "waits"]
     for heading, name in (("codecs", "top_k"), ("faults", "lossy"), ("attacks", "alie"), ("robust rules", "krum")):
         assert name in found[f"exchanges, {heading}"]
     assert sum(map(len, found.values())) == sum(map(len, catalogue.catalogue().values()))
@@ -165,15 +165,15 @@ def flags_of(kind):
 
 
 def test_no_two_flags_of_a_run_share_a_name():
-    kinds = {kind: flags_of(kind) for kind in catalogue.KINDS if kind not in flags.PREFIXED}
+    kinds = {kind: flags_of(kind) for kind in catalogue.FLAG if kind not in flags.PREFIXED}
     kinds["run"] = set(inspect.signature(flags.Common).parameters)
     for one, other in itertools.combinations(kinds, 2):
         assert not kinds[one] & kinds[other], (one, other)
 
 
 def test_no_two_parts_share_a_name():
-    """Each has a group of flags, a field of the whole by its name; `jdl list NAME` takes one."""
-    kinds = {kind: set(catalogue.members(kind)) for kind in catalogue.KINDS}
+    """Each has a group of flags, a field of the whole by its name; parts of a clock stand inside `--clock` alone."""
+    kinds = {kind: set(catalogue.members(kind)) for kind in catalogue.FLAG}
     kinds["run"] = {"down", *inspect.signature(flags.Common).parameters}
     for one, other in itertools.combinations(kinds, 2):
         assert not kinds[one] & kinds[other], (one, other)

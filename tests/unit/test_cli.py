@@ -293,7 +293,8 @@ def test_list(call):
     assert any(line.split()[:1] == ["dpsgd"] and "D-PSGD" in line for line in out.splitlines())
     code, out, _ = call("list", "--json")
     found = json.loads(out)
-    assert list(found) == ["algorithm", "topology", "schedule", "exchange", "oracle", "problem", "partition"]
+    kinds = ["algorithm", "topology", "schedule", "exchange", "oracle", "problem", "partition"]
+    assert list(found) == [*kinds, "step time", "link model", "wait"]
     assert all(
         set(entry) == {"name", "summary", "paper", "sends", "memory"} for entries in found.values() for entry in entries
     )

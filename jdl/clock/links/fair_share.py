@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jdl.clock.links.all_to_all import last_of_others
 from jdl.clock.links.lines import Lines, capacity, latency
 from jdl.types import Transfers
 
@@ -44,6 +45,24 @@ class FairShare(Lines):
         rates = _fair(transfers.senders.ravel(), transfers.receivers.ravel(), used.ravel(), ups, downs)
         travel = jnp.where(used, transfers.bits / rates.reshape(used.shape), 0)
         return transfers.ready + latency(self.latency, transfers) + travel
+
+    def all_to_all(self, ready: jax.Array, bits: jax.Array, used: jax.Array) -> jax.Array | None:
+        """See `jdl.types.LinkTime`; None where lines or latencies differ.
+
+        Those who send nothing receive one copy more than the others, so that their lines are full first, if any are.
+        """
+        if any(jnp.ndim(one) for one in (self.up, self.down, self.latency)):
+            return None
+        up, down, wait = (jnp.asarray(one, jnp.float32) for one in (self.up, self.down, self.latency))
+        sends = used & (bits > 0)
+        senders, others = (jnp.sum(one, axis=1, keepdims=True).astype(jnp.float32) for one in (sends, used & ~sends))
+        fellows = jnp.maximum(senders - 1, 1)
+        even = up / jnp.maximum(senders + others - 1, 1)
+        to_others = jnp.minimum(even, down / jnp.maximum(senders, 1))
+        left = jnp.where((others > 0) & (to_others < even), (up - others * to_others) / fellows, even)
+        there = lambda rate: last_of_others(jnp.where(sends, ready + wait + bits / rate, -jnp.inf))
+        to_senders = jnp.minimum(left, down / fellows)
+        return jnp.where(sends, there(to_senders), there(to_others))
 
 
 def _fair(senders: jax.Array, receivers: jax.Array, used: jax.Array, ups: jax.Array, downs: jax.Array) -> jax.Array:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -18,9 +16,9 @@ __all__ = ["Lines", "capacity", "latency"]
 class Lines:
     """Each node has a line into the network, with a capacity in each direction; see `FairShare`."""
 
-    up: Any = number(1e8, minimum=1e-30)
-    down: Any = number(1e8, minimum=1e-30)
-    latency: Any = number(0.01, minimum=0)
+    up: jax.Array | float = number(1e8, minimum=1e-30)
+    down: jax.Array | float = number(1e8, minimum=1e-30)
+    latency: jax.Array | float = number(0.01, minimum=0)
     server: float = number(1e10, minimum=1e-30)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jdl.clock.links.all_to_all import last_of_others
 from jdl.clock.links.lines import latency
 from jdl.types import Transfers, number
 
@@ -25,7 +24,14 @@ class Parallel:
     """
 
     rate: float = number(1e8, minimum=1e-30)
-    latency: Any = number(0.01, minimum=0)
+    latency: jax.Array | float = number(0.01, minimum=0)
 
     def arrivals(self, transfers: Transfers) -> jax.Array:
         return transfers.ready + latency(self.latency, transfers) + transfers.bits / jnp.float32(self.rate)
+
+    def all_to_all(self, ready: jax.Array, bits: jax.Array, used: jax.Array) -> jax.Array | None:
+        """See `jdl.types.LinkTime`; None where latencies differ."""
+        if jnp.ndim(self.latency):
+            return None
+        there = ready + jnp.asarray(self.latency, jnp.float32) + bits / jnp.float32(self.rate)
+        return last_of_others(jnp.where(used & (bits > 0), there, -jnp.inf))
