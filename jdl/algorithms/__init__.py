@@ -42,8 +42,10 @@ from jdl.algorithms.federated.drfa import DRFA
 from jdl.algorithms.federated.easgd import EASGD
 from jdl.algorithms.federated.fedac import FedAc
 from jdl.algorithms.federated.fedamd import FedAMD
+from jdl.algorithms.federated.fedasync import FedAsync
 from jdl.algorithms.federated.fedavg import FedAvg
 from jdl.algorithms.federated.fedavgm import FedAvgM
+from jdl.algorithms.federated.fedbuff import FedBuff
 from jdl.algorithms.federated.feddyn import FedDyn
 from jdl.algorithms.federated.fedlin import FedLin
 from jdl.algorithms.federated.fedlt import FedLT
@@ -128,8 +130,10 @@ __all__ = [
     "FSVRG",
     "FedAMD",
     "FedAc",
+    "FedAsync",
     "FedAvg",
     "FedAvgM",
+    "FedBuff",
     "FedDyn",
     "FedLin",
     "FedLT",

@@ -52,8 +52,8 @@ MORE_THAN_A_MODEL = {
 
 # The same to a server, which sends more than a model, or is sent more than one change of it a round.
 MORE_THAN_A_CHANGE = {
-    "DRFA", "DeMo", "FSVRG", "FedAMD", "FedAc", "FedLin", "FedNova", "FedPD", "FetchSGD", "MimeLite", "QFedAvg",
-    "Scaffnew", "Scaffold", "SparseLoCo", "StreamingDiLoCo",
+    "DRFA", "DeMo", "FSVRG", "FedAMD", "FedAc", "FedAsync", "FedBuff", "FedLin", "FedNova", "FedPD", "FetchSGD",
+    "MimeLite", "QFedAvg", "Scaffnew", "Scaffold", "SparseLoCo", "StreamingDiLoCo",
 }  # fmt: skip
 
 # The networks, and the exchanges of the command line by what they do.

@@ -8,6 +8,7 @@ import beds
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy_asynchronous as asynchronous
 import numpy_decentralized as peers
 import numpy_federated as federated
 import numpy_newer as newer
@@ -37,7 +38,7 @@ from table import (
     x,
 )
 
-from jdl.schedule import Availability
+from jdl.schedule import Arrivals, Availability
 
 
 @functools.cache
@@ -60,6 +61,20 @@ def anchors(tossed):
     tossed = tossed.copy()
     tossed[0] = True
     return tossed
+
+
+# Clients of unequal speeds: in 60 arrivals the slowest comes twice, and two pairs finish together now and then.
+SECONDS = [1.0, 1.0, 1.25, 1.5, 2.0, 3.1, 4.0, 14.0]
+ARRIVE = {"talk": lambda: Arrivals.of(SECONDS, T)}
+
+
+def one_by_one():
+    return asynchronous.events(SECONDS, T)[0]
+
+
+def versions(run, ref):
+    """Of the models that clients hold, which says how stale each arrival was."""
+    return [pair(run.nodes.version, ref[1])]
 
 
 def streaming(case, fragments, alpha=0.0, tau=0, inner=federated.SGD):
@@ -171,6 +186,19 @@ SERVER = {
         oracle=lambda: slow(np.full(N, H)),
         **ALL,
     ),
+    "FedAsync": Row(
+        {"mixing": 0.7, "rho": 0.3, "power": 0.4, **STEPS},
+        lambda c: asynchronous.fedasync(one_by_one(), c.G, x, LR, N, H, 0.7, lambda tau: (1 + tau) ** -0.4, 0.3)[:2],
+        versions,
+        **ARRIVE,
+    ),
+    "FedAsync hinge": Row(
+        {"discount": "hinge", "slope": 0.5, "grace": 4.0, "rho": 0.0, **STEPS},
+        lambda c: asynchronous.fedasync(
+            one_by_one(), c.G, x, LR, N, H, 0.6, lambda tau: 1 if tau <= 4 else 1 / (1 + 0.5 * (tau - 4)), 0.0
+        )[:2],
+        **ARRIVE,
+    ),
     "FedAvg": Row(
         {"server_lr": 0.8, **STEPS},
         lambda c: federated.fedavg(*c.steps, 0.8, share=np.asarray(c.problem.counts)),
@@ -180,6 +208,19 @@ SERVER = {
         {"weighted": False, **STEPS}, lambda c: federated.fedavg(*c.steps), bed={"counts": COUNTS}
     ),
     "FedAvgM": Row({"server_lr": 0.8, "momentum": 0.6, **STEPS}, lambda c: federated.fedavgm(*c.steps, 0.8, 0.6)),
+    "FedBuff": Row(
+        {"server_lr": 0.8, "buffer": 3, "power": 0.4, **STEPS},
+        lambda c: asynchronous.fedbuff(one_by_one(), c.G, x, LR, N, H, 3, 0.4, 0.8)[:2],
+        versions,
+        **ARRIVE,
+    ),
+    # Three a round, of whom two rounds fill a buffer of five.
+    "FedBuff of samples": Row(
+        {"buffer": 5, **STEPS},
+        lambda c: asynchronous.fedbuff([[*who] for who in c.samples], c.G, x, LR, N, H, 5, 0.5)[:2],
+        versions,
+        participants=(3,),
+    ),
     "FedDyn": Row(
         {"alpha": 0.7, **STEPS},
         lambda c: federated.feddyn(*c.steps, 0.7),
