@@ -72,6 +72,12 @@ def one_by_one():
     return asynchronous.events(SECONDS, T)[0]
 
 
+def in_windows():
+    """Each client waits for the end of a window, and so comes in every so many of them."""
+    every = np.ceil(np.add(SECONDS, 1.5) / 2)
+    return [[*np.flatnonzero((t + 1) % every == 0)] for t in range(T)]
+
+
 def versions(run, ref):
     """Of the models that clients hold, which says how stale each arrival was."""
     return [pair(run.nodes.version, ref[1])]
@@ -220,6 +226,13 @@ SERVER = {
         lambda c: asynchronous.fedbuff([[*who] for who in c.samples], c.G, x, LR, N, H, 5, 0.5)[:2],
         versions,
         participants=(3,),
+    ),
+    # A window of two seconds, at whose end all pull who are done; the first round is empty.
+    "FedBuff in windows": Row(
+        {"buffer": 1, **STEPS},
+        lambda c: asynchronous.fedbuff(in_windows(), c.G, x, LR, N, H, 1, 0.5)[:2],
+        versions,
+        talk=lambda: Arrivals.of(np.add(SECONDS, 1.5), T, window=2.0),
     ),
     "FedDyn": Row(
         {"alpha": 0.7, **STEPS},
