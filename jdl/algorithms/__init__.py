@@ -81,6 +81,7 @@ from jdl.algorithms.gossip.qg_dsgdm import QGDSGDm
 from jdl.algorithms.gossip.relaysgd import RelaySGD
 from jdl.algorithms.gossip.scaled_local_sgd import ScaledLocalSGD
 from jdl.algorithms.gossip.swarm_sgd import SwarmSGD
+from jdl.algorithms.outer.async_diloco import AsyncDiLoCo
 from jdl.algorithms.outer.demo import DeMo
 from jdl.algorithms.outer.diloco import DiLoCo
 from jdl.algorithms.outer.dilocox import DiLoCoX
@@ -96,6 +97,7 @@ __all__ = [
     "ADMM",
     "AFL",
     "ATG",
+    "AsyncDiLoCo",
     "AugDGM",
     "AverageDirectionSAM",
     "BEER",

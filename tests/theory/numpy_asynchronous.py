@@ -72,3 +72,36 @@ def fedasync(arrivals, G, x, lr, n, H, mixing, s, rho):
         return np.mean(made, axis=0), True
 
     return run(arrivals, x, n, arrive)
+
+
+def async_diloco(arrivals, G, x, lr, n, H, N, outer_lr, mu, inner):
+    """Liu et al. 2024, Algorithm 3 with c = 0. inner(): a worker's optimizer, whose step(g) is a direction."""
+    b, recent, optimizers = np.zeros_like(x), [], [inner() for _ in range(n)]
+
+    def arrive(t, clients, x, pulled, taus):
+        nonlocal b
+        (i,) = clients
+        y = pulled[i].copy()
+        for k in range(H):
+            y = y - lr * optimizers[i](G(np.broadcast_to(y, (n, *y.shape)), t, k)[i])
+        recent.append(pulled[i] - y)
+        x = x - outer_lr * recent[-1] / N
+        if len(recent) == N:
+            b = mu * b + np.mean(recent, axis=0)
+            x = x - outer_lr * mu * b
+            recent.clear()
+        return x, True
+
+    return run(arrivals, x, n, arrive)
+
+
+def heavy_ball(decay):
+    """Momentum that a worker keeps from pull to pull."""
+    m = 0.0
+
+    def step(g):
+        nonlocal m
+        m = decay * m + g
+        return m
+
+    return step

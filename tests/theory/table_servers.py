@@ -96,6 +96,13 @@ SERVER = {
         lambda run, ref: [pair(run.server.share, ref[1])],
         **ALL,
     ),
+    "AsyncDiLoCo": Row(
+        {**HEAVY, "delay": 4},
+        lambda c: asynchronous.async_diloco(
+            one_by_one(), c.G, x, LR, N, H, 4, 0.3, 0.4, lambda: asynchronous.heavy_ball(0.5)
+        )[0],
+        **ARRIVE,
+    ),
     "DRFA": Row(
         {"share_lr": 0.001, **STEPS},
         lambda c: federated.drfa_by_shares(

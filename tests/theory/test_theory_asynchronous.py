@@ -51,3 +51,11 @@ def test_reported_staleness_is_that_of_the_plan_and_a_round_costs_an_arrival():
     reported = np.asarray(result.history["staleness"])[-T:]
     assert np.array_equal(np.bincount(reported.astype(int)), np.bincount(expected))
     assert np.array_equal(reported, expected) and max(expected) > 10
+
+
+def test_async_diloco_without_delay_of_all_at_once_is_diloco():
+    diloco = rows.run("DiLoCo sgd")
+    problem = rows.problem_of("DiLoCo sgd", noise=rows.NOISE)
+    method = jdl.algorithms.AsyncDiLoCo(lr=LR, delay=1, **rows.ROWS["DiLoCo sgd"].fields)
+    talk = Arrivals.of(np.ones(N), T, buffer=N)
+    beds.same(beds.record(jdl.simulation(problem, method, talk), X[0]).models, diloco.models, 1e-12)
