@@ -42,8 +42,10 @@ from jdl.algorithms.federated.drfa import DRFA
 from jdl.algorithms.federated.easgd import EASGD
 from jdl.algorithms.federated.fedac import FedAc
 from jdl.algorithms.federated.fedamd import FedAMD
+from jdl.algorithms.federated.fedasync import FedAsync
 from jdl.algorithms.federated.fedavg import FedAvg
 from jdl.algorithms.federated.fedavgm import FedAvgM
+from jdl.algorithms.federated.fedbuff import FedBuff
 from jdl.algorithms.federated.feddyn import FedDyn
 from jdl.algorithms.federated.fedlin import FedLin
 from jdl.algorithms.federated.fedlt import FedLT
@@ -79,6 +81,7 @@ from jdl.algorithms.gossip.qg_dsgdm import QGDSGDm
 from jdl.algorithms.gossip.relaysgd import RelaySGD
 from jdl.algorithms.gossip.scaled_local_sgd import ScaledLocalSGD
 from jdl.algorithms.gossip.swarm_sgd import SwarmSGD
+from jdl.algorithms.outer.async_diloco import AsyncDiLoCo
 from jdl.algorithms.outer.demo import DeMo
 from jdl.algorithms.outer.diloco import DiLoCo
 from jdl.algorithms.outer.dilocox import DiLoCoX
@@ -94,6 +97,7 @@ __all__ = [
     "ADMM",
     "AFL",
     "ATG",
+    "AsyncDiLoCo",
     "AugDGM",
     "AverageDirectionSAM",
     "BEER",
@@ -128,8 +132,10 @@ __all__ = [
     "FSVRG",
     "FedAMD",
     "FedAc",
+    "FedAsync",
     "FedAvg",
     "FedAvgM",
+    "FedBuff",
     "FedDyn",
     "FedLin",
     "FedLT",

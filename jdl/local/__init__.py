@@ -1,7 +1,8 @@
-"""Local work of one node: optimizers without a learning rate, H local steps, and proximal operators."""
+"""Local work of one node: optimizers without a learning rate, H local steps, proximal operators, and stale models."""
 
 from jdl.local import proximal
 from jdl.local.moments import moments, with_moments
+from jdl.local.stale import DISCOUNTS, Pulled, discount, staleness
 from jdl.local.steps import (
     OPTIMIZERS,
     SUMMED,
@@ -16,16 +17,20 @@ from jdl.local.steps import (
 )
 
 __all__ = [
+    "DISCOUNTS",
     "OPTIMIZERS",
     "SUMMED",
     "Decay",
     "Gradient",
     "Optimizer",
+    "Pulled",
     "client_weight",
+    "discount",
     "local_steps",
     "moments",
     "proximal",
     "rate",
+    "staleness",
     "steps_done",
     "transform",
     "with_moments",

@@ -6,6 +6,7 @@ topology (or several), `for_nodes` from the number of nodes.
 
 from jdl import checks
 from jdl.schedule.affinity import Affinity
+from jdl.schedule.arrivals import Arrivals
 from jdl.schedule.asynchronous_pairs import AsynchronousPairs
 from jdl.schedule.availability import Availability
 from jdl.schedule.churn import Churn
@@ -47,6 +48,7 @@ from jdl.schedule.traced import Traced
 
 __all__ = [
     "Affinity",
+    "Arrivals",
     "AsynchronousPairs",
     "Availability",
     "Churn",

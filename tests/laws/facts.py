@@ -50,10 +50,11 @@ MORE_THAN_A_MODEL = {
     "PowerGossip", "PushSum", "RelaySGD", "ScaledLocalSGD", "WangElia",
 }  # fmt: skip
 
-# The same to a server, which sends more than a model, or is sent more than one change of it a round.
+# The same to a server, which sends more than a model, or is sent more than one change of it a round. In those without
+# rounds a change is one of a model that was sent before.
 MORE_THAN_A_CHANGE = {
-    "DRFA", "DeMo", "FSVRG", "FedAMD", "FedAc", "FedLin", "FedNova", "FedPD", "FetchSGD", "MimeLite", "QFedAvg",
-    "Scaffnew", "Scaffold", "SparseLoCo", "StreamingDiLoCo",
+    "AsyncDiLoCo", "DRFA", "DeMo", "FSVRG", "FedAMD", "FedAc", "FedAsync", "FedBuff", "FedLin", "FedNova", "FedPD",
+    "FetchSGD", "MimeLite", "QFedAvg", "Scaffnew", "Scaffold", "SparseLoCo", "StreamingDiLoCo",
 }  # fmt: skip
 
 # The networks, and the exchanges of the command line by what they do.

@@ -8,6 +8,7 @@ import beds
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy_asynchronous as asynchronous
 import numpy_decentralized as peers
 import numpy_federated as federated
 import numpy_newer as newer
@@ -37,7 +38,7 @@ from table import (
     x,
 )
 
-from jdl.schedule import Availability
+from jdl.schedule import Arrivals, Availability
 
 
 @functools.cache
@@ -62,6 +63,26 @@ def anchors(tossed):
     return tossed
 
 
+# Clients of unequal speeds: in 60 arrivals the slowest comes twice, and two pairs finish together now and then.
+SECONDS = [1.0, 1.0, 1.25, 1.5, 2.0, 3.1, 4.0, 14.0]
+ARRIVE = {"talk": lambda: Arrivals.of(SECONDS, T)}
+
+
+def one_by_one():
+    return asynchronous.events(SECONDS, T)[0]
+
+
+def in_windows():
+    """Each client waits for the end of a window, and so comes in every so many of them."""
+    every = np.ceil(np.add(SECONDS, 1.5) / 2)
+    return [[*np.flatnonzero((t + 1) % every == 0)] for t in range(T)]
+
+
+def versions(run, ref):
+    """Of the models that clients hold, which says how stale each arrival was."""
+    return [pair(run.nodes.version, ref[1])]
+
+
 def streaming(case, fragments, alpha=0.0, tau=0, inner=federated.SGD):
     """fragments: of each number, its fragment."""
     ids = [np.flatnonzero(np.array(fragments) == fragment) for fragment in range(max(fragments) + 1)]
@@ -74,6 +95,13 @@ SERVER = {
         lambda c: federated.afl(c.G, c.losses, x, LR, T, N, 0.05),
         lambda run, ref: [pair(run.server.share, ref[1])],
         **ALL,
+    ),
+    "AsyncDiLoCo": Row(
+        {**HEAVY, "delay": 4},
+        lambda c: asynchronous.async_diloco(
+            one_by_one(), c.G, x, LR, N, H, 4, 0.3, 0.4, lambda: asynchronous.heavy_ball(0.5)
+        )[0],
+        **ARRIVE,
     ),
     "DRFA": Row(
         {"share_lr": 0.001, **STEPS},
@@ -171,6 +199,19 @@ SERVER = {
         oracle=lambda: slow(np.full(N, H)),
         **ALL,
     ),
+    "FedAsync": Row(
+        {"mixing": 0.7, "rho": 0.3, "power": 0.4, **STEPS},
+        lambda c: asynchronous.fedasync(one_by_one(), c.G, x, LR, N, H, 0.7, lambda tau: (1 + tau) ** -0.4, 0.3)[:2],
+        versions,
+        **ARRIVE,
+    ),
+    "FedAsync hinge": Row(
+        {"discount": "hinge", "slope": 0.5, "grace": 4.0, "rho": 0.0, **STEPS},
+        lambda c: asynchronous.fedasync(
+            one_by_one(), c.G, x, LR, N, H, 0.6, lambda tau: 1 if tau <= 4 else 1 / (1 + 0.5 * (tau - 4)), 0.0
+        )[:2],
+        **ARRIVE,
+    ),
     "FedAvg": Row(
         {"server_lr": 0.8, **STEPS},
         lambda c: federated.fedavg(*c.steps, 0.8, share=np.asarray(c.problem.counts)),
@@ -180,6 +221,26 @@ SERVER = {
         {"weighted": False, **STEPS}, lambda c: federated.fedavg(*c.steps), bed={"counts": COUNTS}
     ),
     "FedAvgM": Row({"server_lr": 0.8, "momentum": 0.6, **STEPS}, lambda c: federated.fedavgm(*c.steps, 0.8, 0.6)),
+    "FedBuff": Row(
+        {"server_lr": 0.8, "buffer": 3, "power": 0.4, **STEPS},
+        lambda c: asynchronous.fedbuff(one_by_one(), c.G, x, LR, N, H, 3, 0.4, 0.8)[:2],
+        versions,
+        **ARRIVE,
+    ),
+    # Three a round, of whom two rounds fill a buffer of five.
+    "FedBuff of samples": Row(
+        {"buffer": 5, **STEPS},
+        lambda c: asynchronous.fedbuff([[*who] for who in c.samples], c.G, x, LR, N, H, 5, 0.5)[:2],
+        versions,
+        participants=(3,),
+    ),
+    # A window of two seconds, at whose end all pull who are done; the first round is empty.
+    "FedBuff in windows": Row(
+        {"buffer": 1, **STEPS},
+        lambda c: asynchronous.fedbuff(in_windows(), c.G, x, LR, N, H, 1, 0.5)[:2],
+        versions,
+        talk=lambda: Arrivals.of(np.add(SECONDS, 1.5), T, window=2.0),
+    ),
     "FedDyn": Row(
         {"alpha": 0.7, **STEPS},
         lambda c: federated.feddyn(*c.steps, 0.7),
