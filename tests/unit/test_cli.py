@@ -536,7 +536,7 @@ BAD = {
     ),
     "flag of a server": (
         ["run", "--participants", "3"],
-        f"got --participants, which belongs to fedavg and afl and drfa and {len(SERVERS) - 3} others",
+        f"got --participants, which belongs to fedavg and afl and async_diloco and {len(SERVERS) - 3} others",
     ),
     "topology of a server": (["run", "--algorithm", "fedavg", "--topology", "ring"], "got topology 'ring' with fedavg"),
     "participants": (
