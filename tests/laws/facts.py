@@ -50,8 +50,8 @@ MORE_THAN_A_MODEL = {
     "PowerGossip", "PushSum", "RelaySGD", "ScaledLocalSGD", "WangElia",
 }  # fmt: skip
 
-# The same to a server, which sends more than a model, or is sent more than one change of it a round. In those without
-# rounds a change is one of a model that was sent before.
+# The same to a server, which sends more than a model, or is sent more than one change of it a round. A server without
+# rounds tells its version beside its model, and is sent changes of models of before.
 MORE_THAN_A_CHANGE = {
     "AsyncDiLoCo", "DRFA", "DeMo", "FSVRG", "FedAMD", "FedAc", "FedAsync", "FedBuff", "FedLin", "FedNova", "FedPD",
     "FetchSGD", "MimeLite", "QFedAvg", "Scaffnew", "Scaffold", "SparseLoCo", "StreamingDiLoCo",

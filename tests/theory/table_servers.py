@@ -100,7 +100,8 @@ SERVER = {
         {**HEAVY, "delay": 4},
         lambda c: asynchronous.async_diloco(
             one_by_one(), c.G, x, LR, N, H, 4, 0.3, 0.4, lambda: asynchronous.heavy_ball(0.5)
-        )[0],
+        )[:2],
+        lambda run, ref: [pair(run.nodes.pulled.version, ref[1])],
         **ARRIVE,
     ),
     "DRFA": Row(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import local, tree
-from jdl.types import Info, Message, Node, PyTree, number, static
+from jdl.types import Each, Info, Message, Node, PyTree, number, static
 
 __all__ = ["AsyncDiLoCo"]
 
@@ -22,7 +22,7 @@ class State(NamedTuple):
 
 
 class Worker(NamedTuple):
-    p: PyTree  # the model that the worker pulled
+    pulled: local.Pulled  # what the worker works on
     opt: PyTree  # the state of its inner optimizer
 
 
@@ -40,7 +40,8 @@ class AsyncDiLoCo:
     match. All begin with the initial model, which costs nothing.
 
     Sends:
-      one message of a worker for each arrival, its change of the model; the server answers with its model.
+      one message of a worker for each arrival, its change of the model and its staleness, which only the history
+      reads; the server answers with its model, and before that tells its version, one number.
 
     Memory:
       3 models on the server; 1 model and the optimizer's state on each worker.
@@ -69,7 +70,10 @@ class AsyncDiLoCo:
     decay: local.Decay | None = static(None)
 
     needs: ClassVar[frozenset[str]] = frozenset({"server", "grad"})
-    phases: ClassVar[tuple[tuple[str, str, str], ...]] = (("silent", "client", "server"), ("broadcast", "pull", "told"))
+    phases: ClassVar[tuple[tuple[str, str, str], ...]] = (
+        ("tell_version", "client", "server"),
+        ("broadcast", "pull", "answered"),
+    )
 
     @property
     def draws_per_round(self) -> int:
@@ -79,16 +83,17 @@ class AsyncDiLoCo:
         return State(params, tree.zeros_like(params), tree.zeros_like(params), jnp.int32(0))
 
     def client_init(self, params: PyTree, node: Node) -> Worker:
-        return Worker(params, local.transform(self.optimizer).init(params))
+        return Worker(local.Pulled(params, jnp.int32(0)), local.transform(self.optimizer).init(params))
 
-    def silent(self, server_state: State) -> Message:
-        return ()
+    def tell_version(self, server_state: State) -> Message:
+        return server_state.pushes
 
     def client(self, broadcast: Message, client_state: Worker, node: Node) -> tuple[Message, Worker]:
-        p, opt = client_state
+        p = client_state.pulled.x
         lr = local.rate(self.lr, self.decay, node.t)
-        y, opt = local.local_steps(p, opt, node, lr, self.local_steps, self.optimizer)
-        return tree.sub(y, p), Worker(p, opt)
+        y, opt = local.local_steps(p, client_state.opt, node, lr, self.local_steps, self.optimizer)
+        tau = local.staleness(broadcast, client_state.pulled)
+        return {"change": tree.sub(y, p), "staleness": Each(tau)}, client_state._replace(opt=opt)
 
     def weight(self, server_state: State, node: Node) -> jax.Array:
         return jnp.ones(())
@@ -96,7 +101,7 @@ class AsyncDiLoCo:
     def server(self, server_state: State, aggregate: Message, info: Info) -> State:
         x, b, total, pushes = server_state
         pushes = pushes + (info["participants"] > 0).astype(jnp.int32)
-        D = tree.scale(-1, aggregate)  # zero where nothing arrived
+        D = tree.scale(-1, aggregate["change"])  # zero where nothing arrived
         total = tree.add(total, D)
         moves = (pushes % self.delay == 0) & (info["participants"] > 0)
         b = tree.where(moves, tree.axpy(self.outer_momentum, b, tree.scale(1 / self.delay, total)), b)
@@ -106,12 +111,12 @@ class AsyncDiLoCo:
         return State(tree.axpy(-self.outer_lr, step, x), b, total, pushes)
 
     def broadcast(self, server_state: State) -> Message:
-        return server_state.x
+        return server_state.x, server_state.pushes
 
     def pull(self, broadcast: Message, client_state: Worker, node: Node) -> tuple[Message, Worker]:
-        return (), Worker(broadcast, client_state.opt)
+        return (), client_state._replace(pulled=local.Pulled(*broadcast))
 
-    def told(self, server_state: State, aggregate: Message, info: Info) -> State:
+    def answered(self, server_state: State, aggregate: Message, info: Info) -> State:
         return server_state
 
     def model(self, server_state: State) -> PyTree:
