@@ -41,9 +41,10 @@ def is_a_picture(path: Path) -> bool:
 
 def test_no_experiment_is_forgotten():
     assert {path.stem for path in EXPERIMENTS.glob("*.py")} == {
-        "accuracy_against_bits", "algorithms_on_digits", "dpsgd_mnist", "effective_neighbours", "fedavg_mnist",
-        "learned_weights", "lost_messages", "lost_nodes", "moshpit_table", "privacy_against_accuracy",
-        "relay_quadratics", "stable_rates", "theory_over_measured", "topologies", "which_graph", "worst_over_attacks",
+        "accuracy_against_bits", "accuracy_against_seconds", "algorithms_on_digits", "dpsgd_mnist",
+        "effective_neighbours", "fedavg_mnist", "learned_weights", "lost_messages", "lost_nodes", "moshpit_table",
+        "privacy_against_accuracy", "relay_quadratics", "stable_rates", "theory_over_measured", "topologies",
+        "which_graph", "worst_over_attacks",
     }  # fmt: skip
 
 
@@ -309,6 +310,22 @@ def test_a_codec_of_a_byte_sends_a_quarter(tmp_path, monkeypatch):
     for name, size in bytes_of_a_message.items():
         assert float(rows[name]["kilobytes_a_round"]) == pytest.approx(4 * size / 1e3)
         assert float(rows[name]["megabytes"]) <= 20 * 4 * size / 1e6 + 1e-12
+
+
+@pytest.mark.slow
+def test_a_slow_tenth_holds_up_those_who_wait_for_all(tmp_path, monkeypatch):
+    """Twenty nodes, of which two take 1 s a step: five steps of all, and of those who are not late."""
+    module = load("accuracy_against_seconds")
+    names = ("D-PSGD", "FedAvg, all", "FedAvg, first 90 %")
+    chosen = {name: module.methods()[name] for name in names}
+    monkeypatch.setattr(module, "methods", lambda: chosen)
+    module.main(nodes=20, seconds=30.0, seeds=2, out=tmp_path)
+    rows = {row["method"]: row for row in rows_of(tmp_path / "accuracy_against_seconds.csv")}
+    assert is_a_picture(tmp_path / "accuracy_against_seconds.png")
+    message = 0.02 + 2410 * 32 / 1e6  # over a node's line; the server's takes all copies at once
+    assert int(rows["FedAvg, all"]["rounds"]) == -(-30 // (5 + 2 * message))
+    assert abs(int(rows["FedAvg, first 90 %"]["rounds"]) - 30 / (0.5 + 2 * message)) <= 8  # an evaluation
+    assert float(rows["FedAvg, first 90 %"]["idle_share"]) < 0.5 < float(rows["FedAvg, all"]["idle_share"])
 
 
 def test_megabytes_until_a_level_are_interpolated():
