@@ -29,8 +29,8 @@ __all__ = ["silent", "timing"]
 def timing(simulation: Simulation, rounds: int, eval_every: int = 1, bits: float | None = None) -> History:
     """The time, energy and traffic of a simulation, without learning: for studies of topologies, links and devices.
 
-    The rounds have the same clock, schedule, keys and network as those of `jdl.run`: who talks, what is lost, and whom
-    a server waits for. But messages hold one number, and nodes compute nothing. The sizes of messages are those of the
+    The rounds have the same clock, schedule, keys and network as those of `jdl.run`: who talks, what is lost, and who
+    is waited for. But messages hold one number, and nodes compute nothing. The sizes of messages are those of the
     first rounds of the run itself, after all that the network does with them, and have to be the same for all nodes and
     in all of them but the very first; steps are read off the method, as for `jdl.run`.
 

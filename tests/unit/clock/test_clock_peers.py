@@ -118,6 +118,17 @@ def test_late_messages_were_on_the_lines():
     np.testing.assert_array_equal(after.received[0], [11 * copy, *[copy] * 10, 0])
 
 
+@pytest.mark.slow
+def test_theory_predicts_runs_in_which_some_are_late():
+    """With steps of one length, who is late in a round is known."""
+    clock, graph = Clock(times(slow=1.9), LINKS, Deadline(0.3)), topology.ring(N)
+    options = {"clock": clock, "eval_every": 1, "progress": False}
+    history = jdl.run(PROBLEM, algorithms.DPSGD(LR), graph, rounds=6, **options).history
+    assert history.bits_received[-1] < history.bits_sent[-1]
+    expected = jdl.theory.predict(jdl.simulation(PROBLEM, algorithms.DPSGD(LR), graph, clock=clock), 6)
+    np.testing.assert_allclose(history.mean_loss, expected.columns["mean_loss"], atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("method", "graph", "network", "sentence"),
     [

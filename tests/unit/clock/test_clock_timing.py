@@ -21,6 +21,7 @@ CASES = {
         CLOCK,
     ),
     "deadline": (algorithms.FedAvg(0.1), schedule.Sampling(N, 5), [exchange.Lossy(0.2)], LATE),
+    "peers with a deadline": (algorithms.DPSGD(0.1), schedule.EpidemicLocal(N, degree=3), [], LATE),
     "two exchanges": (
         algorithms.AugDGM(0.1),
         topology.random_regular(N, 3, seed=1),
