@@ -119,6 +119,20 @@ def test_late_messages_were_on_the_lines():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("graph", [topology.exponential(N), topology.ring(N)], ids=["directed", "undirected"])
+def test_late_messages_take_nothing_from_sums(graph):
+    """Push-sum, whose senders keep the weight of what is late: without steps the sums stay what they are."""
+    s = jdl.simulation(PROBLEM, algorithms.PushSum(0.0), graph, clock=Clock(times(), LINKS, First(1)))
+    start = np.random.default_rng(0).standard_normal((N, 3)).astype(np.float32)
+    state = simulator.init(s, start)
+    for _ in range(5):
+        state = STEP(s, state)
+    sums = [np.asarray(leaf).sum(axis=0) for leaf in jax.tree.leaves(state.nodes)]
+    assert any(np.allclose(one, start.sum(axis=0), atol=1e-5) for one in sums)
+    assert any(one.shape == () and np.isclose(one, N, atol=1e-5) for one in sums)
+
+
+@pytest.mark.slow
 def test_theory_predicts_runs_in_which_some_are_late():
     """With steps of one length, who is late in a round is known."""
     clock, graph = Clock(times(slow=1.9), LINKS, Deadline(0.3)), topology.ring(N)
