@@ -41,10 +41,10 @@ def is_a_picture(path: Path) -> bool:
 
 def test_no_experiment_is_forgotten():
     assert {path.stem for path in EXPERIMENTS.glob("*.py")} == {
-        "accuracy_against_bits", "accuracy_against_seconds", "algorithms_on_digits", "dpsgd_mnist",
-        "effective_neighbours", "fedavg_mnist", "learned_weights", "lost_messages", "lost_nodes", "moshpit_table",
-        "privacy_against_accuracy", "relay_quadratics", "stable_rates", "theory_over_measured", "topologies",
-        "which_graph", "worst_over_attacks",
+        "accuracy_against_bits", "accuracy_against_seconds", "algorithms_on_digits", "diloco_utilisation",
+        "dpsgd_mnist", "effective_neighbours", "fedavg_mnist", "learned_weights", "lost_messages", "lost_nodes",
+        "moshpit_table", "privacy_against_accuracy", "relay_quadratics", "stable_rates", "theory_over_measured",
+        "topologies", "which_graph", "worst_over_attacks",
     }  # fmt: skip
 
 
@@ -55,6 +55,19 @@ def test_an_experiment_names_what_exists(path):
     assert names
     for name in names:
         pkgutil.resolve_name(name)
+
+
+@pytest.mark.slow
+def test_the_utilisation_of_diloco_has_its_closed_form(tmp_path):
+    """A round computes H steps, and sends and receives 3/4 of a model."""
+    experiment = load("diloco_utilisation")
+    experiment.main(out=tmp_path)
+    rows = rows_of(tmp_path / "diloco_utilisation.csv")
+    for row in rows:
+        computes = int(row["steps"]) * experiment.STEP
+        waits = 1.5 * 32 * 30_846_720 / float(row["bandwidth"])
+        assert float(row["clock"]) == pytest.approx(computes / (computes + waits), rel=1e-3)
+    assert len(rows) == 16 and is_a_picture(tmp_path / "diloco_utilisation.png")
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,8 @@ def timing(simulation: Simulation, rounds: int, eval_every: int = 1, bits: float
       simulation: what is simulated, `jdl.simulation(..., clock=Clock(...))`.
       rounds: the number of rounds.
       eval_every: the number of rounds between rows of the result.
-      bits: the size of every message, in place of that of the problem's model: so a quadratic stands for any model.
+      bits: the size of every message, in place of that of the problem's model, so that a quadratic stands for any
+        model; of methods that leave out messages in some rounds, all are sent.
 
     Returns:
       A history with the columns `round`, `simulated_seconds`, `idle_share`, `joules`, `bits_sent`, `bits_received`,

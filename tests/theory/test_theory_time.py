@@ -36,7 +36,7 @@ def test_a_graph_without_cycles_has_no_mean():
     assert theory.maximum_cycle_mean(np.array([0, 1]), np.array([1, 2]), np.ones(2), 3) == -np.inf
 
 
-@pytest.mark.parametrize("directed", [False, True])
+@pytest.mark.parametrize("directed", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_clock_needs_the_cycle_time_in_the_long_run(directed):
     n, rng = 12, np.random.default_rng(4)
     step, latency = rng.uniform(0.5, 1.5, n), rng.uniform(0, 2, (n, n))

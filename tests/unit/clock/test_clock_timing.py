@@ -28,6 +28,7 @@ CASES = {
         [],
         CLOCK.replace(links=OneAfterAnother(up=1e4, down=1e4)),
     ),
+    "peers that wait for a time": (algorithms.DPSGD(0.1), topology.random_regular(N, 3, seed=1), [], LATE),
     "sleeping": (algorithms.DPSGD(0.1), schedule.Sleeping(schedule.Fixed.of(topology.star(N)), 0.4), [], CLOCK),
     "messages that travel during steps": (algorithms.EagerDiLoCo(0.01), topology.ring(N), [], CLOCK),
     "losses on the way down": (algorithms.FedAvg(0.1), schedule.Sampling(N, 5), [compressors.QSGD(4)], CLOCK),
