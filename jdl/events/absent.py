@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class Absences:
             passed[places] += lengths[np.searchsorted(leaves, seconds[places], side="left")]
         return passed
 
-    def _each(self, node: np.ndarray):
+    def _each(self, node: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """For each node that is ever away: where it is in `node`, and its intervals."""
         order = np.argsort(node, kind="stable")
         begin, end = (np.searchsorted(node[order], self.nodes, side=side) for side in ("left", "right"))

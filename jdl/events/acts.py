@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -101,7 +102,9 @@ def devices(
     return _in_order(seconds, node, horizon)
 
 
-def durations(seconds_per_step: float | np.ndarray, n: int, law: str, spread: float, rng: np.random.Generator):
+def durations(
+    seconds_per_step: float | np.ndarray, n: int, law: str, spread: float, rng: np.random.Generator
+) -> Callable[[np.ndarray], np.ndarray]:
     """A function from nodes i32[k] to the durations f64[k] of a computation of each."""
     mean = means("seconds_per_step", seconds_per_step, n)
     law = checks.known("law", law, LAWS)
