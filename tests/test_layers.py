@@ -14,7 +14,7 @@ ROOT = pathlib.Path(jdl.__file__).parent
 LEVELS = {
     0: ["types"],
     1: ["tree", "rng", "checks", "plan"],
-    2: ["topology", "data", "models", "local", "compressors", "roles", "privacy"],
+    2: ["topology", "data", "models", "local", "compressors", "roles", "privacy", "events"],
     3: ["clock", "schedule", "exchange", "problems", "oracle", "algorithms"],
     4: ["engine"],
     5: ["theory"],

@@ -4,6 +4,8 @@ To add one: copy `_skeleton.py` into a family, fill it, export it.
 """
 
 from jdl import checks
+from jdl.algorithms.asynchronous.ad_psgd import ADPSGD
+from jdl.algorithms.asynchronous.gossip_learning import GossipLearning
 from jdl.algorithms.compressed.beer import BEER
 from jdl.algorithms.compressed.cdproxsgt import CDProxSGT
 from jdl.algorithms.compressed.dcd import DCD
@@ -95,6 +97,7 @@ from jdl.algorithms.outer.streaming_diloco import StreamingDiLoCo
 
 __all__ = [
     "ADMM",
+    "ADPSGD",
     "AFL",
     "ATG",
     "AsyncDiLoCo",
@@ -152,6 +155,7 @@ __all__ = [
     "GTVR",
     "GTAdam",
     "GossipDiLoCo",
+    "GossipLearning",
     "GradientTracking",
     "KGT",
     "LEAD",

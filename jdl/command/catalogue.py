@@ -243,7 +243,7 @@ def catalogue() -> dict[str, list[Entry]]:
 
 
 # The families of algorithms in the order of the list, which are folders. How a topology changes over time.
-FAMILIES = ("gossip", "corrected", "dual", "compressed", "outer", "federated")
+FAMILIES = ("gossip", "asynchronous", "corrected", "dual", "compressed", "outer", "federated")
 ONE, DRAWN, CYCLE, SCHEDULE = (
     "one graph",
     "one graph drawn at random",

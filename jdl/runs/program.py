@@ -149,10 +149,11 @@ class Program:
 
     def row(self, reached: Reached) -> Row:
         """The traffic since the start, and the metrics."""
-        return row_of(reached, self.simulation.problem.n, self.simulation.clock)
+        s = self.simulation
+        return row_of(reached, s.problem.n, s.clock, getattr(s.schedule, "seconds_at", None))
 
 
-def row_of(reached: Reached, n: int, clock: Any = None) -> Row:
+def row_of(reached: Reached, n: int, clock: Any = None, seconds_at: jax.Array | None = None) -> Row:
     """The traffic since the start and the metrics, on the host: numbers, or arrays of several simulations.
 
     Traffic is summed in float64, in which the sum is exact. `megabytes` is what a node has sent in the mean, and with a
@@ -162,12 +163,14 @@ def row_of(reached: Reached, n: int, clock: Any = None) -> Row:
       reached: where the simulations stand.
       n: the number of nodes.
       clock: the clock of the simulation, or of several, stacked; None without one.
+      seconds_at: f[..., T + 1], the seconds after t rounds of a schedule that was planned in time; None for others.
     """
     traffic, metrics = jax.device_get((reached.state.traffic, reached.metrics))
     totals = {name: exact(getattr(traffic, name)) for name in ("bits", "messages")}
     row = {f"{name}_sent": _on_host(np.sum(total, axis=-1)) for name, total in totals.items()}
     row["megabytes"] = row["bits_sent"] / 8e6 / n
-    row |= {name: _on_host(value) for name, value in columns(clock, reached.state, totals["bits"]).items()}
+    timed = columns(clock, reached.state, totals["bits"], seconds_at)
+    row |= {name: _on_host(value) for name, value in timed.items()}
     of_nodes = f"{PER_NODE}bits"
     if of_nodes in metrics:  # where there is a server, its traffic comes last
         metrics[of_nodes] = totals["bits"][..., : metrics[of_nodes].shape[-1]]

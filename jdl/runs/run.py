@@ -41,6 +41,7 @@ from jdl.runs.results import Results
 from jdl.runs.rundir import RunDir
 from jdl.runs.seeds import seeds_of, simulations
 from jdl.runs.several import driven as several_of
+from jdl.runs.timed import check_planned
 from jdl.types import Algorithm, Exchange, Federated, Oracle, Problem, PyTree, Roles, Wrapper
 
 __all__ = ["run"]
@@ -180,6 +181,8 @@ def run(
     how = {"mapping": mapping, "devices": devices}
     made = simulations({**parts, **what, **how}, several or (seed,))
     made = made if several is None else aligned(made, ROUNDS)  # the same for a run that is extended
+    for one in made:
+        check_planned(one, rounds)
     simulation = made[0]
     check_columns(goal, simulation)
     if params is not None:

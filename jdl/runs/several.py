@@ -242,7 +242,8 @@ class SideBySide:
 
     def row(self, reached: Reached) -> Row:
         """The metrics of the simulations, arrays [S], or [S, n] of numbers of every node."""
-        row = row_of(reached, self.n, self.clock())
+        schedule = self.structure.unflatten(self.leaves).schedule
+        row = row_of(reached, self.n, self.clock(), getattr(schedule, "seconds_at", None))
         return {name: value if name in SHARED else np.asarray(value)[: self.count] for name, value in row.items()}
 
     def clock(self) -> Clock | None:

@@ -16,7 +16,7 @@ from jdl.engine.totals import exact
 from jdl.engine.work import work_of
 from jdl.types import LinkTime, StepTime, Wait, Work
 
-__all__ = ["COLUMNS", "check_clock", "columns", "steps_of"]
+__all__ = ["COLUMNS", "check_clock", "check_planned", "columns", "steps_of"]
 
 COLUMNS = ("simulated_seconds", "idle_share", "joules", "bits_received")
 
@@ -59,14 +59,36 @@ def steps_of(built: Simulation) -> tuple[Work, ...]:
     return work
 
 
-def columns(clock: Clock | None, state: RunState, bits_sent: np.ndarray) -> Mapping[str, Any]:
+def check_planned(built: Simulation, rounds: int) -> None:
+    """Check that a schedule whose events were planned in time has so many rounds, and needs no clock.
+
+    Raises:
+      InputError: if it has not, or if there is a clock beside it.
+    """
+    seconds_at = getattr(built.schedule, "seconds_at", None)
+    if seconds_at is None:
+        return
+    name, most = type(built.schedule).__name__, seconds_at.shape[-1] - 1
+    longer = f"give a longer horizon, or rounds={most}"
+    checks.require(rounds <= most, f"got rounds={rounds} with {name}, whose plan has {most}, need no more; {longer}")
+    alone = f"got a clock beside {name}, whose events have their times, need one of the two; leave out the clock"
+    checks.require(built.clock is None, alone)
+
+
+def columns(
+    clock: Clock | None, state: RunState, bits_sent: np.ndarray, seconds_at: jax.Array | None = None
+) -> Mapping[str, Any]:
     """The columns of the clock: numbers, or arrays of several simulations.
 
     Args:
       clock: the clock of the simulation, or of several, whose numbers of nodes are `[..., n]` or `[..., 1]`; or None.
       state: the state.
       bits_sent: what each node, and the server, has sent since the start: f[..., n].
+      seconds_at: f[..., T + 1], the seconds of a schedule that was planned in time; None for others.
     """
+    if clock is None and seconds_at is not None:
+        reached = np.asarray(seconds_at, np.float64)[..., min(int(state.t), seconds_at.shape[-1] - 1)]
+        return {"simulated_seconds": np.broadcast_to(reached, np.shape(state.status))}
     if clock is None:
         return {}
     times, watts, per_bit = jax.device_get((state.clock, clock.watts, clock.joules_per_bit))

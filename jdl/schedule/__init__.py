@@ -45,6 +45,7 @@ from jdl.schedule.sleeping import Sleeping
 from jdl.schedule.teleportation import Teleportation
 from jdl.schedule.trace_files import read_trace
 from jdl.schedule.traced import Traced
+from jdl.schedule.waves import Waves
 
 __all__ = [
     "Affinity",
@@ -85,6 +86,7 @@ __all__ = [
     "Sleeping",
     "Teleportation",
     "Traced",
+    "Waves",
     "Windowed",
     "read_trace",
 ]

@@ -13,8 +13,9 @@ import cases
 
 # Models are averaged, and a row of W that sums to one is enough for an average.
 AVERAGES = {
-    "AverageDirectionSAM", "CTA", "DFedAvgM", "DFedSAM", "DGD", "DPSGD", "DSGDm", "DeltaSGD", "DmSGD", "EagerDiLoCo",
-    "GossipDiLoCo", "QGAdam", "QGDSGDm", "SPARTA", "ScaledLocalSGD", "SlowMo", "SwarmSGD",
+    "ADPSGD", "AverageDirectionSAM", "CTA", "DFedAvgM", "DFedSAM", "DGD", "DPSGD", "DSGDm", "DeltaSGD", "DmSGD",
+    "EagerDiLoCo", "GossipDiLoCo", "GossipLearning", "QGAdam", "QGDSGDm", "SPARTA", "ScaledLocalSGD", "SlowMo",
+    "SwarmSGD",
 }  # fmt: skip
 # The mean over the nodes of a tracker, of an error or of a moment is an invariant: columns of W sum to one as well.
 KEEP_A_SUM = {
@@ -46,8 +47,8 @@ EVERY_MESSAGE = set(cases.LOSING)
 # in one message or in several a round.
 MORE_THAN_A_MODEL = {
     "ATG", "AugDGM", "BEER", "CDProxSGT", "DIGing", "DProxSGT", "DmSGD", "GTAdam", "GTSAGA", "GTSARAH", "GTVR",
-    "GossipDiLoCo", "GradientTracking", "KGT", "MomentumTracking", "NesterovGradientTracking", "OverlapSGP",
-    "PowerGossip", "PushSum", "RelaySGD", "ScaledLocalSGD", "WangElia",
+    "GossipDiLoCo", "GossipLearning", "GradientTracking", "KGT", "MomentumTracking", "NesterovGradientTracking",
+    "OverlapSGP", "PowerGossip", "PushSum", "RelaySGD", "ScaledLocalSGD", "WangElia",
 }  # fmt: skip
 
 # The same to a server, which sends more than a model, or is sent more than one change of it a round. A server without

@@ -54,6 +54,7 @@ PEERS = {
         lambda run, ref: [(run.nodes.alpha, ref[1][:-1], 1e-11)],  # alpha of a round is that before its step
     ),
     "ADMM by steps": Row({"penalty": 0.4, **STEPS}, lambda c: peers.admm_by_steps(*c.peers, 0.4, H)),
+    "ADPSGD": Row({}, lambda c: peers.dgd(*c.peers)),  # nothing is stale where all act in every round
     "ATG": Row({"mixing": 0.4, "penalty": 0.7, "relaxation": 0.6}, lambda c: newer.atg(*c.peers, 0.4, 0.7, 0.6)),
     "AugDGM": Row({}, lambda c: peers.gradient_tracking(*c.peers, mix_difference=True)),
     # On quadratics it is D-PSGD, whatever its radius: what it adds needs third derivatives.
@@ -149,6 +150,7 @@ PEERS = {
         lambda c: newer.gt_vr(c.W, c.G, c.F, X, LR, T, own_coins(0.3)),
         lambda run, ref: [pair(run.nodes.v, ref[1])],
     ),
+    "GossipLearning": Row({}, lambda c: peers.cta(*c.peers)),  # all ages are equal where all act in every round
     "GossipDiLoCo": Row(
         {"pull": 0.2, **ADAMW},
         lambda c: federated.gossip_diloco([c.W] * T, c.G, X, LR, T, H, 0.3, 0.4, 0.2, adamw),

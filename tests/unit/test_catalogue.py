@@ -55,7 +55,7 @@ def test_algorithms_are_grouped_by_family_and_topologies_by_how_they_change_and_
     folders = {path.name: {file.stem for file in path.glob("*.py")} - {"__init__"} for path in root.iterdir()}
     families = {name.removeprefix("algorithms, "): set(listed) for name, listed in found.items() if "algo" in name}
     assert families == {name: files for name, files in folders.items() if files}
-    assert [*families] == ["gossip", "corrected", "dual", "compressed", "outer", "federated"]
+    assert [*families] == ["gossip", "asynchronous", "corrected", "dual", "compressed", "outer", "federated"]
     assert [*found][-6:] == ["oracles", "problems", "partitions", "step times", "links", "waits"]
     for heading, name in (("codecs", "top_k"), ("faults", "lossy"), ("attacks", "alie"), ("robust rules", "krum")):
         assert name in found[f"exchanges, {heading}"]
