@@ -341,6 +341,11 @@ def test_a_slow_tenth_holds_up_those_who_wait_for_all(tmp_path, monkeypatch):
     assert float(rows["FedAvg, first 90 %"]["idle_share"]) < 0.5 < float(rows["FedAvg, all"]["idle_share"])
 
 
+def test_the_time_line_of_a_slow_node_is_drawn(tmp_path):
+    load("time_line").main(rounds=2, out=tmp_path)
+    assert is_a_picture(tmp_path / "time_line.png")
+
+
 def test_megabytes_until_a_level_are_interpolated():
     import pandas
 
