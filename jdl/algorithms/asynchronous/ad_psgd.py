@@ -46,7 +46,7 @@ class ADPSGD:
       decay: function of the round t that returns a factor on lr, or None for a constant lr.
 
     References:
-      Lian, Zhang, Zhang, Liu 2018, Asynchronous Decentralized Parallel Stochastic Gradient Descent, Algorithm 1.
+      Lian, Zhang, Zhang, Liu 2018, Asynchronous Decentralized Parallel Stochastic Gradient Descent.
     """
 
     lr: float = number(0.1, minimum=0)

@@ -43,8 +43,8 @@ class FedBuff:
     Args:
       lr: step size of the clients' steps.
       server_lr: factor on the mean change of the buffer.
-      buffer: number K of changes for which the server waits, at least 1 (10 in the paper).
-      power: how much stale changes are discounted, 0 for not at all; 1/2 in the paper.
+      buffer: number K of changes for which the server waits, at least 1.
+      power: how much stale changes are discounted, 0 for not at all.
       local_steps: number H of gradient steps of each client between two pulls.
       optimizer: local optimizer: a name in `jdl.local.OPTIMIZERS`, or an optax transform without a learning rate; its
         state starts anew at every pull.
