@@ -43,8 +43,8 @@ def test_no_experiment_is_forgotten():
     assert {path.stem for path in EXPERIMENTS.glob("*.py")} == {
         "accuracy_against_bits", "accuracy_against_seconds", "algorithms_on_digits", "diloco_utilisation",
         "dpsgd_mnist", "effective_neighbours", "fedavg_mnist", "learned_weights", "lost_messages", "lost_nodes",
-        "moshpit_table", "privacy_against_accuracy", "relay_quadratics", "stable_rates", "theory_over_measured", "time_line",
-        "topologies", "which_graph", "worst_over_attacks",
+        "moshpit_table", "privacy_against_accuracy", "relay_quadratics", "stable_rates", "theory_over_measured",
+        "time_line", "topologies", "which_graph", "worst_over_attacks",
     }  # fmt: skip
 
 

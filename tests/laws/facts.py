@@ -58,6 +58,9 @@ MORE_THAN_A_CHANGE = {
     "FetchSGD", "MimeLite", "QFedAvg", "Scaffnew", "Scaffold", "SparseLoCo", "StreamingDiLoCo",
 }  # fmt: skip
 
+# Servers that take a step when a number of changes has arrived, from however many clients.
+COUNTING_CHANGES = {"FedBuff"}
+
 # The networks, and the exchanges of the command line by what they do.
 NETWORKS = ("static", "changing", "lossy", "waves")
 # Codecs of one message, an array, whatever it is made of; half precision alone treats numbers one by one.

@@ -162,7 +162,7 @@ def test_several_columns_are_panels():
     assert [axes.get_ylabel() for axes in figure.axes] == [
         "test accuracy, mean over nodes",
         "loss, mean over nodes",
-        "bits sent by all nodes",
+        "sent by all nodes, bits",
     ]
     assert legend(figure)[:2] == ["a", "b"]
 

@@ -11,6 +11,7 @@ from scipy.stats import chi2
 
 import jdl
 from jdl.engine import xla
+from jdl.engine.state import Code
 from jdl.problems.orders import shuffled
 from jdl.rng import STREAMS, fold_in, integers, key_of
 
@@ -53,7 +54,7 @@ def test_runs_draw_alike_with_both_generators(monkeypatch):
     for fast in (False, True):
         monkeypatch.setattr(xla, "COMPILE_FAST", fast)
         # Traces are kept for each `code`; those of one generator must not serve the other.
-        built = jdl.simulation(*parts, mapping=3).replace(code=f"draws of a fast compiler: {fast}")
+        built = jdl.simulation(*parts, mapping=3).replace(code=Code(*[f"draws of a fast compiler: {fast}"] * 3))
         program = jax.jit(lambda s: jdl.sim.advance(s, jdl.sim.init(s), 3)[0].nodes.x).lower(built)
         assert ("call @threefry(" in program.as_text()) != fast
         ends.append(program.compile()(built))
