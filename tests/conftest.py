@@ -179,16 +179,19 @@ def mappings() -> int:
         return 0
 
 
-# Of the tests in these folders one in so many is drawn by `JDL_TEST_SEED`; the others are slow. Laws, references and
-# programs of the contract meet the same parts every day.
-DRAWN = {"unit/compressors": 3, "unit/exchange": 3}
-DRAWN |= {f"unit/{name}": 2 for name in ("models", "oracle", "problems", "schedule", "topology")}
+# Of the tests in these folders and files one in so many is drawn by `JDL_TEST_SEED`; the others are slow. Laws and
+# references meet the same parts every day.
+DRAWN = {"unit/compressors": 4, "unit/exchange": 4, "contract": 2, "laws/test_laws_topology.py": 2}
+DRAWN |= {
+    f"unit/{name}": 2 for name in ("clock", "models", "oracle", "problems", "runs", "schedule", "sweeps", "topology")
+}
 TESTS = pathlib.Path(__file__).parent
 
 
 def drawn(item) -> bool:
     """Whether a test runs by default. All its cases are drawn together, since they share what is compiled."""
-    one_in = DRAWN.get(item.path.parent.relative_to(TESTS).as_posix(), 1) if item.path.is_relative_to(TESTS) else 1
+    path = item.path.relative_to(TESTS) if item.path.is_relative_to(TESTS) else item.path
+    one_in = DRAWN.get(path.as_posix(), DRAWN.get(path.parent.as_posix(), 1))
     name = f"{item.path.stem} {item.name.partition('[')[0]}"
     return (int(os.environ["JDL_TEST_SEED"]) + zlib.crc32(name.encode())) % one_in == 0
 
