@@ -185,6 +185,9 @@ DRAWN = {"unit/compressors": 4, "unit/exchange": 4, "contract": 2, "laws/test_la
 DRAWN |= {
     f"unit/{name}": 2 for name in ("clock", "models", "oracle", "problems", "runs", "schedule", "sweeps", "topology")
 }
+DRAWN |= {
+    f"unit/test_{name}.py": 2 for name in ("cli", "cli_sweep", "differentiable", "honest_delivery", "rng", "tune")
+}
 TESTS = pathlib.Path(__file__).parent
 
 
