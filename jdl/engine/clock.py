@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from jdl import checks, tree
 from jdl import plan as plans
 from jdl.engine.state import RunState, Simulation
-from jdl.engine.totals import added
+from jdl.engine.totals import added, exact
 from jdl.rng import key_of
 from jdl.types import ClockState, Delivery, Edges, Groups, Plan, Transfers, Wait, Work
 
-__all__ = ["Ticking", "begun", "ended", "exchanged", "heard", "kept", "started"]
+__all__ = ["COLUMNS", "Ticking", "begun", "ended", "exchanged", "heard", "kept", "seconds_of", "started"]
+
+COLUMNS = ("simulated_seconds", "idle_share", "joules", "bits_received")  # of a history with a clock
 
 
 @struct.dataclass
@@ -255,11 +258,12 @@ def ended(s: Simulation, state: RunState, plan: Plan, ticking: Ticking | None) -
     return ClockState(
         now=now - earliest,
         since=added(before.since, earliest),
-        computed=_put(before.computed, ids, computed),
-        received=_put(before.received, ids, ticking.received),
+        computed=added(before.computed, computed, ids),
+        received=added(before.received, ticking.received, ids),
         pending=None if pending is None else pending - earliest,
     )
 
 
-def _put(total: jax.Array, ids: jax.Array | None, new: jax.Array) -> jax.Array:
-    return added(total, new) if ids is None else total.at[:, ids].set(added(total[:, ids], new))
+def seconds_of(clock: ClockState) -> np.ndarray:
+    """The second at which each node, and a server last, has ended its last round: f64[..., n], on the host."""
+    return exact(clock.since[..., None]) + np.asarray(clock.now, np.float64)

@@ -20,10 +20,10 @@ from jdl.engine.mapping import Placement
 from jdl.engine.metrics.chosen import BUILT_IN
 from jdl.engine.rounds import plan_at, step
 from jdl.engine.sim import before_nodes, init
-from jdl.engine.state import Simulation, program_key
+from jdl.engine.state import RunState, Simulation, program_key
 from jdl.types import Data, PyTree
 
-__all__ = ["BUDGET", "KINDS", "Asked", "Counted", "asked", "mark", "programs_of"]
+__all__ = ["BUDGET", "KINDS", "Asked", "Counted", "asked", "counted", "mark", "marked", "programs_of"]
 
 # The kinds of queries that are counted, and the queries of a node that they count.
 KINDS = {"gradients": "grad", "hessian_products": "hvp", "prox_calls": "prox"}
@@ -53,14 +53,20 @@ def asked(simulation: Simulation) -> Asked:
 
 @functools.lru_cache(maxsize=16)
 def _asked(structure: jax.tree_util.PyTreeDef, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> Asked:
-    s = structure.unflatten(leaves)
-    # One node at a time, since `vmap` would turn a choice between two branches into both of them.
-    s = s.replace(oracle=Counted(s.oracle), placement=Placement(1), metrics=BUILT_IN)
-    rows = plans.rows(jax.eval_shape(lambda s: plan_at(s, before_nodes(s))[0], s))
-    before = jax.eval_shape(init, s)
+    s, rows, before = counted(structure.unflatten(leaves))
     with jax.disable_jit(False):
         start, round_ = jax.make_jaxpr(init)(s), jax.make_jaxpr(step)(s, before)
     return Asked(_of_one(_marks(start.jaxpr), s.problem.n), _of_one(_marks(round_.jaxpr), rows))
+
+
+def counted(s: Simulation) -> tuple[Simulation, int, RunState]:
+    """A simulation whose queries are marked, the number of rows of its first round, and the shapes of its state.
+
+    It computes one node at a time, since `vmap` would turn a choice between two branches into both of them.
+    """
+    s = s.replace(oracle=Counted(s.oracle), placement=Placement(1), metrics=BUILT_IN)
+    rows = plans.rows(jax.eval_shape(lambda s: plan_at(s, before_nodes(s))[0], s))
+    return s, rows, jax.eval_shape(init, s)
 
 
 def _of_one(marks: Counter, rows: int) -> dict[str, float]:
@@ -120,10 +126,15 @@ def _marked(kind: str, data: Data, *arguments: Any) -> tuple:
     """The arguments of a query, marked. The desk of a server, whose id is known, is no node."""
     if not isinstance(data.id, jax.core.Tracer):
         return arguments
-    leaves, structure = jax.tree.flatten(arguments)
-    arrays = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
     # With the id among them, a query that a method asks of several models or batches at once counts as so many.
-    _, *outs = mark.bind(data.id, *(leaves[i] for i in arrays), kind=kind, count=1)
+    return marked(kind, (data.id, *arguments))[1:]
+
+
+def marked(kind: str, values: PyTree) -> PyTree:
+    """The same values, whose arrays pass one mark together."""
+    leaves, structure = jax.tree.flatten(values)
+    arrays = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
+    outs = mark.bind(*(leaves[i] for i in arrays), kind=kind, count=1)
     for i, out in zip(arrays, outs, strict=True):
         leaves[i] = out
     return structure.unflatten(leaves)

@@ -55,12 +55,7 @@ def gossip_round(s: Simulation, state: RunState, plan: Plan, rows: dict, nodes: 
     exchange_state, info, on_links, ticking = [], {}, [], clock.begun(s, state, plan)
     for phase, (send, (_, recv)) in enumerate(zip(sends_of(s), s.algorithm.phases, strict=True)):
         message, nodes = stored(s, state, send(s, rows, nodes, state.server))
-        on, waited = plan, None
-        if s.clock is not None and s.clock.wait is not None:
-            # As in `server_round`. A message may be late where the one in the other direction is not.
-            on = plans.one_by_one(plan).replace(symmetric=False)
-            waited = clock.kept(s, ticking, on, exchange(s, state, on, rows, message, phase)[2])
-            on = on if waited is None else plans.lose(on, waited[0])
+        on, waited = _in_time(s, state, plan, rows, message, phase, ticking)
         inbox, new_state, deliveries, wire = exchange(s, state, on, rows, message, phase)
         ticking = clock.exchanged(s, ticking, on, deliveries, waited)
         nodes, report = each_node(s, "recv", recv, rows, nodes, inbox, phase=phase)
@@ -98,11 +93,8 @@ def server_round(s: Simulation, state: RunState, plan: Plan, rows: dict, clients
         clients = tree.where_rows(None if s.exchange_down is None else used, after, clients)
         given = given.replace(used=used)
         ticking = clock.heard(s, ticking, plan, jnp.sum(sent.bits) / jnp.maximum(jnp.sum(sent.messages), 1))
-        message, waited = stored(s, state, message), None
-        if s.clock is not None and s.clock.wait is not None:
-            # When messages arrive depends on their sizes, which an exchange decides; nothing else is read of this one.
-            waited = clock.kept(s, ticking, plan, exchange(s, state, plan, rows, message, phase, told)[2])
-            plan = plan if waited is None else plans.lose(plan, waited[0])
+        message = stored(s, state, message)
+        plan, waited = _in_time(s, state, plan, rows, message, phase, ticking, told)
         aggregate, new_state, deliveries, wire = exchange(s, state, plan, rows, message, phase, told)
         ticking = clock.exchanged(s, ticking, plan, deliveries, waited)
         exchange_state.append(new_state)
@@ -117,6 +109,26 @@ def server_round(s: Simulation, state: RunState, plan: Plan, rows: dict, clients
     reports = Reports(info, present, ids)
     states = tuple(exchange_state), tuple(down_state)
     return Outcome(clients, took_part, server, *states, traffic, reports, tuple(on_links), ticking)
+
+
+def _in_time(
+    s: Simulation,
+    state: RunState,
+    plan: Plan,
+    rows: dict,
+    message: PyTree,
+    phase: int,
+    ticking: clock.Ticking | None,
+    told: PyTree = None,
+) -> tuple[Plan, tuple[jax.Array, jax.Array] | None]:
+    """The plan without messages that come too late, and what `clock.kept` says; the plan itself if all are awaited."""
+    if s.clock is None or s.clock.wait is None:
+        return plan, None
+    if not s.has_server:  # a message may be late where the one in the other direction is not
+        plan = plans.one_by_one(plan).replace(symmetric=False)
+    # When messages arrive depends on their sizes, which an exchange decides; nothing else is read of this one.
+    waited = clock.kept(s, ticking, plan, exchange(s, state, plan, rows, message, phase, told)[2])
+    return plan if waited is None else plans.lose(plan, waited[0]), waited
 
 
 def _told(s: Simulation, t: jax.Array, phase: int, arrived: jax.Array, origin: jax.Array) -> Info:

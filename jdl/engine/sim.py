@@ -39,7 +39,7 @@ __all__ = [
 
 # Columns of a history, which are neither metrics nor reports.
 TAKEN = frozenset({"round", "seconds", "bits_sent", "messages_sent", "megabytes", metrics.EVALUATED})
-TAKEN |= {"simulated_seconds", "idle_share", "joules", "bits_received"}
+TAKEN |= {*clocks.COLUMNS}
 
 # Kept between calls, so that a round of given shapes is traced once in a process; in a larger program it is inlined.
 STEP = jax.jit(step, inline=True)

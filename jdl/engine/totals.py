@@ -51,20 +51,19 @@ def tally(total: Traffic, new: Traffic, rows: jax.Array | None) -> Traffic:
       new: f[m] each, the traffic of the rows of this round.
       rows: i32[m], the ids of these rows, or None if they are all n in order.
     """
-
-    def add(total, new):
-        return added(total, new) if rows is None else total.at[:, rows].set(added(total[:, rows], new))
-
-    return jax.tree.map(add, total, new)
+    return jax.tree.map(lambda total, new: added(total, new, rows), total, new)
 
 
-def added(total: jax.Array, new: jax.Array) -> jax.Array:
+def added(total: jax.Array, new: jax.Array, rows: jax.Array | None = None) -> jax.Array:
     """A running total after one more number, f[2, ...]: a sum, and its excess over the truth.
 
     Args:
       total: f[2, ...], before it.
       new: f[...].
+      rows: i32[m], the columns of the total to which `new`, f[m], is added; None for all in order.
     """
+    if rows is not None:
+        return total.at[:, rows].set(added(total[:, rows], new))
     high, excess = total
     # Knuth's two-sum: `bigger` is rounded, and `lost` is exactly what rounding took.
     bigger = high + new

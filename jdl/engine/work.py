@@ -14,14 +14,10 @@ import jax
 from flax import struct
 from jax.extend.core import Jaxpr, Literal
 
-from jdl import plan as plans
-from jdl.engine.counting import BUDGET, Counted, mark, programs_of
-from jdl.engine.mapping import Placement
-from jdl.engine.metrics.chosen import BUILT_IN
-from jdl.engine.rounds import plan_at, step
-from jdl.engine.sim import before_nodes, init
+from jdl.engine.counting import BUDGET, counted, mark, marked, programs_of
+from jdl.engine.rounds import step
 from jdl.engine.state import Simulation, program_key
-from jdl.types import Key, Message, PyTree, Wire, Work
+from jdl.types import Key, PyTree, Wire, Work
 
 __all__ = ["work_of"]
 
@@ -47,14 +43,11 @@ def work_of(simulation: Simulation) -> tuple[Work, ...]:
 
 @functools.lru_cache(maxsize=16)
 def _work(structure: jax.tree_util.PyTreeDef, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> tuple[Work, ...]:
-    s = structure.unflatten(leaves)
-    # One node at a time, since `vmap` would turn a choice between two branches into both of them.
-    s = s.replace(oracle=Counted(s.oracle), exchange=Marked(s.exchange), placement=Placement(1), metrics=BUILT_IN)
-    rows = plans.rows(jax.eval_shape(lambda s: plan_at(s, before_nodes(s))[0], s))
-    before = jax.eval_shape(init, s)
+    s, rows, before = counted(structure.unflatten(leaves))
+    s = s.replace(exchange=Marked(s.exchange))
     # Two rounds, since a message may travel while the steps of the next round are computed.
     with jax.disable_jit(False):
-        program = jax.make_jaxpr(lambda s, state: step(s, _marked(ROUND, step(s, state)[0])))(s, before).jaxpr
+        program = jax.make_jaxpr(lambda s, state: step(s, marked(ROUND, step(s, state)[0])))(s, before).jaxpr
     seen: dict[tuple, tuple[str, float, Deps]] = {}
     _follow(program, [Deps()] * len(program.invars), (), 1, seen)
     return _in_exchanges(seen, rows)
@@ -177,15 +170,6 @@ class Marked:
         return getattr(self.inner, name)
 
     def apply(self, state: PyTree, wire: Wire, key: Key) -> tuple:
-        wire = wire.replace(sent=_marked(MESSAGE, wire.sent))
+        wire = wire.replace(sent=marked(MESSAGE, wire.sent))
         inbox, state, deliveries = self.inner.apply(state, wire, key)
-        return _marked(INBOX, inbox), state, deliveries
-
-
-def _marked(kind: str, message: Message) -> Message:
-    leaves, structure = jax.tree.flatten(message)
-    arrays = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
-    outs = mark.bind(*(leaves[i] for i in arrays), kind=kind, count=1)
-    for i, out in zip(arrays, outs, strict=True):
-        leaves[i] = out
-    return structure.unflatten(leaves)
+        return marked(INBOX, inbox), state, deliveries

@@ -11,10 +11,10 @@ import jax
 import numpy as np
 
 from jdl import checks
+from jdl.engine.clock import COLUMNS
 from jdl.engine.metrics import EVALUATED
 from jdl.engine.sim import Simulation, simulate
 from jdl.runs.history import Row
-from jdl.runs.timed import COLUMNS
 
 __all__ = ["Goal", "check_columns", "goal_of"]
 

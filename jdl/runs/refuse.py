@@ -14,6 +14,7 @@ import numpy as np
 
 from jdl import checks
 from jdl.compressors import Compressor
+from jdl.engine import clock
 from jdl.engine.metrics import COLUMNS
 from jdl.exchange.stack import is_compressor
 from jdl.problems import offers
@@ -25,8 +26,7 @@ __all__ = ["algorithm_parts", "draws", "finite", "kinds", "members", "metrics", 
 
 # Columns of a history, of `Result.nodes`, or of the files and the table of a sweep, that are no metrics.
 TAKEN = {"round", "seconds", "bits_sent", "messages_sent", "megabytes", "node", "seed", "degree", "honest", "group"}
-TAKEN |= {"num_examples", "job", "point", "seeds", "diverged"}
-TAKEN |= {"simulated_seconds", "idle_share", "joules", "bits_received"}
+TAKEN |= {"num_examples", "job", "point", "seeds", "diverged", *clock.COLUMNS}
 
 PYTREE = "put @flax.struct.dataclass above the class"
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from jdl import checks
+from jdl.engine.clock import seconds_of
 from jdl.engine.rounds import spans
 from jdl.engine.sim import Simulation, init
 from jdl.engine.totals import exact
@@ -75,7 +76,7 @@ def bars_of(simulation: Simulation, rounds: int) -> tuple[list[np.ndarray], np.n
     bars: list[list[tuple[float, float]]] = [[] for _ in range(n)]
     ends = np.full((rounds, n), np.nan)
     for t in range(rounds):
-        since, before = _since(state), np.asarray(state.clock.now, float)[:n] + _since(state)
+        since, before = float(exact(state.clock.since[:, None])[0]), seconds_of(state.clock)[:n]
         computed = exact(state.clock.computed)
         state, ids, found = _spans(simulation, state)
         ids = np.arange(n) if ids is None else np.asarray(ids)
@@ -87,10 +88,5 @@ def bars_of(simulation: Simulation, rounds: int) -> tuple[list[np.ndarray], np.n
             one, two, three, four = (np.asarray(x, float) + since for x in times)
             for row, node in enumerate(ids):
                 bars[node] += [(one[row], two[row]), (three[row], four[row])]
-        ends[t, ids] = np.asarray(state.clock.now, float)[ids] + _since(state)
+        ends[t, ids] = seconds_of(state.clock)[ids]
     return [np.array([bar for bar in own if bar[1] > bar[0]]).reshape(-1, 2) for own in bars], ends
-
-
-def _since(state: Any) -> float:
-    since = np.asarray(state.clock.since, float)
-    return float(since[0] - since[1])

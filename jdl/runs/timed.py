@@ -11,14 +11,13 @@ import numpy as np
 
 from jdl import checks
 from jdl.clock import Clock
+from jdl.engine.clock import seconds_of
 from jdl.engine.sim import RunState, Simulation
 from jdl.engine.totals import exact
 from jdl.engine.work import work_of
 from jdl.types import LinkTime, StepTime, Wait, Work
 
-__all__ = ["COLUMNS", "check_clock", "check_planned", "columns", "steps_of"]
-
-COLUMNS = ("simulated_seconds", "idle_share", "joules", "bits_received")
+__all__ = ["check_clock", "check_planned", "columns", "steps_of"]
 
 
 def check_clock(clock: Any) -> None:
@@ -92,10 +91,9 @@ def columns(
     if clock is None:
         return {}
     times, watts, per_bit = jax.device_get((state.clock, clock.watts, clock.joules_per_bit))
-    since, computed, n = np.asarray(times.since, np.float64), exact(times.computed), times.computed.shape[-1]
-    has_server = times.now.shape[-1] > n  # it ends a round
-    last = times.now[..., -1] if has_server else np.max(times.now, axis=-1)
-    last = since[..., 0] - since[..., 1] + last
+    ended, computed, n = seconds_of(times), exact(times.computed), times.computed.shape[-1]
+    has_server = ended.shape[-1] > n  # it ends a round
+    last = ended[..., -1] if has_server else np.max(ended, axis=-1)
     busy = np.sum(computed, axis=-1)
     return {
         "simulated_seconds": last,

@@ -10,13 +10,15 @@ import numpy as np
 
 from jdl import checks
 from jdl import plan as plans
+from jdl.engine.clock import seconds_of
 from jdl.engine.mapping import AT_ONCE
 from jdl.engine.metrics import PER_NODE
 from jdl.engine.metrics.chosen import BUILT_IN
-from jdl.engine.sim import init, plan_at, step
+from jdl.engine.sim import init, step
 from jdl.engine.state import Simulation, a_simulation
 from jdl.engine.totals import exact
 from jdl.oracle import DataOracle
+from jdl.runs.first_round import first_plan
 from jdl.runs.history import History
 from jdl.runs.silent import NoData, Silent, Stated
 from jdl.runs.sizes import Sizes, sizes_of, stated
@@ -63,9 +65,7 @@ def timing(simulation: Simulation, rounds: int, eval_every: int = 1, bits: float
     times, traffic = jax.device_get(RUN(quiet, jnp.asarray(marks, jnp.int32)))
     sent = exact(traffic.bits)
     table = {"bits_sent": np.sum(sent, axis=-1), **columns(s.clock, SimpleNamespace(clock=times), sent)}
-    since = np.asarray(times.since, np.float64)
-    ended = (since[:, :1] - since[:, 1:]) + times.now[:, : s.problem.n]
-    of_nodes = {f"{PER_NODE}seconds": ended, f"{PER_NODE}computed": exact(times.computed)}
+    of_nodes = {f"{PER_NODE}seconds": seconds_of(times)[:, : s.problem.n], f"{PER_NODE}computed": exact(times.computed)}
     return History([
         {"round": mark}
         | {name: float(values[k]) for name, values in table.items()}
@@ -83,9 +83,8 @@ def silent(s: Simulation, bits: float | None = None) -> Simulation:
     watched = ", ".join(plans.watched(s.schedule))
     need = "need one that does not depend on what is learned; use jdl.run with this clock"
     checks.require(not watched, f"got {name}, a schedule that watches {watched}, {need}")
-    joins = jax.eval_shape(lambda s: plan_at(s, init(s))[0], s).joins is not None
-    models = "whose nodes join by downloading models"
-    checks.require(not joins, f"got {name}, {models}, need nodes that stay; use jdl.run with this clock")
+    models = f"got {name}, whose nodes join by downloading models"
+    checks.require(first_plan(s).joins is None, f"{models}, need nodes that stay; use jdl.run with this clock")
     good = bits is None or (isinstance(bits, int | float) and 0 < bits < float("inf"))
     checks.require(good, f"got bits={bits!r}, need the size of a message, more than 0; try bits=32e6")
     return _silent(s, sizes_of(s) if bits is None else stated(s, float(bits)))

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jdl import checks
+from jdl.events.acts import durations
 
 __all__ = ["LAWS", "Planned", "planned"]
 
-LAWS = ("constant", "exponential", "lognormal")
+LAWS = {"constant": "constant", "exponential": "exponential", "lognormal": "log_normal"}  # as `jdl.events` names them
 BLOCK = 4096  # draws at once
 
 
@@ -87,12 +87,6 @@ def _of_one_width(batches: list[list[int]], n: int) -> tuple[np.ndarray, np.ndar
 
 def _factors(law: str, sigma: float, seed: int) -> Iterator[float]:
     """Random factors of mean one on the times of clients."""
-    rng = np.random.default_rng(seed)
-    checks.known("law", law, LAWS)
+    draw = durations(1.0, 1, LAWS[law], sigma, np.random.default_rng(seed))
     while True:
-        if law == "constant":
-            yield from [1.0] * BLOCK
-        elif law == "exponential":
-            yield from rng.standard_exponential(BLOCK).tolist()
-        else:
-            yield from np.exp(sigma * rng.standard_normal(BLOCK) - sigma**2 / 2).tolist()
+        yield from draw(np.zeros(BLOCK, np.int32)).tolist()
