@@ -94,13 +94,20 @@ def mean_rows(x: PyTree) -> PyTree:
 
 
 def take_rows(x: PyTree, rows: jax.Array | None) -> PyTree:
-    """The rows `rows: i32[m]` of every leaf; all rows if `rows` is None."""
-    return x if rows is None else jax.tree.map(lambda x: x[rows], x)
+    """The rows `rows: i32[m]` of every leaf, within bounds; all rows if `rows` is None."""
+    if rows is None:
+        return x
+    return jax.tree.map(lambda x: x.at[rows].get(mode="promise_in_bounds"), x)
 
 
 def put_rows(x: PyTree, rows: jax.Array | None, new: PyTree) -> PyTree:
-    """`x` with its rows `rows` replaced by those of `new`; `new` itself if `rows` is None."""
-    return new if rows is None else jax.tree.map(lambda x, new: x.at[rows].set(new), x, new)
+    """`x` with its rows `rows` replaced by those of `new`; `new` itself if `rows` is None.
+
+    Rows beyond the last one of `x` are left out.
+    """
+    if rows is None:
+        return new
+    return jax.tree.map(lambda x, new: x.at[rows].set(new, mode="drop"), x, new)
 
 
 def where_rows(mask: jax.Array | None, x: PyTree, y: PyTree) -> PyTree:

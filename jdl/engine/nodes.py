@@ -22,7 +22,14 @@ __all__ = ["desk_of", "each_node", "losses_at_desk", "losses_of", "node_of", "ro
 
 
 def each_node(
-    s: Simulation, role: str, name: str, rows: dict, *arguments: PyTree, told: PyTree = (), phase: int = 0
+    s: Simulation,
+    role: str,
+    name: str,
+    rows: dict,
+    *arguments: PyTree,
+    told: PyTree = (),
+    phase: int = 0,
+    workers: int | None = None,
 ) -> PyTree:
     """Call the algorithm's method `name` for every row. All code of an algorithm for single nodes is called here.
 
@@ -37,14 +44,19 @@ def each_node(
       arguments: the further arguments of each row, stacked `[m, ...]`. From a `Posted` part each row takes its own.
       told: the server's message to all rows.
       phase: the number of the exchange in its round.
+      workers: only the first so many rows work; None if all may, see `Plan.workers`.
 
     Returns:
       What the method returns, stacked `[m, ...]`.
     """
-    seen = _seen(s)
     posts, arguments = _posted(arguments)
-    shared = seen, told, posts, rows["t"][0]
-    return s.placement.over(functools.partial(_method, role, name, phase), name)(shared, rows, *arguments)
+    shared = _seen(s), told, posts, rows["t"][0]
+    mapped = lambda idle: s.placement.over(functools.partial(_method, role, name, phase, idle), name)
+    if workers is None or workers == rows["id"].shape[0]:
+        return mapped(False)(shared, rows, *arguments)
+    part = lambda where: jax.tree.map(lambda x: x[where], (rows, *arguments))
+    halves = mapped(False)(shared, *part(slice(workers))), mapped(True)(shared, *part(slice(workers, None)))
+    return jax.tree.map(lambda first, rest: jnp.concatenate([first, rest]), *halves)
 
 
 def losses_of(s: Simulation, rows: dict, phase: int) -> Callable[[Message], jax.Array]:
@@ -97,6 +109,9 @@ def _seen(s: Simulation) -> Simulation:
     return s.replace(**unseen, work=(), placement=AT_ONCE, code=Code(node=s.code.node))
 
 
+# What is known while a program is traced: no gradient is computed.
+IDLE = np.bool_(False)
+
 # How a method of each role is called, with the server's message, the node, and the further arguments of the row.
 ROLES = {
     "init": lambda method, told, node, start: method(start, node),
@@ -108,11 +123,11 @@ ROLES = {
 }
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
-def _method(role: str, name: str, phase: int, shared: PyTree, row: dict, *arguments: PyTree) -> PyTree:
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3), inline=True)
+def _method(role: str, name: str, phase: int, idle: bool, shared: PyTree, row: dict, *arguments: PyTree) -> PyTree:
     s, told, posts, t = shared
     # All rows share the round: what a method does in some rounds only, by `lax.cond` on `node.t`, costs only there.
-    node = node_of(s, row | {"t": t}, phase)
+    node = node_of(s, row | {"t": t} | ({"works": IDLE} if idle else {}), phase)
     out = ROLES[role](getattr(s.algorithm, name), told, node, *_taken(posts, arguments))
     return returned(type(s.algorithm), name, role, out)
 
@@ -165,6 +180,8 @@ def rows_of(s: Simulation, plan: Plan, state: RunState) -> dict:
         "num_examples": s.problem.num_examples[ids],
         "links": plans.neighbours(plan) if s.algorithm.needs & {"per_link", "each"} and not s.has_server else None,
         "works": plan.works,
+        "elapsed": jnp.ones(plans.rows(plan), jnp.result_type(float)) if plan.elapsed is None else plan.elapsed,
+        "limit": plan.steps,
         "honest": roles.honest[ids],
         "group": roles.group[ids],
         "memory": tree.take_rows(state.oracle_state, plan.participants),
@@ -176,7 +193,7 @@ def node_of(s: Simulation, row: dict, phase: int = 0) -> Node:
     row = dict(row)
     own = jax.tree.map(lambda x: x[None], row.pop("own"))
     of_data = {name: row.pop(name) for name in ("count", "honest", "group", "memory")}
-    t, id, works = row["t"], row["id"], row.pop("works")
+    t, id, works, limit = row["t"], row["id"], row.pop("works"), row.pop("limit")
     key, common = key_of(s.key, "node", t, id), key_of(s.key, "common", t)
     data = Data(
         problem=s.problem.replace(**own) if own else s.problem,
@@ -188,11 +205,14 @@ def node_of(s: Simulation, row: dict, phase: int = 0) -> Node:
         works=works,
         **of_data,
     )
+    steps = s.oracle.steps(data)
+    if limit is not None and not isinstance(steps, np.int32):  # whose budget of 0 is known
+        steps = limit if steps is None else jnp.minimum(steps, limit)
     return Node(
         **row,
         key=fold_in(key, phase) if phase else key,
         common=common,
-        steps=s.oracle.steps(data),
+        steps=steps,
         works=jnp.bool_(True) if works is None else works,
         _data=data,
         _oracle=s.oracle,
@@ -215,6 +235,8 @@ def desk_of(s: Simulation, t: jax.Array, phase: int) -> Node:
         "num_examples": zero,
         "links": None,
         "works": None,
+        "elapsed": jnp.ones(()),
+        "limit": None,
         "honest": jnp.bool_(True),
         "group": zero,
         "memory": jax.tree.map(lambda x: jnp.zeros(x.shape[1:], x.dtype), memories),

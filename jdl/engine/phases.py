@@ -53,12 +53,12 @@ class Outcome(NamedTuple):
 def gossip_round(s: Simulation, state: RunState, plan: Plan, rows: dict, nodes: PyTree, traffic: Traffic) -> Outcome:
     """A round among peers: in each phase, every row sends, messages are exchanged, and every row receives."""
     exchange_state, info, on_links, ticking = [], {}, [], clock.begun(s, state, plan)
-    for phase, (send, (_, recv)) in enumerate(zip(sends_of(s), s.algorithm.phases, strict=True)):
+    for phase, (send, (_, recv)) in enumerate(zip(sends_of(s, plan.workers), s.algorithm.phases, strict=True)):
         message, nodes = stored(s, state, send(s, rows, nodes, state.server))
         on, waited = _in_time(s, state, plan, rows, message, phase, ticking)
         inbox, new_state, deliveries, wire = exchange(s, state, on, rows, message, phase)
         ticking = clock.exchanged(s, ticking, on, deliveries, waited)
-        nodes, report = each_node(s, "recv", recv, rows, nodes, inbox, phase=phase)
+        nodes, report = each_node(s, "recv", recv, rows, nodes, inbox, phase=phase, workers=plan.workers)
         info |= report
         exchange_state.append(new_state)
         on_links += wire
@@ -146,10 +146,10 @@ def _told(s: Simulation, t: jax.Array, phase: int, arrived: jax.Array, origin: j
     return told | ({"desk": desk_of(s, t, phase)} if "public" in s.algorithm.needs else {})
 
 
-def sends_of(s: Simulation) -> list:
+def sends_of(s: Simulation, workers: int | None = None) -> list:
     """For each exchange of a round, a function (simulation, rows, nodes, server, inbox) -> (messages, nodes).
 
-    `inbox` is what each client received if there is an exchange on the way down, and None otherwise.
+    Of peers only the first `workers` rows work, see `jdl.types.Plan`. `inbox` is what each client received if there is an exchange on the way down, and None otherwise.
     """
 
     def client(s, rows, nodes, server, inbox=None, *, down, up, phase):
@@ -159,7 +159,7 @@ def sends_of(s: Simulation) -> list:
         return each_node(s, "client", up, rows, nodes, told=message, phase=phase)
 
     def peer(s, rows, nodes, server, inbox=None, *, send, phase):
-        return each_node(s, "send", send, rows, nodes, phase=phase)
+        return each_node(s, "send", send, rows, nodes, phase=phase, workers=workers)
 
     phases = enumerate(s.algorithm.phases)
     if s.has_server:

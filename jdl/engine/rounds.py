@@ -67,12 +67,16 @@ def _round(s: Simulation, state: RunState) -> tuple[RunState, Reports, tuple[Wir
         traffic = tally(traffic, sent, rows["id"])
     begun = begin(s, state, rows, before)
     out = (server_round if s.has_server else gossip_round)(s, state, plan, begun, before, traffic)
-    after = tree.where_rows(plan.active, out.nodes, before)
     remembered = begun["memory"]
+    if plan.participants is None:
+        nodes = after = tree.where_rows(plan.active, out.nodes, before)
+        finite = all_finite((after, out.server))
+    else:
+        nodes = tree.put_rows(state.nodes, _awake(plan), out.nodes)
+        finite = all_finite(out.server) & all_finite(out.nodes, plan.active)
     for mask in (plan.active, out.took_part):
         remembered = tree.where_rows(mask, remembered, rows["memory"])
-    nodes = tree.put_rows(state.nodes, plan.participants, after)
-    broken = (state.status < 0) & ~all_finite((after, out.server))
+    broken = (state.status < 0) & ~finite
     new = RunState(
         t=state.t + 1,
         nodes=nodes,
@@ -88,6 +92,16 @@ def _round(s: Simulation, state: RunState) -> tuple[RunState, Reports, tuple[Wir
         clock=ended(s, state, plan, out.ticking),
     )
     return new, out.reports, out.wires, () if out.ticking is None else out.ticking.spans
+
+
+def _awake(plan: Plan) -> jax.Array:
+    """The ids of the rows, where those who sleep have ids that no node has, so that what is put there is left out.
+
+    To put their own rows back would be to read the state while it is written, for which XLA copies all of it.
+    """
+    ids, beyond = plan.participants, jnp.iinfo(jnp.int32).max
+    row = jnp.arange(ids.shape[0], dtype=jnp.int32)
+    return ids if plan.active is None else jnp.where(plan.active, ids, beyond - row)  # all different
 
 
 def begin(s: Simulation, state: RunState, rows: dict, before: PyTree) -> dict:

@@ -11,20 +11,22 @@ from jdl.types import PyTree, Traffic
 __all__ = ["added", "all_finite", "exact", "tally"]
 
 
-def all_finite(state: PyTree) -> jax.Array:
-    """Whether all floating-point numbers of a state are finite: bool[].
+def all_finite(state: PyTree, active: jax.Array | None = None) -> jax.Array:
+    """Whether all floating-point numbers of a state are finite: bool[]; only those of the rows `active` if it is given.
 
     Sums of 0 x are computed, since 0 x is 0 or NaN and cannot overflow. They are written as products of the rows with
     zeros: on a CPU XLA computes those on all cores, and a sum over all of `0 * x` on one, from a copy of x. Measured in
     rounds of D-PSGD, 64-32-10, n = 1,024, two cores: 1 % of the round in place of 20 to 25 %.
     """
-    sums = [_zero_or_nan(x) for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.floating) and x.size]
+    leaves = [x for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.floating) and x.size]
+    sums = [_zero_or_nan(x, active) for x in leaves]
     return jnp.isfinite(sum(sums, start=jnp.zeros((), jnp.float32)))
 
 
-def _zero_or_nan(x: jax.Array) -> jax.Array:
+def _zero_or_nan(x: jax.Array, active: jax.Array | None) -> jax.Array:
     rows = x.reshape(x.shape[0] if x.ndim else 1, -1)
-    return jnp.sum(rows @ jnp.zeros(rows.shape[1], x.dtype)).astype(jnp.float32)
+    sums = rows @ jnp.zeros(rows.shape[1], x.dtype)
+    return jnp.sum(sums if active is None else jnp.where(active, sums, 0)).astype(jnp.float32)
 
 
 def exact(total: jax.Array | np.ndarray) -> np.ndarray:

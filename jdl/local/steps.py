@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jdl import checks, tree
@@ -115,6 +116,8 @@ def local_steps(
     Returns:
       The model after the steps, and the state of T.
     """
+    if isinstance(node.steps, np.int32) and node.steps == 0:  # known while the program is traced
+        return params, opt_state
     update = transform(optimizer).update
     gradient = gradient or (lambda x, k: node.grad(x, k)[0])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jdl import checks, tree
 from jdl.types import Data, Examples, Full, Minibatch, Part, Public, PyTree, Query, Which
@@ -114,6 +115,8 @@ class Queries:
         budget = self.piece_steps(data)
         if data.works is None:
             return budget
+        if _idle(data):
+            return np.int32(0)
         return jnp.where(data.works, jnp.int32(NO_LIMIT) if budget is None else budget, jnp.int32(0))
 
     def width(self, data: Data) -> int:
@@ -128,4 +131,11 @@ def _factor(data: Data, which: Part) -> jax.Array:
 
 
 def _if_working(data: Data, x: PyTree, idle: PyTree) -> PyTree:
-    return x if data.works is None else tree.where(data.works, x, idle)
+    if data.works is None or _idle(data):
+        return x if data.works is None else idle
+    return tree.where(data.works, x, idle)
+
+
+def _idle(data: Data) -> bool:
+    """Whether it is known while the program is traced that the node does not work: see `Plan.workers`."""
+    return isinstance(data.works, np.bool_) and not data.works

@@ -217,6 +217,7 @@ class Waves:
             active=jnp.concatenate([acts, meets]),
             works=jnp.concatenate([acts, nobody]),
             participants=jnp.concatenate([first, second]),
+            workers=width,
             stochastic="row" if self.one_way else "doubly",
             symmetric=not self.one_way,
         ), memory

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 from flax import struct
 
-__all__ = ["Circulant", "Dense", "Edges", "Groups", "Levels", "Links", "Plan", "Server", "Slots"]
+__all__ = ["Circulant", "Dense", "Edges", "Groups", "Levels", "Links", "Mail", "Plan", "Server", "Slots"]
 
 
 @struct.dataclass
@@ -144,6 +144,26 @@ Links = Dense | Slots | Circulant | Edges | Groups | Server
 
 
 @struct.dataclass
+class Mail:
+    """Messages that are under way for several rounds, each in a place of its own until the last receiver has read it.
+
+    A message is put into its place at the end of its round. So a round reads what earlier rounds have put there, and a
+    place that is read for the last time can be used again at once.
+
+    Attributes:
+      posts: i32[m], the place for the message of each row; `places` where the row sends nothing.
+      copies: f[m], to how many receivers it is sent.
+      reads: i32[m, k], the place that each link of the plan, which are `Slots`, reads in place of its sender's row.
+      places: the number of places.
+    """
+
+    posts: jax.Array
+    copies: jax.Array
+    reads: jax.Array
+    places: int = struct.field(pytree_node=False)
+
+
+@struct.dataclass
 class Plan:
     """Who talks this round, and with which weights.
 
@@ -156,7 +176,11 @@ class Plan:
         budget of local steps is 0.
       joins: bool[m], or None if nobody joins. A node that joins begins anew: its state is made from the weighted mean
         of its neighbours' models, each of which travels once over its link.
+      steps: i32[m], the largest number of local steps that each row takes, or None for no limit.
+      elapsed: f[m], the seconds since each row's last round, or None where rounds have no seconds.
+      mail: the messages under way, or None if all that is sent arrives in the same round.
       participants: i32[m], the ids of the nodes that have a row, or None if all n nodes have one, in order.
+      workers: only so many rows, the first ones, ever work; no gradient is computed for the others. None if all may.
       stochastic: "doubly", "row" or "column": which sums of W are one.
       symmetric: whether W equals its transpose, so that each link carries messages both ways.
     """
@@ -166,6 +190,10 @@ class Plan:
     active: jax.Array | None = None
     works: jax.Array | None = None
     joins: jax.Array | None = None
+    steps: jax.Array | None = None
+    elapsed: jax.Array | None = None
+    mail: Mail | None = None
     participants: jax.Array | None = None
+    workers: int | None = struct.field(pytree_node=False, default=None)
     stochastic: str = struct.field(pytree_node=False, default="doubly")
     symmetric: bool = struct.field(pytree_node=False, default=False)

@@ -44,6 +44,7 @@ class Node:
       num_examples: i32[], the number of this node's examples.
       steps: i32[], this round's budget of local steps, or None for as many as the algorithm asks for.
       works: bool[], whether the node computes this round. If it does not, its gradients are zero and its budget is 0.
+      elapsed: f[], the seconds since the node's last round; 1 where rounds have no seconds.
       links: the node's neighbours one by one, for methods that need "per_link" or "each"; None for others.
     """
 
@@ -58,6 +59,7 @@ class Node:
     num_examples: jax.Array
     steps: jax.Array | None
     works: jax.Array
+    elapsed: jax.Array
     links: Neighbours | None
     _data: Data
     _oracle: Any  # an Oracle, whose protocol reads this module
