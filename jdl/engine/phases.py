@@ -149,7 +149,8 @@ def _told(s: Simulation, t: jax.Array, phase: int, arrived: jax.Array, origin: j
 def sends_of(s: Simulation, workers: int | None = None) -> list:
     """For each exchange of a round, a function (simulation, rows, nodes, server, inbox) -> (messages, nodes).
 
-    Of peers only the first `workers` rows work, see `jdl.types.Plan`. `inbox` is what each client received if there is an exchange on the way down, and None otherwise.
+    Of peers only the first `workers` rows work, see `jdl.types.Plan`. `inbox` is what each client received if there is
+    an exchange on the way down, and None otherwise.
     """
 
     def client(s, rows, nodes, server, inbox=None, *, down, up, phase):
