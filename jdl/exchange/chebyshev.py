@@ -49,7 +49,7 @@ class Chebyshev:
     rho: float = number(0.9, minimum=0, maximum=1)
     inner: Exchange = Linear()
 
-    needs: ClassVar[frozenset[str]] = frozenset({"peers"})
+    needs: ClassVar[frozenset[str]] = frozenset({"peers", "at_once"})
     # Some of its weights are negative: x / w of push-sum would mean nothing.
     breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link", "each", "push"})
 

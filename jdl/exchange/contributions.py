@@ -45,7 +45,7 @@ class Contributions:
     takes: jax.Array
     inner: Exchange = Linear()
 
-    needs: ClassVar[frozenset[str]] = frozenset({"peers", "row_stochastic"})
+    needs: ClassVar[frozenset[str]] = frozenset({"peers", "row_stochastic", "at_once"})
     breaks: ClassVar[frozenset[str]] = frozenset(
         {"doubly_stochastic", "column_stochastic", "symmetric", "per_link", "push"}
     )

@@ -49,7 +49,7 @@ class Fragments:
     per_link: int = static(1, minimum=1)
     inner: Exchange = Linear()
 
-    needs: ClassVar[frozenset[str]] = frozenset({"peers"})
+    needs: ClassVar[frozenset[str]] = frozenset({"peers", "at_once"})
     # Numbers of one message are mixed by different matrices: x / w of push-sum would mean nothing.
     breaks: ClassVar[frozenset[str]] = frozenset({"reliable", "column_stochastic", "per_link", "each", "push"})
 

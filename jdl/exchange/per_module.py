@@ -50,7 +50,7 @@ class PerModule:
     modules: tuple[jax.Array, ...]
     inner: Exchange = Linear()
 
-    needs: ClassVar[frozenset[str]] = frozenset({"peers"})
+    needs: ClassVar[frozenset[str]] = frozenset({"peers", "at_once"})
     # Push-sum's weight is of no module: it would be mixed over other links than the model.
     breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link", "each", "push"})
 

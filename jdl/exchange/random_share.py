@@ -51,7 +51,7 @@ class RandomShare:
     probability: float = number(0.5, minimum=0, maximum=1)
     inner: Exchange = Linear()
 
-    needs: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[frozenset[str]] = frozenset({"at_once"})
     # Push-sum's weight would be mixed over other links than the model.
     breaks: ClassVar[frozenset[str]] = frozenset({"reliable", "column_stochastic", "per_link", "push"})
 

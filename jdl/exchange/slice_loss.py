@@ -44,7 +44,7 @@ class SliceLoss:
     together: bool = static(False)
     inner: Exchange = Linear()
 
-    needs: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[frozenset[str]] = frozenset({"at_once"})
     # Numbers of one message are mixed by different matrices: x / w of push-sum would mean nothing.
     breaks: ClassVar[frozenset[str]] = frozenset({"reliable", "column_stochastic", "per_link", "push"})
 

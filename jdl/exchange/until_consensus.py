@@ -45,7 +45,7 @@ class UntilConsensus:
     most: int = static(20, minimum=1)
     inner: Exchange = Linear()
 
-    needs: ClassVar[frozenset[str]] = frozenset({"peers"})
+    needs: ClassVar[frozenset[str]] = frozenset({"peers", "at_once"})
     breaks: ClassVar[frozenset[str]] = frozenset({"per_link", "each"})
 
     def init(self, message: Message) -> ExchangeState:

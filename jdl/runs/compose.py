@@ -21,6 +21,7 @@ from jdl.engine.metrics import Metrics
 from jdl.engine.sim import INIT, STEP, Simulation
 from jdl.engine.state import Code, program_key
 from jdl.exchange.stack import needs_of
+from jdl.exchange.under_way import with_mail
 from jdl.oracle import ALWAYS, as_oracle
 from jdl.problems import offers
 from jdl.runs import fingerprint, refuse
@@ -126,6 +127,8 @@ def simulation(
     model = shapes_of_model(problem)
     numbers = sum(leaf.size for leaf in jax.tree.leaves(model))
     schedule = as_schedule(topology, algorithm, problem.n, numbers, form)
+    if getattr(schedule, "places", 0):
+        exchange = with_mail(exchange, schedule.places, schedule.sums)
     parts = problem, algorithm, schedule, exchange, oracle, down, roles, clock
     for part in parts:
         checks.fields(part)

@@ -41,6 +41,7 @@ REMEDIES = {
     "prox": "let the method take local steps in place of exact ones, or give a quadratic",
     "public": "give the problem public inputs, public=0.1",
     "held_out": "give the problem a share to keep aside, validation=0.2",
+    "at_once": "take a schedule whose messages arrive at once, such as jdl.schedule.Waves",
     "prompt": "leave out what delays messages by rounds, since a clock says in seconds how late they are",
     "models": "take a method whose messages are models alone, such as DPSGD",
     "reference": "take a method whose server sends a model and is sent changes of it, such as FedAvg",
@@ -62,7 +63,7 @@ def check_needs(built: Simulation, plan: Plan) -> None:
     late = frozenset() if built.clock is None else built.clock.breaks
     broken = breaks_of(built.exchange) | late
     has = plans.provides(plan) | {"reliable", "push", "copies"} | answers(built.oracle, built.problem)
-    has |= getattr(built.schedule, "provides", frozenset()) | {"prompt"}
+    has |= getattr(built.schedule, "provides", frozenset()) | {"prompt", "at_once"}
     if {"fixed_links", "server"} & has:
         has |= {"lasting_links"}
     if built.roles is not None:  # perhaps of nobody: a sweep over numbers of attackers begins with none

@@ -54,7 +54,7 @@ class FreeRider(Attack):
     sigma: float = number(0.0, minimum=0)
     inner: Exchange = Linear()
 
-    needs: ClassVar[frozenset[str]] = frozenset({"dishonest", "peers"})
+    needs: ClassVar[frozenset[str]] = frozenset({"dishonest", "peers", "at_once"})
     # What arrives one by one is no message that could be passed on.
     breaks: ClassVar[frozenset[str]] = frozenset({"per_link", "each"})
 

@@ -28,7 +28,7 @@ class AttackOnEach:
     the first of the liars among the victim's neighbours.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"dishonest", "peers"})
+    needs: ClassVar[frozenset[str]] = frozenset({"dishonest", "peers", "at_once"})
     # What is sent to each neighbour differs, and rows are no nodes; sums of sent messages are not kept.
     breaks: ClassVar[frozenset[str]] = frozenset({"per_link", "push", "column_stochastic"})
     inner: Exchange

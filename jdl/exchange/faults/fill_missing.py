@@ -38,7 +38,7 @@ class FillMissing:
       indices that arrived, before it averages.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"peers", "one_by_one"})
+    needs: ClassVar[frozenset[str]] = frozenset({"peers", "one_by_one", "at_once"})
     # Who is heard differs from coordinate to coordinate, and only rows keep their sums. Links still go both ways.
     breaks: ClassVar[frozenset[str]] = frozenset({"doubly_stochastic", "column_stochastic", "push"})
 

@@ -48,7 +48,7 @@ class ZipDL:
     inner: Exchange = Linear()
 
     # Of a lost message, the noise would not cancel.
-    needs: ClassVar[frozenset[str]] = frozenset({"peers", "one_by_one", "reliable"})
+    needs: ClassVar[frozenset[str]] = frozenset({"peers", "one_by_one", "reliable", "at_once"})
     breaks: ClassVar[frozenset[str]] = frozenset({"exact", "column_stochastic", "push", "per_link"})
     noisy: ClassVar[bool] = True  # parts of a message draw apart, see `jdl.exchange.apart.key_of_part`
 

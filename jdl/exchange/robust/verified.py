@@ -49,7 +49,7 @@ class Verified:
     probability: float = number(0.1, minimum=0, maximum=1)
     inner: Exchange = Linear()
 
-    needs: ClassVar[frozenset[str]] = frozenset({"dishonest"})
+    needs: ClassVar[frozenset[str]] = frozenset({"dishonest", "at_once"})
     breaks: ClassVar[frozenset[str]] = frozenset({"reliable"})
 
     def init(self, message: Message) -> ExchangeState:
