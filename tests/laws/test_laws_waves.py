@@ -3,7 +3,7 @@
 A mask leaves all rows, and the plan says who is awake. By hand, all nodes compute as if they were awake, over links of
 which some are silent, and sleepers are given back what they had: one program, and the same bits. A wave has rows for
 those who take part and for no others: arrays of other shapes, and the same numbers up to the rounding of sums that XLA
-fuses in another way.
+fuses in another way. Of rows that never work, a plan says so once for all, and no gradient is computed for them.
 """
 
 import cases
@@ -22,7 +22,7 @@ from jdl.types import Plan
 
 N, AWAKE = cases.N, np.array([0, 2, 3, 6, 7])
 IS_AWAKE = np.isin(np.arange(N), AWAKE)
-ROUNDS = 3
+ROUNDS, WORKERS = 3, 2
 # The method of every exchange: a message of two arrays, and a memory.
 METHOD = "GradientTracking"
 
@@ -52,6 +52,17 @@ class Wave(Some):
 
     def __call__(self, memory, t, key, seen=None):
         return rows_of_the_awake(asleep(self.graph, jnp.asarray(IS_AWAKE))), memory
+
+
+@struct.dataclass
+class Idle(Wave):
+    """The wave, of which the first rows work."""
+
+    workers: int | None = struct.field(pytree_node=False, default=None)
+
+    def __call__(self, memory, t, key, seen=None):
+        plan, memory = super().__call__(memory, t, key, seen)
+        return plan.replace(works=jnp.arange(len(AWAKE)) < WORKERS, workers=self.workers), memory
 
 
 def rows_of_the_awake(plan):
@@ -119,3 +130,19 @@ def column(mask, x):
 def by_node(state):
     """What the exchange remembers of each node."""
     return [np.asarray(leaf) for leaf in jax.tree.leaves(state.exchange_state) if leaf.shape[:1] == (N,)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if i == classes.SEED % len(cases.ANY_TIME) else [pytest.mark.slow])
+        for i, name in enumerate(cases.ANY_TIME)
+    ],
+)
+def test_rows_of_which_the_plan_says_that_they_never_work_are_those_of_a_mask(name):
+    graph = jdl.topology.from_weights(cases.weights()).plan("slots")
+    data = cases.problem(noise=0.3)
+    build = lambda workers: cases.build(name, talk=Idle(graph, jnp.bool_(True), workers), data=data)
+    masked, known = (some_rounds(build(workers), cases.starts(name)) for workers in (None, WORKERS))
+    for one, other in zip(jax.tree.leaves(known), jax.tree.leaves(masked), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
