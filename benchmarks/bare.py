@@ -22,6 +22,7 @@ import numpy as np
 from jdl.engine.xla import written_once
 from jdl.problems import Logistic, Supervised
 from jdl.rng import fold_in, integers
+from jdl.schedule import Waves
 
 PyTree = Any
 LR = 0.1
@@ -124,6 +125,41 @@ def dpsgd(p: Supervised, senders: np.ndarray, apply: Callable, draw=by_jdl, fenc
 
     models = stacked(p.init(jax.random.key(0)), p.n)
     return loop, models, p.train_x, p.train_y, p.indices, mixer(senders, by_product), jax.random.key(0)
+
+
+def ad_psgd(p: Supervised, waves: Waves, apply: Callable, draw=by_jdl, fenced=True, chunk=0):
+    """AD-PSGD in waves of pairs: x_i, x_j <- (x_i + x_j) / 2, then x_i <- x_i - lr g(stale_i), and stale_i <- x_i.
+
+    Rows of nobody are left out by ids that no node has. Waves begin anew after the last one.
+    """
+    take = lambda x, rows: x.at[rows].get(mode="promise_in_bounds")
+    put = lambda x, rows, new: x.at[rows].set(new, mode="drop")
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def loop(state, x, y, rows, plan, key, rounds):
+        def body(t, state):
+            first, second, acts = jax.tree.map(lambda x: x[t % len(x)], plan)
+            width, (models, stale) = len(first), state
+            one, other, old = (
+                jax.tree.map(lambda x, rows=rows: take(x, rows), tree)
+                for tree, rows in ((models, first), (models, second), (stale, first))
+            )
+            chosen = minibatches(draw, key, t, take(rows, first), p.batch_size)
+            slopes = gradients(apply, chunk, old, chosen, x, y)
+            middle = jax.tree.map(lambda one, other: (one + other) / 2, one, other)
+            new = jax.tree.map(lambda middle, slope: middle - LR * slope, middle, slopes)
+            new, middle = written_once(t, (new, middle)) if fenced else (new, middle)
+            beyond = p.n + jnp.arange(2 * width, dtype=jnp.int32)
+            i, j = jnp.where(acts, first, beyond[:width]), jnp.where(acts, second, beyond[width:])
+            models = jax.tree.map(lambda x, a, b: put(put(x, i, a), j, b), models, new, middle)
+            return models, jax.tree.map(lambda x, a: put(x, i, a), stale, new)
+
+        return jax.lax.fori_loop(0, rounds, body, state)
+
+    models = stacked(p.init(jax.random.key(0)), p.n)
+    state = models, jax.tree.map(jnp.array, models)
+    plan = waves.first, waves.second, waves.acts
+    return loop, state, p.train_x, p.train_y, p.indices, plan, jax.random.key(0)
 
 
 def tracking(p: Supervised, senders: np.ndarray, apply: Callable, draw=by_jdl, fenced=True):

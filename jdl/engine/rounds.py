@@ -16,6 +16,7 @@ from jdl.engine.phases import gossip_round, server_round
 from jdl.engine.seeing import see
 from jdl.engine.state import Code, RunState, Simulation
 from jdl.engine.totals import all_finite, tally
+from jdl.engine.wiring import stored
 from jdl.rng import key_of
 from jdl.types import Plan, PyTree, Reports, ScheduleState, Seen, Wire
 
@@ -72,8 +73,9 @@ def _round(s: Simulation, state: RunState) -> tuple[RunState, Reports, tuple[Wir
         nodes = after = tree.where_rows(plan.active, out.nodes, before)
         finite = all_finite((after, out.server))
     else:
-        nodes = tree.put_rows(state.nodes, _awake(plan), out.nodes)
-        finite = all_finite(out.server) & all_finite(out.nodes, plan.active)
+        rows_after = stored(s, state, out.nodes)  # or each of its readers would compute it anew
+        nodes = tree.put_rows(state.nodes, _awake(plan), rows_after)
+        finite = all_finite(out.server) & all_finite(rows_after, plan.active)
     for mask in (plan.active, out.took_part):
         remembered = tree.where_rows(mask, remembered, rows["memory"])
     broken = (state.status < 0) & ~finite
