@@ -9,8 +9,8 @@ import numpy as np
 
 from jdl import checks
 from jdl.events.absent import Absences
-from jdl.events.acts import durations
-from jdl.events.mail import MailActs, in_order
+from jdl.events.acts import devices, durations
+from jdl.events.mail import MailActs, alone, in_order
 from jdl.events.pairs import check_neighbours
 from jdl.events.travel import Travel, present
 
@@ -41,7 +41,7 @@ def walks(
     Args:
       seconds_per_step: the mean duration of a computation, more than 0: one number, or f[n].
       offsets: i[n + 1]; a model at node i goes to one of `neighbours[offsets[i]:offsets[i + 1]]`; a single node works
-        on it again.
+        on its own.
       neighbours: see `push`.
       horizon: see `push`.
       tokens: number of models that walk, 1 to n.
@@ -63,13 +63,14 @@ def walks(
     check_neighbours(offsets)
     n, tokens = len(offsets) - 1, checks.whole("tokens", tokens, 1)
     checks.require(tokens <= n, f"got tokens={tokens} with n={n}, need a node for each at the start; try tokens={n}")
+    if n == 1:
+        return alone(devices(seconds_per_step, horizon, 1, law, spread, seed, away))
     travel, there, rng = Travel(latency, transfer, horizon, n, away), present(away), np.random.default_rng(seed)
     mean = durations(seconds_per_step, n, "constant", 0.0, rng)(np.arange(n)).tolist()
     unit = durations(1.0, 1, law, spread, rng)
-    listed = np.arange(1) if n == 1 else np.asarray(neighbours)
-    first = [0, 1] if n == 1 else np.asarray(offsets).tolist()
-    lasts = travel.seconds(listed, np.repeat(np.arange(n), np.diff(first))).tolist() if n > 1 else [0.0]
-    listed, free, found, place = listed.tolist(), [0.0] * n, [], BLOCK
+    lasts = travel.seconds(np.asarray(neighbours), np.repeat(np.arange(n), np.diff(offsets))).tolist()
+    first, listed = np.asarray(offsets).tolist(), np.asarray(neighbours).tolist()
+    free, found, place = [0.0] * n, [], BLOCK
     # Of each model when it arrives, its number, where, and the message in which it comes.
     heap = [(0.0, token, node, -1) for token, node in enumerate(rng.permutation(n)[:tokens].tolist())]
     visit = 0

@@ -122,13 +122,14 @@ class Messages(GossipMessages, FreeMessages):
         need = f"got width={width} with n={n}, need a node for each act of a wave; try width={most}"
         checks.require(width <= most, need)
         table = events.mail_waves(acts, n, width, None, count, seconds, keep=sums)
-        found: dict[str, Any] = {name: jnp.asarray(x) for name, x in arrays(acts, table, n).items()}
-        shape = n, acts.reads.shape[1]
         dtype = jnp.result_type(float)
+        found: dict[str, Any] = {
+            **arrays(acts, table, n),
+            "weights": np.broadcast_to(weights, (n, acts.reads.shape[1])).astype(dtype),
+            "seconds_at": table.seconds.astype(dtype),
+        }
         return cls(
-            **found,
-            weights=jnp.asarray(np.broadcast_to(weights, shape), dtype),
-            seconds_at=jnp.asarray(table.seconds, dtype),
+            **jax.device_put(found),  # `jnp.asarray` would compile a program for each shape
             n=n,
             places=table.places,
             waves_per_window=table.per_window,
