@@ -60,7 +60,10 @@ class Messages(GossipMessages, FreeMessages):
     ((4,), (4, 1))
 
     References:
-      `jdl.events` names those of each kind.
+      Ormandi, Hegedus, Jelasity 2013, Gossip learning with linear models on fully distributed data (pushes and walks).
+      Danner, Jelasity 2018, Token Account Algorithms (tokens). Bornstein, Rabbani, Wang, Bedi, Huang 2022, SWIFT
+      (publish). Kempe, Dobra, Gehrke 2003, Gossip-Based Computation of Aggregate Information (split). `publish` and
+      `jdl.events.tokens` say what was read.
     """
 
     nodes: jax.Array
