@@ -18,9 +18,10 @@ def mail_places(acts: MailActs, wave: np.ndarray, unread: int) -> tuple[np.ndarr
       unread: until which wave messages that are never read are kept; -1 for no place.
     """
     sent = posted_in(acts)
-    begins, ends = wave[sent], np.full(sent.size, unread)
+    begins, ends = wave[sent], np.full(sent.size, -1)
     act, slot = np.nonzero(acts.reads >= 0)
     np.maximum.at(ends, acts.reads[act, slot], wave[act])
+    ends[ends < 0] = unread
     some = np.flatnonzero(ends >= 0)
     posts = some[np.argsort(begins[some], kind="stable")]
     frees = some[np.argsort(ends[some], kind="stable")]

@@ -51,7 +51,7 @@ def test_waves_are_the_acts_one_at_a_time(kind):
             holds(acts, table, window)
 
 
-def holds(acts, table, window):
+def holds(acts, table, window, keep=False):
     """Everything that a table promises."""
     count = len(acts.node)
     t, row = np.nonzero(table.act >= 0)
@@ -76,10 +76,11 @@ def holds(acts, table, window):
         assert done.size == 0 or done.max() <= table.seconds[t]
         assert t % length or acts.seconds[wave >= t].size == 0 or acts.seconds[wave >= t].min() >= table.seconds[t]
     # As many places as messages wait between two waves, at most; those that nobody reads take none.
-    read = np.zeros((acts.posts >= 0).sum(), bool)
+    read = np.full((acts.posts >= 0).sum(), keep)
     read[acts.reads[acts.reads >= 0]] = True
     begins, ends = wave[acts.posts >= 0], np.full(read.size, -1)
     np.maximum.at(ends, acts.reads[act, slot], wave[act])
+    ends[ends < 0] = len(table.act)
     waiting = [(read & (begins < t) & (ends >= t)).sum() for t in range(len(table.act))]
     assert table.places == max([*waiting, 1])
     assert (table.posts < table.places).sum() == read.sum()
@@ -89,6 +90,7 @@ def holds(acts, table, window):
 def test_messages_that_nobody_reads_are_kept_on_demand(kind):
     acts = planned(kind)
     table = events.mail_waves(acts, N, 3, keep=True)
+    holds(acts, table, {}, keep=True)
     expected, sent = one_at_a_time(acts)
     x, places = in_waves(acts, table)
     unread = set(sent) - set(acts.reads[acts.reads >= 0].tolist())
