@@ -2,23 +2,47 @@
 
 A plan is made in three steps: when nodes act (`poisson`, `devices`), with whom (`paired`, or `busy_pairs` where a
 transfer keeps two nodes busy), and in which wave each event is executed (`waves`). Nothing here knows a method.
+
+Where messages take time, a node sends in one act and another one reads in a later act (`MailActs`). Who sends what to
+whom is planned by `push`, `pull`, `push_pull`, `tokens`, `publish`, `split` and `walks`; `mail_waves` puts the acts
+into waves, and the messages into places in which they wait.
 """
 
 from jdl.events.absent import Absences
 from jdl.events.acts import Acts, devices, poisson
 from jdl.events.busy import busy_pairs
+from jdl.events.mail import MailActs, mail_ages
+from jdl.events.mail_pulls import pull, push_pull
+from jdl.events.mail_pushes import push
+from jdl.events.mail_split import split
+from jdl.events.mail_tokens import STRATEGIES, tokens
+from jdl.events.mail_walks import walks
+from jdl.events.mail_waves import MailTable, mail_waves
 from jdl.events.pairs import Events, paired, staleness
+from jdl.events.publish import publish
 from jdl.events.waves import WaveTable, waves
 
 __all__ = [
+    "STRATEGIES",
     "Absences",
     "Acts",
     "Events",
+    "MailActs",
+    "MailTable",
     "WaveTable",
     "busy_pairs",
     "devices",
+    "mail_ages",
+    "mail_waves",
     "paired",
     "poisson",
+    "publish",
+    "pull",
+    "push",
+    "push_pull",
+    "split",
     "staleness",
+    "tokens",
+    "walks",
     "waves",
 ]

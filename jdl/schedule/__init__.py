@@ -27,6 +27,7 @@ from jdl.schedule.hierarchy import Hierarchy
 from jdl.schedule.importance import Importance
 from jdl.schedule.matcha import Matcha
 from jdl.schedule.matching import Matching
+from jdl.schedule.messages import Messages
 from jdl.schedule.mobility import Mobility
 from jdl.schedule.modest import Modest
 from jdl.schedule.moshpit import Moshpit
@@ -70,6 +71,7 @@ __all__ = [
     "Importance",
     "Matcha",
     "Matching",
+    "Messages",
     "Mobility",
     "Modest",
     "Moshpit",

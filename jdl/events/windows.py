@@ -1,0 +1,38 @@
+"""Stretches of time whose events are executed before those of the next one begin."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jdl import checks
+
+__all__ = ["windows"]
+
+
+def windows(seconds: np.ndarray, n: int, count: int | None = None, window_seconds: float | None = None) -> np.ndarray:
+    """The number of the window of each event, i64[E].
+
+    Args:
+      seconds: f[E], when events happen, in the order of time.
+      n: number of nodes.
+      count: the number of events of a window; None for 4 n where `window_seconds` is None as well.
+      window_seconds: the length of a window, in place of a number of events; an event at its end belongs to it.
+
+    Raises:
+      InputError: if there is no event, if times are negative or not in order, or if both kinds of windows are given.
+
+    >>> print(windows(np.array([0.5, 1.0, 1.5, 3.0]), n=2, window_seconds=1.0))
+    [0 0 1 2]
+    """
+    checks.require(seconds.size > 0, "got no events, need one at least; give a longer horizon")
+    negative = f"got an event at second {seconds.min():g}, need times of at least 0; correct it"
+    checks.require(bool(seconds.min() >= 0), negative)
+    checks.require(bool((np.diff(seconds) >= 0).all()), "got events out of order, need them in time order; sort them")
+    one = "got count and window_seconds, need one kind of windows; leave one out"
+    checks.require(count is None or window_seconds is None, one)
+    if window_seconds is None:
+        return np.arange(seconds.size) // checks.whole("count", 4 * n if count is None else count, 1)
+    checks.bounded("window_seconds", window_seconds, 0, None)
+    positive = f"got window_seconds={window_seconds!r}, need more than 0; try {seconds[-1] / 10:g}"
+    checks.require(window_seconds > 0, positive)
+    return np.maximum(np.ceil(seconds / window_seconds).astype(np.int64) - 1, 0)

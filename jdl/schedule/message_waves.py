@@ -1,0 +1,66 @@
+"""The arrays of a schedule of messages, from acts and their waves."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jdl import checks
+from jdl.events import MailActs, MailTable
+
+__all__ = ["arrays"]
+
+
+def arrays(acts: MailActs, table: MailTable, n: int) -> dict[str, np.ndarray]:
+    """What `Messages` holds of each wave, by the names of its fields.
+
+    Args:
+      acts: the acts.
+      table: their waves.
+      n: number of nodes.
+
+    Raises:
+      InputError: if a wave has more rows than there are nodes.
+    """
+    m = table.act.shape[1]
+    need = f"got waves of {m} acts with n={n}, need a node for each; try width={max(n // 2, 1)}"
+    checks.require(m <= n, need)
+    there = table.act >= 0
+    nodes = _distinct(acts.node[table.act], there)
+    sender = np.append(acts.node[acts.posts >= 0], -1)[acts.reads]
+    speakers = np.where(sender >= 0, sender, acts.node[:, None])[table.act]
+    return {
+        "nodes": nodes,
+        "acts": there,
+        "works": (acts.works[table.act] & there)[:, : table.workers],
+        "posts": table.posts,
+        "copies": np.where(there, acts.copies[table.act], 0).astype(np.int32),
+        "reads": table.reads,
+        "speakers": np.where(there[..., None], speakers, nodes[..., None]).astype(np.int32),
+        "elapsed": np.where(there, _since(acts)[table.act], 0.0).astype(np.float32),
+    }
+
+
+def _since(acts: MailActs) -> np.ndarray:
+    """The seconds since the last act of the node, or since second 0, f64[A]."""
+    order = np.argsort(acts.node, kind="stable")
+    node, seconds = acts.node[order], acts.seconds[order]
+    before = np.where(np.append(False, node[1:] == node[:-1]), np.append(0.0, seconds[:-1]), 0.0)
+    found = np.empty(len(order))
+    found[order] = seconds - before
+    return found
+
+
+def _distinct(nodes: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """The nodes of all waves, where the rows of nobody are filled with nodes that the wave does not have, i32[T, m].
+
+    Of the first m nodes, a wave with a acts leaves at least m - a.
+    """
+    total, m = nodes.shape
+    taken = np.zeros((total, m + 1), bool)
+    wave, row = np.nonzero(there)
+    taken[wave, np.minimum(nodes[wave, row], m)] = True
+    free = ~taken[:, :m]
+    missing = (~there).sum(axis=1)
+    found = nodes.astype(np.int32)
+    found[~there] = np.nonzero(free & (np.cumsum(free, axis=1) <= missing[:, None]))[1]
+    return found
