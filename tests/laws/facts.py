@@ -24,7 +24,8 @@ KEEP_A_SUM = {
 }  # fmt: skip
 # Primal-dual steps along I - W, a square root of which is taken, and edges whose two ends do the same: W = W^T.
 BOTH_WAYS = {
-    "A2CiD2", "ADMM", "D2", "DADAO", "DLM", "DecentLaM", "DiNNO", "EXTRA", "ExactDiffusion", "LEAD", "LED", "LTADMM", "LTADMMVR", "NIDS",
+    "A2CiD2", "ADMM", "D2", "DADAO", "DLM", "DecentLaM", "DiNNO", "EXTRA", "ExactDiffusion", "LEAD", "LED", "LTADMM",
+    "LTADMMVR", "NIDS",
     "OPAPC", "PowerGossip", "ProxSkip", "WangElia",
 }  # fmt: skip
 # Sums are pushed, and x / w is the model: columns alone.

@@ -20,7 +20,7 @@ def gossip_sgd(events, g, x0, lr):
 
 
 def a2cid2(events, g, x0, lr, eta, alpha, alpha_tilde):
-    """Nabli, Belilovsky, Oyallon 2023: both copies, the sum of all applied gradients, and the last second of each node."""
+    """Nabli, Belilovsky, Oyallon 2023: both copies, the sum of all gradients, and the last second of each node."""
     pair = np.stack([x0, x0])  # [2, n, d]
     last, applied = np.zeros(len(x0)), np.zeros(x0.shape[1])
     matrix = eta * np.array([[-1.0, 1.0], [1.0, -1.0]])

@@ -52,8 +52,8 @@ class DADAO:
     Args:
       lr: 1 / L, the inverse of the largest smoothness constant of a node's loss.
       mu: the strong convexity of every node's loss, at most 1 / lr.
-      chi1: 1 / lambda_2 of the rates of the edges, in seconds; see `jdl.topology.meeting_constants`. The default is that
-        of a large complete graph whose nodes meet twice a second.
+      chi1: 1 / lambda_2 of the rates of the edges, in seconds; see `jdl.topology.meeting_constants`. The default is
+        that of a large complete graph whose nodes meet twice a second.
 
     References:
       Nabli, Oyallon 2023, DADAO: Decoupled Accelerated Decentralized Asynchronous Optimization, Algorithm 1 (number
