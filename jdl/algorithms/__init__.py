@@ -4,7 +4,9 @@ To add one: copy `_skeleton.py` into a family, fill it, export it.
 """
 
 from jdl import checks
+from jdl.algorithms.asynchronous.a2cid2 import A2CiD2
 from jdl.algorithms.asynchronous.ad_psgd import ADPSGD
+from jdl.algorithms.asynchronous.dadao import DADAO
 from jdl.algorithms.asynchronous.gossip_learning import GossipLearning
 from jdl.algorithms.compressed.beer import BEER
 from jdl.algorithms.compressed.cdproxsgt import CDProxSGT
@@ -97,6 +99,7 @@ from jdl.algorithms.outer.streaming_diloco import StreamingDiLoCo
 
 __all__ = [
     "ADMM",
+    "A2CiD2",
     "ADPSGD",
     "AFL",
     "ATG",
@@ -107,6 +110,7 @@ __all__ = [
     "CDProxSGT",
     "CTA",
     "D2",
+    "DADAO",
     "DAdam",
     "DCD",
     "DFedAvgM",

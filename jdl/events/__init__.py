@@ -1,7 +1,8 @@
 """Events in time, planned on the host in double precision, and the waves in which they are executed; NumPy alone.
 
 A plan is made in three steps: when nodes act (`poisson`, `devices`), with whom (`paired`, or `busy_pairs` where a
-transfer keeps two nodes busy), and in which wave each event is executed (`waves`). Nothing here knows a method.
+transfer keeps two nodes busy, or `meetings` at times of their own), and in which wave each event is executed (`waves`).
+Nothing here knows a method.
 
 Where messages take time, a node sends in one act and another one reads in a later act (`MailActs`). Who sends what to
 whom is planned by `push`, `pull`, `push_pull`, `tokens`, `publish`, `split` and `walks`; `mail_waves` puts the acts
@@ -9,7 +10,8 @@ into waves, and the messages into places in which they wait.
 """
 
 from jdl.events.absent import Absences
-from jdl.events.acts import Acts, devices, poisson
+from jdl.events.acts import Acts, devices, means, poisson
+from jdl.events.apart import alone_and_meeting, meetings, since_last
 from jdl.events.busy import busy_pairs
 from jdl.events.mail import MailActs, mail_ages
 from jdl.events.mail_pulls import pull, push_pull
@@ -23,23 +25,27 @@ from jdl.events.publish import publish
 from jdl.events.waves import WaveTable, waves
 
 __all__ = [
-    "STRATEGIES",
     "Absences",
     "Acts",
     "Events",
     "MailActs",
     "MailTable",
+    "STRATEGIES",
     "WaveTable",
+    "alone_and_meeting",
     "busy_pairs",
     "devices",
     "mail_ages",
     "mail_waves",
+    "means",
+    "meetings",
     "paired",
     "poisson",
     "publish",
     "pull",
     "push",
     "push_pull",
+    "since_last",
     "split",
     "staleness",
     "tokens",

@@ -11,7 +11,9 @@ import numpy as np
 from flax import struct
 
 from jdl import checks, events
+from jdl.schedule.wave_rows import WaveRows, pairs_in_waves, rows_of, well_filled
 from jdl.topology import Topology, forms
+from jdl.topology import edge_rates as edge_rates_of
 from jdl.topology.graphs.random_graphs import random_regular
 from jdl.types import Key, Plan, ScheduleState, Seen, Slots, static
 
@@ -28,17 +30,22 @@ class Waves:
     wave of a window the models are those of the second `seconds_at`. To evaluate there, let `eval_every` be a multiple
     of `waves_per_window`. A run takes at most `waves` rounds.
 
-    `Waves.pairs` plans events in which two nodes average and one of them works, as in AD-PSGD; `Waves.push` plans those
-    in which one node sends and the other, which hears it, works, as in gossip learning.
+    `Waves.pairs` plans events in which two nodes average and one of them works, as in AD-PSGD; `Waves.push` those in
+    which one node sends and the other, which hears it, works, as in gossip learning; `Waves.poisson` nodes that work
+    alone, and pairs that meet without work, as in A2CiD2 and DADAO; `Waves.meetings` pairs that both work, as in
+    SwarmSGD.
 
     Sends:
-      2 messages an event of a pair, 1 message a push.
+      2 messages an event of a pair, 1 message a push, none by a node alone.
 
     Args:
-      first: i32[T, w], the node that works in each event of a wave.
-      second: i32[T, w], the node that only talks. Events that there are not have nodes of no other event of the wave.
-      acts: bool[T, w], which events there are.
-      meets: bool[T, w], in which of them the second node takes part; the others are those of a node alone.
+      first: i32[T, e], the nodes that have a row in each event of a wave; those of nodes alone come first.
+      second: i32[T, p], the partners of the last p of them. Events that there are not have nodes of no other event of
+        the wave.
+      acts: bool[T, e], which events there are.
+      meets: bool[T, p], in which of them the second node takes part; the others are those of a node alone.
+      works: bool[T, k], which of the first k rows work; all rows are those of `first`, then those of `second`.
+      elapsed: f[T, e + p], the seconds since the node of each row last took part.
       seconds_at: f[T + 1], the second at which all events of the first t waves have happened.
       n: number of nodes.
       waves_per_window: number of waves in each window.
@@ -53,12 +60,16 @@ class Waves:
     References:
       Lian, Zhang, Zhang, Liu 2018, Asynchronous Decentralized Parallel Stochastic Gradient Descent (pairs).
       Ormandi, Hegedus, Jelasity 2013, Gossip learning with linear models on fully distributed data (pushes).
+      Nabli, Belilovsky, Oyallon 2023, A2CiD2: Accelerating Asynchronous Communication in Decentralized Deep Learning
+      (gradients and meetings at Poisson times of their own).
     """
 
     first: jax.Array
     second: jax.Array
     acts: jax.Array
     meets: jax.Array
+    works: jax.Array
+    elapsed: jax.Array
     seconds_at: jax.Array
     n: int = static(minimum=1)
     waves_per_window: int = static(1, minimum=1)
@@ -72,6 +83,7 @@ class Waves:
         horizon: float = 100.0,
         law: str = "exponential",
         push: bool = False,
+        apart: bool = False,
         seed: int = 0,
     ) -> Self:
         """Events along the links of a random regular graph, of each node one a second in the mean: see `Waves`.
@@ -82,9 +94,20 @@ class Waves:
           horizon: the length of the plan, in seconds.
           law: the law of the time between two acts: "exponential" (Poisson clocks), "log_normal", or "constant".
           push: whether nodes push models; else they average in pairs.
+          apart: whether nodes work alone, and meet without work, each once a second at Poisson times of its own.
           seed: of the graph and of the plan.
+
+        Raises:
+          InputError: as `random_regular` and `pairs`, or with `apart` if nodes push or have another law.
         """
         graph = random_regular(n, degree=degree, seed=seed)
+        if apart:
+            plain = not push and law == "exponential"
+            got = f"got apart=True with push={push} and law={law!r}"
+            checks.require(
+                plain, f'{got}, need Poisson clocks of pairs that meet; leave out push, or let law="exponential"'
+            )
+            return cls.poisson(graph, horizon=horizon, seed=seed)
         return (cls.push if push else cls.pairs)(graph, horizon=horizon, law=law, seed=seed)
 
     @classmethod
@@ -169,22 +192,104 @@ class Waves:
         return cls._of(planned, topology.n, width, window_events, window_seconds, one_way=True)
 
     @classmethod
+    def poisson(
+        cls,
+        topology: Topology,
+        gradients_per_second: float | np.ndarray = 1.0,
+        meetings_per_second: float = 1.0,
+        horizon: float = 100.0,
+        edge_rates: np.ndarray | None = None,
+        away: Iterable[Sequence[float]] = (),
+        width: int | None = None,
+        padding: float = 0.2,
+        window_events: int | None = None,
+        window_seconds: float | None = None,
+        seed: int = 0,
+    ) -> Self:
+        """Each node works alone at Poisson times, and the two ends of each edge meet at Poisson times: see `Waves`.
+
+        Args:
+          topology: an undirected graph; its weights do not matter.
+          gradients_per_second: how often a node works in the mean: one number, or one for each node.
+          meetings_per_second: how often a node meets another, in the mean over nodes; all edges are used alike.
+          horizon: the length of the plan, in seconds.
+          edge_rates: meetings per second of each row of `topology.edges`, in place of `meetings_per_second`.
+          away: when nodes are away, rows (node, start, end) in seconds; their events are left out.
+          width: the largest number of nodes in a wave that work; pairs have places in proportion. None for an eighth of
+            n, halved until no more than `padding` of all places are empty.
+          padding: the largest share of empty places, from 0 to 1, where `width` is None.
+          window_events: see `pairs`.
+          window_seconds: see `pairs`.
+          seed: of all draws.
+
+        Raises:
+          InputError: as `pairs`, or if nobody works.
+        """
+        seed, n = checks.whole("seed", seed, 0), topology.n
+        rates = edge_rates_of(topology, meetings_per_second, edge_rates)
+        works = events.means("gradients_per_second", gradients_per_second, n, zero=True)
+        some = "got gradients_per_second=0, need a node that works; for gossip alone let the step size be 0"
+        checks.require(bool(works.any()), some)
+        absent = events.Absences(away, n) if (away := list(away)) else None
+        acts = events.poisson(works, horizon, n, seed, absent)
+        met = events.meetings(rates, topology.edges, horizon, (seed, 1), absent)  # draws of their own
+        planned = events.alone_and_meeting(acts, met)
+        share = float(rates.sum() / works.sum())
+        table, alone = well_filled(planned, n, width, share, window_events, window_seconds, padding)
+        rows = rows_of(planned, table, n, alone)
+        # Where all places are of one kind, who meets does not work.
+        return cls._from(rows, table, n, works=rows.acts[:, :alone] if alone else rows.acts & ~rows.meets)
+
+    @classmethod
+    def meetings(
+        cls,
+        topology: Topology,
+        meetings_per_second: float = 1.0,
+        horizon: float = 100.0,
+        edge_rates: np.ndarray | None = None,
+        away: Iterable[Sequence[float]] = (),
+        width: int | None = None,
+        window_events: int | None = None,
+        window_seconds: float | None = None,
+        seed: int = 0,
+    ) -> Self:
+        """The two ends of each edge meet at Poisson times, and both work: see `Waves`.
+
+        Args:
+          topology: an undirected graph; its weights do not matter.
+          meetings_per_second: see `poisson`.
+          horizon: the length of the plan, in seconds.
+          edge_rates: see `poisson`.
+          away: when nodes are away, rows (node, start, end) in seconds; their meetings are left out.
+          width: see `pairs`.
+          window_events: see `pairs`.
+          window_seconds: see `pairs`.
+          seed: of all draws.
+
+        Raises:
+          InputError: as `pairs`.
+        """
+        rates, n = edge_rates_of(topology, meetings_per_second, edge_rates), topology.n
+        absent = events.Absences(away, n) if (away := list(away)) else None
+        planned = events.meetings(rates, topology.edges, horizon, (checks.whole("seed", seed, 0), 1), absent)
+        table = pairs_in_waves(planned, n, width, window_events, window_seconds)
+        rows = rows_of(planned, table, n)
+        return cls._from(rows, table, n, works=np.concatenate([rows.acts, rows.meets], axis=1))
+
+    @classmethod
     def _of(
         cls, planned: events.Events, n: int, width: int | None, count: int | None, seconds: float | None, one_way: bool
     ) -> Self:
         """The waves of events in which `node` works."""
-        most = max(n // 2, 1)
-        width = max(n // 8, 1) if width is None else checks.whole("width", width, 1)
-        fewer = f"got width={width} with n={n}, need two nodes for each event; try width={most}"
-        checks.require(width <= most, fewer)
-        table = events.waves(planned, n, width, count, seconds)
-        acts = table.event >= 0
-        node, partner = (side[table.event] for side in (planned.node, planned.partner))
-        meets = acts & (node != partner)
-        sides = _distinct(node, partner, acts, meets) if n > 1 else (node, partner)
-        arrays = [jnp.asarray(x) for x in (*sides, acts, meets)]
-        seconds_at = jnp.asarray(table.seconds, jnp.result_type(float))
-        return cls(*arrays, seconds_at, n=n, waves_per_window=table.per_window, one_way=one_way)
+        table = pairs_in_waves(planned, n, width, count, seconds)
+        rows = rows_of(planned, table, n, alone=int(n == 1))
+        return cls._from(rows, table, n, works=rows.acts, one_way=one_way and n > 1)
+
+    @classmethod
+    def _from(cls, rows: WaveRows, table: events.WaveTable, n: int, works: np.ndarray, one_way: bool = False) -> Self:
+        floats = [jnp.asarray(x, jnp.result_type(float)) for x in (rows.elapsed, table.seconds)]
+        arrays = [jnp.asarray(x) for x in (rows.first, rows.second, rows.acts, rows.meets, works)]
+        return cls(*arrays, *floats, n=n, waves_per_window=table.per_window, one_way=one_way)
 
     @property
     def waves(self) -> int:
@@ -198,26 +303,22 @@ class Waves:
         self, memory: ScheduleState, t: jax.Array, key: Key, seen: Seen | None = None
     ) -> tuple[Plan, ScheduleState]:
         """Wave t; the key does not matter. After the last one nobody acts."""
-        wave = jnp.minimum(t, self.waves - 1)
-        acts, meets = (x[wave] & (t < self.waves) for x in (self.acts, self.meets))
-        first, second = self.first[wave], self.second[wave]
-        width = first.shape[0]
-        row = jnp.arange(width, dtype=jnp.int32)
-        nobody = jnp.zeros(width, bool)
-        if self.n == 1:
-            links = Slots(jnp.zeros((1, 1), jnp.result_type(float)), nobody[:, None], row[:, None])
-            own = jnp.ones(1, jnp.result_type(float))
-            return Plan(links, own, acts, acts, participants=first, symmetric=True), memory
-        used = jnp.concatenate([meets, nobody if self.one_way else meets])
-        senders = jnp.where(used, jnp.concatenate([row + width, row]), jnp.arange(2 * width, dtype=jnp.int32))
+        wave, there = jnp.minimum(t, self.waves - 1), t < self.waves
+        acts, meets, works = (x[wave] & there for x in (self.acts, self.meets, self.works))
+        events, pairs, workers = acts.shape[0], meets.shape[0], works.shape[0]
+        alone, rows = events - pairs, events + pairs
+        row, nobody = jnp.arange(rows, dtype=jnp.int32), lambda count: jnp.zeros(count, bool)
+        used = jnp.concatenate([nobody(alone), meets, nobody(pairs) if self.one_way else meets])
+        partner = jnp.concatenate([row[:alone], row[events:], row[alone:events]])
         share = jnp.where(used, 0.5, 0.0).astype(jnp.result_type(float))
         return Plan(
-            links=Slots(weights=share[:, None], used=used[:, None], senders=senders[:, None]),
+            links=Slots(weights=share[:, None], used=used[:, None], senders=jnp.where(used, partner, row)[:, None]),
             self_weights=1 - share,
             active=jnp.concatenate([acts, meets]),
-            works=jnp.concatenate([acts, nobody]),
-            participants=jnp.concatenate([first, second]),
-            workers=width,
+            works=jnp.concatenate([works, nobody(rows - workers)]),
+            elapsed=self.elapsed[wave],
+            participants=jnp.concatenate([self.first[wave], self.second[wave]]),
+            workers=workers,
             stochastic="row" if self.one_way else "doubly",
             symmetric=not self.one_way,
         ), memory
@@ -245,23 +346,3 @@ def _planned(
     absent = events.Absences(away, n) if away else None
     acts = events.devices(seconds_per_step, horizon, n, law, spread, seed, absent)
     return events.paired(acts, offsets, neighbours, (seed, 1), absent)  # draws of their own
-
-
-def _distinct(
-    node: np.ndarray, partner: np.ndarray, acts: np.ndarray, meets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Both sides of all waves, where the places of nobody are filled with nodes that the wave does not have.
-
-    Of the first m nodes, a wave with a of them and m places leaves at least m - a.
-    """
-    both, there = np.concatenate([node, partner], axis=1), np.concatenate([acts, meets], axis=1)
-    total, m = both.shape
-    taken = np.zeros((total, m + 1), bool)
-    wave, place = np.nonzero(there)
-    taken[wave, np.minimum(both[wave, place], m)] = True
-    free = ~taken[:, :m]
-    rank = np.cumsum(free, axis=1)
-    missing = (~there).sum(axis=1)
-    spare = np.nonzero(free & (rank <= missing[:, None]))[1]
-    both[~there] = spare
-    return tuple(np.split(both.astype(np.int32), 2, axis=1))

@@ -26,6 +26,7 @@ from jdl.topology.graphs.social import social_network
 from jdl.topology.graphs.trees import binary_tree, star, tree
 from jdl.topology.spectrum.distances import diameter
 from jdl.topology.spectrum.eigenvalues import eigenvalues, extremes, lambda_2, second_largest_eigenvalue, spectral_gap
+from jdl.topology.spectrum.meetings import MeetingConstants, edge_rates, meeting_constants
 from jdl.topology.spectrum.neighbours import EffectiveNeighbours, effective_neighbours
 from jdl.topology.spectrum.periods import contraction, exact_after_rounds, period_product
 from jdl.topology.spectrum.sampled import expected_contraction, sample_rounds
@@ -35,6 +36,7 @@ from jdl.topology.weights.weighted import SCHEMES, check_weights, from_graph, fr
 
 __all__ = [
     "EffectiveNeighbours",
+    "MeetingConstants",
     "SCHEMES",
     "Topology",
     "alternating_exponential_ring",
@@ -55,6 +57,7 @@ __all__ = [
     "de_bruijn",
     "designed_ring",
     "diameter",
+    "edge_rates",
     "effective_neighbours",
     "eigenvalues",
     "equistatic",
@@ -75,6 +78,7 @@ __all__ = [
     "kautz",
     "lambda_2",
     "margulis",
+    "meeting_constants",
     "metropolis",
     "minimum_bottleneck_tree",
     "moshpit",

@@ -24,7 +24,8 @@ KEEP_A_SUM = {
 }  # fmt: skip
 # Primal-dual steps along I - W, a square root of which is taken, and edges whose two ends do the same: W = W^T.
 BOTH_WAYS = {
-    "ADMM", "D2", "DLM", "DecentLaM", "DiNNO", "EXTRA", "ExactDiffusion", "LEAD", "LED", "LTADMM", "LTADMMVR", "NIDS",
+    "A2CiD2", "ADMM", "D2", "DADAO", "DLM", "DecentLaM", "DiNNO", "EXTRA", "ExactDiffusion", "LEAD", "LED", "LTADMM",
+    "LTADMMVR", "NIDS",
     "OPAPC", "PowerGossip", "ProxSkip", "WangElia",
 }  # fmt: skip
 # Sums are pushed, and x / w is the model: columns alone.
@@ -46,7 +47,7 @@ EVERY_MESSAGE = set(cases.LOSING)
 # Beside a model, or in place of it, these send trackers, dual or second sequences, weights, factors, momenta or sums,
 # in one message or in several a round.
 MORE_THAN_A_MODEL = {
-    "ATG", "AugDGM", "BEER", "CDProxSGT", "DIGing", "DProxSGT", "DmSGD", "GTAdam", "GTSAGA", "GTSARAH", "GTVR",
+    "ATG", "AugDGM", "BEER", "CDProxSGT", "DADAO", "DIGing", "DProxSGT", "DmSGD", "GTAdam", "GTSAGA", "GTSARAH", "GTVR",
     "GossipDiLoCo", "GossipLearning", "GradientTracking", "KGT", "MomentumTracking", "NesterovGradientTracking",
     "OverlapSGP", "PowerGossip", "PushSum", "RelaySGD", "ScaledLocalSGD", "WangElia",
 }  # fmt: skip

@@ -10,6 +10,7 @@ import numpy_decentralized as peers
 import numpy_federated as federated
 import numpy_newer as newer
 import numpy_outer as outer
+import numpy_poisson as poisson
 from beds import MEAN, N, coins, own_coins
 from table import ADAMW, LR, OUTER, SGD, STEPS, TOP, WIDE, H, Row, T, X, adamw, divided, pair, soften, top
 
@@ -48,6 +49,11 @@ def power_gossip(case, iterations):
 
 
 PEERS = {
+    "A2CiD2": Row(
+        {"chi1": 3.0, "chi2": 0.75},
+        lambda c: poisson.a2cid2_in_rounds(*c.peers, 3.0, 0.75),
+        lambda run, ref: [pair(run.nodes.other, ref[1])],
+    ),
     "ADMM": Row(
         {"penalty": 0.5, "exact": True},
         lambda c: peers.admm(c.W, c.A, c.b, X, T, 0.5),
@@ -71,6 +77,11 @@ PEERS = {
     "CTA local": Row(STEPS, lambda c: peers.cta(*c.peers, H)),
     "D2": Row({}, lambda c: peers.d2(*c.peers)),
     "D2 slots": Row({}, lambda c: peers.d2(*c.peers), form="slots"),
+    "DADAO": Row(
+        {"mu": 0.25, "chi1": 0.3},
+        lambda c: poisson.dadao_in_rounds(c.W, c.F, X, T, 0.25, 1 / LR, 0.3),
+        lambda run, ref: [pair(run.nodes.yt, ref[1][3]), pair(run.nodes.zt, ref[1][5], 1e-10)],
+    ),
     "DAdam": Row({"b1": 0.8, "b2": 0.9, "eps": 1e-3}, lambda c: peers.dadam(*c.peers, 0.8, 0.9, 1e-3)),
     "DAdam amsgrad": Row(
         {"b1": 0.8, "b2": 0.95, "eps": 0.1, "amsgrad": True}, lambda c: peers.amsgrad(*c.peers, 0.8, 0.95, 0.1)

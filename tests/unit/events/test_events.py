@@ -162,3 +162,34 @@ def test_isolated_nodes_are_named():
     acts = events.poisson(1.0, 10.0, 3)
     with pytest.raises(checks.InputError, match="got 1 nodes without neighbours, of which node 2"):
         events.paired(acts, np.array([0, 1, 2, 2]), np.array([1, 0]))
+
+
+def test_meetings_along_edges_are_poisson_processes():
+    edges, rates = np.array([[0, 1], [0, 2], [1, 3]]), np.array([0.5, 2.0, 0.0])
+    met = events.meetings(rates, edges, 3000.0, seed=1)
+    counts = np.array([np.sum((met.node == i) & (met.partner == j)) for i, j in edges])
+    assert counts.sum() == len(met.node) and np.all(np.abs(counts - 3000 * rates) <= 5 * np.sqrt(3000 * rates))
+    assert np.all(np.diff(met.seconds) >= 0)
+    windows = np.histogram(met.seconds, np.arange(3001))[0]
+    assert abs(windows.var() / 2.5 - 1) < 5 * np.sqrt(3 / 3000)
+    away = events.meetings(rates, edges, 3000.0, seed=1, away=events.Absences([(2, 100.0, 2000.0)], 4))
+    gone = (met.partner == 2) & (met.seconds >= 100) & (met.seconds < 2000)
+    assert gone.any() and np.array_equal(away.seconds, met.seconds[~gone])
+
+
+def test_places_for_those_alone_and_for_pairs():
+    """Each kind fills its own places; the order of each node is kept."""
+    for seed in SEEDS:
+        plan = planned(seed)
+        alone = plan.node == plan.partner
+        assert 0.02 < alone.mean() < 0.3
+        table = events.waves(plan, 10, 2, 60, alone=1)
+        assert table.event.shape[1] == 3 and table.per_window * 5 == len(table.event)
+        first, rest = table.event[:, :1], table.event[:, 1:]
+        assert alone[first[first >= 0]].all() and not alone[rest[rest >= 0]].any()
+        order = table.event[table.event >= 0]
+        assert np.array_equal(np.sort(order), np.arange(300))
+        wave = np.empty(300, int)
+        wave[order] = np.nonzero(table.event >= 0)[0]
+        for node in range(10):
+            assert np.all(np.diff(wave[(plan.node == node) | (plan.partner == node)]) > 0)

@@ -98,7 +98,10 @@ def test_a_run_shows_planned_seconds_resumes_and_stops_at_the_horizon(tmp_path):
         (lambda: Waves.pairs(RING, law="constant", horizon=0.5), "nobody acts"),
         (lambda: Waves.pairs(RING, transfer=-0.1), "transfer"),
         (lambda: Waves.pairs(RING, transfer=0.1, away=[(0, 1.0, 2.0)]), "got transfer and away"),
-        (lambda: Waves.push(topology.from_weights(np.eye(3))), "got 3 nodes without neighbours"),
+        (
+            lambda: Waves.push(topology.from_weights(np.eye(3), allow_disconnected=True)),
+            "got 3 nodes without neighbours",
+        ),
     ],
 )
 def test_bad_input_is_a_sentence(make, words):

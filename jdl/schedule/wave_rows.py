@@ -1,0 +1,113 @@
+"""The rows of waves: which nodes have one, who of them works, and since when each has not taken part."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from jdl import checks, events
+
+__all__ = ["WaveRows", "pairs_in_waves", "rows_of", "well_filled"]
+
+
+class WaveRows(NamedTuple):
+    """The arrays of `jdl.schedule.Waves`, which says what they are; of NumPy."""
+
+    first: np.ndarray
+    second: np.ndarray
+    acts: np.ndarray
+    meets: np.ndarray
+    elapsed: np.ndarray
+
+
+def rows_of(planned: events.Events, table: events.WaveTable, n: int, alone: int = 0) -> WaveRows:
+    """The rows of waves.
+
+    Args:
+      planned: the events.
+      table: their waves.
+      n: number of nodes.
+      alone: how many places of a wave are those of a node alone, which has no second row.
+    """
+    acts = table.event >= 0
+    since = events.since_last(planned, n)
+    node, partner, of_node, of_partner = (side[table.event] for side in (planned.node, planned.partner, *since))
+    paired = slice(alone, None)
+    meets = (acts & (node != partner))[:, paired]
+    second = partner[:, paired]
+    node, second = _distinct(node, second, acts, meets) if n > 1 else (node, second)
+    elapsed = np.where(
+        np.concatenate([acts, meets], axis=1), np.concatenate([of_node, of_partner[:, paired]], axis=1), 0
+    )
+    return WaveRows(node, second, acts, meets, elapsed)
+
+
+def well_filled(
+    planned: events.Events,
+    n: int,
+    width: int | None,
+    share: float,
+    count: int | None,
+    seconds: float | None,
+    padding: float,
+) -> tuple[events.WaveTable, int]:
+    """Waves of two kinds of events with few empty places, and how many places are those of nodes alone.
+
+    Args:
+      planned: events of a node alone, and of two nodes.
+      n: number of nodes.
+      width: places for nodes alone in a wave; None for an eighth of n, halved until few enough places are empty.
+      share: the meetings for each event of a node alone, in the mean: places of each kind are in this proportion.
+      count: see `jdl.events.waves`.
+      seconds: see `jdl.events.waves`.
+      padding: the largest share of places that may be empty, where `width` is None.
+    """
+    if n < 3:  # too few nodes for places of both kinds
+        return pairs_in_waves(planned, n, None, count, seconds), int(n == 1)
+    checks.bounded("padding", padding, 0, 1)
+    given = None if width is None else checks.whole("width", width, 1)
+    alone = max(n // 8, 1) if given is None else given
+    while True:
+        pairs = max(round(alone * share), 1 if share else 0)
+        rows = alone + 2 * pairs
+        fewer = f"got width={alone} with n={n}, need {rows} nodes for {alone} alone and {pairs} pairs; try width="
+        checks.require(rows <= n or given is None, f"{fewer}{max(int(n / (1 + 2 * share)), 1)}")
+        if rows <= n:
+            table = events.waves(planned, n, pairs, count, seconds, alone=alone)
+            if given is not None or alone == 1 or len(planned.node) >= (1 - padding) * table.event.size:
+                return table, alone
+        alone = max(alone // 2, 1)
+
+
+def pairs_in_waves(
+    planned: events.Events, n: int, width: int | None, count: int | None, seconds: float | None
+) -> events.WaveTable:
+    """Waves of events of two nodes, each of which has places for both; one node has a place for itself alone."""
+    most = max(n // 2, 1)
+    width = max(n // 8, 1) if width is None else checks.whole("width", width, 1)
+    checks.require(width <= most, f"got width={width} with n={n}, need two nodes for each event; try width={most}")
+    if n == 1:
+        return events.waves(planned, n, 0, count, seconds, alone=1)
+    return events.waves(planned, n, width, count, seconds)
+
+
+def _distinct(
+    node: np.ndarray, partner: np.ndarray, acts: np.ndarray, meets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides of all waves, where the places of nobody are filled with nodes that the wave does not have.
+
+    Of the first m nodes, a wave with a of them and m places leaves at least m - a.
+    """
+    both, there = np.concatenate([node, partner], axis=1), np.concatenate([acts, meets], axis=1)
+    total, m = both.shape
+    taken = np.zeros((total, m + 1), bool)
+    wave, place = np.nonzero(there)
+    taken[wave, np.minimum(both[wave, place], m)] = True
+    free = ~taken[:, :m]
+    rank = np.cumsum(free, axis=1)
+    missing = (~there).sum(axis=1)
+    spare = np.nonzero(free & (rank <= missing[:, None]))[1]
+    both[~there] = spare
+    both = both.astype(np.int32)
+    return both[:, : node.shape[1]], both[:, node.shape[1] :]
