@@ -48,6 +48,7 @@ from jdl.algorithms.federated.fedasync import FedAsync
 from jdl.algorithms.federated.fedavg import FedAvg
 from jdl.algorithms.federated.fedavgm import FedAvgM
 from jdl.algorithms.federated.fedbuff import FedBuff
+from jdl.algorithms.federated.fedcompass import FedCompass
 from jdl.algorithms.federated.feddyn import FedDyn
 from jdl.algorithms.federated.fedlin import FedLin
 from jdl.algorithms.federated.fedlt import FedLT
@@ -139,6 +140,7 @@ __all__ = [
     "FedAvg",
     "FedAvgM",
     "FedBuff",
+    "FedCompass",
     "FedDyn",
     "FedLin",
     "FedLT",
