@@ -40,6 +40,7 @@ from jdl.algorithms.dual.lt_admm_vr import LTADMMVR
 from jdl.algorithms.dual.opapc import OPAPC
 from jdl.algorithms.dual.proxskip import ProxSkip
 from jdl.algorithms.federated.afl import AFL
+from jdl.algorithms.federated.cdfl import CDFL
 from jdl.algorithms.federated.drfa import DRFA
 from jdl.algorithms.federated.easgd import EASGD
 from jdl.algorithms.federated.fedac import FedAc
@@ -105,6 +106,7 @@ __all__ = [
     "AugDGM",
     "AverageDirectionSAM",
     "BEER",
+    "CDFL",
     "CDProxSGT",
     "CTA",
     "D2",

@@ -186,6 +186,27 @@ def fedcompass(taken, G, x, lr, n, alpha, s):
     return run([one[0] for one in taken], x, n, arrive)
 
 
+def cdfl(arrivals, G, x, lr, n, H, clusters, mixing, power, sharpness):
+    """Li & Zhu 2024: a mixture of clusters for each client, by distance. Returns what each client is served, and u."""
+    c, u, served, mixtures = clusters.copy(), np.full((n, len(clusters)), 1 / len(clusters)), [], []
+    pulled, held = np.tile(x, (n, 1)), np.zeros(n, int)
+    served.append(u @ c)
+    mixtures.append(u.copy())
+    for t, clients in enumerate(arrivals):
+        changes = []
+        for i in clients:
+            y = steps(G, pulled[i], i, n, lr, t, H)
+            nearness = np.linalg.norm(y - c, axis=1) ** -sharpness
+            u[i] = nearness / nearness.sum()
+            changes.append(mixing * (1 + t - held[i]) ** -power * u[i][:, None] * (y - c))
+        c = c + np.mean(changes, axis=0)
+        for i in clients:
+            pulled[i], held[i] = u[i] @ c, t + 1
+        served.append(u @ c)
+        mixtures.append(u.copy())
+    return np.array(served), np.array(mixtures)
+
+
 def heavy_ball(decay):
     """Momentum that a worker keeps from pull to pull."""
     m = 0.0

@@ -104,6 +104,12 @@ def who(does):
     ]
 
 
+def around(M, apart):
+    """The initial clusters, by the library's draws."""
+    draws = jax.random.normal(jax.random.split(jax.random.key(0), 1)[0], (M, x.size), x.dtype)
+    return x + apart * np.asarray(draws)
+
+
 def versions(run, ref):
     """Of the models that clients hold, which says how stale each arrival was."""
     return [pair(run.nodes.version, ref[1])]
@@ -129,6 +135,18 @@ SERVER = {
         )[:2],
         lambda run, ref: [pair(run.nodes.pulled.version, ref[1])],
         **ARRIVE,
+    ),
+    "CDFL": Row(
+        {"clusters": 3, "mixing": 0.7, "power": 0.4, "sharpness": 3.0, "apart": 0.5, **STEPS},
+        lambda c: asynchronous.cdfl(one_by_one(), c.G, x, LR, N, H, around(3, 0.5), 0.7, 0.4, 3.0),
+        lambda run, ref: [pair(run.server.mixtures, ref[1])],
+        **ARRIVE,
+    ),
+    "CDFL of samples": Row(
+        {"sharpness": 2.0, "apart": 0.3, **STEPS},
+        lambda c: asynchronous.cdfl([[*who] for who in c.samples], c.G, x, LR, N, H, around(2, 0.3), 0.6, 0.5, 2.0),
+        lambda run, ref: [pair(run.server.mixtures, ref[1])],
+        participants=(3,),
     ),
     "DRFA": Row(
         {"share_lr": 0.001, **STEPS},

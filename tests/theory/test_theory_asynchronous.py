@@ -63,6 +63,30 @@ def test_async_diloco_without_delay_of_all_at_once_is_diloco():
     beds.same(beds.record(jdl.simulation(problem, method, talk), X[0]).models, diloco.models, 1e-12)
 
 
+def test_cdfl_of_one_cluster_is_fedasync():
+    """The first rows are served the newest model of the one cluster, as the server's own."""
+    methods = (
+        jdl.algorithms.CDFL(lr=LR, clusters=1, local_steps=2),
+        jdl.algorithms.FedAsync(lr=LR, rho=0.0, local_steps=2),
+    )
+    runs = [beds.record(jdl.simulation(beds.quadratic(), one, Arrivals.of(SECONDS, T)), X[0]) for one in methods]
+    beds.same(runs[0].models, np.broadcast_to(runs[1].models, runs[0].models.shape), 1e-12)
+    assert np.array_equal(runs[0].nodes.pulled.version, runs[1].nodes.version)
+
+
+def test_cdfl_recovers_planted_clusters():
+    """Two groups of clients with one optimum each: mixtures become one-hot, and users are served their optimum."""
+    optima = np.array([np.ones(3), -np.ones(3)])
+    group = np.array([0, 1, 1, 0, 1, 0, 0, 1])
+    problem = jdl.problems.quadratic(N, dim=3).replace(A=jnp.stack([jnp.eye(3)] * N), b=jnp.asarray(optima[group]))
+    method = jdl.algorithms.CDFL(lr=0.2, sharpness=8.0)
+    run = beds.record(jdl.simulation(problem, method, Arrivals.of(SECONDS, 300)), np.zeros(3), rounds=300)
+    u = np.asarray(run.server.mixtures)[-1]
+    of_first = np.argmax(u[0])
+    assert np.all(np.argmax(u, axis=1) == np.where(group == 0, of_first, 1 - of_first)) and u.max(axis=1).min() > 0.99
+    assert np.abs(run.models[-1] - optima[group]).max() < 0.02
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_groups_of_compass_are_those_of_an_event_loop_of_its_own(known):
     """Under constant and log-normal times, patience from none to much, and clients that finish in the same second."""
