@@ -42,6 +42,7 @@ from jdl.algorithms.dual.lt_admm_vr import LTADMMVR
 from jdl.algorithms.dual.opapc import OPAPC
 from jdl.algorithms.dual.proxskip import ProxSkip
 from jdl.algorithms.federated.afl import AFL
+from jdl.algorithms.federated.cdfl import CDFL
 from jdl.algorithms.federated.drfa import DRFA
 from jdl.algorithms.federated.easgd import EASGD
 from jdl.algorithms.federated.fedac import FedAc
@@ -50,6 +51,7 @@ from jdl.algorithms.federated.fedasync import FedAsync
 from jdl.algorithms.federated.fedavg import FedAvg
 from jdl.algorithms.federated.fedavgm import FedAvgM
 from jdl.algorithms.federated.fedbuff import FedBuff
+from jdl.algorithms.federated.fedcompass import FedCompass
 from jdl.algorithms.federated.feddyn import FedDyn
 from jdl.algorithms.federated.fedlin import FedLin
 from jdl.algorithms.federated.fedlt import FedLT
@@ -107,6 +109,7 @@ __all__ = [
     "AugDGM",
     "AverageDirectionSAM",
     "BEER",
+    "CDFL",
     "CDProxSGT",
     "CTA",
     "D2",
@@ -143,6 +146,7 @@ __all__ = [
     "FedAvg",
     "FedAvgM",
     "FedBuff",
+    "FedCompass",
     "FedDyn",
     "FedLin",
     "FedLT",

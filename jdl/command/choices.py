@@ -15,7 +15,7 @@ from jdl.command.inline import name_of, spelled_in_full
 from jdl.exchange.stack import is_compressor, wraps
 from jdl.plan import TALKS
 
-__all__ = ["Choices", "Chosen", "FirstGraph", "choose", "choose_graph", "in_order", "with_new_names"]
+__all__ = ["Choices", "Chosen", "FirstGraph", "choose", "choose_graph", "has_server", "in_order", "with_new_names"]
 
 
 def _on_the_way_down() -> list[str]:
@@ -94,7 +94,7 @@ class Chosen(NamedTuple):
 
     Args:
       algorithm: the method.
-      topology: None if the method does not mix; "sampling" if a server samples clients.
+      topology: None if the method does not mix; "sampling" if a server samples clients, and nothing else is said.
       problem: the problem.
       partition: None if the problem does not divide a data set.
       network: the exchanges, in their order: attacks, those of --network, and a rule. The options of each may follow
@@ -148,12 +148,12 @@ def choose(choices: Choices) -> Chosen:
     needs = members("algorithms")[algorithm]().needs
     topology = choices.topology and _known_topology(choices.topology)
     checks.require(
-        not topology or "server" not in needs,
+        not topology or "server" not in needs or has_server(topology),
         f"got topology {topology!r} with {algorithm}, which has a server and no topology; leave --topology out, and "
         "set the number of clients in a round by --participants",
     )
     if "server" in needs:
-        topology = "sampling"
+        topology = topology or "sampling"
     elif topology is None and needs & TALKS:
         topology = "tree" if "tree" in needs else "random_regular"
     problem = known("problems", choices.problem)
@@ -163,7 +163,9 @@ def choose(choices: Choices) -> Chosen:
     checks.require(not down or "server" in needs, f"got --network-down with {algorithm}, which has no server, {need}")
     around = in_order("schedules", choices.schedule)
     need = "need a topology whose links it changes; leave it out, or give --topology ring"
-    checks.require(not around or topology not in (None, "sampling"), f"got --schedule with {algorithm}, {need}")
+    checks.require(
+        not around or not (topology is None or has_server(topology)), f"got --schedule with {algorithm}, {need}"
+    )
     own, partition = inspect.signature(maker("problems", problem)).parameters.get("partition"), choices.partition
     need = "whose nodes have data of their own; leave --partition out, or give --problem digits"
     checks.require(own is not None or partition is None, f"got partition {partition!r} with {problem}, {need}")
@@ -206,6 +208,18 @@ def with_new_names(words: list[str]) -> list[str]:
 def choose_graph(first: FirstGraph) -> Chosen:
     """Find the topology that `jdl topo` names."""
     return Chosen("", _known_topology(first.graph), "", None, ())
+
+
+def has_server(topology: str) -> bool:
+    """Whether a topology of the command line is a schedule of the clients of a server.
+
+    >>> has_server("arrivals"), has_server("ring")
+    (True, False)
+    """
+    if topology == "sampling":
+        return True
+    made = maker("topologies", _known_topology(topology))
+    return "server" in getattr(getattr(made, "__self__", made), "provides", ())
 
 
 def _known_topology(name: str) -> str:

@@ -14,7 +14,7 @@ from jdl import checks
 from jdl.command import unknown
 from jdl.command.axes import LISTS, Axis, Dimension
 from jdl.command.catalogue import known, members
-from jdl.command.choices import Choices, Chosen, choose, in_order
+from jdl.command.choices import Choices, Chosen, choose, has_server, in_order
 from jdl.command.flags import flags_of
 from jdl.command.slots import Slot, slots_of, value_in
 
@@ -76,7 +76,7 @@ def _combinations(
 ) -> Iterator[tuple[dict[str, str], dict[int, int]]]:
     """All combinations of parts: the text of each flag that names parts and applies, and the place in each dimension.
 
-    A topology applies to methods without a server, a way down to those with one, a partition to data that are divided.
+    A graph applies to methods without a server, a way down to those with one, a partition to data that are divided.
     """
     seen = set()
     for indices in itertools.product(*(range(dimensions[place].length) for place in with_parts)):
@@ -107,7 +107,8 @@ def _is_used(dimension: Dimension, named: Mapping[str, str], applied: Mapping[st
 def _applies(flag: str, named: Mapping[str, str]) -> bool:
     if flag in ("topology", "schedule", "network_down"):
         served = "server" in members("algorithms")[known("algorithms", named.get("algorithm", "dpsgd"))]().needs
-        return served == (flag == "network_down")
+        of_server = flag == "topology" and flag in named and has_server(named[flag])
+        return served == (flag == "network_down" or of_server)
     if flag == "partition":
         return choose(Choices(problem=named.get("problem", "digits"))).partition is not None
     return True

@@ -32,6 +32,7 @@ from jdl.runs.first_round import check_memory, check_metrics, check_words, first
 from jdl.runs.memory import fits_in_memory, shapes_of_model
 from jdl.runs.needs import REMEDIES, check_needs
 from jdl.runs.per_node import kept_per_node
+from jdl.runs.planned import say_unexpected
 from jdl.runs.privacy import say_expected
 from jdl.runs.signatures import SCHEDULE, WRAPPER, check_calls, of_algorithm
 from jdl.runs.timed import check_clock, steps_of
@@ -160,6 +161,7 @@ def simulation(
         check_needs(built, plan)
         say_expected(built, plan)
         say_expanding(built)
+        say_unexpected(built)
         if clock is not None:
             built = built.replace(work=steps_of(built))
             shapes = program_key(built)

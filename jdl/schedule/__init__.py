@@ -11,6 +11,7 @@ from jdl.schedule.asynchronous_pairs import AsynchronousPairs
 from jdl.schedule.availability import Availability
 from jdl.schedule.churn import Churn
 from jdl.schedule.communication import FinalMerge, Windowed
+from jdl.schedule.compass import Compass
 from jdl.schedule.crashes import Crashes
 from jdl.schedule.cyclic import Cyclic
 from jdl.schedule.cyclic_sampling import CyclicSampling
@@ -54,6 +55,7 @@ __all__ = [
     "AsynchronousPairs",
     "Availability",
     "Churn",
+    "Compass",
     "Crashes",
     "Cyclic",
     "CyclicSampling",

@@ -10,28 +10,37 @@ import numpy as np
 
 from jdl.events.acts import durations
 
-__all__ = ["LAWS", "Planned", "planned"]
+__all__ = ["Planned", "factors", "of_one_width", "planned"]
 
-LAWS = {"constant": "constant", "exponential": "exponential", "lognormal": "log_normal"}  # as `jdl.events` names them
 BLOCK = 4096  # draws at once
 
 
 class Planned(NamedTuple):
-    """Who arrives in each round.
+    """Who arrives in each round, and who begins after it.
 
     Attributes:
       clients: i32[T, m], ascending and distinct.
-      used: bool[T, m], whether the client arrives; rows of the others are there for the width alone.
+      used: bool[T, m], whether the client arrives.
+      begins: bool[T, m], whether the client begins; None where those who arrive do. Rows of clients that do neither are
+        there for the width alone.
       seconds_at: f64[T + 1], the second at which the rounds before t have happened.
     """
 
     clients: np.ndarray
     used: np.ndarray
+    begins: np.ndarray | None
     seconds_at: np.ndarray
 
 
 def planned(
-    seconds: np.ndarray, rounds: int, law: str, sigma: float, buffer: int, window: float | None, seed: int
+    seconds: np.ndarray,
+    rounds: int,
+    law: str,
+    sigma: float,
+    buffer: int,
+    window: float | None,
+    concurrency: int,
+    seed: int,
 ) -> Planned:
     """Simulate the clients event by event; see `Arrivals.of` for the arguments, which are checked there.
 
@@ -39,12 +48,13 @@ def planned(
     order in which clients begin.
     """
     n, own = len(seconds), seconds.tolist()
-    factor = _factors(law, sigma, seed)
-    working = [(own[i] * next(factor), i) for i in range(n)]
+    factor, all_work = factors(law, sigma, seed), concurrency == n
+    idle = _Idle(n, concurrency, seed)
+    working = [(own[i] * next(factor), i) for i in idle.first]
     heapq.heapify(working)
-    if buffer == 1 and window is None:
+    if buffer == 1 and window is None and all_work:
         return _one_by_one(working, own, factor, rounds)
-    batches, seconds_at = [], np.zeros(rounds + 1)
+    batches, beginners, seconds_at = [], [], np.zeros(rounds + 1)
     for t in range(rounds):
         now, batch = 0.0, []
         if window is None:
@@ -55,12 +65,45 @@ def planned(
             now = (t + 1) * window
             while working and working[0][0] <= now:
                 batch.append(heapq.heappop(working)[1])
-        # They have waited for the server's step, and begin together.
-        for client in batch:
+        # Those who arrived have waited for the server's step, and others begin for them, or they themselves.
+        begin = batch if all_work else idle.drawn_after(batch)
+        for client in begin:
             heapq.heappush(working, (now + own[client] * next(factor), client))
         batches.append(batch)
+        beginners.append(begin)
         seconds_at[t + 1] = now
-    return Planned(*_of_one_width(batches, n), seconds_at)
+    if all_work:
+        clients, used = of_one_width(batches, n)
+        return Planned(clients, used, None, seconds_at)
+    clients, _ = of_one_width([list({*batch, *begin}) for batch, begin in zip(batches, beginners, strict=True)], n)
+    used, begins = (_among(clients, who) for who in (batches, beginners))
+    return Planned(clients, used, begins, seconds_at)
+
+
+class _Idle:
+    """The clients that do not work, of whom those who begin are drawn uniformly.
+
+    Attributes:
+      first: those who work at second 0.
+    """
+
+    def __init__(self, n: int, concurrency: int, seed: int):
+        if concurrency == n:
+            self.first = list(range(n))
+            return
+        self.rng = np.random.default_rng((seed, 1))  # draws of its own, so that times do not depend on them
+        order = self.rng.permutation(n).tolist()
+        self.first, self.idle = sorted(order[:concurrency]), order[concurrency:]
+
+    def drawn_after(self, batch: list[int]) -> list[int]:
+        """As many as have arrived, who are idle now as well; the drawn ones are not idle any more."""
+        self.idle += batch
+        drawn = []
+        for _ in batch:
+            place = int(self.rng.integers(len(self.idle)))
+            self.idle[place], self.idle[-1] = self.idle[-1], self.idle[place]
+            drawn.append(self.idle.pop())
+        return drawn
 
 
 def _one_by_one(working: list[tuple[float, int]], own: list[float], factor: Iterator[float], rounds: int) -> Planned:
@@ -70,23 +113,29 @@ def _one_by_one(working: list[tuple[float, int]], own: list[float], factor: Iter
         now, client = working[0]
         clients[t], seconds_at[t + 1] = client, now
         heapq.heapreplace(working, (now + own[client] * next(factor), client))
-    return Planned(np.asarray(clients, np.int32)[:, None], np.ones((rounds, 1), bool), np.asarray(seconds_at))
+    return Planned(np.asarray(clients, np.int32)[:, None], np.ones((rounds, 1), bool), None, np.asarray(seconds_at))
 
 
-def _of_one_width(batches: list[list[int]], n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Batches of one width: others, who do not arrive, fill them up."""
+def of_one_width(batches: list[list[int]], n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Batches of one width, i32[T, m], ascending: others fill them up; bool[T, m], which are not others."""
     width = max(1, *map(len, batches))
     clients, used = np.zeros((len(batches), width), np.int32), np.zeros((len(batches), width), bool)
     for t, batch in enumerate(batches):
-        arrive = set(batch)
-        rest = (client for client in range(n) if client not in arrive)
+        there = set(batch)
+        rest = (client for client in range(n) if client not in there)
         row = sorted([*batch, *(next(rest) for _ in range(width - len(batch)))])
-        clients[t], used[t] = row, [client in arrive for client in row]
+        clients[t], used[t] = row, [client in there for client in row]
     return clients, used
 
 
-def _factors(law: str, sigma: float, seed: int) -> Iterator[float]:
+def _among(clients: np.ndarray, batches: list[list[int]]) -> np.ndarray:
+    """Which of the clients of each round are in its batch: bool[T, m]."""
+    there = map(set, batches)
+    return np.array([[client in who for client in row] for row, who in zip(clients.tolist(), there, strict=True)])
+
+
+def factors(law: str, sigma: float, seed: int) -> Iterator[float]:
     """Random factors of mean one on the times of clients."""
-    draw = durations(1.0, 1, LAWS[law], sigma, np.random.default_rng(seed))
+    draw = durations(1.0, 1, law, sigma, np.random.default_rng(seed))
     while True:
         yield from draw(np.zeros(BLOCK, np.int32)).tolist()

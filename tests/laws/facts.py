@@ -55,8 +55,8 @@ MORE_THAN_A_MODEL = {
 # The same to a server, which sends more than a model, or is sent more than one change of it a round. A server without
 # rounds tells its version beside its model, and is sent changes of models of before.
 MORE_THAN_A_CHANGE = {
-    "AsyncDiLoCo", "DRFA", "DeMo", "FSVRG", "FedAMD", "FedAc", "FedAsync", "FedBuff", "FedLin", "FedNova", "FedPD",
-    "FetchSGD", "MimeLite", "QFedAvg", "Scaffnew", "Scaffold", "SparseLoCo", "StreamingDiLoCo",
+    "AsyncDiLoCo", "CDFL", "DRFA", "DeMo", "FSVRG", "FedAMD", "FedAc", "FedAsync", "FedBuff", "FedCompass", "FedLin",
+    "FedNova", "FedPD", "FetchSGD", "MimeLite", "QFedAvg", "Scaffnew", "Scaffold", "SparseLoCo", "StreamingDiLoCo",
 }  # fmt: skip
 
 # Servers that take a step when a number of changes has arrived, from however many clients.

@@ -22,6 +22,7 @@ import jdl
 from jdl import plan as plans
 from jdl.checks import InputError
 from jdl.command.catalogue import members
+from jdl.command.choices import has_server
 from jdl.engine import sim as simulator
 from jdl.engine.deliveries import traffic_of
 from jdl.engine.rounds import plan_at
@@ -38,8 +39,10 @@ RETURNS = {
 }  # a class: a schedule
 STATIC = [name for name, made in RETURNS.items() if made is Topology]
 CYCLES = [name for name, made in RETURNS.items() if made == list[Topology]]
-# What is planned in time has rows for those alone who act; `tests/theory/test_theory_waves.py` executes it.
+# What is planned in time has rows for those alone who act, or clients of a server; `tests/theory/test_theory_waves.py`
+# and `tests/theory/test_theory_asynchronous.py` execute it.
 PLANNED = [name for name, make in MAKE.items() if hasattr(getattr(make, "__self__", make), "waves_per_window")]
+PLANNED += [name for name in MAKE if has_server(name)]
 DRAWN = [name for name in RETURNS if name not in STATIC + CYCLES + PLANNED]
 
 # The forms of a plan, and the kinds of W: (kind, symmetric).

@@ -38,7 +38,7 @@ from table import (
     x,
 )
 
-from jdl.schedule import Arrivals, Availability
+from jdl.schedule import Arrivals, Availability, Compass
 
 
 @functools.cache
@@ -78,6 +78,38 @@ def in_windows():
     return [[*np.flatnonzero((t + 1) % every == 0)] for t in range(T)]
 
 
+# Groups of unequal clients under random times, of whom some are late.
+SPEEDS = np.array([0.5, 0.6, 0.7, 1.0, 1.1, 1.5, 2.5, 3.0])
+LIMITS = {"least": 1, "most": 4, "latest": 1.05, "momentum": 0.5, "law": "log_normal", "sigma": 0.4}
+
+
+def lognormal(sigma, seed=0):
+    draws = np.exp(sigma * np.random.default_rng(seed).standard_normal(4096) - sigma**2 / 2)
+    return iter(draws.tolist()).__next__
+
+
+def in_groups(rounds=T):
+    return asynchronous.compass(SPEEDS, rounds, 1, 4, 1.05, 0.5, lognormal(0.4))
+
+
+def half_at_work():
+    return Arrivals.of(SECONDS, T, concurrency=4, seed=3, steps=BUDGETS)
+
+
+def who(does):
+    """The clients that arrive, or begin, in each round of that plan."""
+    plan = half_at_work()
+    return [
+        row[there].tolist() for row, there in zip(*map(np.asarray, (plan.clients, getattr(plan, does))), strict=True)
+    ]
+
+
+def around(M, apart):
+    """The initial clusters, by the library's draws."""
+    draws = jax.random.normal(jax.random.split(jax.random.key(0), 1)[0], (M, x.size), x.dtype)
+    return x + apart * np.asarray(draws)
+
+
 def versions(run, ref):
     """Of the models that clients hold, which says how stale each arrival was."""
     return [pair(run.nodes.version, ref[1])]
@@ -103,6 +135,18 @@ SERVER = {
         )[:2],
         lambda run, ref: [pair(run.nodes.pulled.version, ref[1])],
         **ARRIVE,
+    ),
+    "CDFL": Row(
+        {"clusters": 3, "mixing": 0.7, "power": 0.4, "sharpness": 3.0, "apart": 0.5, **STEPS},
+        lambda c: asynchronous.cdfl(one_by_one(), c.G, x, LR, N, H, around(3, 0.5), 0.7, 0.4, 3.0),
+        lambda run, ref: [pair(run.server.mixtures, ref[1])],
+        **ARRIVE,
+    ),
+    "CDFL of samples": Row(
+        {"sharpness": 2.0, "apart": 0.3, **STEPS},
+        lambda c: asynchronous.cdfl([[*who] for who in c.samples], c.G, x, LR, N, H, around(2, 0.3), 0.6, 0.5, 2.0),
+        lambda run, ref: [pair(run.server.mixtures, ref[1])],
+        participants=(3,),
     ),
     "DRFA": Row(
         {"share_lr": 0.001, **STEPS},
@@ -241,6 +285,18 @@ SERVER = {
         lambda c: asynchronous.fedbuff(in_windows(), c.G, x, LR, N, H, 1, 0.5)[:2],
         versions,
         talk=lambda: Arrivals.of(np.add(SECONDS, 1.5), T, window=2.0),
+    ),
+    # Four of eight at work, who take their own numbers of steps; the plan, proved elsewhere, says who begins.
+    "FedBuff of some at work": Row(
+        {"buffer": 2, "power": 0.3, **STEPS},
+        lambda c: asynchronous.fedbuff(who("used"), c.G, x, LR, N, BUDGETS, 2, 0.3, begins=who("begins"))[:1],
+        talk=half_at_work,
+    ),
+    "FedCompass": Row(
+        {"mixing": 0.7, "power": 0.4, "local_steps": 4},
+        lambda c: asynchronous.fedcompass(in_groups(), c.G, x, LR, N, 0.7, lambda tau: (1 + tau) ** -0.4)[:2],
+        versions,
+        talk=lambda: Compass.of(SPEEDS, T, **LIMITS),
     ),
     "FedDyn": Row(
         {"alpha": 0.7, **STEPS},

@@ -99,6 +99,15 @@ def test_flags_reach_the_parts_whether_spelled_with_hyphens_or_underscores(parts
     assert simulation == json.loads(json.dumps(describe(expected)))
 
 
+def test_a_server_without_rounds_is_a_topology(parts_of):
+    argv = ["--algorithm", "fedbuff", "--topology", "arrivals", "--concurrency", "2", "--law", "constant"]
+    found = parts_of(*argv, "--problem", "quadratic", "--nodes", "8", "--arrivals", "20", "--buffer", "3")
+    assert found["algorithm"]["type"].endswith("FedBuff") and found["algorithm"]["buffer"] == 3
+    expected = jdl.schedule.Arrivals.for_nodes(8, arrivals=20, concurrency=2, law="constant")
+    parts = jdl.problems.quadratic(8), jdl.algorithms.FedBuff(buffer=3), expected
+    assert found["schedule"] == json.loads(json.dumps(describe(jdl.simulation(*parts))))["schedule"]
+
+
 def test_flags_say_who_is_dishonest_and_that_own_data_count(parts_of):
     found = parts_of(*SMALL, "--own", "--dishonest", "0.25", "--groups", "2", "--role-seed", "3")
     how = {"functions": [], "own": True, "honest_only": True, "per_node": None}
