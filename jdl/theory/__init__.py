@@ -13,10 +13,12 @@ from jdl.theory.estimates import (
     heterogeneity,
     neighbourhood_heterogeneity,
 )
+from jdl.theory.experts import LiveExperts, live_experts
 from jdl.theory.finite import finite_time, finite_time_steps
 from jdl.theory.fitted import FittedRate, fitted_rate
 from jdl.theory.linear import Prediction, StableRates, Stationary, predict, stable_rates, stationary
 from jdl.theory.outcomes import Outcome, contraction_of_outcomes, effective_neighbours_of_outcomes, outcomes
+from jdl.theory.parallel import ddp_seconds, pipeline_seconds
 from jdl.theory.random_schedules import lossy_contraction, random_contraction
 from jdl.theory.rates import QuadraticRate, best_quadratic_rate, predicted_rounds, quadratic_rate, rounds_to_shrink
 from jdl.theory.realised import Realised, realised_gap, realised_rounds
@@ -26,6 +28,7 @@ __all__ = [
     "Factors",
     "FittedRate",
     "GradientNoise",
+    "LiveExperts",
     "NeighbourhoodHeterogeneity",
     "Outcome",
     "Prediction",
@@ -38,6 +41,7 @@ __all__ = [
     "bounds",
     "contraction_of_outcomes",
     "cycle_time",
+    "ddp_seconds",
     "effective_neighbours_of_outcomes",
     "factors_beside",
     "finite_time",
@@ -48,11 +52,13 @@ __all__ = [
     "heterogeneity",
     "kth_of_exponentials",
     "limit_weights",
+    "live_experts",
     "lossy_contraction",
     "maximum_cycle_mean",
     "neighbourhood_heterogeneity",
     "node_gradients",
     "outcomes",
+    "pipeline_seconds",
     "predict",
     "predicted_rounds",
     "quadratic_rate",
