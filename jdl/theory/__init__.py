@@ -22,6 +22,7 @@ from jdl.theory.parallel import ddp_seconds, pipeline_seconds
 from jdl.theory.random_schedules import lossy_contraction, random_contraction
 from jdl.theory.rates import QuadraticRate, best_quadratic_rate, predicted_rounds, quadratic_rate, rounds_to_shrink
 from jdl.theory.realised import Realised, realised_gap, realised_rounds
+from jdl.theory.shares import all_reduce_seconds, all_reduce_shares
 from jdl.theory.time import cycle_time, kth_of_exponentials, maximum_cycle_mean, ring_all_reduce_seconds
 
 __all__ = [
@@ -37,6 +38,8 @@ __all__ = [
     "StableRates",
     "Stationary",
     "Transient",
+    "all_reduce_seconds",
+    "all_reduce_shares",
     "best_quadratic_rate",
     "bounds",
     "contraction_of_outcomes",

@@ -205,3 +205,75 @@ def test_live_experts_by_integration_and_in_closed_form():
         theory.live_experts([1, 0])
     with pytest.raises(checks.InputError, match=r"got fail=1\.5, need probabilities"):
         theory.live_experts([1, 1], 1.5)
+
+
+def loads_by_messages(shares, trains):
+    """What each node sends and receives, in vectors, message by message."""
+    n = len(shares)
+    sent, received = np.zeros(n), np.zeros(n)
+    for i, j in itertools.permutations(range(n), 2):
+        if trains[i]:  # node i hands its part to j, which hands the mean back
+            sent[i] += shares[j]
+            received[j] += shares[j]
+            sent[j] += shares[j]
+            received[i] += shares[j]
+    np.testing.assert_allclose(sent, received)
+    return sent
+
+
+def filled_up(rate, trains):
+    """The least time by bisection: shares that each node has time for, if at least two train beside each."""
+    m = trains.sum()
+    low, high = max(trains / rate), 1e6
+    for _ in range(200):
+        middle = (low + high) / 2
+        room = np.clip((middle * rate - trains) / (m - 2 * trains), 0, 1).sum()
+        low, high = (low, middle) if room >= 1 else (middle, high)
+    return high
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shares_of_an_all_reduce_fill_up_the_time(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(4, 9))
+    rate = rng.uniform(0.2, 1, n) * 10 ** rng.uniform(0, 2, n)
+    trains = np.arange(n) != 1 if seed % 2 else np.ones(n, bool)
+    shares = theory.all_reduce_shares(1e6 * rate, trains)
+    assert shares.min() >= 0
+    np.testing.assert_allclose(shares.sum(), 1)
+    found = theory.all_reduce_seconds(shares, 1e6, 1e6 * rate, trains, latency=0.5)
+    np.testing.assert_allclose(found, max(loads_by_messages(shares, trains) / rate) + 1)
+    np.testing.assert_allclose(found - 1, filled_up(rate, trains.astype(float)), rtol=1e-6)
+
+
+def test_no_shares_of_a_grid_are_faster():
+    grid = [(i / 40, j / 40, 1 - (i + j) / 40) for i in range(41) for j in range(41 - i)]
+    for rate, trains in [
+        ([1, 2, 5], [1, 1, 1]),
+        ([1, 1, 9], [1, 0, 1]),
+        ([3, 1, 1], [1, 0, 0]),
+        ([4, 3, 2], [0, 1, 1]),
+    ]:
+        rate, trains = np.array(rate, float), np.array(trains, bool)
+        best = min(max(loads_by_messages(shares, trains) / rate) for shares in grid)
+        found = theory.all_reduce_seconds(theory.all_reduce_shares(rate, trains), 1.0, rate, trains)
+        assert best - 0.1 < found <= best + 1e-6
+
+
+def test_closed_forms_of_shares():
+    for n in (1, 2, 5):
+        shares = theory.all_reduce_shares(np.full(n, 3e7))
+        np.testing.assert_allclose(shares, 1 / n, atol=1e-8)
+        ring = theory.ring_all_reduce_seconds(n, 1e6, 3e7)
+        np.testing.assert_allclose(theory.all_reduce_seconds(np.full(n, 1 / n), 1e6, [3e7] * n), ring)
+    # Behind a slow node, the others have time left: their shares are next to proportional.
+    np.testing.assert_allclose(theory.all_reduce_shares([0.01, 2, 1, 1]), [0, 0.5, 0.25, 0.25], atol=1e-6)
+    # One that cannot be reached; one that only helps, and is fast.
+    np.testing.assert_allclose(theory.all_reduce_shares([0, 1, 1, 1])[0], 0)
+    np.testing.assert_allclose(theory.all_reduce_shares([1, 1, 1, 100.0], np.arange(4) < 3), [0, 0, 0, 1], atol=1e-6)
+    with pytest.raises(checks.InputError, match="got nobody that trains"):
+        theory.all_reduce_shares([1, 1], [False, False])
+    with pytest.raises(checks.InputError, match="got bandwidth"):
+        theory.all_reduce_shares([0, 0])
+    with pytest.raises(checks.InputError, match=r"got shares=\[0\.5, 0\.4\]"):
+        theory.all_reduce_seconds([0.5, 0.4], 1.0, [1, 1])
