@@ -2,6 +2,7 @@
 
 from jdl.theory import bounds
 from jdl.theory.asking import node_gradients
+from jdl.theory.backups import backup_workers, expected_gains
 from jdl.theory.beside import Factors, factors_beside
 from jdl.theory.consensus import Transient, limit_weights, second_modulus, sigma_2, transient
 from jdl.theory.curvature import smoothness, strong_convexity
@@ -24,6 +25,7 @@ from jdl.theory.rates import QuadraticRate, best_quadratic_rate, predicted_round
 from jdl.theory.realised import Realised, realised_gap, realised_rounds
 from jdl.theory.shares import all_reduce_seconds, all_reduce_shares
 from jdl.theory.time import cycle_time, kth_of_exponentials, maximum_cycle_mean, ring_all_reduce_seconds
+from jdl.theory.waits import expected_waits
 
 __all__ = [
     "Factors",
@@ -40,12 +42,15 @@ __all__ = [
     "Transient",
     "all_reduce_seconds",
     "all_reduce_shares",
+    "backup_workers",
     "best_quadratic_rate",
     "bounds",
     "contraction_of_outcomes",
     "cycle_time",
     "ddp_seconds",
     "effective_neighbours_of_outcomes",
+    "expected_gains",
+    "expected_waits",
     "factors_beside",
     "finite_time",
     "finite_time_steps",

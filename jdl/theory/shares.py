@@ -48,30 +48,38 @@ def all_reduce_shares(bandwidth: Any, trains: Any = True) -> np.ndarray:
     rate, trains = _checked(bandwidth, trains)
     n, m = len(rate), trains.sum()
     reached = rate > 0
-    # Bandwidths as parts of the largest one, so that the numbers of the programme are of the order of one.
-    scaled, own = rate[reached] / rate.max(), trains[reached]
-    slope = np.diag(m - 2 * own)
-    least = _solved(slope, -own, scaled)[-1]
+    own, slope = trains[reached], m - 2 * trains[reached]
+    # Proportional shares take no longer than this, and no shares less than a quarter of it, if several nodes train: in
+    # this unit of time the numbers of the programme are of the order of one.
+    unit = np.max(own / rate[reached]) + m / rate.sum()
+    room = unit * rate[reached]
+    least = _solved(slope, -own, room)[-1]
     # Of the shares that are as fast, those next to proportional: least max_i w_i / bandwidth_i.
-    loads = np.column_stack([slope, np.zeros(len(own))]), least * scaled * (1 + 1e-9) - own
+    most = least * room * (1 + 1e-9) - own
+    found = _solved(np.ones(len(own)), np.zeros(len(own)), rate[reached] / rate.sum(), (slope, most))[:-1]
+    # The solver is exact to 1e-7 of the vector, which would be much for the slowest nodes.
+    found = np.where(slope > 0, np.minimum(found, np.maximum(most, 0) / np.maximum(slope, 1)), found)
     shares = np.zeros(n)
-    shares[reached] = np.clip(_solved(np.eye(len(own)), np.zeros(len(own)), scaled, loads)[:-1], 0, 1)
+    shares[reached] = np.abs(np.clip(found, 0, 1))
     return shares / shares.sum()
 
 
 def _solved(
-    A: np.ndarray, b: np.ndarray, rate: np.ndarray, more: tuple[np.ndarray, np.ndarray] | None = None
+    slope: np.ndarray, least: np.ndarray, room: np.ndarray, more: tuple[np.ndarray, np.ndarray] | None = None
 ) -> np.ndarray:
-    """(w, T) of least T with A w <= b + T rate, w >= 0, sum w = 1, and further inequalities of (w, T)."""
+    """(w, T) of least T with slope w <= least + T room, w >= 0, sum w = 1; and, with more = (a, b), a w <= b."""
     from scipy.optimize import linprog  # slow to import
 
-    one = np.append(np.ones(len(rate)), 0)
-    left, right = np.column_stack([A, -rate]), b
+    one = np.append(np.ones(len(room)), 0)
+    row = np.maximum(room, 1)
+    left, right = np.column_stack([np.diag(slope / row), -room / row]), least / row
     if more:
-        left, right = np.concatenate([left, more[0]]), np.concatenate([right, more[1]])
+        row = np.maximum(np.abs(more[1]), 1)
+        further = np.column_stack([np.diag(more[0] / row), np.zeros(len(room))])
+        left, right = np.concatenate([left, further]), np.concatenate([right, more[1] / row])
     solution = linprog(1 - one, left, right, one[None, :], [1.0], method="highs")
-    given = f"got bandwidths between {rate.min():.3g} and 1 of the largest one, on which the solver gives up"
-    checks.require(solution.success, f"{given}: {solution.message}; leave out the slowest nodes")
+    given = f"got {len(room)} bandwidths on which the solver gives up ({solution.message})"
+    checks.require(solution.success, f"{given}, need some that differ less; leave out the slowest nodes")
     return solution.x
 
 

@@ -271,6 +271,11 @@ def test_closed_forms_of_shares():
     # One that cannot be reached; one that only helps, and is fast.
     np.testing.assert_allclose(theory.all_reduce_shares([0, 1, 1, 1])[0], 0)
     np.testing.assert_allclose(theory.all_reduce_shares([1, 1, 1, 100.0], np.arange(4) < 3), [0, 0, 0, 1], atol=1e-6)
+    # Bandwidths that differ by nine orders of magnitude; the slowest one trains, or only helps.
+    for trains in (np.ones(4, bool), np.arange(4) > 0):
+        shares, rate = theory.all_reduce_shares([1, 1e9, 1e9, 2e9], trains), np.array([1, 1e9, 1e9, 2e9])
+        expected = 1e6 if trains[0] else filled_up(rate / 1e9, trains.astype(float)) / 1e3
+        np.testing.assert_allclose(theory.all_reduce_seconds(shares, 1e6, rate, trains), expected, rtol=1e-6)
     with pytest.raises(checks.InputError, match="got nobody that trains"):
         theory.all_reduce_shares([1, 1], [False, False])
     with pytest.raises(checks.InputError, match="got bandwidth"):
