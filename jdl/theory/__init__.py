@@ -18,6 +18,7 @@ from jdl.theory.experts import LiveExperts, live_experts
 from jdl.theory.finite import finite_time, finite_time_steps
 from jdl.theory.fitted import FittedRate, fitted_rate
 from jdl.theory.linear import Prediction, StableRates, Stationary, predict, stable_rates, stationary
+from jdl.theory.matchings import matcha_seconds
 from jdl.theory.outcomes import Outcome, contraction_of_outcomes, effective_neighbours_of_outcomes, outcomes
 from jdl.theory.parallel import ddp_seconds, pipeline_seconds
 from jdl.theory.random_schedules import lossy_contraction, random_contraction
@@ -62,6 +63,7 @@ __all__ = [
     "limit_weights",
     "live_experts",
     "lossy_contraction",
+    "matcha_seconds",
     "maximum_cycle_mean",
     "neighbourhood_heterogeneity",
     "node_gradients",

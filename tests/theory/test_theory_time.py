@@ -11,6 +11,7 @@ from scipy import integrate, stats
 import jdl
 from jdl import algorithms, checks, theory, topology
 from jdl.clock import Clock, Parallel
+from jdl.schedule import Matcha
 
 
 def cycles_of(n):
@@ -282,3 +283,34 @@ def test_closed_forms_of_shares():
         theory.all_reduce_shares([0, 0])
     with pytest.raises(checks.InputError, match=r"got shares=\[0\.5, 0\.4\]"):
         theory.all_reduce_seconds([0.5, 0.4], 1.0, [1, 1])
+
+
+def rounds_of_matchings(seed=0):
+    rng, n = np.random.default_rng(seed), 8
+    schedule = Matcha.of(topology.random_regular(n, 3, seed=seed), budget=0.5)
+    return schedule, rng.uniform(0.5, 1.5, n), rng.uniform(0, 2, (n, n))
+
+
+def test_a_round_of_matchings_over_all_that_may_be_used():
+    schedule, compute, latency = rounds_of_matchings()
+    partners, p = np.asarray(schedule.partners), np.asarray(schedule.probabilities, float)
+    expected = 0.0
+    for used in itertools.product([False, True], repeat=len(p)):
+        ends = [compute.max()]
+        for matching in np.flatnonzero(used):
+            ends += [compute[j] + latency[i, j] for i, j in enumerate(partners[:, matching]) if i != j]
+        expected += np.prod(np.where(used, p, 1 - p)) * max(ends)
+    np.testing.assert_allclose(theory.matcha_seconds(schedule, compute, latency), expected, rtol=1e-6)
+    none = schedule.replace(probabilities=schedule.probabilities * 0)
+    np.testing.assert_allclose(theory.matcha_seconds(none, compute, latency), compute.max())
+    with pytest.raises(checks.InputError, match=r"got compute of shape \(3,\)"):
+        theory.matcha_seconds(schedule, np.ones(3))
+
+
+@pytest.mark.slow
+def test_nodes_that_wait_for_their_neighbours_alone_are_no_slower():
+    schedule, compute, latency = rounds_of_matchings()
+    clock = Clock(compute.astype(np.float32), Parallel(rate=1e30, latency=latency.astype(np.float32)))
+    s = jdl.simulation(jdl.problems.quadratic(8), algorithms.DPSGD(0.1), schedule, clock=clock)
+    mean = jdl.timing(s, 3000, 1500, bits=1.0).simulated_seconds[-1] / 3000
+    assert compute.max() <= mean < theory.matcha_seconds(schedule, compute, latency) * 1.01
