@@ -20,12 +20,14 @@ from jdl.theory.fitted import FittedRate, fitted_rate
 from jdl.theory.linear import Prediction, StableRates, Stationary, predict, stable_rates, stationary
 from jdl.theory.matchings import matcha_seconds
 from jdl.theory.outcomes import Outcome, contraction_of_outcomes, effective_neighbours_of_outcomes, outcomes
+from jdl.theory.pace import ReconnectWindow, reconnect_window
 from jdl.theory.parallel import ddp_seconds, pipeline_seconds
 from jdl.theory.random_schedules import lossy_contraction, random_contraction
 from jdl.theory.rates import QuadraticRate, best_quadratic_rate, predicted_rounds, quadratic_rate, rounds_to_shrink
 from jdl.theory.realised import Realised, realised_gap, realised_rounds
 from jdl.theory.shares import all_reduce_seconds, all_reduce_shares
 from jdl.theory.time import cycle_time, kth_of_exponentials, maximum_cycle_mean, ring_all_reduce_seconds
+from jdl.theory.training_roles import TrainingRoles, training_roles
 from jdl.theory.waits import expected_waits
 
 __all__ = [
@@ -39,7 +41,9 @@ __all__ = [
     "QuadraticRate",
     "Realised",
     "StableRates",
+    "ReconnectWindow",
     "Stationary",
+    "TrainingRoles",
     "Transient",
     "all_reduce_seconds",
     "all_reduce_shares",
@@ -75,6 +79,7 @@ __all__ = [
     "random_contraction",
     "realised_gap",
     "realised_rounds",
+    "reconnect_window",
     "ring_all_reduce_seconds",
     "rounds_to_shrink",
     "second_modulus",
@@ -83,5 +88,6 @@ __all__ = [
     "stable_rates",
     "stationary",
     "strong_convexity",
+    "training_roles",
     "transient",
 ]
