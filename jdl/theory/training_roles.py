@@ -81,5 +81,5 @@ def training_roles(speed: Any, bandwidth: Any, batch: float, bits: float, overla
         seconds = all_reduce_seconds(shares, bits, rate, trains)
         slower = max(1 / compute[place], seconds) if overlap else 1 / compute[place] + seconds
         if 1 / slower > best.steps_per_second * (1 + 1e-6):  # the solver is no more exact than that
-            best = TrainingRoles(trains, shares, 1 / slower)
+            best = TrainingRoles(trains, shares, float(1 / slower))
     return best
