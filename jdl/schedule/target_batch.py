@@ -12,7 +12,8 @@ import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl.types import Key, Plan, ScheduleState, Seen, Server
+from jdl.schedule.target_batch_events import planned
+from jdl.types import Key, Plan, ScheduleState, Seen, Server, static
 
 __all__ = ["TargetBatch"]
 
@@ -28,6 +29,10 @@ class TargetBatch:
     of a peer is the mean over one minibatch of the peer, so that weights and times are those of the microbatches, and
     the noise that of one of them. Microbatches under way when a round ends are given up.
 
+    With `local` each microbatch is a local step of its peer, and the models of those who took any are averaged, all
+    with the same weight: `FedAvg(local_steps=plan.most, weighted=False)`, where a peer takes as many steps as it has
+    time for.
+
     A peer that joins downloads the state first, and takes part from the first round on that begins when it has. One
     that leaves before the target is reached takes its microbatches along, and the others compute more.
 
@@ -37,6 +42,7 @@ class TargetBatch:
     Args:
       counts: i32[T, n], the microbatches of each peer in each round.
       seconds_at: f[T + 1], the second at which the rounds before t have ended.
+      local: whether microbatches are local steps, of models that are averaged (True), or parts of one batch (False).
 
     >>> plan = TargetBatch.of([1.0, 2.5], target=4, rounds=2)
     >>> print(plan.counts.tolist(), plan.seconds_at)
@@ -50,6 +56,7 @@ class TargetBatch:
 
     counts: jax.Array
     seconds_at: jax.Array
+    local: bool = static(False)
 
     @classmethod
     def of(
@@ -61,6 +68,7 @@ class TargetBatch:
         leaves: Mapping[int, float] | None = None,
         download: float = 0.0,
         averaging: float = 0.0,
+        local: bool = False,
     ) -> Self:
         """Plan the rounds of peers with these speeds.
 
@@ -72,6 +80,7 @@ class TargetBatch:
           leaves: peer -> the second at which it leaves, after it has joined; the others stay.
           download: seconds in which a peer that joins downloads the state.
           averaging: seconds of the average at the end of a round, see `jdl.theory.all_reduce_seconds`.
+          local: whether microbatches are local steps.
 
         Raises:
           InputError: if a number is out of range, or if nobody is left before the rounds are over.
@@ -87,29 +96,18 @@ class TargetBatch:
             ready[_peer("joins", node, second, n)] = second + download
         for node, second in (leaves or {}).items():
             end[_peer("leaves", node, second, n)] = second
-        counts, seconds_at, now = np.zeros((rounds, n), np.int32), np.zeros(rounds + 1), 0.0
-        for t in range(rounds):
-            there = (ready <= now) & (now < end)
-            while True:
-                if not there.any():  # what was done is lost, and the round begins when the next peer is there
-                    later = np.maximum(ready, now)[end > np.maximum(ready, now)]
-                    gone = f"got peers of whom nobody is left at second {now:g}, in round {t} of {rounds}"
-                    checks.require(later.size > 0, f"{gone}, need one for each round; plan fewer rounds")
-                    now = float(later.min())
-                    there = (ready <= now) & (now < end)
-                counts[t], lasts = _computed(times, there, target)
-                leaving = np.where(there, end, np.inf)
-                if leaving.min() >= now + lasts:
-                    break
-                there[np.argmin(leaving)] = False
-                now = now if there.any() else float(leaving.min())
-            now = seconds_at[t + 1] = now + lasts + averaging
-        return cls(jnp.asarray(counts), seconds_at)
+        counts, seconds_at = planned(times, target, rounds, ready, end, averaging)
+        return cls(jnp.asarray(counts), seconds_at, local)
 
     @property
     def n(self) -> int:
         """The number of nodes."""
         return self.counts.shape[1]
+
+    @property
+    def most(self) -> int:
+        """The most microbatches of a peer in a round."""
+        return int(np.max(self.counts))
 
     def init(self, key: Key) -> ScheduleState:
         return ()
@@ -122,9 +120,10 @@ class TargetBatch:
         counts = jnp.where(t <= last, self.counts[jnp.minimum(t, last)], 0)
         used = counts > 0
         plan = Plan(
-            links=Server(weights=counts.astype(dtype), used=used),
+            links=Server(weights=(used if self.local else counts).astype(dtype), used=used),
             self_weights=jnp.zeros(used.shape, dtype),
             active=used,
+            steps=counts if self.local else None,
             participants=jnp.arange(self.n, dtype=jnp.int32),
             stochastic="row",
         )
@@ -138,15 +137,3 @@ def _peer(name: str, node: int, second: float, n: int) -> int:
     good = 0 <= second < math.inf
     checks.require(good, f"got {name}={second} of peer {node}, need a second of at least 0; correct it")
     return node
-
-
-def _computed(seconds: np.ndarray, there: np.ndarray, target: int) -> tuple[np.ndarray, float]:
-    """i[n], the microbatches of those who are there, and the second after their start at which `target` are done."""
-    who = np.flatnonzero(there)
-    # By then at least `target` are done, and less than `target` + 2 n: each peer has given up less than one.
-    most = (target + len(who)) / np.sum(1 / seconds[who])
-    each = [seconds[i] * np.arange(1, int(most / seconds[i]) + 2) for i in who]
-    lasts = float(np.partition(np.concatenate(each), target - 1)[target - 1])
-    counts = np.zeros(len(seconds), np.int32)
-    counts[who] = [np.searchsorted(ends, lasts, side="right") for ends in each]
-    return counts, lasts

@@ -78,17 +78,25 @@ def test_closed_forms_of_rounds():
     assert not np.any(plan.active) and not np.any(plan.links.used)
 
 
-def test_a_run_is_gradient_descent_with_a_large_batch():
-    n, rounds, lr = 4, 6, 0.2
-    plan = TargetBatch.of([1.0, 0.5, 0.25, 2.0], target=9, rounds=rounds, joins={2: 3.0}, leaves={0: 8.0})
+@pytest.mark.parametrize("local", [False, True])
+def test_a_run_is_gradient_descent_with_a_large_batch_or_with_local_steps(local):
+    n, rounds, lr, speeds = 4, 6, 0.2, [1.0, 0.5, 0.25, 2.0]
+    plan = TargetBatch.of(speeds, target=9, rounds=rounds, joins={2: 3.0}, leaves={0: 8.0}, local=local)
     counts = np.asarray(plan.counts)
     assert len({tuple(row) for row in counts.tolist()}) >= 3 and np.any(counts[:, 2] == 0) and np.any(counts[:, 0] == 0)
     problem, x = jdl.problems.quadratic(n, dim=3), np.array([1.0, -2.0, 0.5])
-    simulation = jdl.simulation(problem, jdl.algorithms.FedAvg(lr=lr, weighted=False), plan)
+    method = jdl.algorithms.FedAvg(lr=lr, weighted=False, local_steps=plan.most if local else 1)
+    simulation = jdl.simulation(problem, method, plan)
     state, step = jdl.sim.init(simulation, jnp.asarray(x, jnp.float32)), jax.jit(jdl.sim.step)
+    gradients = jax.jit(jax.vmap(jax.grad(lambda x, i: problem.loss(x, problem.full_batch(i))[0])))
     for row in counts:
         state = step(simulation, state)[0]
-        x = x - lr * row @ jdl.theory.node_gradients(problem, jnp.asarray(x, jnp.float32)) / row.sum()
+        of_nodes = np.tile(x, (n, 1))
+        for k in range(row.max() if local else 1):
+            g = np.asarray(gradients(jnp.asarray(of_nodes, jnp.float32), jnp.arange(n)), float)
+            of_nodes = of_nodes - lr * np.where((k < row)[:, None], g, 0)
+        weights = row > 0 if local else row
+        x = weights @ of_nodes / weights.sum()
     np.testing.assert_allclose(state.server, x, rtol=1e-5)
 
 
