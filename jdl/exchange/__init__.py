@@ -24,7 +24,17 @@ from jdl.exchange.chebyshev import Chebyshev
 from jdl.exchange.choco import Choco
 from jdl.exchange.compress import Compressed
 from jdl.exchange.contributions import Contributions
-from jdl.exchange.faults import BurstyLinks, Delayed, Duplicated, FillMissing, Lossy, LossyLinks, RobustPushSum, Stale
+from jdl.exchange.faults import (
+    BurstyLinks,
+    Delayed,
+    Duplicated,
+    FillMissing,
+    Lossy,
+    LossyLinks,
+    RestingLinks,
+    RobustPushSum,
+    Stale,
+)
 from jdl.exchange.fragments import Fragments
 from jdl.exchange.linear import Linear
 from jdl.exchange.per_module import PerModule
@@ -127,6 +137,7 @@ __all__ = [
     "QuantileClipping",
     "RandomShare",
     "Repeated",
+    "RestingLinks",
     "RobustPushSum",
     "SecureAggregation",
     "SignFlip",

@@ -19,6 +19,7 @@ from jdl.exchange import (
     PerModule,
     QuantileClipping,
     RandomShare,
+    RestingLinks,
     SecureAggregation,
     SliceLoss,
     Stale,
@@ -33,7 +34,7 @@ from jdl.types import Exchange
 __all__ = ["AT_A_SERVER", "Spent", "accounts", "of_gradients"]
 
 AT_A_SERVER = (ClientPrivacy, QuantileClipping, TreeNoise)
-IN_PARTS = (Delayed, Fragments, PerModule, RandomShare, SliceLoss, Stale)
+IN_PARTS = (Delayed, Fragments, PerModule, RandomShare, RestingLinks, SliceLoss, Stale)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -44,6 +44,7 @@ from jdl.schedule.renamed import RENAMED
 from jdl.schedule.sampling import Sampling
 from jdl.schedule.sampling_with_replacement import SamplingWithReplacement
 from jdl.schedule.sleeping import Sleeping
+from jdl.schedule.target_batch import TargetBatch
 from jdl.schedule.teleportation import Teleportation
 from jdl.schedule.trace_files import read_trace
 from jdl.schedule.traced import Traced
@@ -88,6 +89,7 @@ __all__ = [
     "Sampling",
     "SamplingWithReplacement",
     "Sleeping",
+    "TargetBatch",
     "Teleportation",
     "Traced",
     "Waves",

@@ -20,6 +20,7 @@ from jdl.topology.graphs.designed import designed_ring, minimum_bottleneck_tree
 from jdl.topology.graphs.digraphs import de_bruijn, exponential, kautz
 from jdl.topology.graphs.equitopo import equistatic
 from jdl.topology.graphs.expanders import expander, margulis
+from jdl.topology.graphs.labelled import label_neighbours
 from jdl.topology.graphs.lattices import chain, grid, hypercube, ring, torus
 from jdl.topology.graphs.random_graphs import erdos_renyi, random_regular, stochastic_block
 from jdl.topology.graphs.social import social_network
@@ -76,6 +77,7 @@ __all__ = [
     "hypercube",
     "k_peer_exponential",
     "kautz",
+    "label_neighbours",
     "lambda_2",
     "margulis",
     "meeting_constants",

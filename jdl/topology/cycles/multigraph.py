@@ -12,7 +12,7 @@ from jdl.topology.graphs.linked import linked
 from jdl.topology.graphs.tours import round_trip
 from jdl.topology.topology import Topology
 
-__all__ = ["multigraph", "multigraph_of"]
+__all__ = ["multigraph", "multigraph_of", "uses"]
 
 # The constants of the authors' code for its networks: 8.5 us a km and 4 ms of latency, a local step of 4.6 ms, a model
 # of 4,843,243 bits (FEMNIST) over links of 1 Gbit/s, 4.84 ms.
@@ -80,7 +80,8 @@ def multigraph_of(
 
     It differs from the paper in three ways: links are used in both directions, so that W is symmetric, where the
     paper's ring is directed; an unused link carries nothing, where the paper's nodes reuse the last model that it
-    delivered; and delays are constant, where the paper's vary with the remaining delay of the previous round.
+    delivered, as those of `jdl.exchange.RestingLinks` do; and delays are constant, where the paper's vary with the
+    remaining delay of the previous round.
 
     Args:
       delays: `[n, n]`, symmetric, in any unit: delay of each link of a connected graph, 0 elsewhere.
@@ -108,10 +109,15 @@ def multigraph_of(
     connected = csgraph.connected_components(links, directed=False)[0] == 1
     checks.require(connected, "got delays of a graph that is not connected; link its components")
     upper = triu(links).tocoo()
-    every = np.minimum(multiplicity, np.round(upper.data / upper.data.min(initial=np.inf))).astype(int)
+    every = uses(upper.data, multiplicity)
     period = math.lcm(*every.tolist())
     need = f"got multiplicity={multiplicity} and so a period of {period:,} rounds, need at most {MOST_PHASES:,}"
     checks.require(period <= MOST_PHASES, f"{need}; try multiplicity=10")
     pairs = np.stack([upper.row, upper.col], axis=1)
     title = f"multigraph, phase {{}} of {period}".format
     return [linked(title(t + 1), links.shape[0], pairs[t % every == 0], positions=positions) for t in range(period)]
+
+
+def uses(delays: np.ndarray, multiplicity: int) -> np.ndarray:
+    """i[e], the number of rounds from one use of a link to the next, by its delay, f[e]."""
+    return np.minimum(multiplicity, np.round(delays / delays.min(initial=np.inf))).astype(int)

@@ -138,7 +138,12 @@ def test_noise_is_accounted_as_often_as_it_is_added():
     assert of(network=[MessageNoise(1.0, Z, own=True), exchange.Repeated(5)]).epsilon == plain.epsilon
 
 
-@pytest.mark.parametrize("first", [exchange.Delayed(), exchange.Stale(), exchange.Fragments(), exchange.SliceLoss()])
+RESTING = exchange.RestingLinks.of(RING, np.ones((N, N)))
+
+
+@pytest.mark.parametrize(
+    "first", [exchange.Delayed(), exchange.Stale(), exchange.Fragments(), exchange.SliceLoss(), RESTING]
+)
 def test_messages_in_parts_or_read_again_have_no_account(first):
     with pytest.raises(InputError, match=f"got MessageNoise behind {type(first).__name__}"):
         of(network=[first, MessageNoise(1.0, Z)])
