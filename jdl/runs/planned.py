@@ -1,0 +1,69 @@
+"""Schedules whose events were planned in time: how many rounds they have, at which second, and for which methods."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from jdl import checks, local
+from jdl.engine.sim import INIT, Simulation
+
+__all__ = ["check_alone", "in_pairs", "say_untimely", "seconds_after"]
+
+
+def check_alone(schedule: Any, clock: Any) -> None:
+    """Check that a schedule whose events have their times is given no clock.
+
+    Raises:
+      InputError: if it is.
+    """
+    name = type(schedule).__name__
+    alone = f"got a clock beside {name}, whose events have their times, need one of the two; leave out the clock"
+    checks.require(clock is None or not hasattr(schedule, "seconds_at"), alone)
+
+
+def in_pairs(schedule: Any) -> Any:
+    """The schedule whose seconds are pairs of float32, f[2, T + 1], a sum and its excess over the truth.
+
+    Programs hold float32, in which a second is lost after half a year; see `jdl.engine.totals.exact`.
+    """
+    names = {field.name for field in dataclasses.fields(schedule)} if dataclasses.is_dataclass(schedule) else set()
+    if "seconds_at" in names:
+        exact = np.asarray(schedule.seconds_at, np.float64)
+        if exact.ndim > 1:  # they are pairs already
+            return schedule
+        near = exact.astype(np.float32)
+        return dataclasses.replace(schedule, seconds_at=np.stack([near, (near - exact).astype(np.float32)]))
+    return dataclasses.replace(schedule, schedule=in_pairs(schedule.schedule)) if "schedule" in names else schedule
+
+
+def seconds_after(t: int, seconds_at: Any) -> np.ndarray:
+    """The second at which the first t rounds have happened, f64[...], of pairs f[..., 2, T + 1]; see `in_pairs`."""
+    near, excess = np.moveaxis(np.asarray(seconds_at, np.float64)[..., min(t, seconds_at.shape[-1] - 1)], -1, 0)
+    return near - excess
+
+
+def say_untimely(built: Simulation) -> None:
+    """Note what a method without rounds computes over rounds, and one with rounds over events that have their times."""
+    name, talk = type(built.algorithm).__name__, type(built.schedule).__name__
+    planned, aware = hasattr(built.schedule, "seconds_at"), getattr(built.algorithm, "asynchronous", False)
+    if aware and not planned:
+        of_clients = "a client is as stale as the rounds since it took part last, and not by its speed; plan the times "
+        of_clients += "at which clients arrive, jdl.schedule.Arrivals.of([1.0, 1.0, 2.5], rounds=100)"
+        of_peers = "nodes that work in a round act in it at the same time, and nothing is stale where all do; plan "
+        of_peers += "events in seconds, jdl.schedule.Waves.pairs(topology, horizon=100.0), or Waves.push"
+        checks.note(f"{name} over {talk}, whose rounds have no times: {of_clients if built.has_server else of_peers}")
+    if planned and built.has_server and not aware and not _keeps_pulled(built):
+        checks.note(
+            f"{name} over {talk} sends its newest model to whoever arrives, as if computing took no time, so that "
+            "nothing is stale; FedAsync, FedBuff and AsyncDiLoCo keep the model on which a client works"
+        )
+
+
+def _keeps_pulled(built: Simulation) -> bool:
+    """Whether clients remember the model on which they work."""
+    is_pulled = lambda part: isinstance(part, local.Pulled)
+    return any(map(is_pulled, jax.tree.leaves(jax.eval_shape(INIT, built).nodes, is_leaf=is_pulled)))
