@@ -15,6 +15,7 @@ from jdl.engine.mapping import AT_ONCE
 from jdl.engine.messages import content_and_bits, content_of
 from jdl.engine.nodes import each_node, rows_of
 from jdl.engine.phases import sends_of
+from jdl.engine.planned import check_planned
 from jdl.engine.rounds import plan_at, step, wires
 from jdl.engine.sampled import sampled_nodes
 from jdl.engine.seeing import mean_of, unseen
@@ -237,9 +238,10 @@ def simulate(
       `round` of each evaluation: at 0, every `eval_every` rounds, and at the end.
 
     Raises:
-      InputError: if `rounds` or `eval_every` is not a whole number.
+      InputError: if `rounds` or `eval_every` is not a whole number, or if a schedule was planned for fewer rounds.
     """
     rounds, eval_every = checks.whole("rounds", rounds, 0), checks.whole("eval_every", eval_every, 1)
+    check_planned(simulation.schedule, rounds)
     if simulation.reversible:
         return _reversibly(simulation.replace(reversible=False), rounds, eval_every, params)
     marks = jnp.asarray(sorted({*range(0, rounds, eval_every), rounds}), jnp.int32)

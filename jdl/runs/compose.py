@@ -31,8 +31,9 @@ from jdl.runs.devices import check_devices, devices_for
 from jdl.runs.first_round import check_memory, check_metrics, check_words, first_plan
 from jdl.runs.memory import fits_in_memory, shapes_of_model
 from jdl.runs.needs import REMEDIES, check_needs
+from jdl.runs.over_arrivals import say_unexpected
 from jdl.runs.per_node import kept_per_node
-from jdl.runs.planned import say_unexpected
+from jdl.runs.planned import check_alone, in_pairs, say_untimely
 from jdl.runs.privacy import say_expected
 from jdl.runs.signatures import SCHEDULE, WRAPPER, check_calls, of_algorithm
 from jdl.runs.timed import check_clock, steps_of
@@ -123,11 +124,12 @@ def simulation(
     refuse.algorithm_parts(algorithm, REMEDIES.keys() | offers.OFFERS.keys() | ALWAYS | oracle.offers)
     refuse.draws(problem, algorithm)
     fits_in_memory(problem)
-    check_clock(clock)
+    check_clock(clock, problem.n)
     form = "slots" if {"one_by_one", "per_link", "each"} & (needs_of(exchange) | algorithm.needs) else "auto"
     model = shapes_of_model(problem)
     numbers = sum(leaf.size for leaf in jax.tree.leaves(model))
-    schedule = as_schedule(topology, algorithm, problem.n, numbers, form)
+    schedule = in_pairs(as_schedule(topology, algorithm, problem.n, numbers, form))
+    check_alone(schedule, clock)
     if getattr(schedule, "places", 0):
         exchange = with_mail(exchange, schedule.places, schedule.sums)
     parts = problem, algorithm, schedule, exchange, oracle, down, roles, clock
@@ -162,6 +164,7 @@ def simulation(
         say_expected(built, plan)
         say_expanding(built)
         say_unexpected(built)
+        say_untimely(built)
         if clock is not None:
             built = built.replace(work=steps_of(built))
             shapes = program_key(built)

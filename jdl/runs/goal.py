@@ -136,4 +136,6 @@ def _condition(column: str, given: Any) -> tuple[str, str, float]:
     relations = ", ".join(RELATIONS)
     need = f'need a number, or one of {relations} before a number; try until={{{column!r}: "<= 0.1"}}'
     checks.require(good, f"got until={{{column!r}: {given!r}}}, {need}")
+    spent = column in SPENT and relation.startswith(">") and value < 0
+    checks.require(not spent, f"got until={{{column!r}: {given!r}}}, need a limit of at least 0; try {column}=1.0")
     return str(column), relation, value

@@ -1,59 +1,56 @@
-"""What a user may not expect of a method over arrivals that were planned in time."""
+"""Schedules whose events were planned in time: how many rounds they have, at which second, and for which methods."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from typing import Any
 
-import jax
 import numpy as np
 
 from jdl import checks
-from jdl.engine.sim import first_messages
 from jdl.engine.state import Simulation
-from jdl.runs.memory import shapes_of_model
-from jdl.schedule import Arrivals, Compass
 
-__all__ = ["say_unexpected", "unexpected"]
+__all__ = ["check_alone", "in_pairs", "say_untimely", "seconds_after"]
 
 
-def unexpected(simulation: Simulation) -> Iterator[str]:
-    """What a method makes of the arrivals of a server without rounds that differs from what they say.
-
-    Args:
-      simulation: the composed simulation.
-    """
-    plan, method = simulation.schedule, simulation.algorithm
-    if not isinstance(plan, Arrivals | Compass):
-        return
-    name = type(method).__name__
-    numbers = lambda message: sum(leaf.size for leaf in jax.tree.leaves(message))
-    told = first_messages(simulation)[1]
-    # A server that tells clients a model before they work gives them its newest one.
-    if numbers(told[0]) >= numbers(shapes_of_model(simulation.problem)):
-        do = "take FedAsync, FedBuff, FedCompass or AsyncDiLoCo, whose clients keep the model that they pulled"
-        yield f"{name} gives its newest model to all who arrive, so that nobody is stale; {do}"
-    limit, most = getattr(method, "local_steps", None), _most_steps(plan)
-    if most is not None and isinstance(limit, int) and limit < most:
-        took = f"{name}(local_steps={limit}) takes at most {limit} of the {most} local steps whose time was planned"
-        yield f"{took}; try local_steps={most}"
-
-
-def say_unexpected(simulation: Simulation) -> None:
-    """Note it, and refuse clients that could not pull.
+def check_alone(schedule: Any, clock: Any) -> None:
+    """Check that a schedule whose events have their times is given no clock.
 
     Raises:
-      InputError: if messages on the way down can be missed by clients that begin without having arrived.
+      InputError: if it is.
     """
-    plan, name = simulation.schedule, type(simulation.algorithm).__name__
-    some = isinstance(plan, Arrivals) and plan.begins is not None
-    down = "got network_down with Arrivals of which some clients are idle: who begins would miss the server's model"
-    checks.require(not some or simulation.exchange_down is None, f"{down}, with {name}; leave concurrency out")
-    for sentence in unexpected(simulation):
-        checks.note(sentence)
+    name = type(schedule).__name__
+    alone = f"got a clock beside {name}, whose events have their times, need one of the two; leave out the clock"
+    checks.require(clock is None or not hasattr(schedule, "seconds_at"), alone)
 
 
-def _most_steps(plan: Arrivals | Compass) -> int | None:
-    """The largest planned number of local steps of those who arrive; None if there is none, or if it is traced."""
-    if plan.steps is None or isinstance(plan.steps, jax.core.Tracer):
-        return None
-    return int(np.max(np.where(plan.used, plan.steps, 0)))
+def in_pairs(schedule: Any) -> Any:
+    """The schedule whose seconds are pairs of float32, f[2, T + 1], a sum and its excess over the truth.
+
+    Programs hold float32, in which a second is lost after half a year; see `jdl.engine.totals.exact`.
+    """
+    names = {field.name for field in dataclasses.fields(schedule)} if dataclasses.is_dataclass(schedule) else set()
+    if "seconds_at" in names:
+        exact = np.asarray(schedule.seconds_at, np.float64)
+        if exact.ndim > 1:  # they are pairs already
+            return schedule
+        near = exact.astype(np.float32)
+        return dataclasses.replace(schedule, seconds_at=np.stack([near, (near - exact).astype(np.float32)]))
+    return dataclasses.replace(schedule, schedule=in_pairs(schedule.schedule)) if "schedule" in names else schedule
+
+
+def seconds_after(t: int, seconds_at: Any) -> np.ndarray:
+    """The second at which the first t rounds have happened, f64[...], of pairs f[..., 2, T + 1]; see `in_pairs`."""
+    near, excess = np.moveaxis(np.asarray(seconds_at, np.float64)[..., min(t, seconds_at.shape[-1] - 1)], -1, 0)
+    return near - excess
+
+
+def say_untimely(built: Simulation) -> None:
+    """Note what a method without rounds computes over rounds."""
+    name, talk = type(built.algorithm).__name__, type(built.schedule).__name__
+    if getattr(built.algorithm, "asynchronous", False) and not hasattr(built.schedule, "seconds_at"):
+        of_clients = "a client is as stale as the rounds since it took part last, and not by its speed; plan the times "
+        of_clients += "at which clients arrive, jdl.schedule.Arrivals.of([1.0, 1.0, 2.5], rounds=100)"
+        of_peers = "nodes that work in a round act in it at the same time, and nothing is stale where all do; plan "
+        of_peers += "events in seconds, jdl.schedule.Waves.pairs(topology, horizon=100.0), or Waves.push"
+        checks.note(f"{name} over {talk}, whose rounds have no times: {of_clients if built.has_server else of_peers}")

@@ -163,7 +163,8 @@ def row_of(reached: Reached, n: int, clock: Any = None, seconds_at: jax.Array | 
       reached: where the simulations stand.
       n: the number of nodes.
       clock: the clock of the simulation, or of several, stacked; None without one.
-      seconds_at: f[..., T + 1], the seconds after t rounds of a schedule that was planned in time; None for others.
+      seconds_at: f[..., 2, T + 1], the seconds after t rounds of a schedule that was planned in time, in pairs; None
+        for others.
     """
     traffic, metrics = jax.device_get((reached.state.traffic, reached.metrics))
     totals = {name: exact(getattr(traffic, name)) for name in ("bits", "messages")}

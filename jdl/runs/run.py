@@ -15,6 +15,7 @@ import jax
 from jdl import checks
 from jdl.clock import Clock
 from jdl.engine.mapping import Mapping
+from jdl.engine.planned import check_planned
 from jdl.engine.sim import Simulation
 from jdl.runs import compose
 from jdl.runs.aligned import aligned
@@ -41,7 +42,6 @@ from jdl.runs.results import Results
 from jdl.runs.rundir import RunDir
 from jdl.runs.seeds import seeds_of, simulations
 from jdl.runs.several import driven as several_of
-from jdl.runs.timed import check_planned
 from jdl.types import Algorithm, Exchange, Federated, Oracle, Problem, PyTree, Roles, Wrapper
 
 __all__ = ["run"]
@@ -182,7 +182,7 @@ def run(
     made = simulations({**parts, **what, **how}, several or (seed,))
     made = made if several is None else aligned(made, ROUNDS)  # the same for a run that is extended
     for one in made:
-        check_planned(one, rounds)
+        check_planned(one.schedule, rounds)
     simulation = made[0]
     check_columns(goal, simulation)
     if params is not None:

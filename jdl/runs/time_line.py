@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,8 @@ def time_line(of: Any, rounds: int = 5, nodes: Sequence[int] | None = None, path
     checks.require(isinstance(simulation, Simulation), f"got {type(of).__name__}, {need}")
     checks.require(simulation.clock is not None, "got a run without a clock, need one; try jdl.run(..., clock=Clock())")
     rounds, n = checks.whole("rounds", rounds, 1), simulation.problem.n
+    listed = nodes is None or (isinstance(nodes, Collection) and not isinstance(nodes, str))
+    checks.require(listed, f"got nodes={nodes!r}, need a list of nodes; try nodes=[0, 1]")
     chosen = list(range(min(n, MOST))) if nodes is None else [checks.whole("a node", one, 0) for one in nodes]
     checks.require(bool(chosen) and max(chosen) < n, f"got nodes={chosen}, need nodes below n={n}; try nodes=[0]")
     bars, ends = bars_of(simulation, rounds)

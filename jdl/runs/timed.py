@@ -10,18 +10,26 @@ import jax
 import numpy as np
 
 from jdl import checks
-from jdl.clock import Clock
+from jdl.clock import Clock, Recorded
 from jdl.engine.clock import seconds_of
 from jdl.engine.sim import RunState, Simulation
 from jdl.engine.totals import exact
 from jdl.engine.work import work_of
+from jdl.runs.planned import seconds_after
 from jdl.types import LinkTime, StepTime, Wait, Work
 
-__all__ = ["check_clock", "check_planned", "columns", "steps_of"]
+__all__ = ["check_clock", "columns", "steps_of"]
+
+PARTS = (
+    ("step", StepTime, "jdl.clock.LogNormal(0.1)"),
+    ("links", LinkTime, "jdl.clock.FairShare(up=1e8)"),
+    ("wait", Wait, "jdl.clock.Deadline(10.0)"),
+)
+ENDLESS = ("up", "down", "server", "rate", "seconds")  # bandwidths and deadlines, which may be infinite
 
 
-def check_clock(clock: Any) -> None:
-    """Check that an argument is a clock whose parts are parts of clocks.
+def check_clock(clock: Any, n: int) -> None:
+    """Check that an argument is a clock of n nodes whose parts are parts of clocks.
 
     Raises:
       InputError: if it is not.
@@ -30,16 +38,37 @@ def check_clock(clock: Any) -> None:
         return
     need = "need a jdl.clock.Clock; try Clock(step=0.1)"
     checks.require(isinstance(clock, Clock), f"got clock={clock!r}, {need}")
-    step = clock.step
-    timed = isinstance(step, StepTime) or np.asarray(step).dtype.kind in "iuf"
-    checks.require(timed, f"got step={step!r}, need seconds, or a part such as jdl.clock.LogNormal(0.1); try step=0.1")
-    links = f"got links={clock.links!r}, need a part such as jdl.clock.FairShare(up=1e8)"
-    checks.require(isinstance(clock.links, LinkTime), f"{links}; make one")
+    for name, kind, usual in PARTS:
+        _check_part(name, getattr(clock, name), kind, usual)
     number = clock.steps is None or (isinstance(clock.steps, int | float) and 0 <= clock.steps < math.inf)
     checks.require(number, f"got steps={clock.steps!r}, need the steps of a node in a round; try steps=5")
-    if clock.wait is not None:
-        waits = f"got wait={clock.wait!r}, need a part such as jdl.clock.Deadline(10.0)"
-        checks.require(isinstance(clock.wait, Wait), f"{waits}; make one")
+    for name in ("watts", "joules_per_bit"):
+        each = f"need one number, or one for each of n={n} nodes; try {name}=1.0"
+        shape = np.shape(checks.settled(getattr(clock, name)))
+        checks.require(shape in ((), (n,)), f"got {name} of shape {shape}, {each}")
+    for path, leaf in jax.tree_util.tree_leaves_with_path(clock):
+        array, name = np.asarray(checks.settled(leaf)), jax.tree_util.keystr(path)
+        good = getattr(path[-1], "name", "") in ENDLESS or array.dtype.kind != "f" or bool(np.all(np.isfinite(array)))
+        checks.require(good, f"got Clock{name} with numbers that are not finite, need times that end; try 0.1")
+    if isinstance(clock.step, Recorded):
+        Recorded(np.asarray(clock.step.table))  # its checks are of arrays on the host
+
+
+def _check_part(name: str, given: Any, kind: type, usual: str) -> None:
+    """Check that a part of a clock is of its kind: an object that JAX knows, and no class."""
+    if given is None and name == "wait":
+        return
+    need = f"need a part such as {usual}"
+    call = f"got {name}=the class {getattr(given, '__name__', '')}, {need}; call it"
+    checks.require(not isinstance(given, type), call)
+    if isinstance(given, kind):
+        lacks = f"got {name} of type {type(given).__name__}, a class that JAX does not know as a pytree, need one"
+        checks.require(not jax.tree_util.all_leaves([given]), f"{lacks}; put @flax.struct.dataclass above the class")
+        return
+    seconds = name == "step" and np.asarray(given).dtype.kind in "iuf"
+    checks.require(
+        seconds, f"got {name}={given!r}, {need if name != 'step' else 'need seconds, or' + need[4:]}; make one"
+    )
 
 
 def steps_of(built: Simulation) -> tuple[Work, ...]:
@@ -58,22 +87,6 @@ def steps_of(built: Simulation) -> tuple[Work, ...]:
     return work
 
 
-def check_planned(built: Simulation, rounds: int) -> None:
-    """Check that a schedule whose events were planned in time has so many rounds, and needs no clock.
-
-    Raises:
-      InputError: if it has not, or if there is a clock beside it.
-    """
-    seconds_at = getattr(built.schedule, "seconds_at", None)
-    if seconds_at is None:
-        return
-    name, most = type(built.schedule).__name__, seconds_at.shape[-1] - 1
-    longer = f"give a longer horizon, or rounds={most}"
-    checks.require(rounds <= most, f"got rounds={rounds} with {name}, whose plan has {most}, need no more; {longer}")
-    alone = f"got a clock beside {name}, whose events have their times, need one of the two; leave out the clock"
-    checks.require(built.clock is None, alone)
-
-
 def columns(
     clock: Clock | None, state: RunState, bits_sent: np.ndarray, seconds_at: jax.Array | None = None
 ) -> Mapping[str, Any]:
@@ -83,11 +96,10 @@ def columns(
       clock: the clock of the simulation, or of several, whose numbers of nodes are `[..., n]` or `[..., 1]`; or None.
       state: the state.
       bits_sent: what each node, and the server, has sent since the start: f[..., n].
-      seconds_at: f[..., T + 1], the seconds of a schedule that was planned in time; None for others.
+      seconds_at: f[..., 2, T + 1], the seconds of a schedule that was planned in time, in pairs; None for others.
     """
     if clock is None and seconds_at is not None:
-        reached = np.asarray(seconds_at, np.float64)[..., min(int(state.t), seconds_at.shape[-1] - 1)]
-        return {"simulated_seconds": np.broadcast_to(reached, np.shape(state.status))}
+        return {"simulated_seconds": np.broadcast_to(seconds_after(int(state.t), seconds_at), np.shape(state.status))}
     if clock is None:
         return {}
     times, watts, per_bit = jax.device_get((state.clock, clock.watts, clock.joules_per_bit))

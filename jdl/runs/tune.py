@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jdl import checks
+from jdl.engine.planned import check_planned
 from jdl.engine.sim import simulate
 from jdl.engine.state import Simulation
 from jdl.runs.trials import Score, Trials
@@ -94,7 +95,7 @@ def tune(
     """
     name = type(simulation.algorithm).__name__
     _known_field(simulation.algorithm, field)
-    checks.whole("rounds", rounds, 1)
+    check_planned(simulation.schedule, checks.whole("rounds", rounds, 1))
     checks.whole("refinements", refinements, 0)
     checks.whole("at_once", at_once, 1)
     if halving is not None:

@@ -39,6 +39,11 @@ class Wrapping:
         """What the schedule watches."""
         return plans.watched(self.schedule)
 
+    @property
+    def seconds_at(self) -> jax.Array:
+        """The seconds of a schedule that was planned in time; others have none, and then this has none."""
+        return self.schedule.seconds_at
+
     def init(self, key: Key) -> ScheduleState:
         return self.schedule.init(key)
 

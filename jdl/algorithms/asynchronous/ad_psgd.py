@@ -54,6 +54,7 @@ class ADPSGD:
     optimizer: local.Optimizer = static("sgd")
     decay: local.Decay | None = static(None)
 
+    asynchronous: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"peers", "row_stochastic", "grad"})
     phases: ClassVar[tuple[tuple[str, str], ...]] = (("send", "recv"),)
 

@@ -55,6 +55,7 @@ class GossipLearning:
     merge: str = static("age")
     decay: local.Decay | None = static(None)
 
+    asynchronous: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"peers", "row_stochastic", "grad"})
     phases: ClassVar[tuple[tuple[str, str], ...]] = (("send", "recv"),)
 

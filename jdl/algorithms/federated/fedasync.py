@@ -69,6 +69,7 @@ class FedAsync:
     rho: float = number(0.005, minimum=0)
     local_steps: int = static(1, minimum=1)
 
+    asynchronous: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"server", "grad"})
     phases: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("tell_version", "client", "server"),

@@ -69,6 +69,7 @@ class AsyncDiLoCo:
     optimizer: local.Optimizer = static("adamw")
     decay: local.Decay | None = static(None)
 
+    asynchronous: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"server", "grad"})
     phases: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("tell_version", "client", "server"),

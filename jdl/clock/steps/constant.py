@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 from flax import struct
 
+from jdl.clock.steps.of_each import of_each
 from jdl.types import Key, number
 
 __all__ = ["Constant"]
@@ -25,4 +25,4 @@ class Constant:
     value: jax.Array | float = number(0.1, minimum=0)
 
     def seconds(self, t: jax.Array, key: Key, n: int) -> jax.Array:
-        return jnp.broadcast_to(jnp.asarray(self.value, jnp.float32), (n,))
+        return of_each("Constant.value", self.value, n)

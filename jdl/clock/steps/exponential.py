@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jdl.clock.steps.of_each import of_each
 from jdl.types import Key, number
 
 __all__ = ["Exponential"]
@@ -27,4 +28,4 @@ class Exponential:
     mean: jax.Array | float = number(0.1, minimum=0)
 
     def seconds(self, t: jax.Array, key: Key, n: int) -> jax.Array:
-        return jnp.asarray(self.mean, jnp.float32) * jax.random.exponential(key, (n,), jnp.float32)
+        return of_each("Exponential.mean", self.mean, n) * jax.random.exponential(key, (n,), jnp.float32)

@@ -60,13 +60,15 @@ def fedscale_devices(path: str | os.PathLike[str], n: int, examples: float = 32,
     clients, need = _clients(file), 'need {client: {"computation": ms, "communication": kbit/s}}'
     form = isinstance(clients, dict) and all(isinstance(value, dict) for value in clients.values())
     checks.require(form, f"got {file} of another form, {need}; correct the file")
-    checks.require(len(clients) >= n, f"got {len(clients)} clients in {file}, need {n}; try n={len(clients)}")
+    few = f"try n={len(clients)}" if clients else "give another file"
+    checks.require(len(clients) >= n, f"got {len(clients)} clients in {file}, need {n}; {few}")
     numbers = np.empty((len(clients), 2))
     for k, (name, client) in enumerate(clients.items()):
         try:
             numbers[k] = float(client["computation"]), float(client["communication"])
         except (KeyError, TypeError, ValueError) as error:
-            raise checks.InputError(f"got client {name!r} of {file} without {error}, {need}; correct it") from error
+            got = f"without {error}" if isinstance(error, KeyError) else f"with {client}"
+            raise checks.InputError(f"got client {name!r} of {file} {got}, {need}; correct it") from error
         positive = np.all(np.isfinite(numbers[k]) & (numbers[k] > 0))
         checks.require(positive, f"got client {name!r} of {file} with {client}, need numbers above 0; correct it")
     computation, communication = numbers[np.random.default_rng(seed).permutation(len(clients))[:n]].T

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jdl.clock.steps.of_each import of_each
 from jdl.types import Key, number, static
 
 __all__ = ["LogNormal"]
@@ -39,4 +40,4 @@ class LogNormal:
         of_nodes = jax.random.normal(jax.random.key(self.seed), (n,), jnp.float32)
         of_round = jax.random.normal(key, (n,), jnp.float32)
         exponent = jnp.float32(self.spread) * of_nodes + jnp.float32(self.jitter) * of_round
-        return jnp.asarray(self.median, jnp.float32) * jnp.exp(exponent)
+        return of_each("LogNormal.median", self.median, n) * jnp.exp(exponent)

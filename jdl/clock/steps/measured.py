@@ -40,6 +40,7 @@ def measured(problem: Problem, factor: Any = 1.0, repeats: int = 9) -> Any:
     >>> 0 < measured(jdl.problems.quadratic(4, dim=2), repeats=3) < 1
     True
     """
+    _check(problem)
     factor, repeats = _positive("factor", factor), checks.whole("repeats", repeats, 1)
     params = jax.jit(problem.init)(jax.random.key(0))
     steps = jax.jit(_steps)
@@ -72,6 +73,7 @@ def from_flops(problem: Problem, flops_per_second: Any) -> Any:
     >>> 0 < from_flops(jdl.problems.quadratic(4, dim=2), 1e9) < 1e-6
     True
     """
+    _check(problem)
     rate = _positive("flops_per_second", flops_per_second)
     params = jax.eval_shape(problem.init, jax.random.key(0))
     counted = jax.jit(_gradient).lower(problem, params, jax.ShapeDtypeStruct((), jnp.int32)).cost_analysis() or {}
@@ -80,6 +82,11 @@ def from_flops(problem: Problem, flops_per_second: Any) -> Any:
         counted.get("flops", 0) > 0, f"got {name}, whose operations XLA does not count; use jdl.clock.measured"
     )
     return float(counted["flops"]) / rate
+
+
+def _check(problem: Any) -> None:
+    need = "need a problem; make one, e.g. jdl.problems.digits(nodes=16)"
+    checks.require(isinstance(problem, Problem), f"got problem={problem!r}, {need}")
 
 
 def _gradient(problem: Problem, params: PyTree, k: jax.Array) -> PyTree:

@@ -35,9 +35,12 @@ class Recorded:
 
     def __post_init__(self) -> None:
         if not isinstance(self.table, np.ndarray | list | tuple):
-            return
-        table = np.asarray(self.table, float)
+            return  # JAX makes parts of other objects, and arrays on a device are checked when a simulation is built
         need = "need seconds [rounds, nodes]; give one row for each round"
+        try:
+            table = np.asarray(self.table, float)
+        except (TypeError, ValueError) as error:
+            raise checks.InputError(f"got a table that is none of numbers in rows of one length, {need}") from error
         checks.require(table.ndim == 2 and table.size > 0, f"got a table of shape {table.shape}, {need}")
         wrong = np.argwhere(~(np.isfinite(table) & (table >= 0)))
         if len(wrong):

@@ -8,6 +8,8 @@ from jdl import checks
 
 __all__ = ["slow"]
 
+LONGEST = 1e30  # seconds, which a float32 holds
+
 
 def slow(n: int, step: float = 0.1, share: float = 0.1, factor: float = 10.0, seed: int = 0) -> np.ndarray:
     """The seconds of a step of n nodes, of which some, drawn at random, are slower than the others.
@@ -28,9 +30,11 @@ def slow(n: int, step: float = 0.1, share: float = 0.1, factor: float = 10.0, se
     >>> sorted(slow(10, step=1.0, share=0.2).tolist())[-3:]
     [1.0, 10.0, 10.0]
     """
-    n = checks.whole("n", n, 1)
-    checks.require(0 <= share <= 1, f"got share={share}, need a share of the nodes; try share=0.1")
-    checks.require(step >= 0 and factor > 0, f"got step={step} and factor={factor}, need positive times; try factor=10")
+    n, seed = checks.whole("n", n, 1), checks.whole("seed", seed, 0)
+    ranges = ("step", step, LONGEST), ("share", share, 1), ("factor", factor, LONGEST)
+    for name, value, most in ranges:
+        checks.one_number(name, value, 1)
+        checks.bounded(name, value, 0, most, 1)
     seconds = np.full(n, step, np.float32)
     seconds[np.random.default_rng(seed).permutation(n)[: round(share * n)]] *= factor
     return seconds

@@ -1,0 +1,20 @@
+"""Schedules whose events were planned in time have a last round."""
+
+from __future__ import annotations
+
+from jdl import checks
+from jdl.types import Schedule
+
+__all__ = ["check_planned"]
+
+
+def check_planned(schedule: Schedule, rounds: int) -> None:
+    """Check that a schedule whose events were planned in time, if this is one, has so many rounds.
+
+    Raises:
+      InputError: if it has not.
+    """
+    seconds_at = getattr(schedule, "seconds_at", None)
+    most = rounds if seconds_at is None else seconds_at.shape[-1] - 1
+    got = f"got rounds={rounds} with {type(schedule).__name__}, whose plan has {most}"
+    checks.require(rounds <= most, f"{got}, need no more; give a longer horizon, or rounds={most}")
