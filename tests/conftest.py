@@ -40,6 +40,7 @@ import jax
 import numpy as np
 import platformdirs
 import pytest
+from _pytest.doctest import DoctestModule
 from jax._src.interpreters import mlir
 
 import jdl
@@ -93,11 +94,20 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "default:Error (reading|writing) persistent compilation cache")
 
 
+# Garbage is looked for less often: tracing makes many objects that live, and looking at all of them took a seventh.
+gc.set_threshold(200_000, 20, 100)
+
+
 def pytest_collection_finish():
-    """Look for garbage less often: tracing makes many objects that live, and looking at all of them took a seventh."""
+    """What was imported and collected stays, and is not looked at again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(200_000, 20, 100)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file():
+    """No examples are looked for in the docstrings of tests: there are none."""
+    return [found for found in (yield) if not isinstance(found, DoctestModule)]
 
 
 def pytest_report_header():
@@ -191,12 +201,19 @@ DRAWN |= {
 TESTS = pathlib.Path(__file__).parent
 
 
+@functools.cache
+def one_in(path: pathlib.Path) -> int:
+    """Of so many tests of a file one is drawn."""
+    inside = path.relative_to(TESTS) if path.is_relative_to(TESTS) else path
+    return DRAWN.get(inside.as_posix(), DRAWN.get(inside.parent.as_posix(), 1))
+
+
 def drawn(item) -> bool:
     """Whether a test runs by default. All its cases are drawn together, since they share what is compiled."""
-    path = item.path.relative_to(TESTS) if item.path.is_relative_to(TESTS) else item.path
-    one_in = DRAWN.get(path.as_posix(), DRAWN.get(path.parent.as_posix(), 1))
+    if one_in(item.path) == 1:
+        return True
     name = f"{item.path.stem} {item.name.partition('[')[0]}"
-    return (int(os.environ["JDL_TEST_SEED"]) + zlib.crc32(name.encode())) % one_in == 0
+    return (int(os.environ["JDL_TEST_SEED"]) + zlib.crc32(name.encode())) % one_in(item.path) == 0
 
 
 def pytest_collection_modifyitems(items):
