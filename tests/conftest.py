@@ -216,8 +216,8 @@ def drawn(item) -> bool:
     return (int(os.environ["JDL_TEST_SEED"]) + zlib.crc32(name.encode())) % one_in(item.path) == 0
 
 
-# The first test of a folder that is compiled stays compiled for other processes. Of processes that collect at once, every
-# second one goes through files from the last to the first, so that each compiles half of them.
+# A file of tests that one process compiled is compiled for all. Of processes that collect at once, every second one
+# goes through files from the last to the first, so that each compiles half of them.
 BACKWARDS = os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:] in map(str, range(1, 1000, 2))
 
 
