@@ -40,6 +40,7 @@ import jax
 import numpy as np
 import platformdirs
 import pytest
+from _pytest.doctest import DoctestModule
 from jax._src.interpreters import mlir
 
 import jdl
@@ -93,11 +94,20 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "default:Error (reading|writing) persistent compilation cache")
 
 
+# Garbage is looked for less often: tracing makes many objects that live, and looking at all of them took a seventh.
+gc.set_threshold(200_000, 20, 100)
+
+
 def pytest_collection_finish():
-    """Look for garbage less often: tracing makes many objects that live, and looking at all of them took a seventh."""
+    """What was imported and collected stays, and is not looked at again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(200_000, 20, 100)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file():
+    """No examples are looked for in the docstrings of tests: there are none."""
+    return [found for found in (yield) if not isinstance(found, DoctestModule)]
 
 
 def pytest_report_header():
@@ -155,17 +165,28 @@ def interrupt(monkeypatch):
         yield patch
 
 
-# Linux grants a process 65,530 mappings of memory, and each compiled program takes some. Thousands of programs in one
-# process would end in a crash of the compiler; forgotten ones are compiled anew where they are needed.
-MOST_MAPPINGS, TESTS_BETWEEN_LOOKS = 30_000, 20
+# Linux grants a process 65,530 mappings of memory if nobody has set another number, and each compiled program takes
+# some. Thousands of programs in one process would end in a crash of the compiler; forgotten ones are compiled anew
+# where they are needed. Forgetting takes 5 s, and 20 tests take a few hundred mappings.
+TESTS_BETWEEN_LOOKS = 20
 since_look = 0
+
+
+@functools.cache
+def most_mappings() -> int:
+    """Two thirds of what the system grants."""
+    try:
+        with open("/proc/sys/vm/max_map_count") as granted:
+            return int(granted.read()) * 2 // 3
+    except (OSError, ValueError):
+        return 43_000
 
 
 def pytest_runtest_teardown():
     """Forget compiled programs before they are too many."""
     global since_look
     since_look += 1
-    if since_look % TESTS_BETWEEN_LOOKS == 0 and mappings() > MOST_MAPPINGS:
+    if since_look % TESTS_BETWEEN_LOOKS == 0 and mappings() > most_mappings():
         jax.clear_caches()
         gc.collect()
 
@@ -185,22 +206,49 @@ DRAWN = {"unit/compressors": 4, "unit/exchange": 4, "contract": 2, "laws/test_la
 DRAWN |= {
     f"unit/{name}": 2 for name in ("clock", "models", "oracle", "problems", "runs", "schedule", "sweeps", "topology")
 }
-DRAWN |= {
-    f"unit/test_{name}.py": 2 for name in ("cli", "cli_sweep", "differentiable", "honest_delivery", "rng", "tune")
-}
+HALVES = "cli cli_sweep compare contract desk differentiable honest_delivery mapping metrics metrics_ready_made".split()
+HALVES += "renamed report rng roles_placed sharding sim sweep_plots traces tune".split()
+DRAWN |= {f"unit/test_{name}.py": 2 for name in HALVES} | {"unit/data": 2}
 TESTS = pathlib.Path(__file__).parent
+
+
+@functools.cache
+def one_in(path: pathlib.Path) -> int:
+    """Of so many tests of a file one is drawn."""
+    inside = path.relative_to(TESTS) if path.is_relative_to(TESTS) else path
+    return DRAWN.get(inside.as_posix(), DRAWN.get(inside.parent.as_posix(), 1))
 
 
 def drawn(item) -> bool:
     """Whether a test runs by default. All its cases are drawn together, since they share what is compiled."""
-    path = item.path.relative_to(TESTS) if item.path.is_relative_to(TESTS) else item.path
-    one_in = DRAWN.get(path.as_posix(), DRAWN.get(path.parent.as_posix(), 1))
+    if one_in(item.path) == 1:
+        return True
     name = f"{item.path.stem} {item.name.partition('[')[0]}"
-    return (int(os.environ["JDL_TEST_SEED"]) + zlib.crc32(name.encode())) % one_in == 0
+    return (int(os.environ["JDL_TEST_SEED"]) + zlib.crc32(name.encode())) % one_in(item.path) == 0
+
+
+# A file of tests that one process compiled is compiled for all. Of processes that collect at once, every second one
+# goes through files from the last to the first, so that each compiles half of them.
+BACKWARDS = os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:] in map(str, range(1, 1000, 2))
+
+
+class Backwards(pytest.Dir):
+    """A folder of tests that is collected from its last file to its first."""
+
+    def collect(self):
+        yield from reversed(list(super().collect()))
+
+
+def pytest_collect_directory(path, parent):
+    """As usual where this gives nothing."""
+    plain = BACKWARDS and not (path / "__init__.py").exists()
+    return Backwards.from_parent(parent, path=path) if plain else None
 
 
 def pytest_collection_modifyitems(items):
-    """What is not drawn is slow."""
+    """All processes have the tests in the same order. What is not drawn is slow."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: (not item.path.is_relative_to(TESTS), item.path.parts))
     for item in items:
         if not drawn(item):
             item.add_marker(pytest.mark.slow)

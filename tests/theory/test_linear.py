@@ -51,8 +51,8 @@ OTHERS |= {"CDFL", "DeMo", "FetchSGD", "GTAdam", "ScaledLocalSGD", "SparseLoCo"}
 # The state has a number that depends on earlier draws: the round of the last meeting, the share of clients heard of.
 OTHERS |= {"Scaffnew", "FedAMD"}
 GRAPHS = ("static", "cyclic", "random")
-# Clients that remember in which round they were last asked.
-REMEMBERS = {("StreamingDiLoCo", "random")}
+# Clients that remember in which round they were last asked, or which version of the model they were told then.
+REMEMBERS = {("FedBuff", "random"), ("StreamingDiLoCo", "random")}
 
 
 def lazy(order):

@@ -53,15 +53,33 @@ print("clean")
 """
 
 
-def outside(code):
-    """Run in a process that sees the devices which a user's would see."""
-    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
+IDENTITY = """
+import functools, jdl
+from jdl.sweeps.identity import identity
+def decay(t): return 1 / (1 + t)
+print(identity({
+    "problem": functools.partial(jdl.problems.digits, nodes=8), "topology": jdl.topology.random_regular(16, 4, seed=3),
+    "algorithm": jdl.algorithms.DPSGD(lr=0.3, decay=decay), "names": {"b", "a", "c"}, "rounds": 100,
+}))
+"""
 
 
-def test_importing_jdl_touches_no_device_and_no_network_and_then_cores_become_devices():
-    done = outside(FRESH % (HEAVY,))
-    assert done.stdout.strip() == "clean", done.stderr
+@pytest.fixture(scope="module")
+def outside():
+    """What a process printed that sees the devices which a user's would see, and has another order of sets."""
+    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | {"PYTHONHASHSEED": "1"}
+    call = [sys.executable, "-c", FRESH % (HEAVY,) + IDENTITY]
+    return subprocess.run(call, env=env, capture_output=True, text=True, timeout=120)
+
+
+def test_importing_jdl_touches_no_device_and_no_network_and_then_cores_become_devices(outside):
+    assert outside.stdout.startswith("clean\n"), outside.stderr
+
+
+def test_every_process_finds_the_same_identity_of_a_point(outside, capsys):
+    exec(IDENTITY, {"__name__": "a_script"})
+    here = capsys.readouterr().out
+    assert here == outside.stdout.removeprefix("clean\n") and len(here) == 17
 
 
 KILLED = """

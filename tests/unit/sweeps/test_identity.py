@@ -2,8 +2,6 @@
 
 import dataclasses
 import functools
-import os
-import subprocess
 import sys
 import types
 
@@ -111,25 +109,6 @@ def test_a_graph_that_was_looked_at_is_the_same():
 def test_sparse_matrices_in_closures_enter_the_digest():
     one, two = closing_over(csr_array(np.eye(2))), closing_over(csr_array(np.ones((2, 2))))
     assert fingerprint.of_value(one) != fingerprint.of_value(two)
-
-
-SCRIPT = """
-import functools, jdl
-from jdl.sweeps.identity import identity
-def decay(t): return 1 / (1 + t)
-print(identity({
-    "problem": functools.partial(jdl.problems.digits, nodes=8), "topology": jdl.topology.random_regular(16, 4, seed=3),
-    "algorithm": jdl.algorithms.DPSGD(lr=0.3, decay=decay), "names": {"b", "a", "c"}, "rounds": 100,
-}))
-"""
-
-
-def test_every_process_finds_the_same(capsys):
-    exec(SCRIPT, {"__name__": "a_script"})
-    here = capsys.readouterr().out
-    environment = os.environ | {"PYTHONHASHSEED": "1"}
-    there = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True)
-    assert here == there.stdout and len(here) == 17
 
 
 def test_the_script_of_a_spawned_process_is_that_of_its_parent(monkeypatch):
