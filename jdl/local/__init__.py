@@ -2,6 +2,7 @@
 
 from jdl.local import proximal
 from jdl.local.moments import moments, with_moments
+from jdl.local.parts import places
 from jdl.local.stale import DISCOUNTS, Pulled, discount, staleness
 from jdl.local.steps import (
     OPTIMIZERS,
@@ -28,6 +29,7 @@ __all__ = [
     "discount",
     "local_steps",
     "moments",
+    "places",
     "proximal",
     "rate",
     "staleness",
