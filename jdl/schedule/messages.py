@@ -168,7 +168,7 @@ class Messages(GossipMessages, FreeMessages):
             self_weights=kept,
             active=acts,
             works=jnp.concatenate([self.works[wave] & more, idle]),
-            elapsed=self.elapsed[wave],
+            elapsed=self.elapsed[wave].astype(dtype),
             mail=mail,
             participants=nodes,
             workers=self.workers,
