@@ -60,7 +60,7 @@ def mail_waves(
       n: number of nodes.
       width: the largest number of acts of a wave that work, at least 1.
       idle_width: the largest number of its other acts; None for `width`. Where all acts work it is 0.
-      count: the number of acts of a window; None for 4 n where `window_seconds` is None as well.
+      count: the number of acts of a window; None for windows of one size, of about 4 n.
       window_seconds: the length of a window in seconds, in place of a number of acts.
       keep: whether messages that are never read keep a place to the end.
 

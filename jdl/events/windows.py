@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from jdl import checks
@@ -15,7 +17,7 @@ def windows(seconds: np.ndarray, n: int, count: int | None = None, window_second
     Args:
       seconds: f[E], when events happen, in the order of time.
       n: number of nodes.
-      count: the number of events of a window; None for 4 n where `window_seconds` is None as well.
+      count: the number of events of a window; where it and `window_seconds` are None, windows of one size of about 4 n.
       window_seconds: the length of a window, in place of a number of events; an event at its end belongs to it.
 
     Raises:
@@ -31,8 +33,11 @@ def windows(seconds: np.ndarray, n: int, count: int | None = None, window_second
     one = "got count and window_seconds, need one kind of windows; leave one out"
     checks.require(count is None or window_seconds is None, one)
     if window_seconds is None:
-        return np.arange(seconds.size) // checks.whole("count", 4 * n if count is None else count, 1)
+        # A short last window would have as many waves as the others, and leave most of them empty.
+        even = math.ceil(seconds.size / max(round(seconds.size / (4 * n)), 1))
+        return np.arange(seconds.size) // (even if count is None else checks.whole("window_events", count, 1))
     checks.bounded("window_seconds", window_seconds, 0, None)
     positive = f"got window_seconds={window_seconds!r}, need more than 0; try {seconds[-1] / 10:g}"
     checks.require(window_seconds > 0, positive)
+    checks.fits(int(16 * seconds[-1] / window_seconds), f"{seconds[-1] / window_seconds:,.0f} windows")
     return np.maximum(np.ceil(seconds / window_seconds).astype(np.int64) - 1, 0)

@@ -46,7 +46,7 @@ class GossipMessages:
           away: when nodes are away, rows (node, start, end) in seconds; what arrives then is lost.
           width: the largest number of acts of a wave that work, and of those that do not: together at most n; None for
             an eighth of n.
-          window_events: the number of acts of a window; None for 4 n where `window_seconds` is None as well.
+          window_events: the number of acts of a window; None for windows of one size, of about 4 n.
           window_seconds: the length of a window in seconds, in place of a number of acts.
           seed: of all draws.
 
