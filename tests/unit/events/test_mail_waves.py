@@ -68,7 +68,8 @@ def holds(acts, table, window, keep=False):
     # Windows, and the second of each wave.
     length = table.per_window
     assert len(table.act) % length == 0 and len(table.seconds) == len(table.act) + 1
-    size = window.get("count", None if "window_seconds" in window else 4 * N)
+    even = -(-count // max(round(count / (4 * N)), 1))
+    size = window.get("count", None if "window_seconds" in window else even)
     expected = np.arange(count) // size if size else np.ceil(acts.seconds / 4.0).astype(int) - 1
     assert np.array_equal(wave // length, expected)
     for t in range(1, len(table.act) + 1):
