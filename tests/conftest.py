@@ -255,13 +255,16 @@ def pytest_collection_modifyitems(items):
 
 
 SERVERS = ("test_theory_outer", "test_theory_federated", "of_the_server")
+BEDS = ("tests/laws/test_laws_mixing.py", "tests/laws/test_laws_program.py")
 
 
 def group_of(nodeid: str) -> str:
-    """What runs in one process, where its programs and fixtures are: a file, a theory, or the tests of schedules."""
+    """What runs in one process, where its programs and fixtures are: a file, a theory, laws on beds, or schedules."""
     path = nodeid.partition("::")[0]
     if path.startswith("tests/theory/test_theory_"):
         return f"theory of {'servers' if any(one in nodeid for one in SERVERS) else 'peers'}"
+    if path in BEDS:
+        return "laws on beds"
     return "schedules" if path.startswith("tests/unit/schedule/") else path
 
 

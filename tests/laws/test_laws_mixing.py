@@ -16,7 +16,7 @@ import jdl
 LAWS = cases.Laws()
 
 
-@pytest.mark.parametrize("name", classes.in_turn(cases.ALGORITHMS, 0))
+@pytest.mark.parametrize("name", classes.in_turn(cases.ALGORITHMS))
 def test_laws_of_mixing(name):
     LAWS.check(beds.bed(name))
 

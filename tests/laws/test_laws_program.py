@@ -16,7 +16,7 @@ LAWS = cases.Laws()
 EVERY = LAWS.over(cases.ALGORITHMS)
 
 
-@pytest.mark.parametrize("name", classes.in_turn(cases.ALGORITHMS, 1))
+@pytest.mark.parametrize("name", classes.in_turn(cases.ALGORITHMS))
 def test_laws_of_programs(name):
     LAWS.check(beds.bed(name))
 

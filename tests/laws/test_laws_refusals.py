@@ -1,5 +1,6 @@
 """What would make a simulation lie is refused, with a sentence that says what to do."""
 
+import functools
 import re
 
 import cases
@@ -201,11 +202,14 @@ def test_a_server_has_one_start():
     starts_refused(SERVERS, (N, cases.DIM))
 
 
+built = functools.cache(cases.build)
+
+
 def starts_refused(names, shape):
     wrong = []
     for name in names:
         try:
-            jdl.sim.init(cases.build(name), np.zeros(shape, np.float32))
+            jdl.sim.init(built(name), np.zeros(shape, np.float32))
         except InputError as error:
             if "params" in str(error):
                 continue
