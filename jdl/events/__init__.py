@@ -10,7 +10,7 @@ into waves, and the messages into places in which they wait.
 """
 
 from jdl.events.absent import Absences
-from jdl.events.acts import Acts, devices, means, poisson
+from jdl.events.acts import LAWS, Acts, devices, means, poisson
 from jdl.events.apart import alone_and_meeting, meetings, since_last
 from jdl.events.busy import busy_pairs
 from jdl.events.mail import MailActs, mail_ages
@@ -25,12 +25,13 @@ from jdl.events.publish import publish
 from jdl.events.waves import WaveTable, waves
 
 __all__ = [
+    "LAWS",
+    "STRATEGIES",
     "Absences",
     "Acts",
     "Events",
     "MailActs",
     "MailTable",
-    "STRATEGIES",
     "WaveTable",
     "alone_and_meeting",
     "busy_pairs",

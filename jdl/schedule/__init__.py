@@ -46,6 +46,7 @@ from jdl.schedule.sampling_with_replacement import SamplingWithReplacement
 from jdl.schedule.sleeping import Sleeping
 from jdl.schedule.target_batch import TargetBatch
 from jdl.schedule.teleportation import Teleportation
+from jdl.schedule.ticks import Ticks
 from jdl.schedule.trace_files import read_trace
 from jdl.schedule.traced import Traced
 from jdl.schedule.waves import Waves
@@ -91,6 +92,7 @@ __all__ = [
     "Sleeping",
     "TargetBatch",
     "Teleportation",
+    "Ticks",
     "Traced",
     "Waves",
     "Windowed",

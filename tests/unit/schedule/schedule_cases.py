@@ -22,6 +22,7 @@ from jdl.schedule.random_groups import RandomGroups
 from jdl.schedule.random_neighbours import RandomNeighbours
 from jdl.schedule.random_walk import RandomWalk
 from jdl.schedule.teleportation import Teleportation
+from jdl.schedule.ticks import Ticks
 from jdl.topology import complete, exponential, from_graph, ring
 
 STAR = from_graph(nx.star_graph(5))
@@ -56,6 +57,8 @@ EACH = {
     "markov_links groups": lambda: GilbertElliott.of(complete(5), fail=0.4, recover=0.3),
     "peer_swap": lambda: PeerSwap.for_nodes(7),
     "peer_swap_of star": lambda: PeerSwap.of(STAR, swaps=2),
+    "ticks": lambda: Ticks.for_nodes(7, seconds=0.4),
+    "ticks novel": lambda: Ticks.of(STAR, seconds=0.9, law="log_normal", choose="novel"),
     "mobility": lambda: Mobility.for_nodes(9, degree=3, speed=0.4),
 }
 
@@ -78,6 +81,7 @@ SMALL = {
     **{f"markov {n}": lambda n=n: GilbertElliott.for_nodes(n, degree=n - 1, fail=0.5) for n in (1, 2, 3)},
     **{f"peer_swap {n}": lambda n=n: PeerSwap.for_nodes(n, degree=n - 1) for n in (1, 2, 3)},
     **{f"mobility {n}": lambda n=n: Mobility.for_nodes(n, degree=n - 1) for n in (1, 2, 3)},
+    **{f"ticks {n}": lambda n=n: Ticks.for_nodes(n, degree=n - 1, seconds=0.8) for n in (1, 2, 3)},
     "pairwise_of one": lambda: Pairwise.of(ring(1)),
     "pairs of one": lambda: AsynchronousPairs.of(ring(1)),
     "teleportation_of ring": lambda: Teleportation.of(ring(5), 5),
