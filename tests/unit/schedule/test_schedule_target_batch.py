@@ -87,13 +87,13 @@ def test_a_run_is_gradient_descent_with_a_large_batch_or_with_local_steps(local)
     problem, x = jdl.problems.quadratic(n, dim=3), np.array([1.0, -2.0, 0.5])
     method = jdl.algorithms.FedAvg(lr=lr, weighted=False, local_steps=plan.most if local else 1)
     simulation = jdl.simulation(problem, method, plan)
-    state, step = jdl.sim.init(simulation, jnp.asarray(x, jnp.float32)), jax.jit(jdl.sim.step)
+    state, step = jdl.sim.init(simulation, jnp.asarray(x, jnp.result_type(float))), jax.jit(jdl.sim.step)
     gradients = jax.jit(jax.vmap(jax.grad(lambda x, i: problem.loss(x, problem.full_batch(i))[0])))
     for row in counts:
         state = step(simulation, state)[0]
         of_nodes = np.tile(x, (n, 1))
         for k in range(row.max() if local else 1):
-            g = np.asarray(gradients(jnp.asarray(of_nodes, jnp.float32), jnp.arange(n)), float)
+            g = np.asarray(gradients(jnp.asarray(of_nodes, jnp.result_type(float)), jnp.arange(n)), float)
             of_nodes = of_nodes - lr * np.where((k < row)[:, None], g, 0)
         weights = row > 0 if local else row
         x = weights @ of_nodes / weights.sum()
