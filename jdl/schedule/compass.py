@@ -117,7 +117,7 @@ class Compass:
     def for_nodes(
         cls,
         n: int,
-        groups: int = 1_000,
+        planned: int = 1_000,
         uneven: float = 0.5,
         least: int = 4,
         most: int = 20,
@@ -128,7 +128,7 @@ class Compass:
 
         Args:
           n: number of nodes, at least 1.
-          groups: number of rounds to plan, the most that a run may take.
+          planned: number of rounds to plan, the most that a run may take.
           uneven: standard deviation of the logarithm of the clients' mean times; 0 for equal ones.
           least: the smallest number of local steps of a client in a group.
           most: the largest number of local steps.
@@ -139,7 +139,7 @@ class Compass:
         checks.bounded("uneven", uneven, 0, None)
         normal = np.random.default_rng((checks.whole("seed", seed, 0), 2)).standard_normal(n)
         step = np.exp(uneven * normal - uneven**2 / 2) / checks.whole("most", most, 1)
-        return cls.of(step, checks.whole("groups", groups, 1), least, most, latest, law="log_normal", seed=seed)
+        return cls.of(step, checks.whole("planned", planned, 1), least, most, latest, law="log_normal", seed=seed)
 
     def init(self, key: Key) -> ScheduleState:
         return ()

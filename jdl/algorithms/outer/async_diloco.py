@@ -36,8 +36,8 @@ class AsyncDiLoCo:
     Nesterov's method on their mean, so that stale gradients do not gain from momentum one by one. With `delay` = 1 and
     all workers in every round, none of them stale, it is `DiLoCo`. Who arrives in which round is the schedule's
     business, see `jdl.schedule.Arrivals`; those who arrive in one round are one outer gradient, their mean. Steps in
-    proportion to speed (DyLU: floor(H v_k / max v) of them) are budgets that an oracle gives, with planned times to
-    match. All begin with the initial model, which costs nothing.
+    proportion to speed (DyLU: floor(H v_k / max v) of them) are planned by `jdl.schedule.Arrivals.dynamic`. All begin
+    with the initial model, which costs nothing.
 
     Sends:
       one message of a worker for each arrival, its change of the model and its staleness, which only the history
