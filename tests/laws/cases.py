@@ -41,6 +41,7 @@ EXCEPTIONS = {
     },
     "mixing alone": {
         "ADMM": "without a rate nobody solves anything",
+        "DADAO": "without a rate nothing is defined: steps are divided by its root",
         "DLM": "without a rate nothing moves",
         "DiNNO": "without a rate nobody solves anything",
         "DecentLaM": "disagreement has momentum",
@@ -51,6 +52,7 @@ EXCEPTIONS = {
         "WangElia": "disagreement swings with its integral",
     },
     "first gradient": {
+        "DADAO": "a step takes the full gradient, less that of the part of the loss that is a square",
         "DAdam": "steps are not linear in the gradient",
         "DFedSAM": "steps are not linear in the gradient",
         "EagerDiLoCo": "an outer step scales the inner one",
