@@ -257,3 +257,15 @@ def test_at_decaying_rates_all_end_at_the_optimum_of_rounds(name):
     fall = np.sqrt((1 + rounds[1] / 300) / (1 + rounds[0] / 300))
     print(name, early, late, fall)
     assert fall > 6 and early / late > np.sqrt(fall)
+
+
+@pytest.mark.parametrize("graph", [topology.chain(2), GRAPH], ids=["two", "eight"])
+def test_swarm_sgd_where_both_work_is_one_meeting_at_a_time(graph):
+    """Of two nodes each meeting is a round of adapt-then-combine with W = J."""
+    n = graph.n
+    problem, x = beds.quadratic(n=n), X[:n].copy()
+    waves, g = Waves.meetings(graph, horizon=10.0, seed=2), full(problem)
+    rates = topology.edge_rates(graph)
+    for i, j in zip(*events.meetings(rates, graph.edges, 10.0, (2, 1))[1:], strict=True):
+        x[[i, j]] = (x[i] - LR * g(x[i], 0, i) + x[j] - LR * g(x[j], 0, j)) / 2
+    beds.same(np.stack([X[:n], ended(algorithms.SwarmSGD(lr=LR), waves, problem, X[:n])]), np.stack([X[:n], x]), 1e-10)
