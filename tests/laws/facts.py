@@ -125,7 +125,7 @@ ONE_ARRAY |= NOT_A_W | IN_PARTS | SPARING | {"secure_aggregation"}
 ROWS_ONLY = {"delayed", "false_degree", "fill_missing", "stale"}
 NO_PUSH = {"message_noise", *IN_PARTS, *CANCELS, *RANK, *ON_EACH, *NOT_A_W, *ROWS_ONLY}
 # They repeat the mean, stretch it, or mix copies or parts: there is no message of each neighbour to be heard.
-ONLY_A_MEAN = NOT_A_W | {"choco", "fragments", "free_rider", "repeated", "triggered", "until_consensus"}
+ONLY_A_MEAN = NOT_A_W | PASSES_ON | {"choco", "fragments", "free_rider", "repeated", "triggered", "until_consensus"}
 KEEPS_COPIES = {"choco", "triggered", *PASSES_ON}  # of what a node sent last, at its neighbours
 MISSES = {"lossy", "bursty_links", "delayed", "stale", "verified", *IN_PARTS}  # not every message arrives in its round
 
@@ -145,7 +145,7 @@ def words(name: str, exchange: str, network: str = "static") -> set[str]:
         found |= {"peers"}
     if not served and exchange in AT_A_SERVER:
         found |= {"server"}
-    if name in MORE_THAN_A_MODEL and exchange in ASK_THE_DATA:
+    if name in MORE_THAN_A_MODEL | CHOOSES and exchange in ASK_THE_DATA:  # models one by one are not averaged
         found |= {"models"}
     if name in MORE_THAN_A_CHANGE and exchange in READ_THE_MODEL:
         found |= {"reference"}
