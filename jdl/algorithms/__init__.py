@@ -81,6 +81,7 @@ from jdl.algorithms.gossip.dpsgd import DPSGD
 from jdl.algorithms.gossip.dsgdm import DSGDm
 from jdl.algorithms.gossip.local_only import LocalOnly
 from jdl.algorithms.gossip.overlap_sgp import OverlapSGP
+from jdl.algorithms.gossip.pens import PENS
 from jdl.algorithms.gossip.push_sum import PushSum
 from jdl.algorithms.gossip.qg_adam import QGAdam
 from jdl.algorithms.gossip.qg_dsgdm import QGDSGDm
@@ -178,6 +179,7 @@ __all__ = [
     "NesterovGradientTracking",
     "OPAPC",
     "OverlapSGP",
+    "PENS",
     "PowerGossip",
     "ProxSkip",
     "PushSum",

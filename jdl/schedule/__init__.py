@@ -37,6 +37,7 @@ from jdl.schedule.partition import Partition
 from jdl.schedule.peer_swap import PeerSwap
 from jdl.schedule.poisson_sampling import PoissonSampling
 from jdl.schedule.power_of_choice import PowerOfChoice
+from jdl.schedule.preferred import Preferred
 from jdl.schedule.random_groups import RandomGroups
 from jdl.schedule.random_neighbours import RandomNeighbours
 from jdl.schedule.random_walk import RandomWalk
@@ -84,6 +85,7 @@ __all__ = [
     "PeerSwap",
     "PoissonSampling",
     "PowerOfChoice",
+    "Preferred",
     "RandomGroups",
     "RandomNeighbours",
     "RandomWalk",

@@ -128,7 +128,7 @@ class Ticks:
 
         >>> from jdl.topology import ring
         >>> talk = Ticks.of(ring(4), np.array([1.0, 2.0, 2.0, 4.0]), seconds=1.0, horizon=8.0, law="constant")
-        >>> talk.ticks, talk.seconds_at.tolist()[:3], talk.init(None).left.tolist()
+        >>> talk.ticks, talk.seconds_at[0].tolist()[:3], talk.init(None).left.tolist()
         (8, [0.0, 1.0, 2.0], [1.0, 2.0, 2.0, 4.0])
         """
         neighbours = RandomNeighbours.of(topology).neighbours
@@ -155,9 +155,11 @@ class Ticks:
         return {"loss": ()} if self.choose == "loss" else {}
 
     @property
-    def seconds_at(self) -> np.ndarray:
-        """f64[..., T + 1], the second at which the first t ticks are over."""
-        return np.asarray(self.seconds, np.float64)[..., None] * np.arange(self.ticks + 1)
+    def seconds_at(self) -> jax.Array:
+        """f[..., 2, T + 1], the second at which the first t ticks are over, and zeros; see `jdl.runs.planned`."""
+        real = jnp.result_type(float)
+        seconds = jnp.asarray(self.seconds, real)[..., None] * jnp.arange(self.ticks + 1, dtype=real)
+        return jnp.stack([seconds, jnp.zeros_like(seconds)], axis=-2)
 
     def init(self, key: Key) -> ScheduleState:
         """All computations begin at second 0."""

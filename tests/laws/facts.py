@@ -32,6 +32,8 @@ BOTH_WAYS = {
 PUSHED = {"OverlapSGP", "PushSum"}
 # A sum along the edges of a graph whose weights do not matter.
 ALONG_EDGES = {"ATG", "RelaySGD"}
+# The own model and some of those heard, in equal parts, whatever the weights.
+CHOOSES = {"PENS"}
 ALONE = {"LocalOnly"}
 SERVED = set(cases.SERVERS)
 
@@ -122,6 +124,8 @@ ONE_ARRAY |= NOT_A_W | IN_PARTS | SPARING | {"secure_aggregation"}
 # Who is read differs from row to row, and with `false_degree` how much.
 ROWS_ONLY = {"delayed", "false_degree", "fill_missing", "stale"}
 NO_PUSH = {"message_noise", *IN_PARTS, *CANCELS, *RANK, *ON_EACH, *NOT_A_W, *ROWS_ONLY}
+# They repeat the mean, stretch it, or mix copies or parts: there is no message of each neighbour to be heard.
+ONLY_A_MEAN = NOT_A_W | PASSES_ON | {"choco", "fragments", "free_rider", "repeated", "triggered", "until_consensus"}
 KEEPS_COPIES = {"choco", "triggered", *PASSES_ON}  # of what a node sent last, at its neighbours
 MISSES = {"lossy", "bursty_links", "delayed", "stale", "verified", *IN_PARTS}  # not every message arrives in its round
 
@@ -141,7 +145,7 @@ def words(name: str, exchange: str, network: str = "static") -> set[str]:
         found |= {"peers"}
     if not served and exchange in AT_A_SERVER:
         found |= {"server"}
-    if name in MORE_THAN_A_MODEL and exchange in ASK_THE_DATA:
+    if name in MORE_THAN_A_MODEL | CHOOSES and exchange in ASK_THE_DATA:  # models one by one are not averaged
         found |= {"models"}
     if name in MORE_THAN_A_CHANGE and exchange in READ_THE_MODEL:
         found |= {"reference"}
@@ -151,6 +155,8 @@ def words(name: str, exchange: str, network: str = "static") -> set[str]:
         found |= {"per_link", "symmetric"}
     if name in SAME_EDGES and exchange == "false_degree":  # one word says that links and that weights go both ways
         found |= {"symmetric"}
+    if name in CHOOSES and exchange in ONLY_A_MEAN:
+        found |= {"each"}
     if name in PUSHED and exchange in NO_PUSH:
         found |= {"column_stochastic"}
     if name in KEEP_A_SUM | BOTH_WAYS and exchange in ROWS_ONLY:
@@ -176,7 +182,7 @@ ALIKE = [COMPRESS - REMEMBER, RULES, RULES_OF_PEERS, RULES_OF_SERVERS, ATTACKS]
 
 def peers() -> list[set[str]]:
     """The sets that divide the methods."""
-    return [AVERAGES, KEEP_A_SUM, BOTH_WAYS, PUSHED, ALONG_EDGES, ALONE, SERVED]
+    return [AVERAGES, KEEP_A_SUM, BOTH_WAYS, PUSHED, ALONG_EDGES, CHOOSES, ALONE, SERVED]
 
 
 PAIRS = list(itertools.product(cases.ALGORITHMS, cases.EXCHANGES))

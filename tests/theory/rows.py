@@ -23,8 +23,10 @@ from jdl import algorithms, schedule
 
 ROWS = PEERS | SERVER
 
-# Methods whose trajectory is proved elsewhere: the file that does, and why not here. (None at present.)
-ELSEWHERE: dict[str, tuple[str, str]] = {}
+# Methods whose trajectory is proved elsewhere: the file that does, and why not here.
+ELSEWHERE: dict[str, tuple[str, str]] = {
+    "PENS": ("test_theory_pens.py", "a node asks its data for losses of the models that it hears"),
+}
 
 
 # ---- runs --------------------------------------------------------------------------------------------------------

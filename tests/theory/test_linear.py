@@ -47,6 +47,7 @@ LINEAR = {
 }
 # Methods that are not linear on quadratics, whatever their options.
 OTHERS = {"AFL", "DAdam", "DFedSAM", "DRFA", "DiLoCoX", "FedOpt", "FedSpeed", "PowerGossip", "QFedAvg", "QGAdam"}
+OTHERS |= {"PENS"}  # who is kept depends on losses
 OTHERS |= {"CDFL", "DeMo", "FetchSGD", "GTAdam", "ScaledLocalSGD", "SparseLoCo"}
 # The state has a number that depends on earlier draws: the round of the last meeting, the share of clients heard of.
 OTHERS |= {"Scaffnew", "FedAMD"}

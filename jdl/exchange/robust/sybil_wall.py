@@ -68,7 +68,8 @@ class SybilWall:
     sketch: int | None = static(None, minimum=1)
 
     needs: ClassVar[frozenset[str]] = frozenset({"one_by_one", "peers", "reliable", "fixed_links"})
-    breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "per_link", "push"})
+    # What arrives one by one is not averaged, and has no history here.
+    breaks: ClassVar[frozenset[str]] = frozenset({"column_stochastic", "each", "per_link", "push"})
 
     def init(self, message: Message) -> ExchangeState:
         last = self._histories([jnp.zeros(x.shape, x.dtype) for x in plain_parts(message)])

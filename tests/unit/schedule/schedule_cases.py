@@ -18,6 +18,7 @@ from jdl.schedule.modest import Modest
 from jdl.schedule.moshpit import Moshpit
 from jdl.schedule.pairwise import Pairwise
 from jdl.schedule.peer_swap import PeerSwap
+from jdl.schedule.preferred import Preferred
 from jdl.schedule.random_groups import RandomGroups
 from jdl.schedule.random_neighbours import RandomNeighbours
 from jdl.schedule.random_walk import RandomWalk
@@ -47,6 +48,7 @@ EACH = {
     "pairs of star": lambda: AsynchronousPairs.of(STAR, wave=3),
     "matcha": lambda: Matcha.for_nodes(8, degree=3),
     "matcha_of star": lambda: Matcha.of(STAR),
+    "preferred": lambda: Preferred(7, candidates=3, acquaint=2),
     "random_neighbours": lambda: RandomNeighbours.for_nodes(7, listen=1.5),
     "random_neighbours of star": lambda: RandomNeighbours.of(STAR, listen=0.6),
     "random_walk": lambda: RandomWalk.for_nodes(7, tokens=3),

@@ -19,7 +19,7 @@ EVERY = cases.EACH | cases.SMALL
 SIZE = str(1 + int(os.environ["JDL_TEST_SEED"]) % 2)
 REST = [name for name in cases.SMALL if {"1", "2", "3"} & {*name.split()} and SIZE not in name.split()]
 KEPT = {"random_walk", "random_walk_of", "teleportation", "markov", "markov_links", "peer_swap", "peer_swap_of"}
-KEPT |= {"mobility", "modest", "moshpit", "ticks"}
+KEPT |= {"mobility", "modest", "moshpit", "preferred", "ticks"}
 
 
 def plans_are_what_they_claim(names):
