@@ -9,7 +9,7 @@ whom is planned by `push`, `pull`, `push_pull`, `tokens`, `publish`, `split` and
 into waves, and the messages into places in which they wait.
 """
 
-from jdl.events.absent import Absences
+from jdl.events.absent import Absences, absences
 from jdl.events.acts import LAWS, Acts, devices, means, poisson
 from jdl.events.apart import alone_and_meeting, meetings, since_last
 from jdl.events.busy import busy_pairs
@@ -22,6 +22,7 @@ from jdl.events.mail_walks import walks
 from jdl.events.mail_waves import MailTable, mail_waves
 from jdl.events.pairs import Events, paired, staleness
 from jdl.events.publish import publish
+from jdl.events.spare import with_spare_nodes
 from jdl.events.waves import WaveTable, waves
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "MailActs",
     "MailTable",
     "WaveTable",
+    "absences",
     "alone_and_meeting",
     "busy_pairs",
     "devices",
@@ -52,4 +54,5 @@ __all__ = [
     "tokens",
     "walks",
     "waves",
+    "with_spare_nodes",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from jdl import checks
 
-__all__ = ["Absences"]
+__all__ = ["Absences", "absences"]
 
 
 class Absences:
@@ -29,10 +29,10 @@ class Absences:
     """
 
     def __init__(self, intervals: Iterable[Sequence[float]], n: int) -> None:
-        rows = np.asarray(list(intervals), float).reshape(-1, 3)
+        rows = _rows(intervals)
         for number, (node, start, end) in enumerate(rows):
             where = f"interval {number} of those in which nodes are away"
-            known = node == int(node) and 0 <= node < n
+            known = np.isfinite(node) and node == int(node) and 0 <= node < n
             checks.require(known, f"got node {node:g} in {where}, need one of n={n}, counted from 0; correct it")
             good = 0 <= start < end < np.inf
             need = "need a start of at least 0 and a later end"
@@ -74,3 +74,27 @@ class Absences:
         for one, low, high in zip(self.nodes, begin, end, strict=True):
             own = slice(self.first[one], self.first[one + 1])
             yield order[low:high], self.starts[own], self.ends[own]
+
+
+def absences(intervals: Iterable[Sequence[float]] | None, n: int) -> Absences | None:
+    """When nodes are away, see `Absences`; None if none ever is."""
+    rows = _rows(() if intervals is None else intervals)
+    return Absences(rows, n) if rows.size else None
+
+
+def _rows(intervals: Iterable[Sequence[float]]) -> np.ndarray:
+    """The intervals as f64[k, 3].
+
+    Raises:
+      InputError: if they are something else.
+    """
+    try:
+        rows = np.asarray(list(intervals), float)
+    except (TypeError, ValueError):
+        rows = np.zeros(0)
+        fits = False
+    else:
+        fits = not rows.size or (rows.ndim == 2 and rows.shape[1] == 3)
+    need = "need rows (node, start, end); try away=[(0, 10.0, 20.0)]"
+    checks.require(fits, f"got away={intervals!r}, {need}")
+    return rows.reshape(-1, 3)

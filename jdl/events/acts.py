@@ -12,6 +12,7 @@ from jdl.events.absent import Absences
 
 __all__ = ["LAWS", "Acts", "check_horizon", "devices", "durations", "means", "poisson"]
 
+BYTES = 200  # of an event while it is planned, about
 LAWS = ("constant", "exponential", "log_normal")
 
 
@@ -44,7 +45,7 @@ def poisson(rates: float | np.ndarray, horizon: float, n: int, seed: int = 0, aw
     990
     """
     rates = means("rates", rates, n, zero=True)
-    check_horizon(horizon)
+    check_horizon(horizon, float(np.sum(rates)))
     rng = np.random.default_rng(seed)
     counts = rng.poisson(rates * horizon)
     node = np.repeat(np.arange(n, dtype=np.int32), counts)
@@ -83,7 +84,7 @@ def devices(
     >>> print(acts.seconds, acts.node)
     [1. 2. 2. 3. 4. 4.] [0 0 1 0 0 1]
     """
-    check_horizon(horizon)
+    check_horizon(horizon, float(np.sum(1 / means("seconds_per_step", seconds_per_step, n))))
     draw = durations(seconds_per_step, n, law, spread, np.random.default_rng(seed))
     running, now, steps, times, nodes = np.arange(n, dtype=np.int32), np.zeros(n), 0, [], []
     while running.size:
@@ -107,8 +108,9 @@ def durations(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """A function from nodes i32[k] to the durations f64[k] of a computation of each."""
     mean = means("seconds_per_step", seconds_per_step, n)
-    law = checks.known("law", law, LAWS)
+    law = checks.known("law", str(law), LAWS)
     checks.bounded("spread", spread, 0, None)
+    checks.require(bool(np.isfinite(spread)), f"got spread={spread}, need a number; try spread=0.5")
     if law == "constant":
         return lambda node: mean[node]
     if law == "exponential":
@@ -119,7 +121,10 @@ def durations(
 
 def means(name: str, value: float | np.ndarray, n: int, zero: bool = False) -> np.ndarray:
     """One number of each node, f64[n], from one for all or one for each; none is negative, or zero without `zero`."""
-    given = np.asarray(value, float)
+    try:
+        given = np.asarray(value, float)
+    except (TypeError, ValueError) as error:
+        raise checks.InputError(f"got {name}={value!r}, need numbers; try {name}=1.0") from error
     fits = given.shape in ((), (n,))
     checks.require(fits, f"got {name} of shape {given.shape}, need one number, or one for each of {n} nodes; give that")
     each = np.broadcast_to(given, (n,))
@@ -131,10 +136,12 @@ def means(name: str, value: float | np.ndarray, n: int, zero: bool = False) -> n
     return each
 
 
-def check_horizon(horizon: float) -> None:
-    """Check that a horizon is a positive number of seconds."""
+def check_horizon(horizon: float, events_per_second: float = 0.0) -> None:
+    """Check that a horizon is a positive number of seconds, and that its events fit the memory."""
     good = isinstance(horizon, int | float | np.number) and 0 < horizon < np.inf
     checks.require(good, f"got horizon={horizon!r}, need the length of the plan in seconds, more than 0; try 100.0")
+    count = horizon * events_per_second
+    checks.fits(int(BYTES * count), f"a plan of {horizon:g} s with about {count:.3g} events")
 
 
 def _in_order(seconds: np.ndarray, node: np.ndarray, horizon: float) -> Acts:

@@ -31,7 +31,7 @@ def meetings(
     238
     """
     rates = means("edge_rates", rates, len(edges), zero=True)
-    check_horizon(horizon)
+    check_horizon(horizon, float(np.sum(rates)))
     rng = np.random.default_rng(seed)
     which = np.repeat(np.arange(len(edges)), rng.poisson(rates * horizon))
     seconds = rng.uniform(0.0, horizon, which.size)  # given their number, independent and uniform

@@ -7,7 +7,7 @@ import heapq
 import numpy as np
 
 from jdl import checks
-from jdl.events.acts import check_horizon, durations
+from jdl.events.acts import check_horizon, durations, means
 from jdl.events.pairs import Events, check_neighbours
 
 __all__ = ["busy_pairs"]
@@ -48,8 +48,10 @@ def busy_pairs(
     >>> busy_pairs(np.array([1.0, 1.5]), 1.0, 5.0, *two).seconds  # the second waits for the first
     array([2., 3., 4.])
     """
-    check_horizon(horizon)
+    check_horizon(horizon, float(np.sum(1 / means("seconds_per_step", seconds_per_step, len(offsets) - 1))))
     check_neighbours(offsets)
+    need = f"got transfer={transfer!r}, need one number of seconds, at least 0; try transfer=0.1"
+    checks.require(np.ndim(transfer) == 0 and not isinstance(transfer, str), need)
     checks.bounded("transfer", transfer, 0, None)
     n, rng = len(offsets) - 1, np.random.default_rng(seed)
     draw = durations(seconds_per_step, n, law, spread, rng)

@@ -8,6 +8,7 @@ import numpy as np
 
 from jdl import checks
 from jdl.events.pairs import Events
+from jdl.events.windows import windows
 
 __all__ = ["WaveTable", "waves"]
 
@@ -46,7 +47,7 @@ def waves(
       events: in the order in which they happen.
       n: number of nodes.
       width: the largest number of events of a wave, at least 1; with `alone`, of those of two nodes.
-      count: the number of events of a window; None for 4 n where `window_seconds` is None as well.
+      count: the number of events of a window; None for windows of one size, of about 4 n.
       window_seconds: the length of a window in seconds, in place of a number of events.
       alone: the largest number of events of a node alone in a wave, which have places of their own; None if they share
         those of pairs.
@@ -62,20 +63,7 @@ def waves(
     """
     width = checks.whole("width", width, 0 if alone else 1)
     seconds = np.asarray(events.seconds, float)
-    checks.require(seconds.size > 0, "got no events, need one at least; give a longer horizon")
-    negative = f"got an event at second {seconds.min():g}, need times of at least 0; correct it"
-    checks.require(bool(seconds.min() >= 0), negative)
-    checks.require(bool((np.diff(seconds) >= 0).all()), "got events out of order, need them in time order; sort them")
-    one = "got count and window_seconds, need one kind of windows; leave one out"
-    checks.require(count is None or window_seconds is None, one)
-    if window_seconds is None:
-        window = np.arange(seconds.size) // checks.whole("count", 4 * n if count is None else count, 1)
-    else:
-        checks.bounded("window_seconds", window_seconds, 0, None)
-        positive = f"got window_seconds={window_seconds!r}, need more than 0; try {seconds[-1] / 10:g}"
-        checks.require(window_seconds > 0, positive)
-        # An event at the end of a window belongs to it.
-        window = np.maximum(np.ceil(seconds / window_seconds).astype(np.int64) - 1, 0)
+    window = windows(seconds, n, count, window_seconds)
     paired = (np.asarray(events.node) != events.partner) | (alone is None)
     rooms = (0 if alone is None else checks.whole("alone", alone, 0)), width
     for kind, (room, there) in enumerate(zip(rooms, (not paired.all(), paired.any()), strict=True)):

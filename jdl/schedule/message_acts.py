@@ -9,7 +9,7 @@ import numpy as np
 from jdl import checks, events
 from jdl.topology import Topology, forms
 
-__all__ = ["absences", "into", "out", "timers"]
+__all__ = ["into", "out", "timers"]
 
 
 def timers(
@@ -22,15 +22,9 @@ def timers(
     seed: int,
 ) -> tuple[events.Acts, events.Absences | None]:
     """Who acts when, of its own accord, and who is away."""
-    absent = absences(n, away)
+    absent = events.absences(away, n)
     seed = checks.whole("seed", seed, 0)
     return events.devices(seconds_per_step, horizon, n, law, spread, seed, absent), absent
-
-
-def absences(n: int, away: Iterable[Sequence[float]]) -> events.Absences | None:
-    """When nodes are away, from rows (node, start, end); None if none ever is."""
-    away = list(away)
-    return events.Absences(away, n) if away else None
 
 
 def into(topology: Topology) -> tuple[np.ndarray, np.ndarray]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from jdl import checks, events
-from jdl.schedule.message_acts import absences, out, timers
+from jdl.schedule.message_acts import out, timers
 from jdl.topology import Topology, forms
+from jdl.topology.weights.given import one_graph
 
 __all__ = ["FreeMessages"]
 
@@ -20,7 +21,7 @@ class FreeMessages:
     @classmethod
     def publish(
         cls,
-        topology: Topology,
+        topology: Topology | Any,
         seconds_per_step: float | np.ndarray = 1.0,
         horizon: float = 100.0,
         law: str = "exponential",
@@ -61,6 +62,7 @@ class FreeMessages:
           Bornstein, Rabbani, Wang, Bedi, Huang 2022, SWIFT: Rapid Decentralized Federated Learning via Wait-Free Model
           Communication (its code was read, the paper was not).
         """
+        topology = one_graph(topology)
         need = f"got {topology.name!r} whose rows do not sum to one, a mean needs that; use split, or other weights"
         checks.require(topology.stochastic != "column", need)
         clocks, absent = timers(topology.n, seconds_per_step, horizon, law, spread, away, seed)
@@ -75,7 +77,7 @@ class FreeMessages:
     @classmethod
     def split(
         cls,
-        topology: Topology,
+        topology: Topology | Any,
         seconds_per_step: float | np.ndarray = 1.0,
         horizon: float = 100.0,
         law: str = "exponential",
@@ -112,6 +114,7 @@ class FreeMessages:
         Raises:
           InputError: as `push`, except that a node may have no out-neighbour.
         """
+        topology = one_graph(topology)
         clocks, _ = timers(topology.n, seconds_per_step, horizon, law, spread, away, seed)
         way = {"latency": latency, "transfer": transfer, "most": most, "seed": (seed, 1)}
         acts, _ = events.split(clocks, *out(topology), horizon, **way)
@@ -120,7 +123,7 @@ class FreeMessages:
     @classmethod
     def walks(
         cls,
-        topology: Topology,
+        topology: Topology | Any,
         seconds_per_step: float | np.ndarray = 1.0,
         horizon: float = 100.0,
         law: str = "exponential",
@@ -157,8 +160,9 @@ class FreeMessages:
         Raises:
           InputError: as `push`.
         """
+        topology = one_graph(topology)
         n, seed = topology.n, checks.whole("seed", seed, 0)
         when = {"tokens": tokens, "law": law, "spread": spread}
-        way = {"latency": latency, "transfer": transfer, "away": absences(n, away), "seed": seed}
+        way = {"latency": latency, "transfer": transfer, "away": events.absences(away, n), "seed": seed}
         acts = events.walks(seconds_per_step, *out(topology), horizon, **when, **way)
         return cls._of(acts, n, 1.0, width, window_events, window_seconds)

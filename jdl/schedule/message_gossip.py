@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from jdl import checks, events
 from jdl.schedule.message_acts import into, out, timers
 from jdl.topology import Topology
+from jdl.topology.weights.given import one_graph
 
 __all__ = ["GossipMessages"]
 
@@ -20,7 +21,7 @@ class GossipMessages:
     @classmethod
     def push(
         cls,
-        topology: Topology,
+        topology: Topology | Any,
         seconds_per_step: float | np.ndarray = 1.0,
         horizon: float = 100.0,
         law: str = "exponential",
@@ -54,6 +55,7 @@ class GossipMessages:
           InputError: if a node has no neighbour to send to, if a number is out of range, or if nothing happens up to
             the horizon.
         """
+        topology = one_graph(topology)
         clocks, absent = timers(topology.n, seconds_per_step, horizon, law, spread, away, seed)
         way = {"latency": latency, "transfer": transfer, "away": absent, "seed": (seed, 1)}
         acts = events.push(clocks, *out(topology), horizon, **way)
@@ -62,7 +64,7 @@ class GossipMessages:
     @classmethod
     def pull(
         cls,
-        topology: Topology,
+        topology: Topology | Any,
         seconds_per_step: float | np.ndarray = 1.0,
         horizon: float = 100.0,
         law: str = "exponential",
@@ -94,6 +96,7 @@ class GossipMessages:
         Raises:
           InputError: as `push`.
         """
+        topology = one_graph(topology)
         clocks, absent = timers(topology.n, seconds_per_step, horizon, law, spread, away, seed)
         way = {"latency": latency, "transfer": transfer, "away": absent, "seed": (seed, 1)}
         acts = events.pull(clocks, *into(topology), horizon, **way)
@@ -102,7 +105,7 @@ class GossipMessages:
     @classmethod
     def push_pull(
         cls,
-        topology: Topology,
+        topology: Topology | Any,
         seconds_per_step: float | np.ndarray = 1.0,
         horizon: float = 100.0,
         law: str = "exponential",
@@ -134,6 +137,7 @@ class GossipMessages:
         Raises:
           InputError: as `push`, or if W is not symmetric.
         """
+        topology = one_graph(topology)
         need = f"got {topology.name!r} whose W is not symmetric, an answer needs a link back; use an undirected graph"
         checks.require(topology.symmetric, need)
         clocks, absent = timers(topology.n, seconds_per_step, horizon, law, spread, away, seed)
@@ -144,7 +148,7 @@ class GossipMessages:
     @classmethod
     def tokens(
         cls,
-        topology: Topology,
+        topology: Topology | Any,
         seconds_per_step: float | np.ndarray = 1.0,
         horizon: float = 100.0,
         law: str = "exponential",
@@ -182,6 +186,7 @@ class GossipMessages:
         Raises:
           InputError: as `push`.
         """
+        topology = one_graph(topology)
         clocks, absent = timers(topology.n, seconds_per_step, horizon, law, spread, away, seed)
         way = {"latency": latency, "transfer": transfer, "away": absent, "seed": (seed, 1)}
         account = strategy, capacity, reactivity

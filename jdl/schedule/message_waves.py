@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jdl import checks
-from jdl.events import MailActs, MailTable
+from jdl.events import MailActs, MailTable, with_spare_nodes
 
 __all__ = ["arrays"]
 
@@ -25,7 +25,7 @@ def arrays(acts: MailActs, table: MailTable, n: int) -> dict[str, np.ndarray]:
     need = f"got waves of {m} acts with n={n}, need a node for each; try width={max(n // 2, 1)}"
     checks.require(m <= n, need)
     there = table.act >= 0
-    nodes = _distinct(acts.node[table.act], there)
+    nodes = with_spare_nodes(acts.node[table.act], there)
     sender = np.append(acts.node[acts.posts >= 0], -1)[acts.reads]
     speakers = np.where(sender >= 0, sender, acts.node[:, None])[table.act]
     return {
@@ -47,20 +47,4 @@ def _since(acts: MailActs) -> np.ndarray:
     before = np.where(np.append(False, node[1:] == node[:-1]), np.append(0.0, seconds[:-1]), 0.0)
     found = np.empty(len(order))
     found[order] = seconds - before
-    return found
-
-
-def _distinct(nodes: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """The nodes of all waves, where the rows of nobody are filled with nodes that the wave does not have, i32[T, m].
-
-    Of the first m nodes, a wave with a acts leaves at least m - a.
-    """
-    total, m = nodes.shape
-    taken = np.zeros((total, m + 1), bool)
-    wave, row = np.nonzero(there)
-    taken[wave, np.minimum(nodes[wave, row], m)] = True
-    free = ~taken[:, :m]
-    missing = (~there).sum(axis=1)
-    found = nodes.astype(np.int32)
-    found[~there] = np.nonzero(free & (np.cumsum(free, axis=1) <= missing[:, None]))[1]
     return found

@@ -129,10 +129,10 @@ class Messages(GossipMessages, FreeMessages):
         found: dict[str, Any] = {
             **arrays(acts, table, n),
             "weights": np.broadcast_to(weights, (n, acts.reads.shape[1])).astype(dtype),
-            "seconds_at": table.seconds.astype(dtype),
         }
         return cls(
             **jax.device_put(found),  # `jnp.asarray` would compile a program for each shape
+            seconds_at=table.seconds,  # in double precision
             n=n,
             places=table.places,
             waves_per_window=table.per_window,

@@ -15,6 +15,7 @@ from jdl.events import LAWS, means
 from jdl.schedule.random_neighbours import RandomNeighbours
 from jdl.topology.graphs.random_graphs import random_regular
 from jdl.topology.topology import Topology
+from jdl.topology.weights.given import one_graph
 from jdl.types import Key, Plan, ScheduleState, Seen, Slots, number, static
 
 __all__ = ["Ticks"]
@@ -104,7 +105,7 @@ class Ticks:
     @classmethod
     def of(
         cls,
-        topology: Topology,
+        topology: Topology | Any,
         seconds_per_step: float | np.ndarray = 1.0,
         seconds: float = 0.1,
         horizon: float = 100.0,
@@ -131,6 +132,7 @@ class Ticks:
         >>> talk.ticks, talk.seconds_at[0].tolist()[:3], talk.init(None).left.tolist()
         (8, [0.0, 1.0, 2.0], [1.0, 2.0, 2.0, 4.0])
         """
+        topology = one_graph(topology)
         neighbours = RandomNeighbours.of(topology).neighbours
         if not neighbours.shape[1]:  # a place, though nobody is in it
             neighbours = jnp.arange(topology.n, dtype=jnp.int32)[:, None]

@@ -36,7 +36,9 @@ def rows_of(planned: events.Events, table: events.WaveTable, n: int, alone: int 
     paired = slice(alone, None)
     meets = (acts & (node != partner))[:, paired]
     second = partner[:, paired]
-    node, second = _distinct(node, second, acts, meets) if n > 1 else (node, second)
+    if n > 1:
+        both = np.concatenate([node, second], axis=1), np.concatenate([acts, meets], axis=1)
+        node, second = np.split(events.with_spare_nodes(*both), [node.shape[1]], axis=1)
     elapsed = np.where(
         np.concatenate([acts, meets], axis=1), np.concatenate([of_node, of_partner[:, paired]], axis=1), 0
     )
@@ -90,24 +92,3 @@ def pairs_in_waves(
     if n == 1:
         return events.waves(planned, n, 0, count, seconds, alone=1)
     return events.waves(planned, n, width, count, seconds)
-
-
-def _distinct(
-    node: np.ndarray, partner: np.ndarray, acts: np.ndarray, meets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Both sides of all waves, where the places of nobody are filled with nodes that the wave does not have.
-
-    Of the first m nodes, a wave with a of them and m places leaves at least m - a.
-    """
-    both, there = np.concatenate([node, partner], axis=1), np.concatenate([acts, meets], axis=1)
-    total, m = both.shape
-    taken = np.zeros((total, m + 1), bool)
-    wave, place = np.nonzero(there)
-    taken[wave, np.minimum(both[wave, place], m)] = True
-    free = ~taken[:, :m]
-    rank = np.cumsum(free, axis=1)
-    missing = (~there).sum(axis=1)
-    spare = np.nonzero(free & (rank <= missing[:, None]))[1]
-    both[~there] = spare
-    both = both.astype(np.int32)
-    return both[:, : node.shape[1]], both[:, node.shape[1] :]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Self
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from jdl.schedule.wave_rows import WaveRows, pairs_in_waves, rows_of, well_fille
 from jdl.topology import Topology, forms
 from jdl.topology import edge_rates as edge_rates_of
 from jdl.topology.graphs.random_graphs import random_regular
+from jdl.topology.weights.given import one_graph
 from jdl.types import Key, Plan, ScheduleState, Seen, Slots, static
 
 __all__ = ["Waves"]
@@ -113,7 +114,7 @@ class Waves:
     @classmethod
     def pairs(
         cls,
-        topology: Topology,
+        topology: Topology | Any,
         seconds_per_step: float | np.ndarray = 1.0,
         horizon: float = 100.0,
         law: str = "exponential",
@@ -137,7 +138,7 @@ class Waves:
             from computing; None for exchanges that take no time. See `jdl.events.busy_pairs`.
           away: when nodes are away, rows (node, start, end) in seconds; who finds its partner away works alone.
           width: the largest number of events of a wave, at most n / 2; None for an eighth of n.
-          window_events: the number of events of a window; None for 4 n where `window_seconds` is None as well.
+          window_events: the number of events of a window; None for windows of one size, of about 4 n.
           window_seconds: the length of a window in seconds, in place of a number of events.
           seed: of all draws.
 
@@ -145,6 +146,7 @@ class Waves:
           InputError: if W is not symmetric, if a node has no neighbour, if a number is out of range, or if nothing
             happens up to the horizon.
         """
+        topology = one_graph(topology)
         need = f"got {topology.name!r} whose W is not symmetric, a pair needs a link both ways; use an undirected graph"
         checks.require(topology.symmetric, need)
         links = forms.off_diagonal(topology.weights)
@@ -155,7 +157,7 @@ class Waves:
     @classmethod
     def push(
         cls,
-        topology: Topology,
+        topology: Topology | Any,
         seconds_per_step: float | np.ndarray = 1.0,
         horizon: float = 100.0,
         law: str = "exponential",
@@ -185,6 +187,7 @@ class Waves:
         Raises:
           InputError: as `pairs`, but for the symmetry of W.
         """
+        topology = one_graph(topology)
         links = forms.off_diagonal(topology.weights).T.tocsr()  # the rows are those who send
         sent = _planned(links.indptr, links.indices, seconds_per_step, horizon, law, spread, None, away, seed)
         heard = (sent.node != sent.partner) | (topology.n == 1)
@@ -194,7 +197,7 @@ class Waves:
     @classmethod
     def poisson(
         cls,
-        topology: Topology,
+        topology: Topology | Any,
         gradients_per_second: float | np.ndarray = 1.0,
         meetings_per_second: float = 1.0,
         horizon: float = 100.0,
@@ -225,12 +228,13 @@ class Waves:
         Raises:
           InputError: as `pairs`, or if nobody works.
         """
+        topology = one_graph(topology)
         seed, n = checks.whole("seed", seed, 0), topology.n
         rates = edge_rates_of(topology, meetings_per_second, edge_rates)
         works = events.means("gradients_per_second", gradients_per_second, n, zero=True)
         some = "got gradients_per_second=0, need a node that works; for gossip alone let the step size be 0"
         checks.require(bool(works.any()), some)
-        absent = events.Absences(away, n) if (away := list(away)) else None
+        absent = events.absences(away, n)
         acts = events.poisson(works, horizon, n, seed, absent)
         met = events.meetings(rates, topology.edges, horizon, (seed, 1), absent)  # draws of their own
         planned = events.alone_and_meeting(acts, met)
@@ -243,7 +247,7 @@ class Waves:
     @classmethod
     def meetings(
         cls,
-        topology: Topology,
+        topology: Topology | Any,
         meetings_per_second: float = 1.0,
         horizon: float = 100.0,
         edge_rates: np.ndarray | None = None,
@@ -269,8 +273,9 @@ class Waves:
         Raises:
           InputError: as `pairs`.
         """
+        topology = one_graph(topology)
         rates, n = edge_rates_of(topology, meetings_per_second, edge_rates), topology.n
-        absent = events.Absences(away, n) if (away := list(away)) else None
+        absent = events.absences(away, n)
         planned = events.meetings(rates, topology.edges, horizon, (checks.whole("seed", seed, 0), 1), absent)
         table = pairs_in_waves(planned, n, width, window_events, window_seconds)
         rows = rows_of(planned, table, n)
@@ -287,9 +292,9 @@ class Waves:
 
     @classmethod
     def _from(cls, rows: WaveRows, table: events.WaveTable, n: int, works: np.ndarray, one_way: bool = False) -> Self:
-        floats = [jnp.asarray(x, jnp.result_type(float)) for x in (rows.elapsed, table.seconds)]
         arrays = [jnp.asarray(x) for x in (rows.first, rows.second, rows.acts, rows.meets, works)]
-        return cls(*arrays, *floats, n=n, waves_per_window=table.per_window, one_way=one_way)
+        elapsed = jnp.asarray(rows.elapsed, jnp.result_type(float))
+        return cls(*arrays, elapsed, table.seconds, n=n, waves_per_window=table.per_window, one_way=one_way)
 
     @property
     def waves(self) -> int:
@@ -337,12 +342,11 @@ def _planned(
 ) -> events.Events:
     """The events: who acts when, and with whom."""
     n, seed = len(offsets) - 1, checks.whole("seed", seed, 0)
-    away = list(away)
+    absent = events.absences(away, n)
     if transfer is not None:
         both = "got transfer and away, need nodes that stay, where exchanges take time; leave one out"
-        checks.require(not away, both)
+        checks.require(absent is None, both)
         where = offsets, neighbours
         return events.busy_pairs(seconds_per_step, transfer, horizon, *where, law=law, spread=spread, seed=seed)
-    absent = events.Absences(away, n) if away else None
     acts = events.devices(seconds_per_step, horizon, n, law, spread, seed, absent)
     return events.paired(acts, offsets, neighbours, (seed, 1), absent)  # draws of their own

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, issparse
 
+from jdl import checks
 from jdl.topology import forms
 from jdl.topology.spectrum.periods import cycle_of
 from jdl.topology.topology import Topology
 from jdl.topology.weights.adjacency import require_connected
 from jdl.topology.weights.weighted import from_graph, from_weights
 
-__all__ = ["as_topologies"]
+__all__ = ["as_topologies", "one_graph"]
 
 
 def as_topologies(given: Any) -> Topology | list[Topology] | None:
@@ -43,6 +44,23 @@ def as_topologies(given: Any) -> Topology | list[Topology] | None:
     if not all(isinstance(each, Topology) for each in listed):
         require_connected(csr_array(sum(abs(forms.off_diagonal(each.weights)) for each in several)), False)
     return several
+
+
+def one_graph(given: Any) -> Topology:
+    """The topology of a `Topology`, a networkx graph or a matrix of weights.
+
+    Raises:
+      InputError: if it is none of these.
+
+    >>> one_graph(np.ones((2, 2)) / 2).n
+    2
+    """
+    found = _one(given, "weights")
+    if found is None:
+        what = f"{given!r}" if isinstance(given, str | int | float | None) else f"a {type(given).__name__}"
+        need = "need one graph: a Topology, a networkx graph or a matrix of weights"
+        raise checks.InputError(f"got topology={what}, {need}; try jdl.topology.ring(16)")
+    return found
 
 
 def _one(given: Any, name: str, allow_disconnected: bool = False) -> Topology | None:
