@@ -68,14 +68,21 @@ def draw(table: pandas.DataFrame, path: Path) -> None:
     """The surface with the measurements in circles of the same colours, and beside it each one against its clock."""
     steps, rates = 2 ** np.arange(9), np.geomspace(2.5e7, 1e10, 11)
     surface = np.array([[utilisation(int(count), float(rate)) for rate in rates] for count in steps])
-    percent = lambda share, _=None: f"{share:.0%}" if share >= 0.01 else f"{share:.1%}"
+    percent = lambda share, _=None: f"{share:.0%}" if share >= 0.01 or not share else f"{share:.1%}"
     with style.picture((10.4, 4.3), path) as figure:
         axes, beside = figure.subplots(1, 2, width_ratios=(1.35, 1))
         look = {"cmap": "viridis", "vmin": 0, "vmax": 1}
         image = axes.pcolormesh(rates, steps, surface, shading="gouraud", **look)
         lines = axes.contour(rates, steps, surface, levels=[0.1, 0.25, 0.5, 0.75, 0.9], colors="white", linewidths=0.8)
-        axes.clabel(lines, fmt=percent, fontsize=9)
-        found = {"c": table["measured"], "s": 75, "edgecolors": "black", "clip_on": False, "zorder": 3}
+        axes.clabel(lines, fmt=percent, fontsize=9, inline_spacing=2)
+        found = {
+            "c": table["measured"],
+            "s": 75,
+            "edgecolors": "white",
+            "linewidths": 1.4,
+            "clip_on": False,
+            "zorder": 3,
+        }
         axes.scatter(table["bandwidth"], table["steps"], **found, **look)
         axes.set(xscale="log", yscale="log", xlabel="bandwidth of a line, bit/s")
         axes.set(ylabel="local steps for each exchange of models", yticks=steps, yticklabels=steps)
@@ -84,7 +91,7 @@ def draw(table: pandas.DataFrame, path: Path) -> None:
         figure.colorbar(image, label="share of time spent computing", format=percent)
         for colour, (bandwidth, rows) in zip(style.COLOURS, table.groupby("bandwidth"), strict=False):
             name = f"{bandwidth / 1e6:,.0f} Mbit/s" if bandwidth < 1e9 else f"{bandwidth / 1e9:,.0f} Gbit/s"
-            beside.plot(rows["measured"], rows["clock"], "o", color=colour, markersize=7, label=name)
+            beside.plot(rows["measured"], rows["clock"], "o", color=colour, markersize=7, label=name, clip_on=False)
         ends = np.array([5e-4, 1.0])
         beside.plot(ends, ends, color=style.INK, linewidth=0.8, zorder=0)
         beside.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")

@@ -23,7 +23,7 @@ CASES = {
     "hubs, late and lossy": (topology.star(N), [exchange.Lossy(0.3)], Clock(SLOW, LINES, Deadline(0.9))),
     "groups, late": (topology.complete(N), [], Clock(SLOW, Parallel(500.0, 0.2), First(3))),
     "groups": (topology.complete(N), [], Clock(SLOW, Parallel(500.0, 0.2))),
-    "edges that change": (schedule.RandomNeighbours.for_nodes(N), [exchange.Lossy(0.3)], Clock(SLOW, LINES, First(1))),
+    "edges that change": (schedule.EpidemicLocal(N, 2), [exchange.Lossy(0.3)], Clock(SLOW, LINES, First(1))),
     "compressed, one after another": (
         topology.ring(N),
         [compressors.TopK(0.4), exchange.Lossy(0.3)],
