@@ -18,7 +18,7 @@ from jdl.engine.work import work_of
 from jdl.runs.planned import columns_of
 from jdl.types import LinkTime, StepTime, Wait, Work
 
-__all__ = ["check_clock", "columns", "steps_of"]
+__all__ = ["check_clock", "columns", "nobody_in_time", "steps_of"]
 
 PARTS = (
     ("step", StepTime, "jdl.clock.LogNormal(0.1)"),
@@ -120,3 +120,13 @@ def _joules_of_bits(per_bit: np.ndarray, sent: np.ndarray) -> np.ndarray:
     """The energy of what was sent, at f[..., 1] joules a bit for all senders, or f[..., k] for the first k of them."""
     count = min(per_bit.shape[-1], sent.shape[-1])
     return np.sum(per_bit * sent if count == 1 else per_bit[..., :count] * sent[..., :count], axis=-1)
+
+
+def nobody_in_time(s: Simulation, state: RunState) -> str:
+    """The end of a sentence about a run in which the clock waited, and no message ever arrived in time; else empty."""
+    if state.clock is None or s.clock.wait is None:
+        return ""
+    n, sent, received = s.problem.n, exact(state.traffic.bits), exact(state.clock.received)
+    if not np.any(sent[:n]) or np.any(received[n:] if s.has_server else received):
+        return ""
+    return f"; no message arrived in time for {type(s.clock.wait).__name__}, and nothing was mixed; let it wait longer"
