@@ -12,7 +12,8 @@ server with a line that is never full sends (n - 1) / n of a model to each and r
 is fitted to the measurements but the time of a step. They end in the middle of a round: for H = 32 there were 35 steps
 for each exchange of models, and for H = 128, 180. So the clock is compared with rounds of as many steps as there were.
 
-It writes diloco_utilisation.csv, a row for each measurement, and diloco_utilisation.png, the surface.
+It writes diloco_utilisation.csv, a row for each measurement, and diloco_utilisation.png: the surface with the
+measurements on it, and beside it the measured share against that of the clock.
 """
 
 from __future__ import annotations
@@ -64,23 +65,41 @@ def compared() -> pandas.DataFrame:
 
 
 def draw(table: pandas.DataFrame, path: Path) -> None:
-    """The surface, with the measurements in circles of the same colours."""
+    """The surface with the measurements in circles of the same colours, and beside it each one against its clock."""
     steps, rates = 2 ** np.arange(9), np.geomspace(2.5e7, 1e10, 11)
     surface = np.array([[utilisation(int(count), float(rate)) for rate in rates] for count in steps])
-    with style.picture((6.4, 4.2), path) as figure:
-        axes = figure.subplots()
+    percent = lambda share, _=None: f"{share:.0%}" if share >= 0.01 or not share else f"{share:.1%}"
+    with style.picture((10.4, 4.3), path) as figure:
+        axes, beside = figure.subplots(1, 2, width_ratios=(1.35, 1))
         look = {"cmap": "viridis", "vmin": 0, "vmax": 1}
         image = axes.pcolormesh(rates, steps, surface, shading="gouraud", **look)
         lines = axes.contour(rates, steps, surface, levels=[0.1, 0.25, 0.5, 0.75, 0.9], colors="white", linewidths=0.8)
-        axes.clabel(lines, fmt=lambda share: f"{share:.0%}", fontsize=8)
-        axes.scatter(
-            table["bandwidth"], table["steps"], c=table["measured"], s=70, edgecolors="black", clip_on=False, **look
-        )
-        axes.set(
-            xscale="log", yscale="log", xlabel="bandwidth of a line, bit/s", ylabel="local steps for each exchange"
-        )
-        axes.set_title("DiLoCo on four machines: clock (surface) and measurements (circles)", fontsize=9)
-        figure.colorbar(image, label="share of time spent computing", format=lambda share, _: f"{share:.0%}")
+        axes.clabel(lines, fmt=percent, fontsize=9, inline_spacing=2)
+        found = {
+            "c": table["measured"],
+            "s": 75,
+            "edgecolors": "white",
+            "linewidths": 1.4,
+            "clip_on": False,
+            "zorder": 3,
+        }
+        axes.scatter(table["bandwidth"], table["steps"], **found, **look)
+        axes.set(xscale="log", yscale="log", xlabel="bandwidth of a line, bit/s")
+        axes.set(ylabel="local steps for each exchange of models", yticks=steps, yticklabels=steps)
+        axes.minorticks_off()
+        axes.set_title("the clock (surface), measured (circles)", fontsize=10.5)
+        figure.colorbar(image, label="share of time spent computing", format=percent)
+        for colour, (bandwidth, rows) in zip(style.COLOURS, table.groupby("bandwidth"), strict=False):
+            name = f"{bandwidth / 1e6:,.0f} Mbit/s" if bandwidth < 1e9 else f"{bandwidth / 1e9:,.0f} Gbit/s"
+            beside.plot(rows["measured"], rows["clock"], "o", color=colour, markersize=7, label=name, clip_on=False)
+        ends = np.array([5e-4, 1.0])
+        beside.plot(ends, ends, color=style.INK, linewidth=0.8, zorder=0)
+        beside.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
+        beside.set(xlabel="measured share", ylabel="share that the clock says")
+        for axis in (beside.xaxis, beside.yaxis):
+            axis.set_major_formatter(percent)
+        beside.set_title("16 measurements", fontsize=10.5)
+        beside.legend(frameon=False, fontsize=9, loc="upper left")
 
 
 def main(out: Path = Path("runs/diloco_utilisation")) -> None:

@@ -38,10 +38,10 @@ class Clock:
     Among peers, `wait` says for each node how long it waits after its own steps: what is there by then is mixed, and
     later messages to it are lost. A message may be late where the one in the other direction is in time, so that
     links are directed, and the weight of a late message goes home as in `jdl.exchange.Lossy` on directed links.
-    Where links are a list (`jdl.types.Edges`), each node looks through all of it: n e numbers a round.
 
     Adds the columns `simulated_seconds` (the clock of the last node, or of the server), `idle_share` (the share of the
-    time of all nodes in which they did not compute), `joules` (of all nodes) and `bits_received` (by all nodes).
+    time of all nodes in which they did not compute), `joules` (of all nodes) and `bits_received` (by all nodes
+    and the server; what is sent and not received was lost).
 
     Args:
       step: how long a step takes: seconds, f[] or f[n], or a part such as `LogNormal`.
@@ -50,7 +50,8 @@ class Clock:
       steps: the steps of a node in a round, all before its first message; None to read them off the method, which is
         possible unless their number depends on data or on the round.
       watts: the power of a node that computes, in joules a second, f[] or f[n].
-      joules_per_bit: what it costs to send a bit.
+      joules_per_bit: what it costs to send a bit: f[] for all and for a server; f[n] for each node, and nothing for a
+        server; or f[n + 1] with the server last.
 
     >>> Clock(step=0.2, links=FairShare(up=8e6, down=8e6, latency=0.0)).step
     0.2
@@ -64,7 +65,7 @@ class Clock:
     wait: Wait | None = None
     steps: float | None = static(None)
     watts: jax.Array | float = number(0.0, minimum=0)
-    joules_per_bit: float = number(0.0, minimum=0)
+    joules_per_bit: jax.Array | float = number(0.0, minimum=0)
 
     needs: ClassVar[frozenset[str]] = frozenset({"prompt"})
 

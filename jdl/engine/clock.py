@@ -15,7 +15,7 @@ from jdl import plan as plans
 from jdl.engine.state import RunState, Simulation
 from jdl.engine.totals import added, exact
 from jdl.rng import key_of
-from jdl.types import ClockState, Delivery, Edges, Groups, Plan, Transfers, Wait, Work
+from jdl.types import ClockState, Delivery, Edges, Groups, Links, Plan, Transfers, Wait, Work
 
 __all__ = ["COLUMNS", "Ticking", "begun", "ended", "exchanged", "heard", "kept", "seconds_of", "started"]
 
@@ -33,6 +33,7 @@ class Ticking:
       pending: f[m], the second at which what was sent to each row in the last exchange is there.
       computed: f[m], for how long each row has computed in this round.
       received: f[m], how many bits have arrived at each row in this round.
+      served: f[], how many have arrived at the server.
       spans: for each exchange so far, the seconds at which each row begins the steps before and beside its message and
         ends them, and those at which it begins and ends the steps after what arrives, each f[m]; for pictures.
       phase: the number of exchanges so far that were not empty.
@@ -44,6 +45,7 @@ class Ticking:
     pending: jax.Array
     computed: jax.Array
     received: jax.Array
+    served: jax.Array
     spans: tuple[tuple[jax.Array, ...], ...] = ()
     phase: int = struct.field(pytree_node=False, default=0)
 
@@ -53,9 +55,9 @@ def started(s: Simulation) -> ClockState | None:
     if s.clock is None:
         return None
     n = s.problem.n
-    zeros, sums = jnp.zeros(n + s.has_server, jnp.float32), jnp.zeros((2, n), jnp.float32)
-    pending = None if s.work[0].waits else zeros[:n]
-    return ClockState(now=zeros, since=jnp.zeros(2, jnp.float32), computed=sums, received=sums, pending=pending)
+    zeros = jnp.zeros(n + s.has_server, jnp.float32)
+    sums, pending = jnp.stack([zeros, zeros]), None if s.work[0].waits else zeros[:n]
+    return ClockState(now=zeros, since=jnp.zeros(2, jnp.float32), computed=sums[:, :n], received=sums, pending=pending)
 
 
 def begun(s: Simulation, state: RunState, plan: Plan) -> Ticking | None:
@@ -73,7 +75,7 @@ def begun(s: Simulation, state: RunState, plan: Plan) -> Ticking | None:
         of_rows = of_rows if mask is None else jnp.where(mask, of_rows, 0)
     now, server = state.clock.now[:n][ids], state.clock.now[-1]
     zero, pending = jnp.zeros(m, jnp.float32), state.clock.pending
-    return Ticking(now, server, of_rows, now if pending is None else pending[ids], zero, zero)
+    return Ticking(now, server, of_rows, now if pending is None else pending[ids], zero, zero, jnp.float32(0))
 
 
 def heard(s: Simulation, ticking: Ticking | None, plan: Plan, bits: jax.Array) -> Ticking | None:
@@ -133,8 +135,11 @@ def exchanged(
     begins = _start(ticking, work)
     stops = begins + (work.before + work.beside) * step
     now = _computed(ticking, work)
-    server, received = ticking.server, ticking.received
+    server, received, served = ticking.server, ticking.received, ticking.served
     steps = (work.before + work.beside + work.after) * step
+    if s.has_server:
+        _, arrived, size = _copies(plan, deliveries)
+        served = served + jnp.sum(jnp.where(arrived, size, 0))
     if waited is not None and s.has_server:
         keep, server = waited
         stopped = jnp.where(keep, 0, jnp.maximum(now - server, 0))
@@ -148,7 +153,7 @@ def exchanged(
         pending, received = jnp.maximum(pending, last), received + bits
         now = jnp.maximum(now, pending) + work.after * step if work.after else now
     spans = (*ticking.spans, (begins, jnp.maximum(stops, begins), now - work.after * step, now))
-    changes = {"now": now, "server": server, "pending": pending, "received": received, "spans": spans}
+    changes = {"now": now, "server": server, "pending": pending, "received": received, "served": served, "spans": spans}
     return ticking.replace(**changes, computed=ticking.computed + steps, phase=ticking.phase + 1)
 
 
@@ -159,6 +164,8 @@ def _each_until(
     if there.ndim == 2:
         return jax.vmap(wait.until)(began, there, used)
     into = plans.receivers(plan.links)
+    if hasattr(wait, "until_each"):
+        return wait.until_each(began, there, used, into)
 
     def one(kept: jax.Array, waits: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         row, began = waits
@@ -195,19 +202,25 @@ def _arrivals(
     """
     row_ids, n = plans.ids(plan), s.problem.n
     ready = _ready(ticking, s.work[ticking.phase])
-    size, used = jnp.float32(0), jnp.bool_(False)
-    for delivery in deliveries:
-        rows = f"{delivery.bits.shape[0]} rows for {ready.shape[0]} nodes"
-        got = f"got a clock beside an exchange whose messages are of earlier rounds ({rows})"
-        checks.require(delivery.bits.shape[0] == ready.shape[0], f"{got}, need messages of this round; leave one out")
-        links = plans.one_by_one(delivery.plan).links
-        who = plans.senders(links)
-        bits = delivery.bits[who]
-        there = plans.arrived(links) & (bits > 0)
-        size, used = size + jnp.where(there, bits, 0), used | there
+    links, used, size = _copies(plan, deliveries)
+    who = plans.senders(links)
     to = jnp.full_like(who, n) if s.has_server else row_ids[plans.receivers(links)]
     copies = Transfers(row_ids[who], to, used, size, ready[who], n=n)
     return s.clock.links.arrivals(copies), used, size
+
+
+def _copies(plan: Plan, deliveries: tuple[Delivery, ...]) -> tuple[Links, jax.Array, jax.Array]:
+    """The links one by one, whether a copy arrives on each, and its size."""
+    m, size, used = plans.rows(plan), jnp.float32(0), jnp.bool_(False)
+    for delivery in deliveries:
+        rows = f"{delivery.bits.shape[0]} rows for {m} nodes"
+        got = f"got a clock beside an exchange whose messages are of earlier rounds ({rows})"
+        checks.require(delivery.bits.shape[0] == m, f"{got}, need messages of this round; leave one out")
+        links = plans.one_by_one(delivery.plan).links
+        bits = delivery.bits[plans.senders(links)]
+        there = plans.arrived(links) & (bits > 0)
+        size, used = size + jnp.where(there, bits, 0), used | there
+    return links, used, size
 
 
 def _into_rows(
@@ -259,9 +272,16 @@ def ended(s: Simulation, state: RunState, plan: Plan, ticking: Ticking | None) -
         now=now - earliest,
         since=added(before.since, earliest),
         computed=added(before.computed, computed, ids),
-        received=added(before.received, ticking.received, ids),
+        received=_received(s, before.received, ticking, ids),
         pending=None if pending is None else pending - earliest,
     )
+
+
+def _received(s: Simulation, before: jax.Array, ticking: Ticking, ids: jax.Array | None) -> jax.Array:
+    """What nodes, and a server last, have received after a round."""
+    n = s.problem.n
+    nodes = added(before[:, :n], ticking.received, ids)
+    return jnp.append(nodes, added(before[:, n:], ticking.served[None]), axis=1) if s.has_server else nodes
 
 
 def seconds_of(clock: ClockState) -> np.ndarray:

@@ -31,7 +31,8 @@ def baselines(result: Result | Results, progress: bool | None = False) -> dict[s
 
     Returns:
       The results by label, of the type of `result`, without those that were interrupted. The nodes do not train alone
-      again if the run itself was local-only training; data are not pooled if the problem has no `pooled`.
+      again if the run itself was local-only training; data are not pooled if the problem has no `pooled`. Beside a run
+      of no rounds there is nothing.
 
     Raises:
       InputError: if the result was loaded, and the parts of its run are not known.
@@ -46,6 +47,8 @@ def baselines(result: Result | Results, progress: bool | None = False) -> dict[s
     if "pooled" in offers.of(first.problem):
         problems[CENTRALISED] = lambda s: s.problem.pooled()
     rounds = max(one.rounds for one in several)
+    if not rounds:  # the run had reached its goal before it began
+        return {}
     seeds = {"seed": result.seed} if isinstance(result, Result) else {"seeds": [one.seed for one in several]}
     found = {}
     for name, data in problems.items():

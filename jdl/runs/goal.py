@@ -15,6 +15,7 @@ from jdl.engine.clock import COLUMNS
 from jdl.engine.metrics import EVALUATED
 from jdl.engine.sim import Simulation, simulate
 from jdl.runs.history import Row
+from jdl.runs.planned import times_of
 
 __all__ = ["Goal", "check_columns", "goal_of"]
 
@@ -73,6 +74,8 @@ class Goal:
         return " or ".join(map(said, self.groups))
 
 
+PLANNED = {"seconds_at": "simulated_seconds", "waited_at": "idle_share"}  # columns of schedules that know these
+
 # Columns that every run has. To know the others a round is traced.
 ALWAYS = {"round", "seconds", "bits_sent", "messages_sent", "megabytes", "mean_loss", "mean_model_loss", "worst_loss"}
 ALWAYS |= {"consensus_distance"}
@@ -91,18 +94,15 @@ def check_columns(goal: Goal | None, simulation: Simulation) -> None:
     asked = [] if goal is None else [column for column, *_ in goal.conditions if column not in ALWAYS]
     if asked and simulation.placement.mapping != "loop":
         found = jax.eval_shape(lambda s: simulate(s, rounds=1)[1], simulation)
-        timed = set() if simulation.clock is None else set(COLUMNS)
+        known = times_of(simulation.schedule) or {}
+        planned = {column for name, column in PLANNED.items() if name in known}
+        timed = planned if simulation.clock is None else set(COLUMNS)
         for column in asked:
             need = "which has no clock; give one, clock=Clock(), or --clock"
-            there = column not in COLUMNS or column in found or column in timed or _tells_time(simulation)
+            there = column not in COLUMNS or column in found or column in timed
             checks.require(there, f"got {column} in until for a run {need}")
             names = {name for name in found if "/" not in name} | ALWAYS | {EVALUATED, *COLUMNS}
             checks.known("column of the history in until", column, names)
-
-
-def _tells_time(simulation: Simulation) -> bool:
-    """Whether the schedule itself says when its rounds are."""
-    return hasattr(simulation.schedule, "seconds_at")
 
 
 def goal_of(until: Mapping[str, Any] | None) -> Goal | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import numpy as np
 from jdl import checks
 from jdl.engine.state import Simulation
 
-__all__ = ["check_alone", "in_pairs", "say_untimely", "seconds_after"]
+__all__ = ["TIMES", "check_alone", "columns_of", "in_pairs", "say_untimely", "times_of"]
+
+TIMES = ("seconds_at", "waited_at")  # what schedules that were planned in time know of their rounds
 
 
 def check_alone(schedule: Any, clock: Any) -> None:
@@ -39,10 +42,29 @@ def in_pairs(schedule: Any) -> Any:
     return dataclasses.replace(schedule, schedule=in_pairs(schedule.schedule)) if "schedule" in names else schedule
 
 
-def seconds_after(t: int, seconds_at: Any) -> np.ndarray:
-    """The second at which the first t rounds have happened, f64[...], of pairs f[..., 2, T + 1]; see `in_pairs`."""
-    near, excess = np.moveaxis(np.asarray(seconds_at, np.float64)[..., min(t, seconds_at.shape[-1] - 1)], -1, 0)
-    return near - excess
+def times_of(schedule: Any) -> dict[str, Any] | None:
+    """What a schedule that was planned in time knows of its rounds: some of `TIMES`; None for others."""
+    found = {name: getattr(schedule, name, None) for name in TIMES}
+    found = {name: times for name, times in found.items() if times is not None}
+    return found | {"n": schedule.n} if "seconds_at" in found else None
+
+
+def columns_of(times: Mapping[str, Any], t: int) -> dict[str, np.ndarray]:
+    """The columns of a plan in time after t rounds, f64[...].
+
+    Args:
+      times: see `times_of`; `seconds_at` in pairs f[..., 2, T + 1], see `in_pairs`, and `waited_at`, f[..., T + 1].
+      t: the number of rounds.
+    """
+    at = lambda name: np.asarray(times[name], np.float64)[..., min(t, times[name].shape[-1] - 1)]
+    near, excess = np.moveaxis(at("seconds_at"), -1, 0)
+    seconds = near - excess
+    found = {"simulated_seconds": seconds}
+    if "waited_at" in times:
+        found["idle_share"] = np.where(
+            seconds > 0, at("waited_at") / (times["n"] * np.where(seconds > 0, seconds, 1)), 0
+        )
+    return found
 
 
 def say_untimely(built: Simulation) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -24,6 +24,7 @@ from jdl.runs.driver import Reached
 from jdl.runs.history import Row
 from jdl.runs.memory import free_bytes, return_freed
 from jdl.runs.pace import Due
+from jdl.runs.planned import times_of
 from jdl.runs.timed import columns
 from jdl.types import PyTree
 
@@ -150,10 +151,10 @@ class Program:
     def row(self, reached: Reached) -> Row:
         """The traffic since the start, and the metrics."""
         s = self.simulation
-        return row_of(reached, s.problem.n, s.clock, getattr(s.schedule, "seconds_at", None))
+        return row_of(reached, s.problem.n, s.clock, times_of(s.schedule))
 
 
-def row_of(reached: Reached, n: int, clock: Any = None, seconds_at: jax.Array | None = None) -> Row:
+def row_of(reached: Reached, n: int, clock: Any = None, planned: Mapping[str, Any] | None = None) -> Row:
     """The traffic since the start and the metrics, on the host: numbers, or arrays of several simulations.
 
     Traffic is summed in float64, in which the sum is exact. `megabytes` is what a node has sent in the mean, and with a
@@ -163,14 +164,13 @@ def row_of(reached: Reached, n: int, clock: Any = None, seconds_at: jax.Array | 
       reached: where the simulations stand.
       n: the number of nodes.
       clock: the clock of the simulation, or of several, stacked; None without one.
-      seconds_at: f[..., 2, T + 1], the seconds after t rounds of a schedule that was planned in time, in pairs; None
-        for others.
+      planned: what a schedule that was planned in time knows, see `jdl.runs.planned.times_of`; None for others.
     """
     traffic, metrics = jax.device_get((reached.state.traffic, reached.metrics))
     totals = {name: exact(getattr(traffic, name)) for name in ("bits", "messages")}
     row = {f"{name}_sent": _on_host(np.sum(total, axis=-1)) for name, total in totals.items()}
     row["megabytes"] = row["bits_sent"] / 8e6 / n
-    timed = columns(clock, reached.state, totals["bits"], seconds_at)
+    timed = columns(clock, reached.state, totals["bits"], planned)
     row |= {name: _on_host(value) for name, value in timed.items()}
     of_nodes = f"{PER_NODE}bits"
     if of_nodes in metrics:  # where there is a server, its traffic comes last

@@ -42,6 +42,7 @@ from jdl.runs.results import Results
 from jdl.runs.rundir import RunDir
 from jdl.runs.seeds import seeds_of, simulations
 from jdl.runs.several import driven as several_of
+from jdl.runs.timed import nobody_in_time
 from jdl.types import Algorithm, Exchange, Federated, Oracle, Problem, PyTree, Roles, Wrapper
 
 __all__ = ["run"]
@@ -252,6 +253,7 @@ def _result(
         own = history if seeds is None else history.of(one)
         told = ending(simulation, diverged_round=int(state.status), rows=own.rows, **how)
         status, message = driver.hosts.agreed(told)
+        message += nobody_in_time(simulation, state) if driver.hosts.count == 1 else ""
         results.append(
             Result(
                 name=label,

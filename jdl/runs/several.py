@@ -23,6 +23,7 @@ from jdl.runs.driver import Reached
 from jdl.runs.history import SHARED, Row
 from jdl.runs.memory import free_bytes
 from jdl.runs.pace import Due
+from jdl.runs.planned import times_of
 from jdl.runs.program import Program, compiled, evaluated, flag, program_of, row_of, stands_at
 from jdl.types import PyTree
 
@@ -243,7 +244,7 @@ class SideBySide:
     def row(self, reached: Reached) -> Row:
         """The metrics of the simulations, arrays [S], or [S, n] of numbers of every node."""
         schedule = self.structure.unflatten(self.leaves).schedule
-        row = row_of(reached, self.n, self.clock(), getattr(schedule, "seconds_at", None))
+        row = row_of(reached, self.n, self.clock(), times_of(schedule))
         return {name: value if name in SHARED else np.asarray(value)[: self.count] for name, value in row.items()}
 
     def clock(self) -> Clock | None:
@@ -254,7 +255,7 @@ class SideBySide:
         size = self.shapes.status.shape[0]
         spread = lambda x, axis: np.broadcast_to(x, (size, *np.shape(x)[axis is not None :]))
         watts, per_bit = spread(clock.watts, axes.watts), spread(clock.joules_per_bit, axes.joules_per_bit)
-        return clock.replace(watts=watts.reshape(size, -1), joules_per_bit=per_bit)
+        return clock.replace(watts=watts.reshape(size, -1), joules_per_bit=per_bit.reshape(size, -1))
 
     def states(self, state: RunState) -> list[RunState]:
         """The state of each simulation."""

@@ -15,10 +15,10 @@ from jdl.engine.clock import seconds_of
 from jdl.engine.sim import RunState, Simulation
 from jdl.engine.totals import exact
 from jdl.engine.work import work_of
-from jdl.runs.planned import seconds_after
+from jdl.runs.planned import columns_of
 from jdl.types import LinkTime, StepTime, Wait, Work
 
-__all__ = ["check_clock", "columns", "steps_of"]
+__all__ = ["check_clock", "columns", "nobody_in_time", "steps_of"]
 
 PARTS = (
     ("step", StepTime, "jdl.clock.LogNormal(0.1)"),
@@ -42,10 +42,10 @@ def check_clock(clock: Any, n: int) -> None:
         _check_part(name, getattr(clock, name), kind, usual)
     number = clock.steps is None or (isinstance(clock.steps, int | float) and 0 <= clock.steps < math.inf)
     checks.require(number, f"got steps={clock.steps!r}, need the steps of a node in a round; try steps=5")
-    for name in ("watts", "joules_per_bit"):
+    for name, shapes in (("watts", ((), (n,))), ("joules_per_bit", ((), (n,), (n + 1,)))):
         each = f"need one number, or one for each of n={n} nodes; try {name}=1.0"
         shape = np.shape(checks.settled(getattr(clock, name)))
-        checks.require(shape in ((), (n,)), f"got {name} of shape {shape}, {each}")
+        checks.require(shape in shapes, f"got {name} of shape {shape}, {each}")
     for path, leaf in jax.tree_util.tree_leaves_with_path(clock):
         array, name = np.asarray(checks.settled(leaf)), jax.tree_util.keystr(path)
         good = getattr(path[-1], "name", "") in ENDLESS or array.dtype.kind != "f" or bool(np.all(np.isfinite(array)))
@@ -88,18 +88,19 @@ def steps_of(built: Simulation) -> tuple[Work, ...]:
 
 
 def columns(
-    clock: Clock | None, state: RunState, bits_sent: np.ndarray, seconds_at: jax.Array | None = None
+    clock: Clock | None, state: RunState, bits_sent: np.ndarray, planned: Mapping[str, Any] | None = None
 ) -> Mapping[str, Any]:
     """The columns of the clock: numbers, or arrays of several simulations.
 
     Args:
-      clock: the clock of the simulation, or of several, whose numbers of nodes are `[..., n]` or `[..., 1]`; or None.
+      clock: the clock of the simulation, or of several, whose powers are `[..., n]` or `[..., 1]`; or None.
       state: the state.
       bits_sent: what each node, and the server, has sent since the start: f[..., n].
-      seconds_at: f[..., 2, T + 1], the seconds of a schedule that was planned in time, in pairs; None for others.
+      planned: what a schedule that was planned in time knows, see `jdl.runs.planned.times_of`; None for others.
     """
-    if clock is None and seconds_at is not None:
-        return {"simulated_seconds": np.broadcast_to(seconds_after(int(state.t), seconds_at), np.shape(state.status))}
+    if clock is None and planned is not None:
+        found = columns_of(planned, int(state.t))
+        return {name: np.broadcast_to(value, np.shape(state.status)) for name, value in found.items()}
     if clock is None:
         return {}
     times, watts, per_bit = jax.device_get((state.clock, clock.watts, clock.joules_per_bit))
@@ -110,6 +111,22 @@ def columns(
     return {
         "simulated_seconds": last,
         "idle_share": np.where(last > 0, 1 - busy / (n * np.where(last > 0, last, 1)), 0.0),
-        "joules": np.sum(watts * computed, axis=-1) + per_bit * np.sum(bits_sent, axis=-1),
+        "joules": np.sum(watts * computed, axis=-1) + _joules_of_bits(np.atleast_1d(per_bit), bits_sent),
         "bits_received": np.sum(exact(times.received), axis=-1),
     }
+
+
+def _joules_of_bits(per_bit: np.ndarray, sent: np.ndarray) -> np.ndarray:
+    """The energy of what was sent, at f[..., 1] joules a bit for all senders, or f[..., k] for the first k of them."""
+    count = min(per_bit.shape[-1], sent.shape[-1])
+    return np.sum(per_bit * sent if count == 1 else per_bit[..., :count] * sent[..., :count], axis=-1)
+
+
+def nobody_in_time(s: Simulation, state: RunState) -> str:
+    """The end of a sentence about a run in which the clock waited, and no message ever arrived in time; else empty."""
+    if state.clock is None or s.clock.wait is None:
+        return ""
+    n, sent, received = s.problem.n, exact(state.traffic.bits), exact(state.clock.received)
+    if not np.any(sent[:n]) or np.any(received[n:] if s.has_server else received):
+        return ""
+    return f"; no message arrived in time for {type(s.clock.wait).__name__}, and nothing was mixed; let it wait longer"

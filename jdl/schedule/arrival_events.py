@@ -24,12 +24,14 @@ class Planned(NamedTuple):
       begins: bool[T, m], whether the client begins; None where those who arrive do. Rows of clients that do neither are
         there for the width alone.
       seconds_at: f64[T + 1], the second at which the rounds before t have happened.
+      waited_at: f64[T + 1], for how long all clients together have not computed by then.
     """
 
     clients: np.ndarray
     used: np.ndarray
     begins: np.ndarray | None
     seconds_at: np.ndarray
+    waited_at: np.ndarray
 
 
 def planned(
@@ -54,17 +56,20 @@ def planned(
     heapq.heapify(working)
     if buffer == 1 and window is None and all_work:
         return _one_by_one(working, own, factor, rounds)
-    batches, beginners, seconds_at = [], [], np.zeros(rounds + 1)
+    batches, beginners, seconds_at, waited_at = [], [], np.zeros(rounds + 1), np.zeros(rounds + 1)
     for t in range(rounds):
         now, batch = 0.0, []
         if window is None:
             for _ in range(buffer):
                 now, client = heapq.heappop(working)
-                batch.append(client)
+                batch.append((now, client))
         else:
             now = (t + 1) * window
             while working and working[0][0] <= now:
-                batch.append(heapq.heappop(working)[1])
+                batch.append(heapq.heappop(working))
+        waits = sum(now - arrived for arrived, _ in batch)  # all others still compute
+        waited_at[t + 1] = waited_at[t] + waits + (n - concurrency) * (now - seconds_at[t])
+        batch = [client for _, client in batch]
         # Those who arrived have waited for the server's step, and others begin for them, or they themselves.
         begin = batch if all_work else idle.drawn_after(batch)
         for client in begin:
@@ -74,10 +79,10 @@ def planned(
         seconds_at[t + 1] = now
     if all_work:
         clients, used = of_one_width(batches, n)
-        return Planned(clients, used, None, seconds_at)
+        return Planned(clients, used, None, seconds_at, waited_at)
     clients, _ = of_one_width([list({*batch, *begin}) for batch, begin in zip(batches, beginners, strict=True)], n)
     used, begins = (_among(clients, who) for who in (batches, beginners))
-    return Planned(clients, used, begins, seconds_at)
+    return Planned(clients, used, begins, seconds_at, waited_at)
 
 
 class _Idle:
@@ -113,7 +118,8 @@ def _one_by_one(working: list[tuple[float, int]], own: list[float], factor: Iter
         now, client = working[0]
         clients[t], seconds_at[t + 1] = client, now
         heapq.heapreplace(working, (now + own[client] * next(factor), client))
-    return Planned(np.asarray(clients, np.int32)[:, None], np.ones((rounds, 1), bool), None, np.asarray(seconds_at))
+    alone, clients = np.ones((rounds, 1), bool), np.asarray(clients, np.int32)[:, None]
+    return Planned(clients, alone, None, np.asarray(seconds_at), np.zeros(rounds + 1))
 
 
 def of_one_width(batches: list[list[int]], n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -45,6 +45,8 @@ class Arrivals:
       n: number of nodes, at least 1.
       begins: bool[T, m], which of them are given the new model and begin; None where those who arrive do.
       steps: i32[T, m], the largest number of local steps that each has taken when it arrives; None for no limit.
+      waited_at: f[T + 1], for how long all clients together have not computed by then, from which the column
+        `idle_share` follows; None if it is not known.
 
     >>> plan = Arrivals.of([1.0, 2.5], rounds=4)
     >>> print(plan.clients[:, 0], plan.seconds_at)
@@ -62,6 +64,7 @@ class Arrivals:
     n: int = static(minimum=1)
     begins: jax.Array | None = None
     steps: jax.Array | None = None
+    waited_at: jax.Array | None = None
 
     provides: ClassVar[frozenset[str]] = frozenset({"server"})  # so that the command line knows it without a plan
 
@@ -98,8 +101,12 @@ class Arrivals:
         Raises:
           InputError: if a time is not above 0, or if a number is out of its range.
         """
-        times = np.asarray(seconds, np.float64)
-        shape = f"got seconds of shape {times.shape}, need one time for each client, f[n]; try [1.0, 1.0, 2.5]"
+        need = "need one time for each client, f[n]; try [1.0, 1.0, 2.5]"
+        try:
+            times = np.asarray(seconds, np.float64)
+        except (TypeError, ValueError) as error:
+            raise checks.InputError(f"got seconds={seconds!r}, {need}") from error
+        shape = f"got seconds of shape {times.shape}, {need}"
         checks.require(times.ndim == 1 and times.size > 0, shape)
         wrong = np.flatnonzero(~(np.isfinite(times) & (times > 0)))
         if wrong.size:
@@ -113,8 +120,10 @@ class Arrivals:
         wide = f"got buffer={buffer} with {who}, of whom each waits for the server's answer; try buffer={at_once}"
         checks.require(buffer <= at_once, wide)
         law = checks.known("law", law, LAWS)
+        checks.one_number("sigma", sigma, 0.5)
         checks.require(0 <= sigma < math.inf, f"got sigma={sigma}, need 0 or more; try sigma=0.5")
         if window is not None:
+            checks.one_number("window", window, 10.0)
             checks.require(0 < window < math.inf, f"got window={window}, need seconds above 0; try window=10.0")
             both = f"got buffer={buffer} and window={window}, need one of them; leave out buffer"
             checks.require(buffer == 1, both)
@@ -122,7 +131,7 @@ class Arrivals:
         begins = None if plan.begins is None else jnp.asarray(plan.begins)
         if steps is not None:
             steps = jnp.asarray(_steps_of(steps, n)[plan.clients])
-        return cls(jnp.asarray(plan.clients), jnp.asarray(plan.used), plan.seconds_at, n, begins, steps)
+        return cls(jnp.asarray(plan.clients), jnp.asarray(plan.used), plan.seconds_at, n, begins, steps, plan.waited_at)
 
     @classmethod
     def dynamic(

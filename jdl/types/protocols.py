@@ -125,7 +125,8 @@ class Schedule(Protocol):
       provides: words of `needs` that hold for all plans of the schedule together, of "fixed_links" and "tree". It may
         be left out if there are none.
       seconds_at: f[T + 1], the seconds that have passed after the first t rounds, where events were planned in time;
-        there are T rounds. It may be left out.
+        there are T rounds. It may be left out, as may `waited_at`, f[T + 1], for how long all nodes together have not
+        computed by then.
       places: the number of places for messages under way, see `Mail`, and `sums`: whether their plans are column
         stochastic. They may be left out if all that is sent arrives in the same round.
     """

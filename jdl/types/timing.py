@@ -86,6 +86,9 @@ class Wait(Protocol):
     Attributes:
       until: takes the second at which it began to wait, the second at which each copy arrives, f[k], and whether there
         is one, bool[k]; gives which copies it takes, bool[k], and the second at which it goes on.
+      until_each: may be left out. The same of m who wait at once, each for its own copies in one list: f[m] of the
+        seconds at which they began, f[e] and bool[e] as above, and who is sent each copy, i32[e]; gives bool[e] and
+        f[m]. Without it each of the m looks through the whole list.
     """
 
     def until(self, began: jax.Array, arrivals: jax.Array, used: jax.Array) -> tuple[jax.Array, jax.Array]: ...
@@ -100,7 +103,7 @@ class ClockState:
         from `since`.
       since: f[2], the second at which the first of them has ended its last round.
       computed: f[2, n], for how many seconds each node has computed.
-      received: f[2, n], how many bits have arrived at each node.
+      received: f[2, n], or f[2, n + 1] with a server, which comes last: how many bits have arrived at each.
       pending: f[n], the second, counted from `since`, at which what was last sent to each node is there; None
         for methods that wait for it before they go on computing.
     """

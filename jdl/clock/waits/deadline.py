@@ -33,3 +33,11 @@ class Deadline:
         limit = began + jnp.float32(self.seconds)
         last = jnp.max(jnp.where(used, arrivals, -jnp.inf))
         return used & (arrivals <= limit), jnp.clip(last, began, limit)
+
+    def until_each(
+        self, began: jax.Array, arrivals: jax.Array, used: jax.Array, into: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """The same of many that wait; see `jdl.types.Wait`."""
+        limit = began + jnp.float32(self.seconds)
+        last = jnp.full_like(began, -jnp.inf).at[into].max(jnp.where(used, arrivals, -jnp.inf))
+        return used & (arrivals <= limit[into]), jnp.clip(last, began, limit)

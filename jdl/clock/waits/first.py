@@ -41,3 +41,15 @@ class First:
         last = order[needed]
         ends = jnp.where(jnp.isfinite(last), jnp.maximum(last, began), began)
         return used & (there <= ends), ends
+
+    def until_each(
+        self, began: jax.Array, arrivals: jax.Array, used: jax.Array, into: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """The same of many that wait, by one sort; see `jdl.types.Wait`."""
+        m, there = began.shape[0], jnp.where(used, arrivals, jnp.inf)
+        order = jnp.lexsort((there, into))
+        count = jnp.zeros(m, jnp.int32).at[into].add(used.astype(jnp.int32))
+        first = jnp.searchsorted(into[order], jnp.arange(m, dtype=into.dtype)).astype(jnp.int32)
+        last = there[order][jnp.minimum(first + jnp.clip(count, 1, self.count) - 1, there.shape[0] - 1)]
+        ends = jnp.where(count > 0, jnp.maximum(last, began), began)
+        return used & (there <= ends[into]), ends

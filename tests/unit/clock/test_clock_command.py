@@ -106,3 +106,11 @@ def test_a_sweep_of_clocks_is_the_runs_of_each(call_and_draw, tmp_path):
         np.testing.assert_allclose(frame.simulated_seconds, one.simulated_seconds, rtol=1e-6)
         np.testing.assert_allclose(frame.idle_share, one.idle_share, rtol=1e-6)
         assert found[labelled] == pytest.approx(one.simulated_seconds[-1], rel=1e-6)  # the same for all seeds
+
+
+@pytest.mark.slow
+def test_a_limit_of_nothing_ends_a_run_before_it_begins(call_and_draw, tmp_path):
+    """With baselines, which then have no round to be compared with."""
+    options = [one for one in SMALL if one != "--no-baselines"]
+    code, out, err = call_and_draw("run", *options, "--clock", "--until-bits", "0", "--out", tmp_path / "a")
+    assert code == 0 and "reached bits_sent >= 0 after round 0" in out, err

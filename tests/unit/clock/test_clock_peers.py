@@ -1,6 +1,7 @@
 """Peers that do not wait for all of their neighbours, against NumPy: who is late, what is mixed, what time it is."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -154,3 +155,17 @@ def test_theory_predicts_runs_in_which_some_are_late():
 def test_methods_that_need_all_messages_are_refused(method, graph, network, sentence):
     with pytest.raises(checks.InputError, match=sentence):
         jdl.simulation(PROBLEM, method, graph, network, clock=Clock(wait=Deadline(2.0)))
+
+
+def test_many_wait_in_one_list_as_each_waits_alone():
+    """Over edges of any order, some without a copy, some nodes without an edge, and equal arrivals."""
+    rng = np.random.default_rng(3)
+    for wait in (First(1), First(2), First(50), Deadline(0.0), Deadline(0.4), Deadline(np.inf)):
+        began, into = rng.random(9).astype(np.float32), rng.integers(0, 8, 40).astype(np.int32)  # node 8 has no edge
+        arrivals, used = rng.integers(0, 12, 40).astype(np.float32) / 8, rng.random(40) < 0.7
+        keep, ends = wait.until_each(*map(jnp.asarray, (began, arrivals, used, into)))
+        for i in range(9):
+            own = into == i
+            alone = wait.until(began[i], jnp.asarray(arrivals), jnp.asarray(used & own))
+            np.testing.assert_array_equal(np.asarray(keep)[own], np.asarray(alone[0])[own])
+            assert ends[i] == alone[1]

@@ -76,3 +76,14 @@ def test_arguments_that_are_no_numbers():
 
 
 QUADRATIC = jdl.problems.quadratic(N), jdl.algorithms.DPSGD(), jdl.topology.ring(N)
+
+
+@pytest.mark.slow
+def test_a_deadline_that_nobody_meets_is_told():
+    """The run ends, and says so; with a deadline that is met it says nothing."""
+    ring, server = QUADRATIC, (QUADRATIC[0], jdl.algorithms.FedAvg(lr=0.1), jdl.schedule.Sampling(N, 2))
+    for parts in (ring, server):
+        for wait, late in ((clock.Deadline(1e-6), True), (clock.Deadline(9.0), False)):
+            run = jdl.run(*parts, rounds=2, clock=Clock(wait=wait), progress=False)
+            assert run.status == "finished"
+            assert ("no message arrived in time for Deadline, and nothing was mixed" in run.message) is late
