@@ -42,6 +42,7 @@ EXCEPTIONS = {
     "mixing alone": {
         "ADMM": "without a rate nobody solves anything",
         "DADAO": "without a rate nothing is defined: steps are divided by its root",
+        "PENS": "a node averages the models with the lowest losses alone, whatever W says",
         "DLM": "without a rate nothing moves",
         "DiNNO": "without a rate nobody solves anything",
         "DecentLaM": "disagreement has momentum",
