@@ -22,7 +22,7 @@ class MailTable(NamedTuple):
     window has the same number of waves; those that it does not need are empty.
 
     Attributes:
-      act: i32[T, m], the places of the acts of each wave among all acts, first those that work; -1 for none.
+      act: i32[T, m], the number of the act of each row among all acts, first those that work; -1 for none.
       posts: i32[T, m], the place of the message that each row sends; `places` for none.
       reads: i32[T, m, k], the place of each message that is read; -1 for none.
       places: the number of places, the smallest for these waves.

@@ -30,7 +30,7 @@ def windows(seconds: np.ndarray, n: int, count: int | None = None, window_second
     negative = f"got an event at second {seconds.min():g}, need times of at least 0; correct it"
     checks.require(bool(seconds.min() >= 0), negative)
     checks.require(bool((np.diff(seconds) >= 0).all()), "got events out of order, need them in time order; sort them")
-    one = "got count and window_seconds, need one kind of windows; leave one out"
+    one = "got window_events and window_seconds, need one kind of windows; leave one out"
     checks.require(count is None or window_seconds is None, one)
     if window_seconds is None:
         # A short last window would have as many waves as the others, and leave most of them empty.

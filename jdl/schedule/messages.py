@@ -37,9 +37,9 @@ class Messages(GossipMessages, FreeMessages):
       1 message an act that sends, or one to each out-neighbour with `publish`, also those that never arrive.
 
     Args:
-      nodes: i32[T, m], who acts. Acts that there are not have nodes of no other act of the wave.
-      acts: bool[T, m], which acts there are.
-      works: bool[T, workers], in which of them the node works.
+      nodes: i32[T, m], who acts. Rows without an act have nodes that do not act in the wave.
+      acts: bool[T, m], which rows have an act.
+      works: bool[T, workers], in which of the first rows the node works.
       posts: i32[T, m], the place of the message that is sent; `places` for none that is read.
       copies: i32[T, m], to how many receivers it is sent.
       reads: i32[T, m, k], the places that are read; -1 for none.

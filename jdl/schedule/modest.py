@@ -34,8 +34,8 @@ class Modest:
     (views and pings) is taken for granted; what they cost is not counted.
 
     Sends:
-      success s models to each aggregator, and one to each next trainer that is none, an iteration. Models for which an
-      aggregator or a trainer has no use any more are not counted.
+      in an iteration, success s models to each aggregator, and one to each next trainer that is no aggregator. Models
+      for which an aggregator or a trainer has no use any more are not counted.
 
     Args:
       n: number of nodes, at least 1.

@@ -54,7 +54,7 @@ def all_reduce_shares(bandwidth: Any, trains: Any = True) -> np.ndarray:
     unit = np.max(own / rate[reached]) + m / rate.sum()
     room = unit * rate[reached]
     least = _solved(slope, -own, room)[-1]
-    # Of the shares that are as fast, those next to proportional: least max_i w_i / bandwidth_i.
+    # Of the shares that are as fast, those nearest to proportional: least max_i w_i / bandwidth_i.
     most = least * room * (1 + 1e-9) - own
     found = _solved(np.ones(len(own)), np.zeros(len(own)), rate[reached] / rate.sum(), (slope, most))[:-1]
     # The solver is exact to 1e-7 of the vector, which would be much for the slowest nodes.

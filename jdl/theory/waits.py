@@ -16,7 +16,7 @@ def expected_waits(arrivals: Any, before: Any = None) -> np.ndarray:
 
     A server that goes on with the first k gradients sees when those arrived, and perhaps some of the late ones. Means
     over the rounds that saw the k-th arrival need not increase in k, as they are taken over different rounds. The
-    estimates are the numbers next to the means that do, by least squares weighted by the number of rounds:
+    estimates are the increasing numbers nearest to the means, by least squares weighted by the number of rounds:
 
         least sum over seen (h, k) of rounds_hk (x_hk - mean_hk)^2,    x_hk <= x_h,k+1,    x_hk >= x_h+1,k,
 
@@ -81,7 +81,7 @@ def _below(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _ordered(means: np.ndarray, weights: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """The numbers next to `means`, by weighted least squares, that are ordered as `below` says."""
+    """The numbers nearest to `means`, by weighted least squares, that are ordered as `below` says."""
     from scipy.optimize import nnls  # slow to import
 
     checks.fits(16 * len(means) ** 2, f"the order of {len(means):,} pairs of numbers of workers")
