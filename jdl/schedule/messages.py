@@ -115,8 +115,8 @@ class Messages(GossipMessages, FreeMessages):
         n: int,
         weights: float | np.ndarray,
         width: int | None,
-        count: int | None,
-        seconds: float | None,
+        window_events: int | None,
+        window_seconds: float | None,
         sums: bool = False,
     ) -> Self:
         """The waves of these acts."""
@@ -124,7 +124,7 @@ class Messages(GossipMessages, FreeMessages):
         width = max(n // 8, 1) if width is None else checks.whole("width", width, 1)
         need = f"got width={width} with n={n}, need a node for each act of a wave; try width={most}"
         checks.require(width <= most, need)
-        table = events.mail_waves(acts, n, width, None, count, seconds, keep=sums)
+        table = events.mail_waves(acts, n, width, None, window_events, window_seconds, keep=sums)
         dtype = jnp.result_type(float)
         found: dict[str, Any] = {
             **arrays(acts, table, n),

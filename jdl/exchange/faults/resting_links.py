@@ -31,7 +31,7 @@ class State(NamedTuple):
 class RestingLinks:
     """Slow links rest: each carries a message every few rounds, which is read again until the next one comes.
 
-    x_i(t + 1) = W_ii x_i(t) + sum_j W_ij x_j(t - t mod every_ij): all links are used in round 0, those with every_ij = 1
+    x_i(t + 1) = W_ii x_i(t) + sum_j W_ij x_j(t - t mod every_ij): all links are used in round 0, those of every_ij = 1
     in each round. A link that rests carries nothing, costs nothing, and keeps nobody waiting: with a clock, a round
     lasts as long as its slowest link that is used. `RestingLinks.of` chooses `every` by measured delays. In
     `jdl.topology.multigraph_of`, links that rest have no weight; here W is that of the whole graph in each round.
