@@ -31,7 +31,7 @@ def all_reduce_shares(bandwidth: Any, trains: Any = True) -> np.ndarray:
       trains: bool[n], or one for all: which nodes have a vector of their own to be averaged, at least one.
 
     Returns:
-      f[n], the shares, which add up to 1. Of those that are as fast, the ones with the least max_i w_i / bandwidth_i.
+      f[n], the shares, which add up to 1: of all that are as fast, those with the least max_i w_i / bandwidth_i.
 
     Raises:
       InputError: if a bandwidth is negative or not finite, or if all are 0, or if nobody trains.

@@ -25,7 +25,7 @@ def expected_waits(arrivals: Any, before: Any = None) -> np.ndarray:
     clients stop, and all begin together: then h does not matter, and `before` is left out.
 
     What no round has seen lies between two estimates, and is set to the middle; where only one of them exists, to it.
-    So longer waits than any that was seen are taken to be short, and are tried.
+    So a k greater than any that was seen is taken to cost no more time than the greatest seen, and is tried.
 
     Args:
       arrivals: f[T, n], the second after the start of round t at which the k-th gradient arrived, increasing along k;

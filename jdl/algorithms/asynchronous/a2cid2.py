@@ -31,7 +31,7 @@ class A2CiD2:
     -lr / n times each gradient, and by nothing else.
 
     It is made for `jdl.schedule.Waves.poisson`, where p is twice the difference to the mean of the pair. In rounds of
-    another schedule p = 2 (x_i - sum_j W_ij x_j), after the step of a node that works as well, and s = 1. Between
+    another schedule s = 1, and p = 2 (x_i - sum_j W_ij x_j) after the gradient steps of the nodes that work. Between
     events, the model of a node is x at its last event.
 
     Sends:
