@@ -52,8 +52,9 @@ class Moshpit:
 
     References:
       Ryabinin, Gorbunov, Plokhotnyuk, Pekhimenko, "Moshpit SGD: Communication-Efficient Decentralized Training on
-      Heterogeneous Unreliable Devices", NeurIPS 2021. Fixed cells are those of the authors' simulation (yandex-research
-      /moshpit-sgd, averaging_experiments/averager.py); new coordinates are those of hivemind's GroupKeyManager.
+      Heterogeneous Unreliable Devices", NeurIPS 2021. Fixed cells are those of the authors' simulation, in
+      yandex-research/moshpit-sgd, averaging_experiments/averager.py; new coordinates are those of hivemind's
+      GroupKeyManager.
     """
 
     n: int = static(minimum=1)

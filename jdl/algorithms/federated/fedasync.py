@@ -56,8 +56,8 @@ class FedAsync:
 
     References:
       Xie, Koyejo, Gupta 2019, Asynchronous Federated Optimization, Algorithm 1 and section 5.2. Read were FLGo, whose
-      defaults these are and whose server takes the mean of what arrives at the same time, and Plato, whose hinge has
-      the 1 in the denominator, without which s jumps at `grace`.
+      numbers these are (its s is constant by default) and whose server takes the mean of what arrives at the same time,
+      and Plato, whose hinge has the 1 in the denominator, without which s jumps at `grace`.
     """
 
     lr: float = number(0.1, minimum=0)
