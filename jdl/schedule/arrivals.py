@@ -94,7 +94,7 @@ class Arrivals:
             those who have arrived wait for the others; for FedBuff, in which nobody waits, leave 1 here and give the
             method `buffer=K`.
           window: for semi-synchronous rounds, the seconds of one: at its end the server answers all who have arrived in
-            it, from none to all, and who wait till then. None for a server that answers at once.
+            it, from none to all, and who wait till then. None for a server that answers after `buffer` arrivals.
           seed: of the random times, and of who begins.
           concurrency: number M of clients that work at a time, 1 to n; None for all n.
           steps: i32[n], the largest number of local steps that each client takes in its time; None for no limit.
@@ -184,7 +184,7 @@ class Arrivals:
           spread: standard deviation of the logarithm of the clients' mean times; 0 for equal ones.
           law: of the times of one client: "exponential" (Poisson arrivals), "log_normal", or "constant".
           wait_for: number of arrivals that the server collects before it answers, 1 to `concurrency`.
-          window: seconds of a semi-synchronous round, see `of`; None for a server that answers at once.
+          window: seconds of a semi-synchronous round, see `of`; None for a server that answers after `wait_for`.
           concurrency: number of clients that work at a time, 1 to n; None for all n.
           fastest_steps: number H of local steps of the fastest client, where the others take fewer in proportion to
             their speeds, and the mean times are those of H steps; None for as many as the method takes.
