@@ -52,10 +52,10 @@ class Method(NamedTuple):
 
     Args:
       algorithm: the method.
-      topology: makes what it mixes over from the number of nodes, or a function from seconds to events; with a server,
-        None.
-      every: rounds between evaluations.
-      wait: makes what a server, or a peer, waits for from the number of nodes.
+      topology: makes, from the number of nodes, what it mixes over, or a function from seconds to planned events; with
+        a server, None.
+      every: rounds between evaluations; without rounds, a window of the plan.
+      wait: makes, from the number of nodes, the rule for whom a server, or a peer, waits.
       fresh: whether only the models of those who work in the next round count.
     """
 

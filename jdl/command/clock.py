@@ -1,4 +1,4 @@
-"""The clock as a flag: `--clock step=0.2:up=1e7:latency=0.02`, with parts in brackets; all usual without a value."""
+"""The clock as a flag: `--clock step=0.2:up=1e7:latency=0.02`, with parts in brackets; all defaults without a value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jdl.command.inline import given_options, resolved, split
 
 __all__ = ["USUAL", "clock_in", "clock_of", "clocks_in", "with_usual"]
 
-USUAL = "usual"  # the text of a clock all of whose options have their defaults
+USUAL = "usual"  # the text of a clock whose options all have their defaults
 
 
 def with_usual(words: list[str]) -> list[str]:
@@ -33,7 +33,7 @@ def clock_in(text: str | None) -> dict[str, Any] | None:
       text: `OPTION=VALUE:OPTION=VALUE`, where a part stands in brackets; None or "none" for no clock.
 
     Raises:
-      InputError: if an option, a part or a value is none.
+      InputError: if an option or a part is unknown, or a value is none of its option.
 
     >>> record = clock_in("step=0.2:links=[parallel:rate=1e6]")
     >>> record["step"], record["links"]
@@ -52,7 +52,7 @@ def clock_in(text: str | None) -> dict[str, Any] | None:
 
 
 def clock_of(record: dict[str, Any] | None) -> Clock | None:
-    """The clock of a record; None of None."""
+    """The clock of a record; None for None."""
     if record is None:
         return None
     made = made_of(Clock, dict(record))

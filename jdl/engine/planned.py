@@ -17,4 +17,4 @@ def check_planned(schedule: Schedule, rounds: int) -> None:
     seconds_at = getattr(schedule, "seconds_at", None)
     most = rounds if seconds_at is None else seconds_at.shape[-1] - 1
     got = f"got rounds={rounds} with {type(schedule).__name__}, whose plan has {most}"
-    checks.require(rounds <= most, f"{got}, need no more; give a longer horizon, or rounds={most}")
+    checks.require(rounds <= most, f"{got}, need no more; plan for longer, or try rounds={most}")

@@ -120,7 +120,7 @@ def durations(
 
 
 def means(name: str, value: float | np.ndarray, n: int, zero: bool = False) -> np.ndarray:
-    """One number of each node, f64[n], from one for all or one for each; none is negative, or zero without `zero`."""
+    """One number of each node, f64[n], from one for all or one for each: positive, or with `zero` not negative."""
     try:
         given = np.asarray(value, float)
     except (TypeError, ValueError) as error:

@@ -57,13 +57,13 @@ def alone_and_meeting(acts: Acts, meetings: Events) -> Events:
     return Events(seconds[order], node[order], partner[order])
 
 
-def since_last(events: Events, n: int) -> tuple[np.ndarray, np.ndarray]:
+def since_last(events: Events) -> tuple[np.ndarray, np.ndarray]:
     """For each event the seconds since its node last took part in one, and its partner, f64[E] each; see `Events`.
 
-    They are counted from second 0 for who has not taken part before.
+    They are counted from second 0 for a node that has not taken part before.
 
     >>> both = Events(np.array([1.0, 3.0, 4.0]), np.array([0, 1, 0]), np.array([0, 0, 0]))
-    >>> print(*since_last(both, 2))
+    >>> print(*since_last(both))
     [1. 3. 1.] [1. 2. 1.]
     """
     count = len(events.node)

@@ -12,7 +12,7 @@ from jdl.events.pairs import Events, check_neighbours
 
 __all__ = ["busy_pairs"]
 
-BLOCK = 1 << 14  # numbers are drawn so many at a time
+BLOCK = 1 << 14  # random numbers that are drawn at a time
 
 
 def busy_pairs(

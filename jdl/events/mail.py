@@ -40,7 +40,7 @@ def in_order(acts: MailActs, keys: tuple[np.ndarray, ...], horizon: float) -> Ma
 
     Args:
       acts: in any order; messages have any numbers.
-      keys: further numbers, f or i[A] each, by which acts of the same second are ordered; the first decides.
+      keys: numbers by which acts of the same second are ordered, f[A] or i[A] each; the first one counts most.
       horizon: seconds; later acts are left out.
 
     Raises:

@@ -24,8 +24,8 @@ def split(
 ) -> tuple[MailActs, int]:
     """Each act reads what has arrived since the last act of its node, and sends to a random out-neighbour.
 
-    A message has arrived if it did so before the second of the act. Messages are read in the order of their arrival, at
-    most so many in an act; the others wait for the next act of their reader. They wait for a node that is away as well,
+    Only what comes before the second of the act has arrived. Messages are read in the order of their arrival, `most` of
+    them at most in an act; the others wait for the next act of their reader. They wait for a node that is away as well,
     since a message that is lost would take its mass along.
 
     Args:

@@ -16,7 +16,7 @@ from jdl.events.travel import Travel, present
 
 __all__ = ["STRATEGIES", "tokens"]
 
-BLOCK = 1 << 14  # numbers are drawn so many at a time
+BLOCK = 1 << 14  # random numbers that are drawn at a time
 STRATEGIES = ("simple", "generalized", "randomized")
 
 

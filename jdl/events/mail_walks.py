@@ -16,7 +16,7 @@ from jdl.events.travel import Travel, present
 
 __all__ = ["walks"]
 
-BLOCK = 1 << 12  # numbers are drawn so many at a time
+BLOCK = 1 << 12  # random numbers that are drawn at a time
 
 
 def walks(

@@ -22,7 +22,7 @@ class MailTable(NamedTuple):
     window has the same number of waves; those that it does not need are empty.
 
     Attributes:
-      act: i32[T, m], the places of the acts of each wave among all acts, first those that work; -1 for none.
+      act: i32[T, m], the number of the act of each row among all acts, first those that work; -1 for none.
       posts: i32[T, m], the place of the message that each row sends; `places` for none.
       reads: i32[T, m, k], the place of each message that is read; -1 for none.
       places: the number of places, the smallest for these waves.
@@ -46,7 +46,7 @@ def mail_waves(
     n: int,
     width: int,
     idle_width: int | None = None,
-    count: int | None = None,
+    window_events: int | None = None,
     window_seconds: float | None = None,
     keep: bool = False,
 ) -> MailTable:
@@ -60,7 +60,7 @@ def mail_waves(
       n: number of nodes.
       width: the largest number of acts of a wave that work, at least 1.
       idle_width: the largest number of its other acts; None for `width`. Where all acts work it is 0.
-      count: the number of acts of a window; None for windows of one size, of about 4 n.
+      window_events: the number of acts of a window; None for windows of one size, of about 4 n.
       window_seconds: the length of a window in seconds, in place of a number of acts.
       keep: whether messages that are never read keep a place to the end.
 
@@ -75,7 +75,7 @@ def mail_waves(
     width = checks.whole("width", width, 1)
     idle_width = 0 if acts.works.all() else checks.whole("idle_width", width if idle_width is None else idle_width, 1)
     seconds = np.asarray(acts.seconds, float)
-    window = windows(seconds, n, count, window_seconds)
+    window = windows(seconds, n, window_events, window_seconds)
     place, per_window = _placed(acts, window, n, (idle_width, width))
     wave = window * per_window + place
     total, m = (int(window[-1]) + 1) * per_window, width + idle_width

@@ -23,7 +23,7 @@ def publish(
 ) -> MailActs:
     """Each act reads the newest message that has arrived from every in-neighbour, and sends its own to all.
 
-    A message is read again where no newer one has arrived. It has arrived if it did so before the second of the act:
+    A message is read again where no newer one has arrived. Only what comes before the second of the act has arrived:
     computations that end together do not hear of each other. So nodes of equal speed, whose messages need less than a
     computation, mix what their neighbours sent in the round before.
 

@@ -8,7 +8,7 @@ __all__ = ["with_spare_nodes"]
 
 
 def with_spare_nodes(nodes: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """The nodes of all waves, i32[T, m], where places of nobody hold nodes that the wave does not have.
+    """The nodes of all waves, i32[T, m], where places without an event hold nodes that the wave does not have.
 
     So all nodes of a wave are different. Of the first m nodes, a wave with a of them leaves at least m - a.
 

@@ -17,8 +17,9 @@ def staged(
     Acts of the same second come in the order of their exchanges, so that what takes no time happens at once.
 
     Args:
-      stages: of each the seconds, the nodes, and which exchanges come so far.
-      does: whether nodes send in the stage, read, and work.
+      stages: for each stage, when it happens in each exchange, f64[E], who acts in it, i32[E], and which exchanges
+        come so far, bool[E].
+      does: for each stage, whether nodes send in it, whether they read, and whether they have worked.
       horizon: the length of the plan.
     """
     size = len(stages[0][0])

@@ -22,7 +22,7 @@ class WaveTable(NamedTuple):
     are empty.
 
     Attributes:
-      event: i32[T, w], the places of the events of each wave among all events; -1 where there is none.
+      event: i32[T, w], the number of the event in each place of a wave among all events; -1 where there is none.
       seconds: f64[T + 1], the second at which all events of the first t waves have happened. At the end of a window, no
         other event has.
       per_window: the number of waves of a window.
@@ -37,7 +37,7 @@ def waves(
     events: Events,
     n: int,
     width: int,
-    count: int | None = None,
+    window_events: int | None = None,
     window_seconds: float | None = None,
     alone: int | None = None,
 ) -> WaveTable:
@@ -47,7 +47,7 @@ def waves(
       events: in the order in which they happen.
       n: number of nodes.
       width: the largest number of events of a wave, at least 1; with `alone`, of those of two nodes.
-      count: the number of events of a window; None for windows of one size, of about 4 n.
+      window_events: the number of events of a window; None for windows of one size, of about 4 n.
       window_seconds: the length of a window in seconds, in place of a number of events.
       alone: the largest number of events of a node alone in a wave, which have places of their own; None if they share
         those of pairs.
@@ -63,7 +63,7 @@ def waves(
     """
     width = checks.whole("width", width, 0 if alone else 1)
     seconds = np.asarray(events.seconds, float)
-    window = windows(seconds, n, count, window_seconds)
+    window = windows(seconds, n, window_events, window_seconds)
     paired = (np.asarray(events.node) != events.partner) | (alone is None)
     rooms = (0 if alone is None else checks.whole("alone", alone, 0)), width
     for kind, (room, there) in enumerate(zip(rooms, (not paired.all(), paired.any()), strict=True)):
@@ -93,9 +93,9 @@ def waves(
 
 
 def _placed(node: list[int], partner: list[int], kind: list[int], n: int, rooms: tuple[int, int]) -> list[int]:
-    """The wave of each event of a window: a loop over Python's own numbers, since each place depends on those before.
+    """The wave of each event of a window: a loop over Python's own numbers, since each wave depends on those before.
 
-    kind: 0 or 1, which of the two numbers of places in a wave the event takes one of.
+    An event of kind k takes one of `rooms[k]` places of its wave: 0 is that of a node alone, 1 that of a pair.
 
     It takes about half a microsecond an event; arrays would be passed over once for each wave.
     """

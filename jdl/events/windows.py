@@ -11,13 +11,15 @@ from jdl import checks
 __all__ = ["windows"]
 
 
-def windows(seconds: np.ndarray, n: int, count: int | None = None, window_seconds: float | None = None) -> np.ndarray:
+def windows(
+    seconds: np.ndarray, n: int, window_events: int | None = None, window_seconds: float | None = None
+) -> np.ndarray:
     """The number of the window of each event, i64[E].
 
     Args:
       seconds: f[E], when events happen, in the order of time.
       n: number of nodes.
-      count: the number of events of a window; where it and `window_seconds` are None, windows of one size of about 4 n.
+      window_events: the number of events of a window; None for windows of one size, of about 4 n.
       window_seconds: the length of a window, in place of a number of events; an event at its end belongs to it.
 
     Raises:
@@ -30,12 +32,13 @@ def windows(seconds: np.ndarray, n: int, count: int | None = None, window_second
     negative = f"got an event at second {seconds.min():g}, need times of at least 0; correct it"
     checks.require(bool(seconds.min() >= 0), negative)
     checks.require(bool((np.diff(seconds) >= 0).all()), "got events out of order, need them in time order; sort them")
-    one = "got count and window_seconds, need one kind of windows; leave one out"
-    checks.require(count is None or window_seconds is None, one)
+    one = "got window_events and window_seconds, need one kind of windows; leave one out"
+    checks.require(window_events is None or window_seconds is None, one)
     if window_seconds is None:
         # A short last window would have as many waves as the others, and leave most of them empty.
         even = math.ceil(seconds.size / max(round(seconds.size / (4 * n)), 1))
-        return np.arange(seconds.size) // (even if count is None else checks.whole("window_events", count, 1))
+        size = even if window_events is None else checks.whole("window_events", window_events, 1)
+        return np.arange(seconds.size) // size
     checks.bounded("window_seconds", window_seconds, 0, None)
     positive = f"got window_seconds={window_seconds!r}, need more than 0; try {seconds[-1] / 10:g}"
     checks.require(window_seconds > 0, positive)

@@ -71,8 +71,8 @@ def say_untimely(built: Simulation) -> None:
     """Note what a method without rounds computes over rounds."""
     name, talk = type(built.algorithm).__name__, type(built.schedule).__name__
     if getattr(built.algorithm, "asynchronous", False) and not hasattr(built.schedule, "seconds_at"):
-        of_clients = "a client is as stale as the rounds since it took part last, and not by its speed; plan the times "
-        of_clients += "at which clients arrive, jdl.schedule.Arrivals.of([1.0, 1.0, 2.5], rounds=100)"
-        of_peers = "nodes that work in a round act in it at the same time, and nothing is stale where all do; plan "
-        of_peers += "events in seconds, jdl.schedule.Waves.pairs(topology, horizon=100.0), or Waves.push"
+        of_clients = "a client is stale by the rounds since it last took part, whatever its speed; plan when clients "
+        of_clients += "arrive, jdl.schedule.Arrivals.of([1.0, 1.0, 2.5], rounds=100)"
+        of_peers = "all nodes that work in a round act at the same time, and nothing is stale where all nodes work; "
+        of_peers += "plan events in seconds, jdl.schedule.Waves.pairs(topology, horizon=100.0), or Waves.push"
         checks.note(f"{name} over {talk}, whose rounds have no times: {of_clients if built.has_server else of_peers}")

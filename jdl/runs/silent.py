@@ -44,8 +44,8 @@ class NoData:
 class Silent:
     """A method that has the exchanges of another one, and computes nothing.
 
-    The size that a message states is the number of its exchange, counted from 1, and on from the first round to the
-    second: `Stated` puts the true size in its place, after all that the network does with it.
+    The size that a message states is the number of its exchange, counted from 1 in the first round, and on from there
+    in all later rounds: `Stated` puts the true size in its place, after all that the network does with it.
 
     Attributes:
       down: f[2, exchanges], the size of the server's message where it passes through no exchange; see `Sizes`.

@@ -12,7 +12,7 @@ from jdl.events.acts import durations
 
 __all__ = ["Planned", "factors", "of_one_width", "planned"]
 
-BLOCK = 4096  # draws at once
+BLOCK = 4096  # random numbers that are drawn at a time
 
 
 class Planned(NamedTuple):
@@ -23,7 +23,7 @@ class Planned(NamedTuple):
       used: bool[T, m], whether the client arrives.
       begins: bool[T, m], whether the client begins; None where those who arrive do. Rows of clients that do neither are
         there for the width alone.
-      seconds_at: f64[T + 1], the second at which the rounds before t have happened.
+      seconds_at: f64[T + 1], the second at which the first t rounds have happened.
       waited_at: f64[T + 1], for how long all clients together have not computed by then.
     """
 
@@ -123,7 +123,7 @@ def _one_by_one(working: list[tuple[float, int]], own: list[float], factor: Iter
 
 
 def of_one_width(batches: list[list[int]], n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Batches of one width, i32[T, m], ascending: others fill them up; bool[T, m], which are not others."""
+    """Batches in ascending rows of one width, i32[T, m], others filling them up; bool[T, m], who is in the batch."""
     width = max(1, *map(len, batches))
     clients, used = np.zeros((len(batches), width), np.int32), np.zeros((len(batches), width), bool)
     for t, batch in enumerate(batches):

@@ -21,7 +21,7 @@ __all__ = ["Arrivals"]
 
 @struct.dataclass
 class Arrivals:
-    """A server without rounds: its clients arrive in the order in which they finish, by their own times.
+    """A server without rounds: clients arrive in the order in which they finish, each after its own time.
 
     A client begins, computes for its time, arrives with what it made, is given the server's new model, and begins
     again. A round is an arrival, or several that the server takes together. It is for methods whose clients keep the
@@ -40,11 +40,11 @@ class Arrivals:
 
     Args:
       clients: i32[T, m], the clients of each round, ascending and distinct.
-      used: bool[T, m], which of them arrive; the others sleep.
-      seconds_at: f[T + 1], the second at which the rounds before t have happened; beginning with 0.
+      used: bool[T, m], which of them arrive. Those who neither arrive nor begin sleep.
+      seconds_at: f[T + 1], the second at which the first t rounds have happened, beginning with 0.
       n: number of nodes, at least 1.
       begins: bool[T, m], which of them are given the new model and begin; None where those who arrive do.
-      steps: i32[T, m], the largest number of local steps that each has taken when it arrives; None for no limit.
+      steps: i32[T, m], the most local steps that each takes before it arrives; None for no limit.
       waited_at: f[T + 1], for how long all clients together have not computed by then, from which the column
         `idle_share` follows; None if it is not known.
 
@@ -91,9 +91,10 @@ class Arrivals:
             "log_normal", of the same mean.
           sigma: standard deviation of the logarithm of a log-normal time.
           buffer: number K of arrivals that the server collects before it answers, 1 to `concurrency`. With more than 1
-            those who have arrived wait for the others; `FedBuff(buffer=K)` over K = 1 is the one in which nobody waits.
-          window: semi-synchronous rounds: the server answers all who have arrived after every so many seconds, and
-            these wait till then; their number varies, also to 0. None for none.
+            those who have arrived wait for the others; for FedBuff, in which nobody waits, leave 1 here and give the
+            method `buffer=K`.
+          window: for semi-synchronous rounds, the seconds of one: at its end the server answers all who have arrived in
+            it, from none to all, and who wait till then. None for a server that answers after `buffer` arrivals.
           seed: of the random times, and of who begins.
           concurrency: number M of clients that work at a time, 1 to n; None for all n.
           steps: i32[n], the largest number of local steps that each client takes in its time; None for no limit.
@@ -139,8 +140,9 @@ class Arrivals:
     ) -> Self:
         """Plan arrivals with dynamic local updates (DyLU): a client w of speed v_w takes floor(H v_w / max v) steps.
 
-        The fastest takes all H, and all take nearly the same time from a pull to an arrival, within one step of the
-        slower one. Nobody takes less than one step. The method's own number of local steps is at least H.
+        The fastest takes all H. A slower one takes the steps that end by the time at which the fastest arrives, or one,
+        so that all take nearly the same time from a pull to an arrival. The method's own number of local steps must be
+        at least H.
 
         Args:
           seconds_per_step: f[n], the mean time of one local step of each client, more than 0.
@@ -182,7 +184,7 @@ class Arrivals:
           spread: standard deviation of the logarithm of the clients' mean times; 0 for equal ones.
           law: of the times of one client: "exponential" (Poisson arrivals), "log_normal", or "constant".
           wait_for: number of arrivals that the server collects before it answers, 1 to `concurrency`.
-          window: seconds after each of which the server answers all who have arrived; None for none.
+          window: seconds of a semi-synchronous round, see `of`; None for a server that answers after `wait_for`.
           concurrency: number of clients that work at a time, 1 to n; None for all n.
           fastest_steps: number H of local steps of the fastest client, where the others take fewer in proportion to
             their speeds, and the mean times are those of H steps; None for as many as the method takes.

@@ -26,10 +26,10 @@ class Compass:
 
     The server estimates the seconds s_i of a step of each client from its arrivals: s_i <- (1 - m) s_i + m observed. A
     client that begins joins the group that leaves it time for the most steps, K_i = floor((T_group - now) / s_i) within
-    [least, most]. If there is none it creates a group, with so many steps that it meets the fastest of another group
-    after that one's next job. A group is a round, as soon as all of its clients are there, or at the latest time; who
-    comes later is a round of its own, of work that `FedCompass` keeps until the next group. Clients whose speed is not
-    known yet are rounds of their own, of `most` steps.
+    [least, most]. If there is no such group it creates one, with as many steps, at most `most`, as fit before the
+    fastest client of another group is back from its next job of `most` steps. A group is a round, as soon as all of its
+    clients are there, or at the latest time; a client that comes later is a round of its own, whose work `FedCompass`
+    keeps until the next group. A client whose speed is not known yet takes `most` steps, and is a round of its own.
 
     It is for methods whose clients keep the model that they work on, and whose number of local steps is at least
     `most`: `FedCompass`, also `FedAsync` and `FedBuff`, which take late clients as they take others.
@@ -42,7 +42,7 @@ class Compass:
       used: bool[T, m], which of them arrive; the others sleep.
       steps: i32[T, m], the number of local steps that each has taken when it arrives.
       late: bool[T], whether the round is a client that comes after the latest time of its group.
-      seconds_at: f[T + 1], the second at which the rounds before t have happened; beginning with 0.
+      seconds_at: f[T + 1], the second at which the first t rounds have happened, beginning with 0.
       n: number of nodes, at least 1.
 
     >>> plan = Compass.of([1.0, 2.0, 3.0], rounds=2, least=2, most=12, known=True)
@@ -85,8 +85,9 @@ class Compass:
           rounds: number T of rounds to plan, at least 1.
           least: the smallest number of local steps of a client in a group, at least 1.
           most: the largest number of local steps, at least `least`.
-          latest: how long a group is waited for: the time from its creation to its arrival, times this, at least 1.
-          momentum: m, the weight of a new observation in the estimate of a speed, 0 to 1.
+          latest: for how long the server waits for a group: a factor on the expected time from its creation to its
+            arrival, at least 1.
+          momentum: m, the weight of a new observation in the estimate of the seconds of a step, 0 to 1.
           known: whether the server knows the mean times from the start, and groups are formed at second 0.
           law: of the times: "constant", "exponential" or "log_normal", of the same mean; one factor for all steps of a
             client between two arrivals.
@@ -132,7 +133,7 @@ class Compass:
           uneven: standard deviation of the logarithm of the clients' mean times; 0 for equal ones.
           least: the smallest number of local steps of a client in a group.
           most: the largest number of local steps.
-          latest: how long a group is waited for, as a factor on the time that it takes.
+          latest: for how long the server waits for a group, as a factor on its expected time.
           seed: of all draws.
         """
         n = checks.whole("n", n, 1)

@@ -39,7 +39,10 @@ class Taken(NamedTuple):
 
 
 class _Group:
-    """Clients that are to arrive together. `expected` and `latest`: seconds; after the server's step both are past."""
+    """Clients that are to arrive together, expected at one second and awaited until another.
+
+    After the server has taken the group both are past, so that who still comes is late, and nobody joins it.
+    """
 
     def __init__(self, expected: float, latest: float):
         self.expected, self.latest = expected, latest
@@ -85,7 +88,7 @@ class _Scheduler:
         return steps, found
 
     def _for_a_new_group(self, client: int, now: float) -> int:
-        """So many that it meets the fastest of another group after that one's next job; at most `most`."""
+        """As many as fit before the fastest of another group is back from its next job; from `least` to `most`."""
         steps = -1
         for group in self.groups.values():
             if now < group.latest:

@@ -43,8 +43,8 @@ class FailingGroups(Wrapping):
 
     References:
       Ryabinin, Gorbunov, Plokhotnyuk, Pekhimenko, "Moshpit SGD: Communication-Efficient Decentralized Training on
-      Heterogeneous Unreliable Devices", NeurIPS 2021: failures as in the authors' simulation (yandex-research
-      /moshpit-sgd, averaging_experiments).
+      Heterogeneous Unreliable Devices", NeurIPS 2021: failures as in the authors' simulation, in
+      yandex-research/moshpit-sgd, averaging_experiments.
     """
 
     schedule: Schedule

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jdl import checks
-from jdl.events import MailActs, MailTable, with_spare_nodes
+from jdl.events import Events, MailActs, MailTable, since_last, with_spare_nodes
 
 __all__ = ["arrays"]
 
@@ -25,6 +25,7 @@ def arrays(acts: MailActs, table: MailTable, n: int) -> dict[str, np.ndarray]:
     need = f"got waves of {m} acts with n={n}, need a node for each; try width={max(n // 2, 1)}"
     checks.require(m <= n, need)
     there = table.act >= 0
+    since, _ = since_last(Events(acts.seconds, acts.node, acts.node))  # each act is one of its node alone
     nodes = with_spare_nodes(acts.node[table.act], there)
     sender = np.append(acts.node[acts.posts >= 0], -1)[acts.reads]
     speakers = np.where(sender >= 0, sender, acts.node[:, None])[table.act]
@@ -36,15 +37,5 @@ def arrays(acts: MailActs, table: MailTable, n: int) -> dict[str, np.ndarray]:
         "copies": np.where(there, acts.copies[table.act], 0).astype(np.int32),
         "reads": table.reads,
         "speakers": np.where(there[..., None], speakers, nodes[..., None]).astype(np.int32),
-        "elapsed": np.where(there, _since(acts)[table.act], 0.0).astype(np.float32),
+        "elapsed": np.where(there, since[table.act], 0.0).astype(np.float32),
     }
-
-
-def _since(acts: MailActs) -> np.ndarray:
-    """The seconds since the last act of the node, or since second 0, f64[A]."""
-    order = np.argsort(acts.node, kind="stable")
-    node, seconds = acts.node[order], acts.seconds[order]
-    before = np.where(np.append(False, node[1:] == node[:-1]), np.append(0.0, seconds[:-1]), 0.0)
-    found = np.empty(len(order))
-    found[order] = seconds - before
-    return found

@@ -12,6 +12,7 @@ from flax import struct
 from jdl import checks, events
 from jdl.schedule.message_free import FreeMessages
 from jdl.schedule.message_gossip import GossipMessages
+from jdl.schedule.message_times import Times
 from jdl.schedule.message_waves import arrays
 from jdl.topology.graphs.random_graphs import random_regular
 from jdl.types import Key, Mail, Plan, ScheduleState, Seen, Slots, static
@@ -31,15 +32,16 @@ class Messages(GossipMessages, FreeMessages):
     acts that work, and the others for acts that only send. Windows of waves are those of `Waves`.
 
     The kinds of plans: `push`, `pull`, `push_pull` and `tokens` (gossip learning), `publish` (any gossip method,
-    without waiting), `split` (push-sum) and `walks` (models that walk).
+    without waiting), `split` (push-sum) and `walks` (models that walk). All take the topology, and by name the
+    arguments of `jdl.schedule.message_times.Times`: how long computations and messages take, and the size of waves.
 
     Sends:
       1 message an act that sends, or one to each out-neighbour with `publish`, also those that never arrive.
 
     Args:
-      nodes: i32[T, m], who acts. Acts that there are not have nodes of no other act of the wave.
-      acts: bool[T, m], which acts there are.
-      works: bool[T, workers], in which of them the node works.
+      nodes: i32[T, m], who acts. Rows without an act have nodes that do not act in the wave.
+      acts: bool[T, m], which rows have an act.
+      works: bool[T, workers], in which of the first rows the node works.
       posts: i32[T, m], the place of the message that is sent; `places` for none that is read.
       copies: i32[T, m], to how many receivers it is sent.
       reads: i32[T, m, k], the places that are read; -1 for none.
@@ -114,17 +116,15 @@ class Messages(GossipMessages, FreeMessages):
         acts: events.MailActs,
         n: int,
         weights: float | np.ndarray,
-        width: int | None,
-        count: int | None,
-        seconds: float | None,
+        times: Times,
         sums: bool = False,
     ) -> Self:
         """The waves of these acts."""
         most = n if acts.works.all() else max(n // 2, 1)
-        width = max(n // 8, 1) if width is None else checks.whole("width", width, 1)
+        width = max(n // 8, 1) if times.width is None else checks.whole("width", times.width, 1)
         need = f"got width={width} with n={n}, need a node for each act of a wave; try width={most}"
         checks.require(width <= most, need)
-        table = events.mail_waves(acts, n, width, None, count, seconds, keep=sums)
+        table = events.mail_waves(acts, n, width, None, times.window_events, times.window_seconds, keep=sums)
         dtype = jnp.result_type(float)
         found: dict[str, Any] = {
             **arrays(acts, table, n),

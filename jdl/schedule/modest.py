@@ -21,7 +21,7 @@ class Modest:
     With D-PSGD this is federated averaging whose server is another node each time. In iteration k the trainers S_k are
     the first s nodes that are alive, in the order of their hashes with k. They take their local steps, and send their
     models to the aggregators, the first of the nodes alive in the order of iteration k + 1. An aggregator goes on with
-    the first floor(success s) models, or with those there are if fewer trainers are still alive, and averages them:
+    the first floor(success s) models, at least 1, or with all there are if fewer trainers are alive, and averages them:
 
         z_g = mean over i in R_g of x_i,    x_j <- z_g(j) for j in S_(k+1),
 
@@ -34,8 +34,8 @@ class Modest:
     (views and pings) is taken for granted; what they cost is not counted.
 
     Sends:
-      success s models to each aggregator, and one to each next trainer that is none, an iteration. Models for which an
-      aggregator or a trainer has no use any more are not counted.
+      in an iteration, success s models to each aggregator, and one to each next trainer that is no aggregator. Models
+      for which an aggregator or a trainer has no use any more are not counted.
 
     Args:
       n: number of nodes, at least 1.

@@ -17,13 +17,13 @@ __all__ = ["Moshpit"]
 
 @struct.dataclass
 class Moshpit:
-    """Nodes have places on a grid and average along one dimension a round, so that d rounds reach all (Moshpit).
+    """Nodes have places on a grid and average along one dimension a round, so that `dims` rounds reach all (Moshpit).
 
-    Each node has a cell of its own in a grid of `dims` dimensions with `side` places each. In round t, those average
-    exactly whose cells differ in coordinate t mod dims alone: W_ij = 1 / M for i and j in one group of M, symmetric and
-    doubly stochastic. On a full grid, n = side^dims, every `dims` rounds compute the exact mean. Else groups have
-    different sizes, and are not random anew: a round contracts as groups of the mean size do, and settles later than
-    `RandomGroups` of size `side`.
+    Each node has a cell of its own in a grid of `dims` dimensions with `side` cells along each. In round t, those nodes
+    average exactly whose cells differ in coordinate t mod dims alone: W_ij = 1 / M for i and j in one group of M,
+    symmetric and doubly stochastic. On a full grid, n = side^dims, every `dims` rounds compute the exact mean.
+    Otherwise groups differ in size, and cells are not drawn anew: a round shrinks the disagreement as groups of the
+    mean size do, and agreement comes later than with `RandomGroups` of size `side`.
 
     Cells are drawn without replacement as a run begins. With `redraw`, the members of each group draw new, distinct
     coordinates in the dimension along which they have averaged, as peers that are named by their place in the group do;
@@ -37,7 +37,7 @@ class Moshpit:
 
     Args:
       n: number of nodes, between 1 and side^dims.
-      side: places along each dimension, at least 1: the size of the largest group.
+      side: cells along each dimension, at least 1: the size of the largest group.
       dims: dimensions, at least 1.
       redraw: whether coordinates are drawn anew once they were averaged over.
 
@@ -52,8 +52,9 @@ class Moshpit:
 
     References:
       Ryabinin, Gorbunov, Plokhotnyuk, Pekhimenko, "Moshpit SGD: Communication-Efficient Decentralized Training on
-      Heterogeneous Unreliable Devices", NeurIPS 2021. Fixed cells are those of the authors' simulation (yandex-research
-      /moshpit-sgd, averaging_experiments/averager.py); new coordinates are those of hivemind's GroupKeyManager.
+      Heterogeneous Unreliable Devices", NeurIPS 2021. Fixed cells are those of the authors' simulation, in
+      yandex-research/moshpit-sgd, averaging_experiments/averager.py; new coordinates are those of hivemind's
+      GroupKeyManager.
     """
 
     n: int = static(minimum=1)

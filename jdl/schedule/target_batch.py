@@ -1,4 +1,4 @@
-"""Rounds that end when all peers together have seen so many examples, and peers that join and leave meanwhile."""
+"""Rounds that end when all peers together have seen a given number of examples; peers join and leave meanwhile."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["TargetBatch"]
 
 @struct.dataclass
 class TargetBatch:
-    """A fixed large batch, whoever is there: a round ends when the peers together have computed so many microbatches.
+    """A batch of fixed size, whoever is there: a round ends when the peers together have done `target` microbatches.
 
     Each peer computes microbatches at its own speed, all at the model of the round. When `target` of them are done, the
     peers average their gradients, weighted by how many microbatches each has done, and the next round begins: one step
     of SGD with a batch of the same size in every round (DeDLOC, hivemind). In the plan a server stands for the state
-    that all peers share, and for their all-reduce. `FedAvg(local_steps=1, weighted=False)` is that step; its gradient
-    of a peer is the mean over one minibatch of the peer, so that weights and times are those of the microbatches, and
-    the noise that of one of them. Microbatches under way when a round ends are given up.
+    that all peers share, and for their all-reduce. `FedAvg(local_steps=1, weighted=False)` is that step with the right
+    weights and times; but it computes one minibatch of each peer, however many microbatches that stands for, so that
+    its gradients are as noisy as those of one. Microbatches under way when a round ends are given up.
 
     With `local` each microbatch is a local step of its peer, and the models of those who took any are averaged, all
-    with the same weight: `FedAvg(local_steps=plan.most, weighted=False)`, where a peer takes as many steps as it has
-    time for.
+    with the same weight, by `FedAvg(local_steps=plan.most, weighted=False)`: a peer takes as many steps as it has time
+    for.
 
     A peer that joins downloads the state first, and takes part from the first round on that begins when it has. One
     that leaves before the target is reached takes its microbatches along, and the others compute more.
@@ -41,7 +41,7 @@ class TargetBatch:
 
     Args:
       counts: i32[T, n], the microbatches of each peer in each round.
-      seconds_at: f[T + 1], the second at which the rounds before t have ended.
+      seconds_at: f[T + 1], the second at which the first t rounds have ended.
       local: whether microbatches are local steps, of models that are averaged (True), or parts of one batch (False).
 
     >>> plan = TargetBatch.of([1.0, 2.5], target=4, rounds=2)

@@ -1,4 +1,4 @@
-"""Rounds of so many microbatches as discrete events on the host: who does how many, in double precision."""
+"""Rounds of a given number of microbatches as discrete events on the host: who does how many, in double precision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["planned"]
 def planned(
     seconds: np.ndarray, target: int, rounds: int, ready: np.ndarray, end: np.ndarray, averaging: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The microbatches of each peer, i32[T, n], and when the rounds before t have ended, f[T + 1]; see `TargetBatch`.
+    """The microbatches of each peer, i32[T, n], and when the first t rounds have ended, f[T + 1]; see `TargetBatch`.
 
     Args:
       seconds: f[n], the seconds of a microbatch of each peer.

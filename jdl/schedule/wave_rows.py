@@ -31,7 +31,7 @@ def rows_of(planned: events.Events, table: events.WaveTable, n: int, alone: int 
       alone: how many places of a wave are those of a node alone, which has no second row.
     """
     acts = table.event >= 0
-    since = events.since_last(planned, n)
+    since = events.since_last(planned)
     node, partner, of_node, of_partner = (side[table.event] for side in (planned.node, planned.partner, *since))
     paired = slice(alone, None)
     meets = (acts & (node != partner))[:, paired]
@@ -50,8 +50,8 @@ def well_filled(
     n: int,
     width: int | None,
     share: float,
-    count: int | None,
-    seconds: float | None,
+    window_events: int | None,
+    window_seconds: float | None,
     padding: float,
 ) -> tuple[events.WaveTable, int]:
     """Waves of two kinds of events with few empty places, and how many places are those of nodes alone.
@@ -61,12 +61,12 @@ def well_filled(
       n: number of nodes.
       width: places for nodes alone in a wave; None for an eighth of n, halved until few enough places are empty.
       share: the meetings for each event of a node alone, in the mean: places of each kind are in this proportion.
-      count: see `jdl.events.waves`.
-      seconds: see `jdl.events.waves`.
+      window_events: see `jdl.events.waves`.
+      window_seconds: see `jdl.events.waves`.
       padding: the largest share of places that may be empty, where `width` is None.
     """
     if n < 3:  # too few nodes for places of both kinds
-        return pairs_in_waves(planned, n, None, count, seconds), int(n == 1)
+        return pairs_in_waves(planned, n, None, window_events, window_seconds), int(n == 1)
     checks.bounded("padding", padding, 0, 1)
     given = None if width is None else checks.whole("width", width, 1)
     alone = max(n // 8, 1) if given is None else given
@@ -76,19 +76,19 @@ def well_filled(
         fewer = f"got width={alone} with n={n}, need {rows} nodes for {alone} alone and {pairs} pairs; try width="
         checks.require(rows <= n or given is None, f"{fewer}{max(int(n / (1 + 2 * share)), 1)}")
         if rows <= n:
-            table = events.waves(planned, n, pairs, count, seconds, alone=alone)
+            table = events.waves(planned, n, pairs, window_events, window_seconds, alone=alone)
             if given is not None or alone == 1 or len(planned.node) >= (1 - padding) * table.event.size:
                 return table, alone
         alone = max(alone // 2, 1)
 
 
 def pairs_in_waves(
-    planned: events.Events, n: int, width: int | None, count: int | None, seconds: float | None
+    planned: events.Events, n: int, width: int | None, window_events: int | None, window_seconds: float | None
 ) -> events.WaveTable:
     """Waves of events of two nodes, each of which has places for both; one node has a place for itself alone."""
     most = max(n // 2, 1)
     width = max(n // 8, 1) if width is None else checks.whole("width", width, 1)
     checks.require(width <= most, f"got width={width} with n={n}, need two nodes for each event; try width={most}")
     if n == 1:
-        return events.waves(planned, n, 0, count, seconds, alone=1)
-    return events.waves(planned, n, width, count, seconds)
+        return events.waves(planned, n, 0, window_events, window_seconds, alone=1)
+    return events.waves(planned, n, width, window_events, window_seconds)

@@ -40,12 +40,12 @@ class Waves:
       2 messages an event of a pair, 1 message a push, none by a node alone.
 
     Args:
-      first: i32[T, e], the nodes that have a row in each event of a wave; those of nodes alone come first.
-      second: i32[T, p], the partners of the last p of them. Events that there are not have nodes of no other event of
-        the wave.
-      acts: bool[T, e], which events there are.
-      meets: bool[T, p], in which of them the second node takes part; the others are those of a node alone.
-      works: bool[T, k], which of the first k rows work; all rows are those of `first`, then those of `second`.
+      first: i32[T, e], the first node of each event of a wave; places for nodes alone come before those for pairs.
+      second: i32[T, p], the second node in each of the p places for pairs. Places without an event have nodes that take
+        part in none of the wave.
+      acts: bool[T, e], which places have an event.
+      meets: bool[T, p], in which places for pairs the second node takes part; in the others the first one is alone.
+      works: bool[T, k], which of the first k rows work, where the rows are those of `first`, then those of `second`.
       elapsed: f[T, e + p], the seconds since the node of each row last took part.
       seconds_at: f[T + 1], the second at which all events of the first t waves have happened.
       n: number of nodes.
@@ -283,10 +283,16 @@ class Waves:
 
     @classmethod
     def _of(
-        cls, planned: events.Events, n: int, width: int | None, count: int | None, seconds: float | None, one_way: bool
+        cls,
+        planned: events.Events,
+        n: int,
+        width: int | None,
+        window_events: int | None,
+        window_seconds: float | None,
+        one_way: bool,
     ) -> Self:
         """The waves of events in which `node` works."""
-        table = pairs_in_waves(planned, n, width, count, seconds)
+        table = pairs_in_waves(planned, n, width, window_events, window_seconds)
         rows = rows_of(planned, table, n, alone=int(n == 1))
         return cls._from(rows, table, n, works=rows.acts, one_way=one_way and n > 1)
 

@@ -56,7 +56,7 @@ def expected_gains(gradients: Any, n: int, lr: float, L: float) -> np.ndarray:
 def backup_workers(gains: Any, seconds: Any) -> int:
     """The number of backup workers with which the loss falls fastest: n - k for the k of the greatest gain a second.
 
-    Among equal ones, the fewest. If no k promises a gain, there are none: more gradients are less noisy.
+    Among equally fast numbers it is the smallest. If no k promises a gain it is 0, as more gradients are less noisy.
 
     Args:
       gains: f[n], what a step with the mean of k gradients gains, see `expected_gains`.

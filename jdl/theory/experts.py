@@ -40,8 +40,8 @@ def live_experts(gates: Any, fail: Any = 0.1) -> LiveExperts:
     their proportions: the weight of a small gate grows, since it stands in for the large ones where they fail.
 
     Args:
-      gates: f[k], the weights of the experts that were chosen, above 0, of any sum; k is at most 20. Those of a softmax
-        over scores serve, as renormalising is to leave the experts that failed out of the softmax.
+      gates: f[k], the weights of the experts that were chosen, above 0, of any sum; k is at most 20. They may
+        be those of a softmax over scores: to renormalise them is to leave the experts that failed out of the softmax.
       fail: probability that an expert does not answer, 0 to 1, f[] or f[k].
 
     Raises:

@@ -20,9 +20,9 @@ def matcha_seconds(schedule: Matcha, compute: Any = 0.1, latency: Any = 0.01) ->
 
         E = sum_j d_j p_j prod_{i < j} (1 - p_i) + max s prod_i (1 - p_i).
 
-    Nodes that wait for their own neighbours alone, as in `jdl.clock`, are faster in the long run, at most as slow. What
-    costs the time is found in d and p: over a complete graph each matching has a slow link; over fast links alone, a
-    smaller E may make up for rounds that mix less.
+    Nodes that wait for their own neighbours alone, as in `jdl.clock`, are at least as fast in the long run. Over a
+    complete graph each matching has a slow link; over fast links alone E is smaller, which may make up for rounds that
+    mix less.
 
     Args:
       schedule: `Matcha.of` a graph: that of the lines between places (MATCHA), or of all pairs (MATCHA+).

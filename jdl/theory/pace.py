@@ -12,7 +12,7 @@ __all__ = ["ReconnectWindow", "reconnect_window"]
 
 
 class ReconnectWindow(NamedTuple):
-    """When a device should come back, in seconds from now; it draws a moment between the two, all alike.
+    """When a device should come back, in seconds from now: at a moment that it draws uniformly between the two.
 
     Attributes:
       earliest: seconds to the beginning of the window.
@@ -26,8 +26,8 @@ class ReconnectWindow(NamedTuple):
 def reconnect_window(n: int, target: float, period: float, jitter: float = 0.5, now: float = 0.0) -> ReconnectWindow:
     """The window in which a device that checks in is asked to come back (pace steering).
 
-    Many devices, n > target: they shall not come all at once, and no more often than they are needed. Intervals are
-    uniform with
+    Many devices, n > target, should not all come at once, and no more often than they are needed. Intervals are uniform
+    with
 
         mean = n period / target,    from (1 - jitter) mean to (1 + jitter) mean,
 
@@ -35,8 +35,8 @@ def reconnect_window(n: int, target: float, period: float, jitter: float = 0.5, 
     device comes twice in a period, (1 - jitter) n >= target, the number that comes in one is binomial with n trials of
     probability target / n. Devices that came together at first are spread evenly after a few intervals.
 
-    Few devices, n <= target: not even all of them are too many, and they must come at the same time to be a cohort. All
-    are asked back at the next multiple of the period.
+    Few devices, n <= target, are never too many, and must come at the same time to be a cohort. All are asked back at
+    the next multiple of the period.
 
     Args:
       n: number of devices, at least 1; a server estimates it from those that come.

@@ -23,21 +23,21 @@ def ddp_seconds(n: int, backward: Any, bits: Any, rate: float, latency: float = 
 
         full_k = full_{k-1} + backward_k,    end_k = max(full_k, end_{k-1}) + all-reduce_k.
 
-    One bucket hides nothing; many small ones pay the latency often. It is what gossip is compared with.
+    One bucket hides nothing; many small ones pay the latency often. Gossip is compared with this step.
 
     Args:
       n: number of nodes, all alike, at least 1.
       backward: seconds of the backward pass until each bucket is full, counted from the one before, f[k].
       bits: the size of each bucket, f[k].
       rate: bits a second of each link, more than 0.
-      latency: seconds that a part of a bucket needs beside, see `ring_all_reduce_seconds`.
+      latency: seconds that a part of a bucket needs beside its transfer, see `ring_all_reduce_seconds`.
       forward: seconds of the forward pass.
 
     Returns:
       The seconds from the start of the step until the last bucket is averaged.
 
     Raises:
-      InputError: if `backward` and `bits` are no lists of the same length, or a number is negative or not finite.
+      InputError: if `backward` and `bits` are not lists of one length, or a number is negative or not finite.
 
     >>> ddp_seconds(4, backward=[1.0], bits=[8e6], rate=1e6)
     13.0

@@ -31,7 +31,7 @@ def all_reduce_shares(bandwidth: Any, trains: Any = True) -> np.ndarray:
       trains: bool[n], or one for all: which nodes have a vector of their own to be averaged, at least one.
 
     Returns:
-      f[n], the shares, which add up to 1. Of those that are as fast, the ones with the least max_i w_i / bandwidth_i.
+      f[n], the shares, which add up to 1: of all that are as fast, those with the least max_i w_i / bandwidth_i.
 
     Raises:
       InputError: if a bandwidth is negative or not finite, or if all are 0, or if nobody trains.
@@ -54,7 +54,7 @@ def all_reduce_shares(bandwidth: Any, trains: Any = True) -> np.ndarray:
     unit = np.max(own / rate[reached]) + m / rate.sum()
     room = unit * rate[reached]
     least = _solved(slope, -own, room)[-1]
-    # Of the shares that are as fast, those next to proportional: least max_i w_i / bandwidth_i.
+    # Of the shares that are as fast, those nearest to proportional: least max_i w_i / bandwidth_i.
     most = least * room * (1 + 1e-9) - own
     found = _solved(np.ones(len(own)), np.zeros(len(own)), rate[reached] / rate.sum(), (slope, most))[:-1]
     # The solver is exact to 1e-7 of the vector, which would be much for the slowest nodes.

@@ -23,7 +23,8 @@ def cycle_time(topology: Topology, compute: Any = 0.1, latency: Any = 0.01) -> f
 
     a product with a matrix in the (max, +) algebra. After many rounds each costs as much as the greatest mean of a
     cycle of that matrix, loops of single nodes included: one slow node, or one slow pair of links, delays everybody
-    that hears of it. For links that share a line, `latency` has the time that a message needs there.
+    that hears of it. Where a message takes time beside the latency, as on a line of finite bandwidth, `latency` holds
+    the sum.
 
     Args:
       topology: one topology; any weights.
@@ -105,9 +106,12 @@ def ring_all_reduce_seconds(n: int, bits: float, rate: float, latency: float = 0
 
     Args:
       n: number of nodes, at least 1.
-      bits: the size of a vector.
+      bits: the size of a vector, at least 0.
       rate: bits a second of each link, more than 0.
-      latency: seconds that a part needs beside.
+      latency: seconds that a part needs beside its transfer, at least 0.
+
+    Raises:
+      InputError: if a number is out of its range.
 
     >>> ring_all_reduce_seconds(4, bits=8e6, rate=1e6, latency=0.5)
     15.0
@@ -130,15 +134,15 @@ def kth_of_exponentials(k: int, n: int, mean: float = 1.0) -> float:
 
         E = mean (H_n - H_{n-k}),    H_m = 1 + 1/2 + ... + 1/m.
 
-    A server that has n - k backup workers waits so long: see `jdl.clock.First`.
+    A server that has n - k backup workers waits for that long: see `jdl.clock.First`.
 
     Args:
       k: how many are waited for, from 0 to n.
       n: number of workers.
-      mean: their mean time in seconds.
+      mean: their mean time in seconds, at least 0.
 
     Raises:
-      InputError: if k is not between 0 and n.
+      InputError: if k is not between 0 and n, or the mean is negative.
 
     >>> kth_of_exponentials(1, 4, mean=2.0), round(kth_of_exponentials(4, 4), 4)
     (0.5, 2.0833)

@@ -16,7 +16,7 @@ def expected_waits(arrivals: Any, before: Any = None) -> np.ndarray:
 
     A server that goes on with the first k gradients sees when those arrived, and perhaps some of the late ones. Means
     over the rounds that saw the k-th arrival need not increase in k, as they are taken over different rounds. The
-    estimates are the numbers next to the means that do, by least squares weighted by the number of rounds:
+    estimates are the increasing numbers nearest to the means, by least squares weighted by the number of rounds:
 
         least sum over seen (h, k) of rounds_hk (x_hk - mean_hk)^2,    x_hk <= x_h,k+1,    x_hk >= x_h+1,k,
 
@@ -25,7 +25,7 @@ def expected_waits(arrivals: Any, before: Any = None) -> np.ndarray:
     clients stop, and all begin together: then h does not matter, and `before` is left out.
 
     What no round has seen lies between two estimates, and is set to the middle; where only one of them exists, to it.
-    So longer waits than any that was seen are taken to be short, and are tried.
+    So a k greater than any that was seen is taken to cost no more time than the greatest seen, and is tried.
 
     Args:
       arrivals: f[T, n], the second after the start of round t at which the k-th gradient arrived, increasing along k;
@@ -81,7 +81,7 @@ def _below(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _ordered(means: np.ndarray, weights: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """The numbers next to `means`, by weighted least squares, that are ordered as `below` says."""
+    """The numbers nearest to `means`, by weighted least squares, that are ordered as `below` says."""
     from scipy.optimize import nnls  # slow to import
 
     checks.fits(16 * len(means) ** 2, f"the order of {len(means):,} pairs of numbers of workers")

@@ -122,8 +122,8 @@ class Schedule(Protocol):
         next memory.
       watches: names of what the schedule is to see: "loss", "consensus_distance", or what the method reports; or a dict
         from these names to the shape of what one node reports. It may be left out if there are none.
-      provides: words of `needs` that hold for all plans of the schedule together, of "fixed_links" and "tree". It may
-        be left out if there are none.
+      provides: words of `needs` that hold for all plans of the schedule together, of "fixed_links" and "tree", and
+        "server" for a schedule that is made for a server alone. It may be left out if there are none.
       seconds_at: f[T + 1], the seconds that have passed after the first t rounds, where events were planned in time;
         there are T rounds. It may be left out, as may `waited_at`, f[T + 1], for how long all nodes together have not
         computed by then.

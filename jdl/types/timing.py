@@ -17,7 +17,7 @@ class Work(NamedTuple):
 
     Attributes:
       before: those on which the node's message depends.
-      beside: those that depend neither on what arrives nor are needed for the message: messages travel meanwhile.
+      beside: those that neither depend on what arrives nor are needed for the message: messages travel meanwhile.
       after: those that depend on what arrived.
       waits: whether steps before or beside need what arrived in the last exchange. If not, they overlap with it, also
         where it is the last one of the round before.

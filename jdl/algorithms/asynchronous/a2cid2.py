@@ -21,16 +21,17 @@ class State(NamedTuple):
 
 @struct.dataclass
 class A2CiD2:
-    """A2CiD2, x and x~ drift together, both take x - lr g_i(x); a meeting adds alpha (x_j - x_i) to x, more to x~.
+    """A2CiD2, x and x~ drift together, both lose lr g_i(x); a meeting moves x by (x_j - x_i) / 2, and x~ by more.
 
     Between two events of a node, s seconds apart, x, x~ <- c x + (1 - c) x~, c x~ + (1 - c) x with
-    c = (1 + exp(-2 eta s)) / 2. In a gradient event both lose lr g_i(x). In a meeting with node j, with p = x_i - x_j
-    before it, x_i <- x_i - p / 2 and x~_i <- x~_i - alpha~ p. Here eta = 1 / (2 sqrt(chi1 chi2)) and
-    alpha~ = sqrt(chi1 / chi2) / 2: disagreement decays in a time of sqrt(chi1 chi2) in place of chi1. At any second the
-    mean of all x and that of all x~ are the same; they move by -lr / n times each gradient, and by nothing else.
+    c = (1 + exp(-2 eta s)) / 2. In a gradient event both lose lr g_i(x), at the x that has drifted. In a meeting with
+    node j, with p = x_i - x_j before it, x_i <- x_i - p / 2 and x~_i <- x~_i - alpha~ p. Here
+    eta = 1 / (2 sqrt(chi1 chi2)) and alpha~ = sqrt(chi1 / chi2) / 2, at least 1/2: disagreement decays in a time of
+    sqrt(chi1 chi2) in place of chi1. At any second the mean of all x and that of all x~ are the same; they move by
+    -lr / n times each gradient, and by nothing else.
 
     It is made for `jdl.schedule.Waves.poisson`, where p is twice the difference to the mean of the pair. In rounds of
-    another schedule p = 2 (x_i - sum_j W_ij x_j), after the step of a node that works as well, and s = 1. Between
+    another schedule s = 1, and p = 2 (x_i - sum_j W_ij x_j) after the gradient steps of the nodes that work. Between
     events, the model of a node is x at its last event.
 
     Sends:
@@ -41,9 +42,9 @@ class A2CiD2:
 
     Args:
       lr: step size.
-      chi1: 1 / lambda_2 of the rates of the edges, in seconds; see `jdl.topology.meeting_constants`.
-      chi2: half the largest effective resistance of an edge, in seconds, at most chi1; see there. With both of the
-        default 1, they are those of a large complete graph whose nodes meet once a second, and nothing is accelerated.
+      chi1: 1 / lambda_2 of the Laplacian of the edges' rates, in seconds; see `jdl.topology.meeting_constants`.
+      chi2: half the largest effective resistance of an edge, in seconds, at most chi1; see there. Both are 1 by
+        default, as in a large complete graph whose nodes meet once a second, where nothing is accelerated.
       decay: function of the round t that returns a factor on lr, or None for a constant lr.
 
     References:

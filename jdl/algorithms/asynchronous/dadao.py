@@ -25,7 +25,7 @@ class State(NamedTuple):
 
 @struct.dataclass
 class DADAO:
-    """DADAO, six vectors of a node drift by a linear equation; its gradient moves x, x~, y~, and a meeting z, z~.
+    """DADAO, six vectors of a node drift by a linear equation; a gradient moves x, x~, y~, and a meeting z, z~.
 
     With nu = mu / 2, L = 1 / lr and q = sqrt(nu / L), between two events of a node
 
@@ -34,7 +34,7 @@ class DADAO:
 
     which is integrated exactly. In a gradient event, with r = grad f_i(x) - nu x - y~, x loses r / (4 L), x~ loses
     r / (4 sqrt(L nu)), and y~ gains (1 + q/4) r. In a meeting, with p = (y_i + z_i) - (y_j + z_j), z_i loses p / 2 and
-    z~_i loses 2 chi1 p / q. Both kinds of events at once are one after the other, in any order. All models reach the
+    z~_i loses 2 chi1 p / q. Where both happen in one round their order does not matter. All models reach the
     optimum linearly, in a number of gradients of order sqrt(L / mu), for every connected graph whose edges are used
     often enough: sqrt(2 chi1 chi2) <= 1, where chi1 and chi2 are those of `jdl.topology.meeting_constants` at the rates
     of the plan, in units of the mean time between two gradients of a node, which is one second.
@@ -52,8 +52,8 @@ class DADAO:
     Args:
       lr: 1 / L, the inverse of the largest smoothness constant of a node's loss.
       mu: the strong convexity of every node's loss, at most 1 / lr.
-      chi1: 1 / lambda_2 of the rates of the edges, in seconds; see `jdl.topology.meeting_constants`. The default is
-        that of a large complete graph whose nodes meet twice a second.
+      chi1: 1 / lambda_2 of the Laplacian of the edges' rates, in seconds; see `jdl.topology.meeting_constants`. The
+        default is that of a large complete graph whose nodes meet twice a second.
 
     References:
       Nabli, Oyallon 2023, DADAO: Decoupled Accelerated Decentralized Asynchronous Optimization, Algorithm 1 (number

@@ -30,7 +30,7 @@ class GossipLearning:
     A model carries its age t, the number of its steps. Where a model arrives, it is merged with the receiver's own, and
     the larger age is that of both; the merged model takes a step on the receiver's data, and its age grows by one. A
     model of age 0 counts nothing beside an older one, and two of age 0 count alike. Where several models arrive, their
-    means by W_ij, of models and of ages, stand for the other model. Whose message is lost takes its step alone.
+    means by W_ij, of models and of ages, stand for the other model. If it is lost, its receiver takes the step alone.
 
     With `merge="limited"`, two models whose ages differ by more than `limit` are not merged: the older one stays as it
     is, in place of both. With `partitions` = p > 1, the numbers of the model, in the order of its arrays, are cut into
@@ -51,7 +51,7 @@ class GossipLearning:
       merge: "age" for weights by age; "mean" for those of W, a plain average of a pair; "none" for the model that
         arrives in place of the own one, so that models walk at random; "limited" for weights by age among near ages.
       limit: the largest difference of the ages of two models that are merged, in steps; for merge="limited" alone.
-      partitions: number p of parts of the model, at least 1; for 1 messages carry the model.
+      partitions: number p of parts of the model, at least 1; 1 for messages that carry all of it.
       decay: function of the age that returns a factor on lr, or None for a constant lr; each part has its own factor.
 
     References:

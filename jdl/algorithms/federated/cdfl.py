@@ -30,13 +30,13 @@ class CDFL:
     """Client-driven, per arrival: c_m <- c_m + a_i u_im (y_i - c_m), and client i is sent sum_m u_im c_m.
 
     The server keeps M cluster models c_m. A client takes H local steps to y_i from the model that it was sent, sends
-    it, is sent a model of its own mixture of clusters, and does not wait for anybody. The server estimates the mixture
-    from distances alone, u_im proportional to ||y_i - c_m||^-sharpness, so that one model goes each way; and
+    it, is sent a mixture of the clusters that is made for it, and does not wait for anybody. The server estimates the
+    mixture from distances alone, u_im proportional to ||y_i - c_m||^-sharpness, so that one model goes each way; and
     a_i = mixing (1 + tau_i)^-power as in `FedAsync`, with tau_i the number of steps that the server took since client i
-    was sent its model. With one cluster it is `FedAsync`. Who arrives in which round is the schedule's business, see
-    `jdl.schedule.Arrivals`; if several arrive, each cluster becomes the mean of what each would make of it. Each user
-    is served sum_m u_im c_m, and the server's own model is the mean of the clusters. Clients begin with the initial
-    model, and clusters, if there are several, with normal numbers added to it, so that they differ.
+    was sent its model. With one cluster it is `FedAsync` with rho = 0. Who arrives in which round is the schedule's
+    business, see `jdl.schedule.Arrivals`; if several arrive, each cluster becomes the mean of what each would make of
+    it. Each user is served sum_m u_im c_m, and the server's own model is the mean of the clusters. Clients begin with
+    the initial model, and clusters, if there are several, with normal numbers added to it, so that they differ.
 
     Sends:
       one message of a client for each arrival, its model, a_i and its staleness; the server answers with one model and

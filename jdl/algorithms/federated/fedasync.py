@@ -32,13 +32,13 @@ class FedAsync:
     anybody. tau_k is the number of steps that the server took meanwhile: 0 for a client whose model is the newest
     (counted as the paper counts epochs, it would be 1). s is constant, polynomial, (1 + tau)^-power, or a hinge: 1 up
     to `grace`, then 1 / (1 + slope (tau - grace)). With rho the clients' steps are those of the loss plus
-    rho/2 |y - p_k|^2. Who arrives in which round is the schedule's business: `jdl.schedule.Arrivals` plans it from the
-    speeds of clients, and over `jdl.schedule.Sampling(n, 1)` each arrival is any client's. If several arrive in one
-    round, x becomes the mean of what each would make of it, and they pull that. With one client and mixing = 1 it is
-    SGD. All begin with the initial model, which costs nothing.
+    rho/2 ||y - p_k||^2. Who arrives in which round is the schedule's business: `jdl.schedule.Arrivals` plans it from
+    the speeds of clients, and over `jdl.schedule.Sampling(n, 1)` each arrival is any client's. If several arrive in one
+    round, x becomes the mean of what each would make of it, and they pull that. With one client, mixing = 1 and rho = 0
+    it is SGD. All begin with the initial model, which costs nothing.
 
     Sends:
-      one message of a client for each arrival, its model times a_k, a_k and its staleness; the server answers with its
+      one message of a client for each arrival: its model times a_k, a_k and its staleness. The server answers with its
       model, and before that tells its version, one number.
 
     Memory:
@@ -56,8 +56,8 @@ class FedAsync:
 
     References:
       Xie, Koyejo, Gupta 2019, Asynchronous Federated Optimization, Algorithm 1 and section 5.2. Read were FLGo, whose
-      defaults these are and whose server takes the mean of what arrives at the same time, and Plato, whose hinge has
-      the 1 in the denominator, without which s jumps at `grace`.
+      numbers these are (its s is constant by default) and whose server takes the mean of what arrives at the same time,
+      and Plato, whose hinge has the 1 in the denominator, without which s jumps at `grace`.
     """
 
     lr: float = number(0.1, minimum=0)

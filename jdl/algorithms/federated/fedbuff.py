@@ -29,9 +29,9 @@ class FedBuff:
     for anybody. tau_k is the number of steps that the server took meanwhile, and s(tau) = (1 + tau)^-power. Who arrives
     in which round is the schedule's business: `jdl.schedule.Arrivals` plans it from the speeds of clients, and over
     `jdl.schedule.Sampling(n, 1)` each arrival is any client's, as where all compute for exponential times of one mean.
-    Clients that arrive in one round are applied together, and pull the model after it: with K = n arrivals a round it
-    is `FedAvg` with equal weights. If a round brings more than K changes, B is divided by their number. All begin with
-    the initial model, which costs nothing.
+    Changes that arrive in one round are applied together, and all their clients pull the new model: with K = n arrivals
+    a round it is `FedAvg` with equal weights. If a round brings more than K changes, B is divided by their number. All
+    begin with the initial model, which costs nothing.
 
     Sends:
       one message of a client for each arrival, its change of the model and its staleness; the server answers with its

@@ -15,8 +15,8 @@ __all__ = ["FedCompass"]
 
 
 class Moved(NamedTuple):
-    model: PyTree  # a sum of a_i y_i
-    share: jax.Array  # the sum of a_i
+    model: PyTree  # n a_i y_i of a client, or a sum of a_i y_i
+    share: jax.Array  # n a_i, or the sum of the a_i
 
 
 class State(NamedTuple):
@@ -37,7 +37,7 @@ class FedCompass:
     `FedAvg` with equal weights. All begin with the initial model, which costs nothing.
 
     Sends:
-      one message of a client for each arrival, its model times a_i, a_i, whether it is late and its staleness; the
+      one message of a client for each arrival: its model times n a_i, n a_i, whether it is late and its staleness. The
       server answers with its model, and before that tells its version, one number.
 
     Memory:

@@ -28,7 +28,7 @@ class Worker(NamedTuple):
 
 @struct.dataclass
 class AsyncDiLoCo:
-    """Asynchronous DiLoCo, delayed Nesterov: x <- x - outer_lr (D_k / N + [every N-th] mu b), b <- mu b + mean of N D.
+    """Asynchronous DiLoCo, delayed Nesterov: every N-th b <- mu b + mean D; x <- x - outer_lr (D_k / N + [then] mu b).
 
     A worker pulls the server's model p_k, takes H inner steps to y_k, sends D_k = p_k - y_k, pulls again, and does not
     wait for anybody. The server applies a part 1/N of every outer gradient at once. At every N-th, the momentum first

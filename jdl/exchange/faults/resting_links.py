@@ -29,7 +29,7 @@ class State(NamedTuple):
 
 @struct.dataclass
 class RestingLinks:
-    """Slow links rest: each carries a message once in so many rounds, which is read again until the next one comes.
+    """Slow links rest: each carries a message every few rounds, which is read again until the next one comes.
 
     x_i(t + 1) = W_ii x_i(t) + sum_j W_ij x_j(t - t mod every_ij): all links are used in round 0, those of every_ij = 1
     in each round. A link that rests carries nothing, costs nothing, and keeps nobody waiting: with a clock, a round
@@ -40,7 +40,7 @@ class RestingLinks:
       the message, unchanged, on the links that do not rest.
 
     Memory:
-      the messages of the last `rounds` + 1 rounds of each node.
+      the last `rounds` + 1 messages of each node.
 
     Args:
       every: i32[n, n], by receiver and sender: a link is used in rounds that are multiples of it, at least 1.

@@ -103,7 +103,7 @@ def test_staleness_is_that_of_a_simulation():
         assert events.staleness(plan).tolist() == found
 
 
-@pytest.mark.parametrize("windows", [{"count": 40}, {"count": 1000}, {"window_seconds": 4.0}])
+@pytest.mark.parametrize("windows", [{"window_events": 40}, {"window_events": 1000}, {"window_seconds": 4.0}])
 def test_waves_keep_the_order_of_each_node(windows):
     for seed in SEEDS:
         plan = planned(seed)
@@ -118,7 +118,7 @@ def test_waves_keep_the_order_of_each_node(windows):
         length = table.per_window
         assert len(table.event) % length == 0 and len(table.seconds) == len(table.event) + 1
         window = wave // length
-        size = windows.get("count")
+        size = windows.get("window_events")
         expected = np.arange(300) // size if size else np.ceil(plan.seconds / 4.0).astype(int) - 1
         assert np.array_equal(window, expected)
         for t in range(len(table.event) + 1):

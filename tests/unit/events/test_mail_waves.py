@@ -6,7 +6,7 @@ from mail_cases import KINDS, N, planned
 
 from jdl import checks, events
 
-WINDOWS = [{}, {"count": 25}, {"window_seconds": 4.0}]
+WINDOWS = [{}, {"window_events": 25}, {"window_seconds": 4.0}]
 
 
 def after(act, x, heard):
@@ -69,7 +69,7 @@ def holds(acts, table, window, keep=False):
     length = table.per_window
     assert len(table.act) % length == 0 and len(table.seconds) == len(table.act) + 1
     even = -(-count // max(round(count / (4 * N)), 1))
-    size = window.get("count", None if "window_seconds" in window else even)
+    size = window.get("window_events", None if "window_seconds" in window else even)
     expected = np.arange(count) // size if size else np.ceil(acts.seconds / 4.0).astype(int) - 1
     assert np.array_equal(wave // length, expected)
     for t in range(1, len(table.act) + 1):
@@ -102,7 +102,7 @@ def test_messages_that_nobody_reads_are_kept_on_demand(kind):
 def test_places_are_about_as_many_as_messages_under_way():
     """And of messages that nobody reads there is none."""
     acts = planned("push")
-    table = events.mail_waves(acts, N, 3, count=10)
+    table = events.mail_waves(acts, N, 3, window_events=10)
     sent = np.flatnonzero(acts.posts >= 0)
     last = np.full(sent.size, -1)
     np.maximum.at(last, acts.reads[acts.reads >= 0], np.nonzero(acts.reads >= 0)[0])
@@ -117,7 +117,7 @@ def test_bad_input_is_a_sentence():
     for change, more, words in (
         ({"seconds": acts.seconds - 5}, {}, "got an event at second -"),
         ({"seconds": acts.seconds[::-1]}, {}, "out of order"),
-        ({}, {"count": 3, "window_seconds": 1.0}, "one kind of windows"),
+        ({}, {"window_events": 3, "window_seconds": 1.0}, "one kind of windows"),
         ({}, {"window_seconds": 0.0}, "window_seconds=0"),
         ({}, {"idle_width": 0}, "idle_width"),
     ):

@@ -73,5 +73,5 @@ def test_a_method_without_rounds_over_rounds_and_the_other_way_are_noted():
         jdl.simulation(PROBLEM, algorithms.ADPSGD(), topology.ring(N))
     with pytest.warns(checks.Note, match="FedAvg gives its newest model to all who arrive"):
         jdl.simulation(PROBLEM, algorithms.FedAvg(), arrivals())
-    with pytest.warns(checks.Note, match="FedAsync over Sampling, .* by its speed"):
+    with pytest.warns(checks.Note, match="FedAsync over Sampling, .* whatever its speed"):
         jdl.simulation(PROBLEM, algorithms.FedAsync(), schedule.Sampling(N, 2))

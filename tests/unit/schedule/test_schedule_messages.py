@@ -1,6 +1,7 @@
 """Messages as plans: who acts, sends and reads, and runs against the same acts one at a time in NumPy."""
 
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from compiled import after
 import jdl
 from jdl import algorithms, checks, events, topology
 from jdl.schedule import Messages, Waves
+from jdl.schedule.message_times import Times
 from jdl.schedule.messages import KINDS
 from jdl.topology import forms
 
@@ -294,6 +296,20 @@ def test_few_nodes(kind):
 def test_bad_input_is_a_sentence(make, words):
     with pytest.raises(checks.InputError, match=words):
         make()
+
+
+def test_all_kinds_take_the_same_times_by_name():
+    shared = set(inspect.signature(Times).parameters)
+    own = {kind: set(inspect.signature(getattr(Messages, kind)).parameters) - shared for kind in KINDS}
+    account = {"strategy", "capacity", "reactivity"}
+    more = {"tokens": account, "split": {"most"}, "walks": {"tokens"}}
+    assert own == {kind: {"topology", *more.get(kind, ())} for kind in KINDS}
+    with pytest.raises(TypeError, match=r"push\(\) got an unexpected keyword argument 'latenyc'"):
+        Messages.push(RING, latenyc=0.1)
+    # Intervals that can be read only once are those of the timers and of the ways.
+    once = made("push", away=iter([(1, 2.0, 5.0)]))
+    for one, other in zip(jax.tree.leaves(once), jax.tree.leaves(made("push", away=[(1, 2.0, 5.0)])), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_methods_that_need_rounds_or_other_weights_are_refused():
