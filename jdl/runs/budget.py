@@ -14,12 +14,13 @@ from jdl.engine import sim as simulator
 from jdl.engine.cost import work_of
 from jdl.engine.rounds import plan_at
 from jdl.engine.sim import Simulation
+from jdl.runs.planned import window_of
 from jdl.types import BatchId
 
 __all__ = ["Budget", "Sample", "Work", "usual_every", "work_of_run"]
 
 MARKS = 25  # the evaluations of a long run, after that of its start
-FEW = 5  # the same where these take longer than the rounds
+FEW = 5  # the same where these take longer than the rounds, and the fewest of a run whose evaluations end windows
 SHORT = 10  # the least number of rounds between the evaluations of a run, unless it has fewer than five times as many
 SHARE = 0.1  # the share of its rounds' work that a run may spend on evaluations of all nodes
 LEAST = 256  # the size of a sample; all of up to twice as many nodes are evaluated, which saves a second program
@@ -95,11 +96,18 @@ class Budget:
         """The rounds between evaluations where the user gives no number.
 
         It is `usual_every`; or a fifth of all rounds in a run of more than 512 nodes whose evaluations would otherwise
-        be estimated to compute more than its rounds, even those of a sample.
+        be estimated to compute more than its rounds, even those of a sample. Where a plan in waves has so many windows,
+        evaluations are at the ends of windows, when all models are those of one second.
 
         Args:
           eval_nodes: see `sample`.
         """
+        window = window_of(self.simulation.schedule)
+        every = self._often(eval_nodes)
+        return -(-every // window) * window if self.rounds >= FEW * window else every
+
+    def _often(self, eval_nodes: str | int) -> int:
+        """The rounds between evaluations by their costs alone."""
         every = usual_every(self.rounds)
         sample = self.sample(eval_nodes, every)
         if self.small:

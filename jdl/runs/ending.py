@@ -19,6 +19,7 @@ __all__ = ["ending", "first_infinite_loss", "has_finite_loss"]
 # A run has diverged if its last loss is larger than this many times its first loss (or than this number, where the
 # first loss is below 1).
 EXPLODED = 1e3
+FAR = 1.1  # times a limit: a run that has spent so much of it says so
 LOSSES = ("mean_model_loss", "mean_loss")
 
 
@@ -75,7 +76,7 @@ def ending(
     if infinite is not None:
         return "diverged", f"diverged by round {infinite}: the loss is no longer finite; {advice}"
     if goal is not None and rows and goal.reached(rows[-1]):
-        return "reached", f"reached {goal} after round {rows[-1]['round']} of {rounds}"
+        return "reached", f"reached {goal} after round {rows[-1]['round']} of {rounds}{_beyond(goal, rows)}"
     if t < rounds:
         how = f"; go on with `{go_on}`" if go_on is not None else "; give a run_dir to be able to go on"
         return "interrupted", f"interrupted after round {t} of {rounds}{how}"
@@ -84,6 +85,16 @@ def ending(
         first, last = losses
         return "diverged", f"diverged: the loss went from {first:.3g} to {last:.3g} in {rounds} rounds; {advice}"
     return "finished", f"finished {rounds} rounds"
+
+
+def _beyond(goal: Goal, rows: list[Row]) -> str:
+    """How far a run went beyond a limit of what it may spend, where that is far, since evaluations are."""
+    last = rows[-1]
+    for column, limit in goal.limits:
+        if len(rows) > 1 and last[column] > FAR * limit > 0:
+            apart = last["round"] - rows[-2]["round"]
+            return f", at {column} = {last[column]:.4g}: evaluations are {apart} rounds apart; try a smaller eval_every"
+    return ""
 
 
 def _exploded(rows: list[dict[str, Any]]) -> tuple[float, float] | None:

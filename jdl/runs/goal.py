@@ -45,9 +45,14 @@ class Goal:
     @property
     def groups(self) -> list[list[tuple[str, str, float]]]:
         """The conditions that must be met together; any of the groups ends a run."""
-        limits = [one for one in self.conditions if one[0] in SPENT and one[1].startswith(">")]
+        limits = [one for one in self.conditions if _is_limit(*one[:2])]
         aims = [one for one in self.conditions if one not in limits]
         return [group for group in (aims, *([one] for one in limits)) if group]
+
+    @property
+    def limits(self) -> list[tuple[str, float]]:
+        """The columns of what a run spends that end it in any case, and their values."""
+        return [(column, value) for column, relation, value in self.conditions if _is_limit(column, relation)]
 
     def reached(self, row: Row) -> bool:
         """Whether an evaluation meets all conditions or a limit; of several seeds, whether all not diverged do.
@@ -97,10 +102,13 @@ def check_columns(goal: Goal | None, simulation: Simulation) -> None:
         known = times_of(simulation.schedule) or {}
         planned = {column for name, column in PLANNED.items() if name in known}
         timed = planned if simulation.clock is None else set(COLUMNS)
+        lacks = "which has no clock; give one, clock=Clock(), or --clock"
+        if planned:
+            lacks = f"over {type(simulation.schedule).__name__}, which tells no more than {', '.join(sorted(planned))}"
+            lacks += '; try until={"simulated_seconds": 10.0}'
         for column in asked:
-            need = "which has no clock; give one, clock=Clock(), or --clock"
             there = column not in COLUMNS or column in found or column in timed
-            checks.require(there, f"got {column} in until for a run {need}")
+            checks.require(there, f"got {column} in until for a run {lacks}")
             names = {name for name in found if "/" not in name} | ALWAYS | {EVALUATED, *COLUMNS}
             checks.known("column of the history in until", column, names)
 
@@ -125,6 +133,11 @@ def goal_of(until: Mapping[str, Any] | None) -> Goal | None:
     return Goal(tuple(_condition(column, value) for column, value in until.items()))
 
 
+def _is_limit(column: str, relation: str) -> bool:
+    """Whether a condition is a limit of what a run spends."""
+    return column in SPENT and relation.startswith(">")
+
+
 def _condition(column: str, given: Any) -> tuple[str, str, float]:
     least = "accuracy" in str(column) or column in SPENT
     words = given.split() if isinstance(given, str) else [">=" if least else "<=", given]
@@ -136,6 +149,8 @@ def _condition(column: str, given: Any) -> tuple[str, str, float]:
     relations = ", ".join(RELATIONS)
     need = f'need a number, or one of {relations} before a number; try until={{{column!r}: "<= 0.1"}}'
     checks.require(good, f"got until={{{column!r}: {given!r}}}, {need}")
-    spent = column in SPENT and relation.startswith(">") and value < 0
-    checks.require(not spent, f"got until={{{column!r}: {given!r}}}, need a limit of at least 0; try {column}=1.0")
+    checks.require(
+        not (_is_limit(str(column), relation) and value < 0),
+        f"got until={{{column!r}: {given!r}}}, need a limit of at least 0; try {column}=1.0",
+    )
     return str(column), relation, value

@@ -26,10 +26,10 @@ from jdl.runs.history import History, Row
 from jdl.runs.history_files import join_nodes, read_nodes, read_rows
 from jdl.runs.model_files import read_models
 from jdl.runs.node_facts import NodeFacts, read_facts
+from jdl.runs.planned import ROUNDS
 from jdl.runs.public_names import renewed
 from jdl.runs.result import Result
 from jdl.runs.results import Results
-from jdl.runs.run import ROUNDS
 from jdl.runs.rundir import FACTS, model_names
 from jdl.runs.said import HISTORY, ending_of, read_config, read_summary
 from jdl.runs.seeds import simulations

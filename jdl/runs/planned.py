@@ -11,9 +11,40 @@ import numpy as np
 from jdl import checks
 from jdl.engine.state import Simulation
 
-__all__ = ["TIMES", "check_alone", "columns_of", "in_pairs", "say_untimely", "times_of"]
+__all__ = [
+    "ROUNDS",
+    "TIMES",
+    "check_alone",
+    "columns_of",
+    "in_pairs",
+    "say_untimely",
+    "times_of",
+    "usual_rounds",
+    "window_of",
+]
 
+ROUNDS = 500  # of a run where neither the user nor a plan gives a number
 TIMES = ("seconds_at", "waited_at")  # what schedules that were planned in time know of their rounds
+
+
+def usual_rounds(*given: Any) -> int:
+    """The rounds of a run where the user gives no number: all that were planned in time, or 500.
+
+    Args:
+      given: schedules, or what else a user gives as a topology; the shortest of several plans counts.
+
+    >>> from jdl.schedule import Arrivals, Moshpit
+    >>> usual_rounds(Arrivals.of([1.0, 2.5], rounds=7)), usual_rounds(Moshpit(4))
+    (7, 500)
+    """
+    planned = [one.seconds_at.shape[-1] - 1 for one in given if hasattr(one, "seconds_at")]
+    return min(planned, default=ROUNDS)
+
+
+def window_of(schedule: Any) -> int:
+    """The rounds of a window of a plan in waves, after each of which the models are those of one second; else 1."""
+    inner = getattr(schedule, "schedule", None)
+    return window_of(inner) if inner is not None else getattr(schedule, "waves_per_window", 1)
 
 
 def check_alone(schedule: Any, clock: Any) -> None:

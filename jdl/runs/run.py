@@ -33,6 +33,7 @@ from jdl.runs.message_range import check_start
 from jdl.runs.node_facts import NodeFacts
 from jdl.runs.pace import Pace
 from jdl.runs.place import Place
+from jdl.runs.planned import ROUNDS, usual_rounds
 from jdl.runs.pretrained import start_of
 from jdl.runs.privacy import DELTA
 from jdl.runs.program import program_of
@@ -46,8 +47,6 @@ from jdl.runs.timed import nobody_in_time
 from jdl.types import Algorithm, Exchange, Federated, Oracle, Problem, PyTree, Roles, Wrapper
 
 __all__ = ["run"]
-
-ROUNDS = 500  # of a run where the user gives no number
 
 
 def run(
@@ -97,10 +96,12 @@ def run(
       topology: see `jdl.simulation`.
       network: see `jdl.simulation`.
       rounds: the number of rounds; in a round every node sends, the exchange delivers, and every node receives. By
-        default 500, or as many as the run that is resumed.
+        default 500, or as many as the run that is resumed, or all that a schedule has planned in time (whose rounds
+        are waves of events, or arrivals).
       eval_every: the number of rounds between evaluations; by default a 25th of `rounds`, and in a short run at least
         ten rounds or a fifth of them; a fifth of them in a run of more than 512 nodes whose evaluations would otherwise
-        take longer than its rounds, by an estimate from sizes.
+        take longer than its rounds, by an estimate from sizes. Of a plan in waves of at least five windows it is then
+        rounded up to whole windows, after which all models are those of one second.
       eval_nodes: the nodes whose models are evaluated. "all" evaluates all; a number evaluates a sample of so many,
         which `seed` draws once. "auto" evaluates all of up to 512 nodes, and all of more nodes if that is estimated,
         from sizes alone, to take at most a tenth of the work of the rounds; otherwise it evaluates a sample of 256
@@ -113,8 +114,9 @@ def run(
         seed=seed)`, which draws it anew for each; see `jdl.runs.seeds.simulations` for what each seed draws.
       until: ends the run at the first evaluation that reaches these values of columns, `{"mean_accuracy": 0.95}`: at
         least the value of an accuracy, at most that of everything else, or as said, `{"gap": ">= 2"}`. A value of what
-        a run spends (simulated_seconds, joules, bits_sent, ...) is a limit that ends it in any case. With several
-        seeds, all that have not diverged must reach them at one evaluation.
+        a run spends (simulated_seconds, joules, bits_sent, ...) is a limit that ends it in any case, at the first
+        evaluation beyond it: with a small `eval_every`, close to it. With several seeds, all that have not diverged
+        must reach them at one evaluation.
       network_down: see `jdl.simulation`.
       oracle: see `jdl.simulation`.
       roles: see `jdl.simulation`.
@@ -168,7 +170,7 @@ def run(
     )
     place = None if run_dir is None else run_dir if isinstance(run_dir, Place) else Place(run_dir)
     kept = settings_of(place) if resume else {}
-    rounds = checks.whole("rounds", kept.get("rounds", ROUNDS) if rounds is None else rounds, 1)
+    rounds = kept.get("rounds") if rounds is None else checks.whole("rounds", rounds, 1)
     if eval_every is not None:
         eval_every = checks.whole("eval_every", eval_every, 1)
     if checkpoint_every is not None:
@@ -182,6 +184,7 @@ def run(
     how = {"mapping": mapping, "devices": devices}
     made = simulations({**parts, **what, **how}, several or (seed,))
     made = made if several is None else aligned(made, ROUNDS)  # the same for a run that is extended
+    rounds = usual_rounds(*(one.schedule for one in made)) if rounds is None else rounds
     for one in made:
         check_planned(one.schedule, rounds)
     simulation = made[0]

@@ -53,6 +53,9 @@ def time_line(of: Any, rounds: int = 5, nodes: Sequence[int] | None = None, path
     simulation = of if isinstance(of, Simulation) else getattr(of, "simulation", None)
     need = "need a simulation, or a result of one; try jdl.time_line(jdl.run(..., clock=Clock()))"
     checks.require(isinstance(simulation, Simulation), f"got {type(of).__name__}, {need}")
+    plan, planned = type(simulation.schedule).__name__, hasattr(simulation.schedule, "seconds_at")
+    of_rounds = f"got a run over {plan}, whose events have their times, need one over rounds"
+    checks.require(not planned, f'{of_rounds}; for curves along seconds try jdl.compare(..., x="simulated_seconds")')
     checks.require(simulation.clock is not None, "got a run without a clock, need one; try jdl.run(..., clock=Clock())")
     rounds, n = checks.whole("rounds", rounds, 1), simulation.problem.n
     listed = nodes is None or (isinstance(nodes, Collection) and not isinstance(nodes, str))

@@ -76,10 +76,12 @@ def timing(simulation: Simulation, rounds: int, eval_every: int = 1, bits: float
 
 def silent(s: Simulation, bits: float | None = None) -> Simulation:
     """The same simulation, whose nodes send messages of the same sizes, and learn nothing; see `timing`."""
+    name = type(s.schedule).__name__
+    told = f"got {name}, whose events have their times, need rounds; the times are its seconds_at"
+    checks.require(not hasattr(s.schedule, "seconds_at"), told)
     checks.require(
         s.clock is not None, "got a simulation without a clock; give it one: clock=jdl.clock.Clock(step=0.1)"
     )
-    name = type(s.schedule).__name__
     watched = ", ".join(plans.watched(s.schedule))
     need = "need one that does not depend on what is learned; use jdl.run with this clock"
     checks.require(not watched, f"got {name}, a schedule that watches {watched}, {need}")

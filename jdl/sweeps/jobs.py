@@ -11,7 +11,7 @@ from jdl import checks
 from jdl.engine.sim import Simulation
 from jdl.runs.goal import goal_of
 from jdl.runs.message_range import check_start
-from jdl.runs.run import ROUNDS
+from jdl.runs.planned import usual_rounds
 from jdl.runs.seeds import simulations
 from jdl.sweeps.identity import digest, identity
 from jdl.sweeps.points import Point
@@ -106,7 +106,8 @@ def _digest(value: Any, known: dict[int, str]) -> str:
 
 def _checked(arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments of a point with the rounds that it runs."""
-    rounds = ROUNDS if arguments.get("rounds") is None else arguments["rounds"]
+    rounds = arguments.get("rounds")
+    rounds = usual_rounds(arguments.get("topology")) if rounds is None else rounds
     arguments = arguments | {"rounds": checks.whole("rounds", rounds, 1)}
     if arguments.get("eval_every") is not None:
         checks.whole("eval_every", arguments["eval_every"], 1)

@@ -94,7 +94,7 @@ def sweep(
       params: see `jdl.run`.
       mapping: see `jdl.run`.
       devices: see `jdl.run`.
-      rounds: the number of rounds of each run.
+      rounds: the number of rounds of each run; by default as in `jdl.run`.
       eval_every: see `jdl.run`.
       eval_nodes: see `jdl.run`.
       until: see `jdl.run`. The rows of each run end at the first evaluation that reaches it.

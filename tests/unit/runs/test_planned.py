@@ -7,8 +7,10 @@ import pytest
 import jdl
 from jdl import algorithms, checks, schedule, topology
 from jdl.clock import Clock
+from jdl.runs.budget import Budget
+from jdl.runs.ending import ending
 from jdl.runs.goal import check_columns, goal_of
-from jdl.runs.planned import columns_of, in_pairs, times_of
+from jdl.runs.planned import columns_of, in_pairs, times_of, usual_rounds, window_of
 
 N = 8
 PROBLEM = jdl.problems.quadratic(N, dim=2)
@@ -43,17 +45,44 @@ def test_clients_that_wait_for_others_are_idle():
 
 @pytest.mark.slow
 def test_a_run_tells_these_seconds():
-    for several in ({}, {"seeds": 2}):
-        run = jdl.run(PROBLEM, algorithms.FedAsync(), arrivals(), rounds=3, eval_every=1, progress=False, **several)
+    for several in ({}, {"seeds": 2}):  # all of the three rounds that were planned
+        run = jdl.run(PROBLEM, algorithms.FedAsync(), arrivals(), eval_every=1, progress=False, **several)
         np.testing.assert_array_equal(np.asarray(run.history.simulated_seconds).reshape(4, -1)[:, 0], LATE)
+
+
+def test_rounds_and_evaluations_where_no_numbers_are_given():
+    """All waves are run, and evaluated at the ends of windows, unless there are fewer than five of these."""
+    waves = schedule.Waves.pairs(topology.ring(N), horizon=100.0, window_events=28)
+    assert waves.waves_per_window > 1 and waves.waves > 500
+    assert usual_rounds(waves) == waves.waves and usual_rounds(waves, arrivals()) == 3 and usual_rounds(None) == 500
+    relabelled = schedule.Sleeping(arrivals(), 0.0)
+    assert usual_rounds(relabelled) == 3 and window_of(relabelled) == 1
+    every = lambda plan, rounds: Budget(jdl.simulation(PROBLEM, algorithms.ADPSGD(), plan), rounds).every("auto")
+    window = waves.waves_per_window
+    assert every(waves, waves.waves) % window == 0 and every(waves, 4 * window) == max(10, -(-4 * window // 25))
+    assert every(waves, 5 * window) % window == 0
+
+
+def test_a_run_that_went_far_beyond_its_limit_says_so():
+    """Limits are looked at in evaluations, which may be far apart."""
+    rows = [{"round": t, "mean_loss": 1.0, "simulated_seconds": t / 10} for t in (0, 400, 800)]
+    simulation = jdl.simulation(PROBLEM, algorithms.DPSGD(), topology.ring(N), clock=Clock())
+    goal = lambda limit: goal_of({"simulated_seconds": limit})
+    ended = {"diverged_round": -1, "t": 800, "rounds": 900, "rows": rows, "go_on": None}
+    told = lambda limit: ending(simulation, **ended, goal=goal(limit))[1]
+    assert told(79.0) == "reached simulated_seconds >= 79 after round 800 of 900"
+    assert told(60.0).endswith("at simulated_seconds = 80: evaluations are 400 rounds apart; try a smaller eval_every")
 
 
 def test_goals_of_columns_that_a_plan_has_not():
     planned = jdl.simulation(PROBLEM, algorithms.FedAsync(), schedule.Arrivals.of(np.ones(N), rounds=2))
     for column in ("simulated_seconds", "idle_share"):
         check_columns(goal_of({column: 0.5}), planned)
-    with pytest.raises(checks.InputError, match="got joules in until for a run which has no clock"):
+    with pytest.raises(checks.InputError, match="got joules in until for a run over Arrivals, which tells no more"):
         check_columns(goal_of({"joules": 1.0}), planned)
+    for told in (jdl.time_line, lambda one: jdl.timing(one, rounds=2)):  # of rounds and their clock, which is none here
+        with pytest.raises(checks.InputError, match=r"got .*Arrivals, whose events have their times"):
+            told(planned)
 
 
 def test_more_rounds_than_were_planned_and_a_clock_beside_the_plan():
