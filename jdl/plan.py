@@ -133,11 +133,15 @@ def degree(plan: Plan) -> jax.Array:
 def out_degree(plan: Plan, count: int | None = None) -> jax.Array:
     """The number of links on which each row sends a copy this round, f[m].
 
+    Links of a plan with mail say what is read, and its copies what is sent.
+
     Args:
       plan: the plan.
       count: the number of rows that send, s, where that is not m: senders index s rows then, and the result is f[s].
     """
     count = rows(plan) if count is None else count
+    if plan.mail is not None:
+        return plan.mail.copies.astype(jnp.float32)
     match plan.links:
         case Server(used=used):
             return used.astype(jnp.float32)

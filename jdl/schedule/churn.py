@@ -11,7 +11,7 @@ import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl.schedule.wrapping import FOREVER, Wrapping, asleep, peers_only, talking
+from jdl.schedule.wrapping import FOREVER, Wrapping, all_nodes, asleep, talking
 from jdl.topology import Topology
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen
 
@@ -78,7 +78,7 @@ class Churn(Wrapping):
         t = jnp.asarray(t, jnp.int32)
         came, left = t >= self.joins, t >= self.leaves
         there = jnp.where(self.leaves < self.joins, came | ~left, came & ~left)
-        plan = asleep(peers_only(self, full), there)
+        plan = asleep(all_nodes(self, full), there)
         joins = (t == self.joins) & (self.joins > 0) & plan.active
         return plan.replace(joins=joins if full.joins is None else joins | (full.joins & plan.active)), memory
 

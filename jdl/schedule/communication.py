@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import checks
-from jdl.schedule.wrapping import FOREVER, Wrapping, matrix, muted, peers_only, remembered
+from jdl.schedule.wrapping import FOREVER, Wrapping, all_nodes, matrix, muted, peers_only, remembered
 from jdl.types import Dense, Key, Plan, Schedule, ScheduleState, Seen, number
 
 __all__ = ["FinalMerge", "Windowed"]
@@ -112,7 +112,7 @@ class FinalMerge(Wrapping):
         """The plan of the schedule as a matrix, or J."""
         plan, memory = self.schedule(memory, t, key, seen)
         checks.fits(self.n**2 * (jnp.result_type(float).itemsize + 1), f"FinalMerge with n={self.n}")
-        plan, n, merge = matrix(peers_only(self, plan)), self.n, jnp.asarray(t, jnp.int32) == self.at
+        plan, n, merge = matrix(all_nodes(self, plan)), self.n, jnp.asarray(t, jnp.int32) == self.at
         others = ~jnp.eye(n, dtype=bool)
         share = jnp.asarray(1 / n, plan.self_weights.dtype)
         links = Dense(

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jdl.schedule.wrapping import Wrapping, asleep, peers_only
+from jdl.schedule.wrapping import Wrapping, all_nodes, asleep, of_rows, peers_only
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen, number, static
 
 __all__ = ["Crashes"]
@@ -58,7 +58,7 @@ class Crashes(Wrapping):
         inner, up, back = memory
         inner_key, own_key = jax.random.split(key)
         full, inner = self.schedule(inner, t, inner_key, seen)
-        plan = asleep(peers_only(self, full), up)
+        plan = asleep((all_nodes if self.anew else peers_only)(self, full), of_rows(full, up))
         if self.anew:
             joins = back & plan.active
             plan = plan.replace(joins=joins if full.joins is None else joins | (full.joins & plan.active))

@@ -10,7 +10,7 @@ import numpy as np
 from flax import struct
 
 from jdl import checks
-from jdl.schedule.wrapping import Wrapping, asleep, peers_only, talking
+from jdl.schedule.wrapping import Wrapping, asleep, of_rows, peers_only, talking
 from jdl.topology import Topology
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen, number
 
@@ -70,4 +70,5 @@ class Diurnal(Wrapping):
         """The plan of the schedule without those for whom it is night in round t."""
         full, memory = self.schedule(memory, t, key, seen)
         day = jnp.asarray(t, self.phase.dtype) / self.period + self.phase
-        return asleep(peers_only(self, full), day - jnp.floor(day) < self.share), memory
+        awake = of_rows(full, day - jnp.floor(day) < self.share)
+        return asleep(peers_only(self, full), awake), memory

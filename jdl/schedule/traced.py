@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl.schedule.trace_files import read_trace
-from jdl.schedule.wrapping import Wrapping, asleep, peers_only
+from jdl.schedule.wrapping import Wrapping, asleep, of_rows, peers_only
 from jdl.types import Key, Plan, Schedule, ScheduleState, Seen
 
 __all__ = ["Traced"]
@@ -60,4 +60,4 @@ class Traced(Wrapping):
     ) -> tuple[Plan, ScheduleState]:
         """The plan of the schedule without those that are not there in round t."""
         full, memory = self.schedule(memory, t, key, seen)
-        return asleep(peers_only(self, full), self.table[t % self.table.shape[0]]), memory
+        return asleep(peers_only(self, full), of_rows(full, self.table[t % self.table.shape[0]])), memory

@@ -15,7 +15,19 @@ from jdl.topology import Topology
 from jdl.topology.forms import reads_of_dense, to_dense
 from jdl.types import Dense, Groups, Key, Plan, Schedule, ScheduleState, Server
 
-__all__ = ["FOREVER", "Wrapping", "asleep", "check_wrapped", "matrix", "muted", "peers_only", "remembered", "talking"]
+__all__ = [
+    "FOREVER",
+    "Wrapping",
+    "all_nodes",
+    "asleep",
+    "check_wrapped",
+    "matrix",
+    "muted",
+    "of_rows",
+    "peers_only",
+    "remembered",
+    "talking",
+]
 
 # The round of what never happens.
 FOREVER = np.iinfo(np.int32).max
@@ -72,15 +84,18 @@ def muted(plan: Plan, on: jax.Array) -> Plan:
 
 
 def check_wrapped(outer: Schedule) -> None:
-    """Check that `outer.schedule` is a schedule.
+    """Check that `outer.schedule` is a schedule whose messages arrive in the round in which they are sent.
 
     Raises:
-      InputError: if it is none.
+      InputError: if it is not.
     """
     # The class is checked: JAX also makes parts whose arrays are other objects, and their properties may fail.
     name, kind = type(outer).__name__, type(outer.schedule)
     need = f"got {name} over a {kind.__name__}, need a schedule; make one, e.g. jdl.schedule.Fixed.of(topology)"
     checks.require(hasattr(kind, "init") and callable(outer.schedule), need)
+    late = f"got {name} over {kind.__name__}, whose messages are under way for several rounds, need such as arrive at "
+    late += "once; plan absences with `away`, or let links fail in the network, Lossy or LossyLinks"
+    checks.require(not getattr(outer.schedule, "places", 0), late)
 
 
 def talking(given: Schedule | Topology) -> Schedule:
@@ -98,6 +113,23 @@ def peers_only(outer: Schedule, plan: Plan) -> Plan:
     need = f"got {name} over a schedule with a server, need one between peers; use more local steps"
     checks.require(not isinstance(plan.links, Server), need)
     return plan
+
+
+def all_nodes(outer: Schedule, plan: Plan) -> Plan:
+    """The plan between peers, in which all nodes must have a row.
+
+    Raises:
+      InputError: if it has a server, or rows for some of the nodes alone.
+    """
+    name = type(outer).__name__
+    need = f"got {name} over a schedule whose rounds are for some of the nodes, need rounds of all; leave out {name}"
+    checks.require(plan.participants is None, need)
+    return peers_only(outer, plan)
+
+
+def of_rows(plan: Plan, nodes: jax.Array) -> jax.Array:
+    """What is known of each node, `[n, ...]`, for the rows of a plan, `[m, ...]`."""
+    return nodes if plan.participants is None else nodes[plan.participants]
 
 
 def remembered(schedule: Schedule, on: jax.Array, new: ScheduleState, old: ScheduleState) -> ScheduleState:

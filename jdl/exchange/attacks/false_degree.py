@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from flax import struct
 
 from jdl import plan as plans
-from jdl.exchange.attacks.liars import lying
 from jdl.exchange.linear import Linear
+from jdl.exchange.links import speakers
 from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Wire, number
 
 __all__ = ["FalseDegree"]
@@ -57,7 +57,9 @@ class FalseDegree:
         plan = plans.one_by_one(wire.plan)
         links, own, m = plan.links, plan.self_weights, plans.rows(plan)
         to = plans.receivers(links)
-        misled = links.used & lying(wire)[plans.senders(links)] & wire.roles.honest[plans.ids(plan)][to]
+        misled = (
+            links.used & ~wire.roles.honest[speakers(wire.replace(plan=plan))] & wire.roles.honest[plans.ids(plan)][to]
+        )
         told = jnp.maximum(plans.degree(plan).astype(own.dtype), jnp.asarray(self.degree, own.dtype))
         gain = jnp.where(misled, (1 / (1 + told))[to] - links.weights, 0)
         total = plans.into(links, gain, m)

@@ -11,6 +11,7 @@ from flax import struct
 
 import jdl
 from jdl import checks, sim
+from jdl.compressors import ErrorFeedback, TopK
 from jdl.exchange import CoordinateMedian, Fragments, Lossy
 from jdl.types import Mail, Plan, Slots, static
 
@@ -158,6 +159,28 @@ def test_masses_of_push_sum_are_kept_by_nodes_and_messages_together():
                 if host["posts"][t, row] < PLACES:
                     waiting[host["posts"][t, row]] = True
     assert waiting.any()
+
+
+def test_what_a_codec_left_out_is_kept_until_its_node_posts_again():
+    """An act that only reads sends nothing, and leaves the memory of its node as it is."""
+    problem, states = executed(drawn(), jdl.algorithms.DPSGD(lr=0.1), [ErrorFeedback(TopK(0.1))], START)
+    x, rest, waits = np.array(START), np.zeros((N, 3), np.float32), [None] * PLACES
+    for t in range(ROUNDS):
+        posted = []
+        for i, places, post, _ in acts(t, HOST):
+            x[i] -= 0.1 * gradient(problem, x[i], i)
+            if post < PLACES:
+                total = x[i] + rest[i]
+                sent = np.where(np.arange(3) == np.argmax(abs(total)), total, 0)
+                rest[i] = total - sent
+                posted.append((post, sent))
+            x[i] += sum((0.3 * (waits[p] - x[i]) for p in places), np.zeros(3))
+        for place, message in posted:
+            waits[place] = message
+    np.testing.assert_allclose(states[-1].nodes.x, x, rtol=2e-5, atol=2e-6)
+    copies = np.zeros(N)
+    np.add.at(copies, HOST["node"], HOST["copies"])
+    assert len(np.unique(states[-1].traffic.bits[0][copies > 0] / copies[copies > 0])) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,21 @@ from plan_reading import faults, matrix
 
 import jdl
 from jdl.checks import InputError
-from jdl.schedule import Churn, Crashes, Disaster, Diurnal, Fixed, Partition, Sampling, Traced
+from jdl.schedule import (
+    Churn,
+    Crashes,
+    Disaster,
+    Diurnal,
+    FinalMerge,
+    Fixed,
+    Messages,
+    Partition,
+    Sampling,
+    Sleeping,
+    Traced,
+    Waves,
+    Windowed,
+)
 from jdl.topology import complete, exponential, ring, star
 
 N, T = 8, 6
@@ -135,3 +149,30 @@ def test_refusals():
     ):
         with pytest.raises(InputError, match=words):
             make()
+
+
+def test_absences_are_those_of_the_nodes_of_a_wave():
+    """Rows of waves are some of the nodes: who is away is looked up by their ids."""
+    waves = Waves.pairs(ring(N), horizon=20.0, width=2)
+    there = np.random.default_rng(2).random((3, N)) < 0.5
+    for talk, awake in (
+        (Traced(waves, jnp.asarray(there)), there),
+        (Diurnal(waves, phase=jnp.where(there[0], 0.1, 0.6), period=1.0, share=0.5), there[:1]),
+    ):
+        full, plan = (jax.device_get(jax.vmap(lambda t, s=s: s((), t, KEY)[0])(jnp.arange(9))) for s in (waves, talk))
+        up = awake[np.arange(9) % len(awake)][np.arange(9)[:, None], full.participants]
+        assert np.array_equal(plan.active, full.active & up) and 0 < plan.active.sum() < full.active.sum()
+    talk = Crashes(waves, fail=1.0)
+    _, memory = talk(talk.init(KEY), 0, KEY)
+    assert not talk(memory, 1, KEY)[0].active.any()
+    for part in (Crashes(waves, anew=True), Churn.of(waves, joins={1: 2}), FinalMerge(waves, at=2)):
+        with pytest.raises(InputError, match="rounds are for some of the nodes"):
+            part(part.init(KEY), 0, KEY)
+
+
+def test_messages_under_way_are_not_wrapped():
+    """What a schedule that wraps it leaves out would be under way already."""
+    messages = Messages.push(ring(N), horizon=5.0)
+    for wrap in (lambda s: Sleeping(s, 0.1), Crashes, lambda s: Partition.of(s, 1), Windowed):
+        with pytest.raises(InputError, match="over Messages, whose messages are under way"):
+            wrap(messages)
