@@ -11,6 +11,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from flax import struct
 from jax.extend.core import Jaxpr, Primitive
 from jax.interpreters import ad, batching
@@ -54,19 +55,22 @@ def asked(simulation: Simulation) -> Asked:
 @functools.lru_cache(maxsize=16)
 def _asked(structure: jax.tree_util.PyTreeDef, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> Asked:
     s, rows, before = counted(structure.unflatten(leaves))
+    limit = jax.eval_shape(plan_at, s, before)[0].steps  # of the plan, which no oracle knows
     with jax.disable_jit(False):
         start, round_ = jax.make_jaxpr(init)(s), jax.make_jaxpr(step)(s, before)
-    return Asked(_of_one(_marks(start.jaxpr), s.problem.n), _of_one(_marks(round_.jaxpr), rows))
+    marks = _marks(round_.jaxpr)
+    marks[BUDGET] += int(limit is not None)
+    return Asked(_of_one(_marks(start.jaxpr), s.problem.n), _of_one(marks, rows))
 
 
 def counted(s: Simulation) -> tuple[Simulation, int, RunState]:
-    """A simulation whose queries are marked, the number of rows of its first round, and the shapes of its state.
+    """A simulation whose queries are marked, how many rows of its first round may ask, and the shapes of its state.
 
     It computes one node at a time, since `vmap` would turn a choice between two branches into both of them.
     """
     s = s.replace(oracle=Counted(s.oracle), placement=Placement(1), metrics=BUILT_IN)
-    rows = plans.rows(jax.eval_shape(lambda s: plan_at(s, before_nodes(s))[0], s))
-    return s, rows, jax.eval_shape(init, s)
+    plan = jax.eval_shape(lambda s: plan_at(s, before_nodes(s))[0], s)
+    return s, plans.rows(plan) if plan.workers is None else plan.workers, jax.eval_shape(init, s)
 
 
 def _of_one(marks: Counter, rows: int) -> dict[str, float]:
@@ -123,8 +127,8 @@ class Counted:
 
 
 def _marked(kind: str, data: Data, *arguments: Any) -> tuple:
-    """The arguments of a query, marked. The desk of a server, whose id is known, is no node."""
-    if not isinstance(data.id, jax.core.Tracer):
+    """The arguments of a query, marked. The desk of a server, whose id is known, is no node; who never works asks not."""
+    if not isinstance(data.id, jax.core.Tracer) or isinstance(data.works, np.bool_):
         return arguments
     # With the id among them, a query that a method asks of several models or batches at once counts as so many.
     return marked(kind, (data.id, *arguments))[1:]

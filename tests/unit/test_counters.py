@@ -96,3 +96,16 @@ def test_nodes_that_took_part_more_often_have_asked_more_often():
     assert jdl.metrics.gradients(None, state, simulation).tolist() == [2 + 7 * count for count in range(N)]
     assert jdl.metrics.hessian_products(None, state, simulation).tolist() == [2 * count for count in range(N)]
     assert jdl.metrics.prox_calls(None, state, simulation).tolist() == list(range(N))
+
+
+def test_energy_of_planned_events_is_that_of_their_gradients_and_bits():
+    seconds, n = np.array([0.1, 0.1, 1.0, 0.2, 0.1, 0.3]), 6
+    waves = jdl.schedule.Waves.pairs(jdl.topology.ring(n), seconds, horizon=3.0, law="constant", width=2)
+    spent = jdl.metrics.energy(seconds, watts=5.0, joules_per_bit=1e-4)
+    problem = jdl.problems.quadratic(n, dim=3)
+    run = jdl.run(problem, jdl.algorithms.ADPSGD(), waves, rounds=waves.waves, metrics={"energy": spent})
+    steps = np.floor(3.0 / seconds + 1e-9)  # a node works once at the end of each of its steps
+    assert run.history["bits_sent"][-1] == 2 * 96 * steps.sum()
+    np.testing.assert_allclose(run.history["energy"][-1], 5 * steps @ seconds + 1e-4 * 2 * 96 * steps.sum(), rtol=1e-5)
+    with pytest.raises(jdl.checks.InputError, match="watts=-1"):
+        jdl.metrics.energy(0.1, watts=-1)

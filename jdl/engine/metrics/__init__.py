@@ -7,7 +7,8 @@
 - `attack_success`: for each node, how often a backdoor works;
 - `ensemble_accuracy`, `disagreement`: one number of all peers together;
 - `before_mixing(of)`: a metric of the models after the local step and before the exchange of the next round;
-- `gradients`, `hessian_products`, `prox_calls`: what each node has asked of its data so far.
+- `gradients`, `hessian_products`, `prox_calls`: what each node has asked of its data so far;
+- `energy(seconds_per_step, watts, joules_per_bit)`: joules, for schedules that were planned in time.
 
 They are of all nodes, also where a run evaluates a sample of them (`eval_nodes`), and cost as much as its evaluation of
 all nodes. `confusion(models, simulation)` gives a table for each model, for use after a run.
@@ -19,6 +20,7 @@ from jdl.engine.metrics.built_in import measure, models_at_once
 from jdl.engine.metrics.chosen import BUILT_IN, COLUMNS, EVALUATED, PER_NODE, Metrics
 from jdl.engine.metrics.counters import gradients, hessian_products, prox_calls
 from jdl.engine.metrics.each_model import balanced_accuracy, calibration, calibration_error, confusion
+from jdl.engine.metrics.energy import energy
 from jdl.engine.metrics.peers_together import disagreement, ensemble_accuracy
 from jdl.engine.metrics.statistics import consensus_distance
 from jdl.engine.metrics.users import users
@@ -37,6 +39,7 @@ __all__ = [
     "confusion",
     "consensus_distance",
     "disagreement",
+    "energy",
     "ensemble_accuracy",
     "gradients",
     "hessian_products",
