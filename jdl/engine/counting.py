@@ -127,7 +127,7 @@ class Counted:
 
 
 def _marked(kind: str, data: Data, *arguments: Any) -> tuple:
-    """The arguments of a query, marked. The desk of a server, whose id is known, is no node; who never works asks not."""
+    """The arguments of a query, marked; not at the desk of a server, whose id is known, nor where a row never works."""
     if not isinstance(data.id, jax.core.Tracer) or isinstance(data.works, np.bool_):
         return arguments
     # With the id among them, a query that a method asks of several models or batches at once counts as so many.
