@@ -37,7 +37,7 @@ class Common(Choices):
 
     nodes: int = 1024
     """number of peers"""
-    rounds: int = 3000
+    rounds: Annotated[int | None, note("INT", "3000, or all that are planned in time")] = None
     """number of rounds; in a round every peer sends, and receives from its neighbours"""
     seed: int = 0
     """seed of the run: first models, minibatches, network; data, graph and roles have seeds of their own"""

@@ -7,10 +7,13 @@ import pytest
 import jdl
 from jdl import algorithms, checks, schedule, topology
 from jdl.clock import Clock
+from jdl.command import choices
+from jdl.command.flags import flags_of
+from jdl.command.record import build, record
 from jdl.runs.budget import Budget
 from jdl.runs.ending import ending
 from jdl.runs.goal import check_columns, goal_of
-from jdl.runs.planned import columns_of, in_pairs, times_of, usual_rounds, window_of
+from jdl.runs.planned import columns_of, in_pairs, rounds_of_a_node, times_of, usual_rounds, window_of
 
 N = 8
 PROBLEM = jdl.problems.quadratic(N, dim=2)
@@ -61,6 +64,24 @@ def test_rounds_and_evaluations_where_no_numbers_are_given():
     window = waves.waves_per_window
     assert every(waves, waves.waves) % window == 0 and every(waves, 4 * window) == max(10, -(-4 * window // 25))
     assert every(waves, 5 * window) % window == 0
+
+
+def test_baselines_take_as_many_steps_as_a_node_of_the_run():
+    """A wave has a few nodes, and an arrival is one client's: counted one by one."""
+    waves = schedule.Waves.pairs(topology.ring(N), horizon=9.0)
+    plans = [waves((), t, None)[0] for t in range(waves.waves)]
+    works = sum(int(np.sum(plan.works)) for plan in plans)
+    assert rounds_of_a_node(waves, waves.waves) == round(works / N) < waves.waves
+    assert rounds_of_a_node(waves, 1) == 1 and rounds_of_a_node(topology.ring(N), 7) == 7
+    assert rounds_of_a_node(schedule.Sleeping(schedule.Arrivals.of(np.ones(4), rounds=12), 0.0), 8) == 2
+
+
+def test_a_command_takes_all_that_is_planned():
+    def rounds(topology, **given):
+        chosen = choices.choose(choices.Choices(problem="quadratic", algorithm="fedasync", topology=topology))
+        return build(record(flags_of(chosen)(nodes=8, **given), chosen))["rounds"]
+
+    assert (rounds("compass"), rounds("compass", rounds=50), rounds("sampling")) == (1000, 50, 3000)
 
 
 def test_a_run_that_went_far_beyond_its_limit_says_so():
