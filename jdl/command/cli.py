@@ -251,7 +251,9 @@ def _simulate(given: Any, command: dict[str, Any], place: Place, resume: bool) -
     find_devices()
     label, others = report.label(command), {}
     try:
-        result = run(**build(command), run_dir=place, resume=resume, progress=given.progress, command=command)
+        arguments = build(command)
+        command |= {"rounds": arguments["rounds"]}  # so that `jdl resume` knows it
+        result = run(**arguments, run_dir=place, resume=resume, progress=given.progress, command=command)
         if given.baselines and result.status in ("finished", "reached"):
             others = baselines.baselines(result, given.progress)
     except KeyboardInterrupt:

@@ -17,6 +17,7 @@ from jdl.command.inline import name_of, resolved, values_of
 from jdl.command.seeds import Once, parts_by_seed, seeds_in, vary_in
 from jdl.command.until import until_in
 from jdl.data.load import absolute
+from jdl.runs.planned import usual_rounds
 from jdl.topology import Topology
 from jdl.topology.weights.weighted import SCHEMES
 
@@ -24,6 +25,7 @@ __all__ = ["build", "record", "topology_of"]
 
 Command = dict[str, Any]
 
+ROUNDS = 3000  # of a run where neither the user nor a plan in time gives a number
 LEAST = {"nodes": 1, "rounds": 1, "eval_every": 1, "checkpoint_every": 1, "seed": 0, "groups": 1, "role_seed": 0}
 
 
@@ -113,6 +115,8 @@ def build(command: Command, once: Once = lambda _, make: make()) -> dict[str, An
         **{name: command[name] for name in ("rounds", "seed", "checkpoint_every")},
         "eval_every": _every(command),
     }
+    if command["rounds"] is None:
+        arguments["rounds"] = usual_rounds(arguments.get("topology"), usual=ROUNDS)
     if "dp" in command:
         arguments["oracle"] = oracle_within(command["dp"], arguments, command["seed"])
     return arguments

@@ -9,6 +9,7 @@ from typing import Any
 from jdl.algorithms import LocalOnly
 from jdl.engine.sim import Simulation
 from jdl.problems import offers
+from jdl.runs.planned import rounds_of_a_node
 from jdl.runs.result import Result
 from jdl.runs.results import Results
 from jdl.runs.run import run
@@ -22,8 +23,10 @@ def baselines(result: Result | Results, progress: bool | None = False) -> dict[s
     """Train every node alone, and one node on the data of all.
 
     Both baselines train for the same number of rounds as the run, with the rate, the local steps, the optimizer and the
-    decay of its algorithm, as far as it has them. They are evaluated at the start and at the end; the nodes that train
-    alone have the roles of the run, and are evaluated on their own distributions if the run is.
+    decay of its algorithm, as far as it has them. Beside events that were planned in time, whose rounds are waves or
+    arrivals, they train for as many rounds as a node of the run works in the mean. They are evaluated at the start and
+    at the end; the nodes that train alone have the roles of the run, and are evaluated on their own distributions if
+    the run is.
 
     Args:
       result: the run to compare with, of one seed or of several, which the baselines then have too.
@@ -47,6 +50,7 @@ def baselines(result: Result | Results, progress: bool | None = False) -> dict[s
     if "pooled" in offers.of(first.problem):
         problems[CENTRALISED] = lambda s: s.problem.pooled()
     rounds = max(one.rounds for one in several)
+    rounds = rounds and rounds_of_a_node(first.schedule, rounds)
     if not rounds:  # the run had reached its goal before it began
         return {}
     seeds = {"seed": result.seed} if isinstance(result, Result) else {"seeds": [one.seed for one in several]}

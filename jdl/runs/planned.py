@@ -17,6 +17,7 @@ __all__ = [
     "check_alone",
     "columns_of",
     "in_pairs",
+    "rounds_of_a_node",
     "say_untimely",
     "times_of",
     "usual_rounds",
@@ -27,24 +28,39 @@ ROUNDS = 500  # of a run where neither the user nor a plan gives a number
 TIMES = ("seconds_at", "waited_at")  # what schedules that were planned in time know of their rounds
 
 
-def usual_rounds(*given: Any) -> int:
+def usual_rounds(*given: Any, usual: int = ROUNDS) -> int:
     """The rounds of a run where the user gives no number: all that were planned in time, or 500.
 
     Args:
       given: schedules, or what else a user gives as a topology; the shortest of several plans counts.
+      usual: the number where nothing is planned.
 
     >>> from jdl.schedule import Arrivals, Moshpit
     >>> usual_rounds(Arrivals.of([1.0, 2.5], rounds=7)), usual_rounds(Moshpit(4))
     (7, 500)
     """
     planned = [one.seconds_at.shape[-1] - 1 for one in given if hasattr(one, "seconds_at")]
-    return min(planned, default=ROUNDS)
+    return min(planned, default=usual)
 
 
 def window_of(schedule: Any) -> int:
     """The rounds of a window of a plan in waves, after each of which the models are those of one second; else 1."""
     inner = getattr(schedule, "schedule", None)
     return window_of(inner) if inner is not None else getattr(schedule, "waves_per_window", 1)
+
+
+def rounds_of_a_node(schedule: Any, rounds: int) -> int:
+    """How often a node works in the mean in the first rounds of a plan of events; of other schedules, all rounds.
+
+    >>> from jdl.schedule import Arrivals
+    >>> rounds_of_a_node(Arrivals.of([1.0, 1.0, 2.0], rounds=9), 9)
+    3
+    """
+    inner = getattr(schedule, "schedule", None)
+    if inner is not None:
+        return rounds_of_a_node(inner, rounds)
+    acts = getattr(schedule, "works", getattr(schedule, "used", None)) if hasattr(schedule, "seconds_at") else None
+    return rounds if acts is None else max(1, round(int(np.sum(np.asarray(acts)[:rounds])) / schedule.n))
 
 
 def check_alone(schedule: Any, clock: Any) -> None:

@@ -84,7 +84,9 @@ def muted(plan: Plan, on: jax.Array) -> Plan:
 
 
 def check_wrapped(outer: Schedule) -> None:
-    """Check that `outer.schedule` is a schedule whose messages arrive in the round in which they are sent.
+    """Check that `outer.schedule` is a schedule, and none whose messages wait in places.
+
+    Who reads such a place later reads what was to be sent, also if its sender were asleep by then.
 
     Raises:
       InputError: if it is not.

@@ -7,10 +7,13 @@ import pytest
 import jdl
 from jdl import algorithms, checks, schedule, topology
 from jdl.clock import Clock
+from jdl.command import choices
+from jdl.command.flags import flags_of
+from jdl.command.record import build, record
 from jdl.runs.budget import Budget
 from jdl.runs.ending import ending
 from jdl.runs.goal import check_columns, goal_of
-from jdl.runs.planned import columns_of, in_pairs, times_of, usual_rounds, window_of
+from jdl.runs.planned import columns_of, in_pairs, rounds_of_a_node, times_of, usual_rounds, window_of
 
 N = 8
 PROBLEM = jdl.problems.quadratic(N, dim=2)
@@ -63,6 +66,24 @@ def test_rounds_and_evaluations_where_no_numbers_are_given():
     assert every(waves, 5 * window) % window == 0
 
 
+def test_baselines_take_as_many_steps_as_a_node_of_the_run():
+    """A wave has a few nodes, and an arrival is one client's: counted one by one."""
+    waves = schedule.Waves.pairs(topology.ring(N), horizon=9.0)
+    plans = [waves((), t, None)[0] for t in range(waves.waves)]
+    works = sum(int(np.sum(plan.works)) for plan in plans)
+    assert rounds_of_a_node(waves, waves.waves) == round(works / N) < waves.waves
+    assert rounds_of_a_node(waves, 1) == 1 and rounds_of_a_node(topology.ring(N), 7) == 7
+    assert rounds_of_a_node(schedule.Sleeping(schedule.Arrivals.of(np.ones(4), rounds=12), 0.0), 8) == 2
+
+
+def test_a_command_takes_all_that_is_planned():
+    def rounds(topology, **given):
+        chosen = choices.choose(choices.Choices(problem="quadratic", topology=topology))
+        return build(record(flags_of(chosen)(nodes=8, **given), chosen))["rounds"]
+
+    assert (rounds("compass"), rounds("compass", rounds=50), rounds("ring")) == (1000, 50, 3000)
+
+
 def test_a_run_that_went_far_beyond_its_limit_says_so():
     """Limits are looked at in evaluations, which may be far apart."""
     rows = [{"round": t, "mean_loss": 1.0, "simulated_seconds": t / 10} for t in (0, 400, 800)]
@@ -80,6 +101,10 @@ def test_goals_of_columns_that_a_plan_has_not():
         check_columns(goal_of({column: 0.5}), planned)
     with pytest.raises(checks.InputError, match="got joules in until for a run over Arrivals, which tells no more"):
         check_columns(goal_of({"joules": 1.0}), planned)
+    clocked = lambda clock: jdl.simulation(PROBLEM, algorithms.DPSGD(), topology.ring(N), clock=clock)
+    with pytest.raises(checks.InputError, match="got joules in until for a run whose clock counts no energy"):
+        check_columns(goal_of({"joules": 1.0}), clocked(Clock()))
+    check_columns(goal_of({"joules": 1.0}), clocked(Clock(watts=5.0)))
     for told in (jdl.time_line, lambda one: jdl.timing(one, rounds=2)):  # of rounds and their clock, which is none here
         with pytest.raises(checks.InputError, match=r"got .*Arrivals, whose events have their times"):
             told(planned)

@@ -11,7 +11,7 @@ from compiled import after
 
 import jdl
 from jdl import algorithms, checks, events, topology
-from jdl.schedule import Messages, Waves
+from jdl.schedule import Crashes, Messages, Sleeping, Waves
 from jdl.schedule.message_times import Times
 from jdl.schedule.messages import KINDS
 from jdl.topology import forms
@@ -310,6 +310,18 @@ def test_all_kinds_take_the_same_times_by_name():
     once = made("push", away=iter([(1, 2.0, 5.0)]))
     for one, other in zip(jax.tree.leaves(once), jax.tree.leaves(made("push", away=[(1, 2.0, 5.0)])), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_faults_of_rounds_do_not_wrap_messages_that_are_under_way():
+    messages = Messages.publish(topology.ring(4), horizon=3.0)
+    for wrap in (lambda one: Sleeping(one, 0.1), Crashes):
+        with pytest.raises(checks.InputError, match=r"over Messages, whose messages are under way .* away="):
+            wrap(messages)
+
+
+def test_messages_that_never_arrive_are_noted():
+    with pytest.warns(checks.Note, match="no message arrives before the horizon"):
+        Messages.publish(topology.ring(4), horizon=3.0, latency=9.0)
 
 
 def test_methods_that_need_rounds_or_other_weights_are_refused():
