@@ -96,7 +96,7 @@ def check_wrapped(outer: Schedule) -> None:
     need = f"got {name} over a {kind.__name__}, need a schedule; make one, e.g. jdl.schedule.Fixed.of(topology)"
     checks.require(hasattr(kind, "init") and callable(outer.schedule), need)
     late = f"got {name} over {kind.__name__}, whose messages are under way for several rounds, need such as arrive at "
-    late += "once; plan absences with `away`, or let links fail in the network, Lossy or LossyLinks"
+    late += "once; plan absences with away=[(node, 10.0, 20.0)], or let links fail in the network, Lossy or LossyLinks"
     checks.require(not getattr(outer.schedule, "places", 0), late)
 
 
