@@ -37,8 +37,9 @@ class Travel:
         given = np.asarray(latency, float)
         need = f"need one number, or one for each receiver and sender, f[{n}, {n}]; give that"
         checks.require(given.shape in ((), (n, n)), f"got latency of shape {given.shape}, {need}")
-        good = bool((given >= 0).all())  # also of no number that is none
-        checks.require(good, "got a latency below 0, need seconds of at least 0; try latency=0.1")
+        wrong = given[~((given >= 0) & np.isfinite(given))]
+        if wrong.size:
+            raise checks.InputError(f"got latency={wrong[0]:g}, need seconds of at least 0 that end; try latency=0.1")
         self.latency, self.transfer, self.horizon, self.away = given, float(transfer), horizon, away
 
     def seconds(self, receiver: np.ndarray, sender: np.ndarray, model: bool = True) -> np.ndarray:

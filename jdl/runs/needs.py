@@ -46,7 +46,7 @@ REMEDIES = {
     "models": "take a method whose messages are models alone, such as DPSGD",
     "reference": "take a method whose server sends a model and is sent changes of it, such as FedAvg",
     "peers": "give a graph, not a schedule of clients",
-    "server": "give jdl.schedule.Sampling(n, participants)",
+    "server": "give jdl.schedule.Sampling(n, participants), or jdl.schedule.Arrivals.of(seconds, rounds)",
 }
 
 

@@ -124,6 +124,10 @@ class Messages(GossipMessages, FreeMessages):
         width = max(n // 8, 1) if width is None else checks.whole("width", width, 1)
         need = f"got width={width} with n={n}, need a node for each act of a wave; try width={most}"
         checks.require(width <= most, need)
+        if n > 1 and not np.any(acts.reads >= 0):
+            checks.note(
+                "no message arrives before the horizon, so that nodes are alone; give a longer one, or latency=0.1"
+            )
         table = events.mail_waves(acts, n, width, None, count, seconds, keep=sums)
         dtype = jnp.result_type(float)
         found: dict[str, Any] = {

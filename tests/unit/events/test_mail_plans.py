@@ -247,7 +247,8 @@ def test_one_node_works_alone():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: events.push(clocks(), *out(DIRECTED), 9.0, latency=-1.0), "got a latency below 0"),
+        (lambda: events.push(clocks(), *out(DIRECTED), 9.0, latency=-1.0), "got latency=-1, need seconds"),
+        (lambda: events.push(clocks(), *out(DIRECTED), 9.0, latency=np.inf), "got latency=inf, need seconds"),
         (lambda: events.push(clocks(), *out(DIRECTED), 9.0, latency=np.ones(3)), r"latency of shape \(3,\)"),
         (lambda: events.pull(clocks(), *out(DIRECTED), 9.0, latency=99.0), "horizon=9 in which nobody acts"),
         (lambda: events.push_pull(clocks(), *out(DIRECTED), 9.0, transfer=-0.1), "transfer"),

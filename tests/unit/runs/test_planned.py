@@ -78,10 +78,10 @@ def test_baselines_take_as_many_steps_as_a_node_of_the_run():
 
 def test_a_command_takes_all_that_is_planned():
     def rounds(topology, **given):
-        chosen = choices.choose(choices.Choices(problem="quadratic", algorithm="fedasync", topology=topology))
+        chosen = choices.choose(choices.Choices(problem="quadratic", topology=topology))
         return build(record(flags_of(chosen)(nodes=8, **given), chosen))["rounds"]
 
-    assert (rounds("compass"), rounds("compass", rounds=50), rounds("sampling")) == (1000, 50, 3000)
+    assert (rounds("compass"), rounds("compass", rounds=50), rounds("ring")) == (1000, 50, 3000)
 
 
 def test_a_run_that_went_far_beyond_its_limit_says_so():

@@ -296,6 +296,11 @@ def test_bad_input_is_a_sentence(make, words):
         make()
 
 
+def test_messages_that_never_arrive_are_noted():
+    with pytest.warns(checks.Note, match="no message arrives before the horizon"):
+        Messages.publish(topology.ring(4), horizon=3.0, latency=9.0)
+
+
 def test_methods_that_need_rounds_or_other_weights_are_refused():
     problem = jdl.problems.quadratic(N, DIM)
     for kind, name, words in (
