@@ -72,15 +72,22 @@ def muted(plan: Plan, on: jax.Array) -> Plan:
 
 
 def check_wrapped(outer: Schedule) -> None:
-    """Check that `outer.schedule` is a schedule.
+    """Check that `outer.schedule` is a schedule, and none whose messages wait in places.
+
+    Who reads such a place later reads what was to be sent, also if its sender were asleep by then.
 
     Raises:
-      InputError: if it is none.
+      InputError: if it is not.
     """
     # The class is checked: JAX also makes parts whose arrays are other objects, and their properties may fail.
     name, kind = type(outer).__name__, type(outer.schedule)
     need = f"got {name} over a {kind.__name__}, need a schedule; make one, e.g. jdl.schedule.Fixed.of(topology)"
     checks.require(hasattr(kind, "init") and callable(outer.schedule), need)
+    mail = {"posts", "places"} <= {*getattr(kind, "__dataclass_fields__", ())}
+    under = (
+        f"got {name} over {kind.__name__}, whose messages are under way for several rounds, need rounds of their own"
+    )
+    checks.require(not mail, f"{under}; plan absences with away=[(node, 10.0, 20.0)]")
 
 
 def talking(given: Schedule | Topology) -> Schedule:

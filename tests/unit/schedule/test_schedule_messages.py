@@ -10,7 +10,7 @@ from compiled import after
 
 import jdl
 from jdl import algorithms, checks, events, topology
-from jdl.schedule import Messages, Waves
+from jdl.schedule import Crashes, Messages, Sleeping, Waves
 from jdl.schedule.messages import KINDS
 from jdl.topology import forms
 
@@ -294,6 +294,13 @@ def test_few_nodes(kind):
 def test_bad_input_is_a_sentence(make, words):
     with pytest.raises(checks.InputError, match=words):
         make()
+
+
+def test_faults_of_rounds_do_not_wrap_messages_that_are_under_way():
+    messages = Messages.publish(topology.ring(4), horizon=3.0)
+    for wrap in (lambda one: Sleeping(one, 0.1), Crashes):
+        with pytest.raises(checks.InputError, match=r"over Messages, whose messages are under way .* away="):
+            wrap(messages)
 
 
 def test_messages_that_never_arrive_are_noted():
