@@ -50,7 +50,7 @@ class Common(Choices):
     until_accuracy: Annotated[float | None, note("FLOAT", "all rounds")] = None
     """the same as --until mean_accuracy=FLOAT"""
     until_seconds: Annotated[float | None, note("FLOAT", "all rounds")] = None
-    """end in any case after so many simulated seconds, of --clock"""
+    """end in any case after so many simulated seconds, of --clock or of a plan in time"""
     until_bits: Annotated[float | None, note("FLOAT", "all rounds")] = None
     """end in any case when all peers together have sent so many bits"""
     clock: Annotated[str | None, note("[OPTION=VALUE:...]", "no clock")] = None

@@ -91,8 +91,8 @@ def _beyond(goal: Goal, rows: list[Row]) -> str:
     """How far a run went beyond a limit of what it may spend, where that is far, since evaluations are."""
     last = rows[-1]
     for column, limit in goal.limits:
-        if len(rows) > 1 and last[column] > FAR * limit > 0:
-            apart = last["round"] - rows[-2]["round"]
+        apart = last["round"] - rows[-2]["round"] if len(rows) > 1 else 1
+        if apart > 1 and last.get(column, 0) > FAR * limit > 0:
             return f", at {column} = {last[column]:.4g}: evaluations are {apart} rounds apart; try a smaller eval_every"
     return ""
 

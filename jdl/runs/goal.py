@@ -109,8 +109,18 @@ def check_columns(goal: Goal | None, simulation: Simulation) -> None:
         for column in asked:
             there = column not in COLUMNS or column in found or column in timed
             checks.require(there, f"got {column} in until for a run {lacks}")
+            free = "whose clock counts no energy; give Clock(watts=5.0), or joules_per_bit"
+            checks.require(
+                column != "joules" or _counts_energy(simulation.clock), f"got joules in until for a run {free}"
+            )
             names = {name for name in found if "/" not in name} | ALWAYS | {EVALUATED, *COLUMNS}
             checks.known("column of the history in until", column, names)
+
+
+def _counts_energy(clock: Any) -> bool:
+    """Whether computing or sending costs energy; it may, where numbers are traced."""
+    costs = clock.watts, clock.joules_per_bit
+    return any(isinstance(cost, jax.core.Tracer) or bool(np.any(np.asarray(cost))) for cost in costs)
 
 
 def goal_of(until: Mapping[str, Any] | None) -> Goal | None:

@@ -101,6 +101,10 @@ def test_goals_of_columns_that_a_plan_has_not():
         check_columns(goal_of({column: 0.5}), planned)
     with pytest.raises(checks.InputError, match="got joules in until for a run over Arrivals, which tells no more"):
         check_columns(goal_of({"joules": 1.0}), planned)
+    clocked = lambda clock: jdl.simulation(PROBLEM, algorithms.DPSGD(), topology.ring(N), clock=clock)
+    with pytest.raises(checks.InputError, match="got joules in until for a run whose clock counts no energy"):
+        check_columns(goal_of({"joules": 1.0}), clocked(Clock()))
+    check_columns(goal_of({"joules": 1.0}), clocked(Clock(watts=5.0)))
     for told in (jdl.time_line, lambda one: jdl.timing(one, rounds=2)):  # of rounds and their clock, which is none here
         with pytest.raises(checks.InputError, match=r"got .*Arrivals, whose events have their times"):
             told(planned)
