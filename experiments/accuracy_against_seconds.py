@@ -15,9 +15,9 @@ beside it. A node that computes takes 5 W, and a sent bit half a microjoule; wai
   is that of the models of the next trainers; those of nodes that rest are old.
 - AD-PSGD, gossip learning, and D-PSGD without waiting, over the same graph and without rounds: events are planned by
   the same steps. An exchange of AD-PSGD keeps both nodes busy for 0.1 s. What gossip learning sends is under way for
-  0.1 s, and what D-PSGD sends to four neighbours for 0.34 s. A node of gossip learning sends once in the time of a step,
-  and works on what arrives at once, as often as it arrives: this flatters it, since a slow node is given as many steps
-  as its neighbours send models. Joules are those of gradients and bits.
+  0.1 s, and what D-PSGD sends to four neighbours for 0.34 s. A node of gossip learning sends once in the time of a
+  step, and works on what arrives at once, as often as it arrives: this flatters it, since a slow node is given as many
+  steps as its neighbours send models. Joules are those of gradients and bits.
 
 Rates are the usual ones of jdl on the digits, 0.3, and 0.01 with AdamW; they are not tuned for this task. It writes
 accuracy_against_seconds.csv, a row for each method: seconds, joules and megabytes a node until a mean test accuracy of
