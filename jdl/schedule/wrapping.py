@@ -125,8 +125,9 @@ def all_nodes(outer: Schedule, plan: Plan) -> Plan:
     """
     name = type(outer).__name__
     need = f"got {name} over a schedule whose rounds are for some of the nodes, need rounds of all; leave out {name}"
+    peers_only(outer, plan)
     checks.require(plan.participants is None, need)
-    return peers_only(outer, plan)
+    return plan
 
 
 def of_rows(plan: Plan, nodes: jax.Array) -> jax.Array:
