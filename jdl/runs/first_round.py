@@ -52,6 +52,9 @@ def first_plan(built: Simulation) -> Plan:
         fits = mask is None or (mask.shape == (m,) and mask.dtype == bool)
         says = f"got {schedule} whose plan has {name} of shape {mask if mask is None else mask.shape}"
         checks.require(fits, f"{says} and type {mask if mask is None else mask.dtype}, need bool[{m}]; give one a row")
+    waits = plan.mail is None or getattr(built.schedule, "places", 0)
+    says = f"got {schedule} whose plan has mail and which does not say so"
+    checks.require(bool(waits), f"{says}, need places for it; give the schedule the attributes `places` and `sums`")
     served = f"got {schedule} whose plan has joins, and a method with a server"
     need = "need a graph: who joins begins with its neighbours' models; leave joins out, a client that is sampled later"
     checks.require(plan.joins is None or not built.has_server, f"{served}, {need} hears the server")

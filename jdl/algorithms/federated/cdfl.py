@@ -68,6 +68,7 @@ class CDFL:
     apart: float = number(0.01, minimum=0)
     local_steps: int = static(5, minimum=1)
 
+    asynchronous: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"server", "grad"})
     phases: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("tell_version", "client", "server"),

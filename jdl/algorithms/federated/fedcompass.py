@@ -70,6 +70,7 @@ class FedCompass:
     local_steps: int = static(20, minimum=1)
     optimizer: local.Optimizer = static("sgd")
 
+    asynchronous: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"server", "grad"})
     phases: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("tell_version", "client", "server"),
