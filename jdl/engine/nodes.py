@@ -54,9 +54,17 @@ def each_node(
     mapped = lambda idle: s.placement.over(functools.partial(_method, role, name, phase, idle), name)
     if workers is None or workers == rows["id"].shape[0]:
         return mapped(False)(shared, rows, *arguments)
-    part = lambda where: jax.tree.map(lambda x: x[where], (rows, *arguments))
-    halves = mapped(False)(shared, *part(slice(workers))), mapped(True)(shared, *part(slice(workers, None)))
-    return jax.tree.map(lambda first, rest: jnp.concatenate([first, rest]), *halves)
+    leaves, structure = jax.tree.flatten((rows, *arguments))
+    cut = [(x[:workers], x[workers:]) for x in leaves]
+    first, rest = (structure.unflatten(half) for half in zip(*cut, strict=True))
+    # What comes out as it went in is not put together anew.
+    whole = {(id(one), id(other)): x for (one, other), x in zip(cut, leaves, strict=True)}
+
+    def put_together(one, other):
+        same = whole.get((id(one), id(other)))
+        return jnp.concatenate([one, other]) if same is None else same
+
+    return jax.tree.map(put_together, mapped(False)(shared, *first), mapped(True)(shared, *rest))
 
 
 def losses_of(s: Simulation, rows: dict, phase: int) -> Callable[[Message], jax.Array]:

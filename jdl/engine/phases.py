@@ -54,7 +54,8 @@ def gossip_round(s: Simulation, state: RunState, plan: Plan, rows: dict, nodes: 
     """A round among peers: in each phase, every row sends, messages are exchanged, and every row receives."""
     exchange_state, info, on_links, ticking = [], {}, [], clock.begun(s, state, plan)
     for phase, (send, (_, recv)) in enumerate(zip(sends_of(s, plan.workers), s.algorithm.phases, strict=True)):
-        message, nodes = stored(s, state, send(s, rows, nodes, state.server))
+        taken = nodes if phase == 0 else ()  # the rows that were taken from the state
+        message, nodes = stored(s, state, send(s, rows, nodes, state.server), taken)
         on, waited = _in_time(s, state, plan, rows, message, phase, ticking)
         inbox, new_state, deliveries, wire = exchange(s, state, on, rows, message, phase)
         ticking = clock.exchanged(s, ticking, on, deliveries, waited)

@@ -64,9 +64,10 @@ def added(total: jax.Array, new: jax.Array, rows: jax.Array | None = None) -> ja
       new: f[...].
       rows: i32[m], the columns of the total to which `new`, f[m], is added; None for all in order.
     """
-    if rows is not None:
-        return total.at[:, rows].set(added(total[:, rows], new))
     high, excess = total
+    if rows is not None:  # each by itself: XLA puts columns into a matrix one by one, and copies all of it each time
+        of_rows = added(jnp.stack([high[rows], excess[rows]]), new)
+        return jnp.stack([old.at[rows].set(now) for old, now in zip(total, of_rows, strict=True)])
     # Knuth's two-sum: `bigger` is rounded, and `lost` is exactly what rounding took.
     bigger = high + new
     back = bigger - high

@@ -54,7 +54,7 @@ def exchange(
     return inbox, new_state, deliveries, _on_links(wire, deliveries)
 
 
-def stored(s: Simulation, state: RunState, made: PyTree) -> PyTree:
+def stored(s: Simulation, state: RunState, made: PyTree, known: PyTree = ()) -> PyTree:
     """The same arrays, stored in memory before they are read, see `xla.written_once`.
 
     Args:
@@ -62,9 +62,10 @@ def stored(s: Simulation, state: RunState, made: PyTree) -> PyTree:
       state: the state before the round. What it holds is in memory already, and is left as it is.
       made: arrays of the rows, `[m, ...]`. One that occurs twice, as a message that is kept, is stored once. `Posted`
         parts are left as they are.
+      known: further arrays that are in memory.
     """
-    known = {id(x) for x in jax.tree.leaves(state.nodes)}
-    arrays = {id(x): x for x in jax.tree.leaves(made, is_leaf=is_posted) if not is_posted(x) and id(x) not in known}
+    there = {id(x) for x in jax.tree.leaves((state.nodes, known))}
+    arrays = {id(x): x for x in jax.tree.leaves(made, is_leaf=is_posted) if not is_posted(x) and id(x) not in there}
     if not arrays:
         return made
     written = divided(xla.written_once, s.placement.mesh)(state.t, list(arrays.values()))
