@@ -203,9 +203,8 @@ def mappings() -> int:
 # Of the tests in these folders and files one in so many is drawn by `JDL_TEST_SEED`; the others are slow. Laws and
 # references meet the same parts every day.
 DRAWN = {"unit/compressors": 4, "unit/exchange": 4, "contract": 2, "laws/test_laws_topology.py": 2}
-DRAWN |= {
-    f"unit/{name}": 2 for name in ("clock", "models", "oracle", "problems", "runs", "schedule", "sweeps", "topology")
-}
+DRAWN |= {f"unit/{name}": 2 for name in ("models", "oracle", "problems", "sweeps", "topology")}
+DRAWN |= {f"unit/{name}": 3 for name in ("clock", "runs", "schedule")}
 HALVES = "cli cli_sweep compare contract desk differentiable honest_delivery mapping metrics metrics_ready_made".split()
 HALVES += "renamed report rng roles_placed sharding sim sweep_plots traces tune".split()
 DRAWN |= {f"unit/test_{name}.py": 2 for name in HALVES} | {"unit/data": 2}
