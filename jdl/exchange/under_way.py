@@ -10,6 +10,7 @@ from flax import struct
 
 from jdl import plan as plans
 from jdl.exchange.linear import Linear
+from jdl.exchange.stack import wraps
 from jdl.types import Delivery, Exchange, ExchangeState, Key, Message, Plan, Slots, Wire, static
 
 __all__ = ["UnderWay", "with_mail"]
@@ -97,14 +98,13 @@ def _reading(plan: Plan) -> Plan:
 
 def _posting(plan: Plan) -> Plan:
     """The plan in which each row that sends has one link, which stands for all copies of its message."""
-    sends = (plan.mail.copies > 0)[:, None]
-    row = plans.rows(plan)
-    links = Slots(jnp.zeros((row, 1), plan.self_weights.dtype), sends, jnp.arange(row, dtype=jnp.int32)[:, None])
+    m, sends = plans.rows(plan), (plan.mail.copies > 0)[:, None]
+    links = Slots(jnp.zeros((m, 1), plan.self_weights.dtype), sends, jnp.arange(m, dtype=jnp.int32)[:, None])
     return plan.replace(links=links, mail=None, symmetric=False)
 
 
 def with_mail(exchange: Exchange, places: int, sums: bool) -> Exchange:
     """The same stack, with messages that wait in so many places before they reach the rule at its end."""
-    if hasattr(exchange, "inner"):
+    if wraps(exchange):
         return exchange.replace(inner=with_mail(exchange.inner, places, sums))
     return UnderWay(places, sums, exchange)

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from jdl import checks
+from jdl.engine.planned import rounds_planned
 from jdl.engine.state import Simulation
+from jdl.engine.totals import exact
 
 __all__ = [
     "ROUNDS",
@@ -39,8 +41,8 @@ def usual_rounds(*given: Any, usual: int = ROUNDS) -> int:
     >>> usual_rounds(Arrivals.of([1.0, 2.5], rounds=7)), usual_rounds(Moshpit(4))
     (7, 500)
     """
-    planned = [one.seconds_at.shape[-1] - 1 for one in given if hasattr(one, "seconds_at")]
-    return min(planned, default=usual)
+    planned = map(rounds_planned, given)
+    return min((rounds for rounds in planned if rounds is not None), default=usual)
 
 
 def window_of(schedule: Any) -> int:
@@ -104,8 +106,7 @@ def columns_of(times: Mapping[str, Any], t: int) -> dict[str, np.ndarray]:
       t: the number of rounds.
     """
     at = lambda name: np.asarray(times[name], np.float64)[..., min(t, times[name].shape[-1] - 1)]
-    near, excess = np.moveaxis(at("seconds_at"), -1, 0)
-    seconds = near - excess
+    seconds = exact(at("seconds_at")[..., None])[..., 0]
     found = {"simulated_seconds": seconds}
     if "waited_at" in times:
         found["idle_share"] = np.where(
